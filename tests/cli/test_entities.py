@@ -31,7 +31,7 @@ def test_without_a_name_the_stage_is_shown(root: Path, capsys: pytest.CaptureFix
     assert show(root, "--json") == 2
 
 
-def test_a_name_gives_the_portrait(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_gives_the_summary(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show(root, "marfan SYNDROME", "--rows", "2") == 0
     printed = " ".join(capsys.readouterr().out.split())
     for part in (

@@ -35,7 +35,7 @@ def test_everything_is_fetched_and_the_ingest_reads_it(rig: Rig) -> None:
     assert [file.md5 for file in sources] == [md5(content) for content in CONTENT.values()]
 
 
-def test_a_second_run_asks_for_listings_only(rig: Rig) -> None:
+def test_a_second_run_requests_listings_only(rig: Rig) -> None:
     rig.fetch()
     rig.server.requests.clear()
     rig.fetch()
@@ -245,7 +245,7 @@ def test_a_source_that_cannot_be_listed_says_why(rig: Rig) -> None:
 # --- resuming after a kill ------------------------------------------------------------
 
 
-def begun(rig: Rig, half: bytes, validator: str) -> None:
+def begin_download(rig: Rig, half: bytes, validator: str) -> None:
     """What a killed download leaves of the first file."""
     partial = MirrorStore(rig.root).partial_file(FIRST)
     partial.restart(validator)
@@ -253,7 +253,7 @@ def begun(rig: Rig, half: bytes, validator: str) -> None:
 
 
 def test_a_killed_download_continues_with_the_rest(rig: Rig) -> None:
-    begun(rig, CONTENT[FIRST][:70_000], f'"{md5(CONTENT[FIRST])}"')
+    begin_download(rig, CONTENT[FIRST][:70_000], f'"{md5(CONTENT[FIRST])}"')
     rig.fetch()
     rig.assert_whole()
     (list_requests,) = rig.server.list_requests(FIRST)
@@ -264,7 +264,7 @@ def test_a_killed_download_continues_with_the_rest(rig: Rig) -> None:
 
 
 def test_the_half_of_another_version_is_not_continued(rig: Rig) -> None:
-    begun(rig, b"x" * 70_000, '"another"')
+    begin_download(rig, b"x" * 70_000, '"another"')
     rig.fetch()
     rig.assert_whole()
     assert len(rig.server.list_requests(FIRST)) == 1
@@ -272,13 +272,13 @@ def test_the_half_of_another_version_is_not_continued(rig: Rig) -> None:
 
 def test_a_server_without_range_starts_over(rig: Rig) -> None:
     rig.server.ranges = False
-    begun(rig, CONTENT[FIRST][:70_000], f'"{md5(CONTENT[FIRST])}"')
+    begin_download(rig, CONTENT[FIRST][:70_000], f'"{md5(CONTENT[FIRST])}"')
     rig.fetch()
     rig.assert_whole()
 
 
 def test_a_half_that_is_longer_than_the_file_starts_over(rig: Rig) -> None:
-    begun(rig, b"x" * 130_000, f'"{md5(CONTENT[FIRST])}"')
+    begin_download(rig, b"x" * 130_000, f'"{md5(CONTENT[FIRST])}"')
     rig.fetch()
     rig.assert_whole()
     assert [headers.get("range") for headers in rig.server.list_requests(FIRST)] == [
@@ -288,7 +288,7 @@ def test_a_half_that_is_longer_than_the_file_starts_over(rig: Rig) -> None:
 
 
 def test_a_file_that_lacked_only_its_name_is_not_asked_for(rig: Rig) -> None:
-    begun(rig, CONTENT[FIRST], "")
+    begin_download(rig, CONTENT[FIRST], "")
     rig.fetch()
     rig.assert_whole()
     assert rig.server.list_requests(FIRST) == []
@@ -370,7 +370,7 @@ def test_object_storage_is_no_mirror(rig: Rig) -> None:
 # --- a new year -----------------------------------------------------------------------
 
 
-def last_year(rig: Rig) -> Path:
+def write_last_year(rig: Rig) -> Path:
     old = rig.root / "baseline" / "pubmed25n0001.xml.gz"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"old")
@@ -379,7 +379,7 @@ def last_year(rig: Rig) -> Path:
 
 
 def test_last_years_files_stop_the_download_and_are_named(rig: Rig) -> None:
-    old = last_year(rig)
+    old = write_last_year(rig)
     with pytest.raises(
         DataError, match=r"replaces 1 file of earlier years, baseline/pubmed25n0001.xml.gz: --prune"
     ):
@@ -389,7 +389,7 @@ def test_last_years_files_stop_the_download_and_are_named(rig: Rig) -> None:
 
 
 def test_prune_removes_last_years_files_with_their_sidecars(rig: Rig) -> None:
-    old = last_year(rig)
+    old = write_last_year(rig)
     rig.fetch(prune=True)
     rig.assert_whole()
     assert [path.name for path in old.parent.glob("*25*")] == []

@@ -75,7 +75,7 @@ def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path:
     assert dropped.revised == 3
 
 
-def test_a_deletion_removes_what_came_before_and_not_what_comes_after(tmp_path: Path) -> None:
+def test_a_deletion_removes_earlier_records_and_no_later_ones(tmp_path: Path) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
     deletion = (
@@ -95,7 +95,7 @@ def _write_gzipped(path: Path, data: bytes) -> None:
     path.write_bytes(gzip.compress(data))
 
 
-def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_complete(
+def test_broken_records_are_quarantined_with_reason_and_place_and_the_rest_is_complete(
     tmp_path: Path,
 ) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))

@@ -29,12 +29,14 @@ APACHE = b"""<html><head><title>Index of /pubmed/baseline</title></head><body>
 </pre></body></html>"""
 
 
-def listed(number: int, year: int = 26, folder: str = "baseline", stamp: str = "s") -> ListedFile:
+def make_listed_file(
+    number: int, year: int = 26, folder: str = "baseline", stamp: str = "s"
+) -> ListedFile:
     name = f"pubmed{year}n{number:04d}.xml.gz"
     return ListedFile(folder, name, f"{folder}/{name}", 10, stamp)
 
 
-def state(file: ListedFile, size: int = 10, md5: str = MD5) -> FileState:
+def make_state(file: ListedFile, size: int = 10, md5: str = MD5) -> FileState:
     return FileState(
         file.name, file.folder, size, md5, "complete", "", "2026-01-01T00:00:00+00:00", file.stamp
     )
@@ -154,18 +156,18 @@ def test_only_nlms_names_are_names(name: str) -> None:
 
 
 def test_selection_is_by_glob_and_count_and_of_one_year() -> None:
-    files = [listed(1), listed(2), listed(3, folder="updatefiles")]
+    files = [make_listed_file(1), make_listed_file(2), make_listed_file(3, folder="updatefiles")]
     assert select_files(files, "*", 2) == files[:2]
     assert select_files(files, "*n0003*", None) == files[2:]
     with pytest.raises(DataError, match="matches '\\*n9999\\*'"):
         select_files(files, "*n9999*", None)
     with pytest.raises(DataError, match=r"pubmed26 and pubmed27.*--files 'pubmed27\*'"):
-        select_files([*files, listed(1, 27)], "*", None)
+        select_files([*files, make_listed_file(1, 27)], "*", None)
 
 
 def test_a_complete_file_is_left_alone_and_any_doubt_fetches_it() -> None:
-    file = listed(1)
-    good, present = {file.key: state(file)}, {file.key: StoredFile(10, MD5)}
+    file = make_listed_file(1)
+    good, present = {file.key: make_state(file)}, {file.key: StoredFile(10, MD5)}
     assert make_plan([file], good, present).complete == (file,)
     doubts = [
         ({}, present),
@@ -173,8 +175,8 @@ def test_a_complete_file_is_left_alone_and_any_doubt_fetches_it() -> None:
         (good, {file.key: StoredFile(9, MD5)}),
         (good, {file.key: StoredFile(10, None)}),
         (good, {file.key: StoredFile(10, "f" * 32)}),
-        ({file.key: replace(state(file), state="failed")}, present),
-        ({file.key: replace(state(file), stamp="an earlier date")}, present),
+        ({file.key: replace(make_state(file), state="failed")}, present),
+        ({file.key: replace(make_state(file), stamp="an earlier date")}, present),
     ]
     for states, stored in doubts:
         assert make_plan([file], states, stored).missing == (file,)
@@ -182,17 +184,17 @@ def test_a_complete_file_is_left_alone_and_any_doubt_fetches_it() -> None:
 
 def test_files_of_an_earlier_year_are_stale_and_of_a_later_year_an_error() -> None:
     file = StoredFile(10, MD5)
-    old = {listed(2, 25, "updatefiles").key: file, listed(1, 25).key: file}
-    assert make_plan([listed(1)], {}, old).stale == (
+    old = {make_listed_file(2, 25, "updatefiles").key: file, make_listed_file(1, 25).key: file}
+    assert make_plan([make_listed_file(1)], {}, old).stale == (
         "baseline/pubmed25n0001.xml.gz",
         "updatefiles/pubmed25n0002.xml.gz",
     )
     with pytest.raises(DataError, match=r"has pubmed26, .* later files, baseline/pubmed27n0001"):
-        make_plan([listed(1)], {}, {listed(1, 27).key: StoredFile(10, MD5)})
+        make_plan([make_listed_file(1)], {}, {make_listed_file(1, 27).key: StoredFile(10, MD5)})
 
 
 def test_messages_name_a_few_files_and_count_the_rest() -> None:
-    assert format_keys([listed(number).key for number in range(12, 0, -1)]).endswith(
+    assert format_keys([make_listed_file(number).key for number in range(12, 0, -1)]).endswith(
         "n0010.xml.gz and 2 more"
     )
     assert [format_bytes(count) for count in (12, 45_123_456_789, 2e15)] == [

@@ -40,7 +40,7 @@ def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
         ("OMIM:154700", "Marfan syndrome", ""),
     ],
 )
-def test_of_real_vocabularies_the_shelves_are_general_and_the_books_are_not(
+def test_group_headings_of_real_vocabularies_are_general_and_single_diseases_are_not(
     concept_id: str, name: str, reason: str
 ) -> None:
     if concept_id.startswith("MESH") and reason and not find_mesh_reasons():

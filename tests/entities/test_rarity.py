@@ -54,7 +54,7 @@ def test_the_interval_is_that_of_scipys_exact_binomial_test(successes: int, tria
 
 @settings(deadline=None)
 @given(trials_and_successes)
-def test_the_interval_holds_the_proportion_and_grows_with_it(drawn: tuple[int, int]) -> None:
+def test_the_interval_contains_the_proportion_and_grows_with_it(drawn: tuple[int, int]) -> None:
     trials, successes = drawn
     lower, upper = _interval(successes, trials)
     assert 0 <= lower <= successes / trials <= upper <= 1

@@ -94,13 +94,13 @@ def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> 
 Answer = Callable[[list[str], int], str]
 
 
-class Model:
+class FakeModel:
     """An endpoint that answers each request by ``answer(ids asked about, number of the
     request)``."""
 
     def __init__(self, server: HTTPServer, answer: Answer) -> None:
         self._answer = answer
-        self.asked: list[list[str]] = []
+        self.requested: list[list[str]] = []
         self.bodies: list[dict[str, Any]] = []
         server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(
             self._respond
@@ -110,8 +110,8 @@ class Model:
         body = json.loads(request.data)
         ids = re.findall(r"^id: (.*)$", body["messages"][1]["content"], re.MULTILINE)
         self.bodies.append(body)
-        self.asked.append(ids)
-        message = {"role": "assistant", "content": self._answer(ids, len(self.asked))}
+        self.requested.append(ids)
+        message = {"role": "assistant", "content": self._answer(ids, len(self.requested))}
         reply = {
             "id": "1",
             "object": "chat.completion",
@@ -140,7 +140,7 @@ def _render_verdicts(ids: Sequence[str], significant: bool = True, **more: Any) 
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(governor_actor, "_local_client", LocalGovernorClient())
     monkeypatch.setattr(client_module, "_BACKOFF_SECONDS", 0.0)
 
@@ -164,18 +164,18 @@ def _decisions_of(judged: Sequence[SeedJudgement]) -> list[tuple[bool, str]]:
 def test_a_model_judges_many_candidates_in_few_requests_and_in_order(
     httpserver: HTTPServer,
 ) -> None:
-    model = Model(httpserver, lambda ids, number: _render_verdicts(list(reversed(ids))))
+    model = FakeModel(httpserver, lambda ids, number: _render_verdicts(list(reversed(ids))))
     progress: list[int] = []
     judged = _make_judge(httpserver, batch=20).judge_candidates(
         _make_candidates(45), progress.append
     )
     assert _decisions_of(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
     assert {candidate.significance.decided_by for candidate in judged} == {"m"}
-    assert sorted(map(len, model.asked)) == sorted(progress) == [5, 20, 20]
+    assert sorted(map(len, model.requested)) == sorted(progress) == [5, 20, 20]
 
 
-def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPServer) -> None:
-    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+def test_the_prompt_contains_the_facts_and_the_specialties(httpserver: HTTPServer) -> None:
+    model = FakeModel(httpserver, lambda ids, number: _render_verdicts(ids))
     prevalence = Prevalence(
         "ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, ""
     )
@@ -199,7 +199,7 @@ def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPSe
     assert all(name in system for name in SPECIALTIES)
 
 
-def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
+def test_missing_verdicts_are_requested_once_more_and_unknown_ids_are_ignored(
     httpserver: HTTPServer,
 ) -> None:
     def answer(ids: list[str], number: int) -> str:
@@ -209,21 +209,21 @@ def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
             else _render_verdicts(ids, significant=False)
         )
 
-    model = Model(httpserver, answer)
+    model = FakeModel(httpserver, answer)
     judged = _make_judge(httpserver).judge_candidates(_make_candidates(4))
-    assert model.asked == [["OMIM:0", "OMIM:1", "OMIM:2", "OMIM:3"], ["OMIM:0", "OMIM:1"]]
+    assert model.requested == [["OMIM:0", "OMIM:1", "OMIM:2", "OMIM:3"], ["OMIM:0", "OMIM:1"]]
     assert _decisions_of(judged) == [(i >= 2, f"about OMIM:{i}") for i in range(4)]
 
 
-def test_what_stays_left_out_is_a_no_that_says_so(httpserver: HTTPServer) -> None:
-    model = Model(
+def test_a_verdict_that_stays_missing_is_a_no_with_its_reason(httpserver: HTTPServer) -> None:
+    model = FakeModel(
         httpserver,
         lambda ids, number: _render_verdicts(
             [concept_id for concept_id in ids if concept_id != "OMIM:1"]
         ),
     )
     judged = _make_judge(httpserver).judge_candidates(_make_candidates(3))
-    assert len(model.asked) == 2
+    assert len(model.requested) == 2
     assert _decisions_of(judged)[1] == (False, "no usable verdict: the replies left it out")
     assert judged[1].specialty == "neurology"
 
@@ -234,10 +234,10 @@ def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(
     def answer(ids: list[str], number: int) -> str:
         return _render_verdicts(ids) if ids == ["OMIM:0", "OMIM:1"] else "certainly!"
 
-    model = Model(httpserver, answer)
+    model = FakeModel(httpserver, answer)
     judged = _make_judge(httpserver).judge_candidates(_make_candidates(4))
     assert (
-        model.asked
+        model.requested
         == [[f"OMIM:{i}" for i in range(4)]] * 2
         + [["OMIM:0", "OMIM:1"]]
         + [["OMIM:2", "OMIM:3"]] * 2
@@ -264,7 +264,7 @@ def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("reported", "kept"),
     [
         ("cardiology", "cardiology"),
         (" Cardiology ", "cardiology"),
@@ -274,9 +274,9 @@ def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
     ],
 )
 def test_a_specialty_is_corrected_among_the_twelve_only(
-    httpserver: HTTPServer, said: str | None, kept: str
+    httpserver: HTTPServer, reported: str | None, kept: str
 ) -> None:
-    Model(httpserver, lambda ids, number: _render_verdicts(ids, specialty=said))
+    FakeModel(httpserver, lambda ids, number: _render_verdicts(ids, specialty=reported))
     (judged,) = _make_judge(httpserver).judge_candidates(_make_candidates(1))
     assert judged.specialty == kept
 
@@ -284,13 +284,13 @@ def test_a_specialty_is_corrected_among_the_twelve_only(
 def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(
     httpserver: HTTPServer,
 ) -> None:
-    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+    model = FakeModel(httpserver, lambda ids, number: _render_verdicts(ids))
     _make_judge(httpserver, batch=20, max_tokens=200).judge_candidates(_make_candidates(7))
-    assert sorted(map(len, model.asked)) == [1, 3, 3]
+    assert sorted(map(len, model.requested)) == [1, 3, 3]
 
 
-def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path) -> None:
-    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+def test_a_second_run_repeats_no_request(httpserver: HTTPServer, tmp_path: Path) -> None:
+    model = FakeModel(httpserver, lambda ids, number: _render_verdicts(ids))
     first = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(
         _make_candidates(3)
     )
@@ -298,18 +298,18 @@ def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path)
         _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(3))
         == first
     )
-    assert len(model.asked) == 1
+    assert len(model.requested) == 1
 
 
 def test_a_second_try_is_no_repeat_of_a_cached_reply(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    model = Model(httpserver, lambda ids, number: _render_verdicts(ids if number == 2 else []))
+    model = FakeModel(httpserver, lambda ids, number: _render_verdicts(ids if number == 2 else []))
     (judged,) = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(
         _make_candidates(1)
     )
     assert judged.significance.verdict
-    assert len(model.asked) == 2
+    assert len(model.requested) == 2
 
 
 def test_no_candidates_need_no_model(httpserver: HTTPServer) -> None:
@@ -323,7 +323,7 @@ def test_an_endpoint_that_fails_is_an_error_and_no_verdict(httpserver: HTTPServe
 
 
 def test_a_spent_budget_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
-    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+    model = FakeModel(httpserver, lambda ids, number: _render_verdicts(ids))
     with pytest.raises(BudgetExceeded):
         _make_judge(httpserver, budget_tokens=10).judge_candidates(_make_candidates(1))
-    assert model.asked == []
+    assert model.requested == []

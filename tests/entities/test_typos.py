@@ -36,7 +36,7 @@ def test_a_word_a_thousand_times_rarer_than_one_a_letter_away_is_a_likely_typo()
     assert find_likely_typos(COUNTS) == {"stroka": "stroke"}
 
 
-def test_only_the_forms_of_the_concepts_asked_about_are_looked_at() -> None:
+def test_only_the_forms_of_the_given_concepts_are_examined() -> None:
     assert find_likely_typos(COUNTS, ["G", "B"]) == {"stroka": "stroke"}
     assert find_likely_typos(COUNTS, ["G"]) == {}
 

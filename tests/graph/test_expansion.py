@@ -26,7 +26,7 @@ from medr_ray.retrieval.documents import Document
 DISEASES = 12
 
 
-def relation(
+def make_relation(
     subject: str, predicate: str, obj: str, clinical: str = "", confidence: float = 1.0
 ) -> Relation:
     evidence = (Evidence("hpo", f"HPO:{subject}", "s", 0, 1, ""),)
@@ -44,23 +44,23 @@ def relation(
     )
 
 
-def document(disease: int) -> Document:
+def make_document(disease: int) -> Document:
     return Document(f"HPO:D{disease}", "hpo", f"disease {disease}", "", None, (), False, "")
 
 
-class Facts:
-    """Disease i shares the gene Gi with disease i + 1, and a finding and the mode of inheritance
-    with all."""
+class FakeExtractor:
+    """Extracts made-up relations: disease i shares the gene Gi with disease i + 1, and a finding
+    and the mode of inheritance with all."""
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
         i = int(document.document_id.removeprefix("HPO:D"))
-        stated = [relation(f"D{i}", "associated_gene", f"G{i}")]
-        stated += [relation(f"D{i}", "has_finding", "P", "3 of 7 patients")]
-        stated += [relation(f"D{i}", "has_inheritance", "V")]
-        stated += [relation(f"D{i}", "associated_gene", f"G{i - 1}")] if i else []
+        relations = [make_relation(f"D{i}", "associated_gene", f"G{i}")]
+        relations += [make_relation(f"D{i}", "has_finding", "P", "3 of 7 patients")]
+        relations += [make_relation(f"D{i}", "has_inheritance", "V")]
+        relations += [make_relation(f"D{i}", "associated_gene", f"G{i - 1}")] if i else []
         kept = [
             relation
-            for relation in stated
+            for relation in relations
             if focus is None or relation.subject in focus or relation.object in focus
         ]
         return Extraction(
@@ -73,15 +73,15 @@ class Facts:
         )
 
 
-class Shelf:
+class FakeLibrary:
     """Answers a query with the diseases whose number it names, and the one after."""
 
     def find_record(self, entity: str) -> Document | None:
-        return document(int(entity[1:])) if entity.startswith("D") else None
+        return make_document(int(entity[1:])) if entity.startswith("D") else None
 
     def search(self, query: str, count: int) -> list[Document]:
         number = int("".join(filter(str.isdigit, query)) or 0)
-        return [document(i) for i in (number, number + 1) if i < DISEASES][:count]
+        return [make_document(i) for i in (number, number + 1) if i < DISEASES][:count]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def shared_genes() -> Vocabulary:
 
 def grow(vocabulary: Vocabulary, seed: str, run_seed: int = 0, **settings: float) -> GrowingGraph:
     return Expander(
-        Shelf(), Facts(), vocabulary, GraphConfig.model_validate(settings), run_seed
+        FakeLibrary(), FakeExtractor(), vocabulary, GraphConfig.model_validate(settings), run_seed
     ).expand(seed)
 
 
@@ -125,14 +125,14 @@ def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(
     shared_genes: Vocabulary,
 ) -> None:
     first = grow(shared_genes, "D5", run_seed=7)
-    expander = Expander(Shelf(), Facts(), shared_genes, GraphConfig(), 7)
+    expander = Expander(FakeLibrary(), FakeExtractor(), shared_genes, GraphConfig(), 7)
     for other in ("D1", "D2"):
         expander.expand(other)
     assert expander.expand("D5").relations == first.relations
     assert make_rng(7, "D5").random() != make_rng(8, "D5").random() != make_rng(7, "D6").random()
 
 
-def degrees(graph: GrowingGraph) -> Counter[str]:
+def count_degrees(graph: GrowingGraph) -> Counter[str]:
     return Counter(
         end for relation in graph.relations.values() for end in (relation.subject, relation.object)
     )
@@ -157,8 +157,11 @@ def test_bounds_hold_whichever_step_a_relation_comes_from(
         assert seed in graph.entities
         assert len(graph.entities) <= entities
         assert len(graph.readings) <= steps
-        assert max(degrees(graph).values()) <= relations
-    assert max(degrees(grow(shared_genes, "P", steps=12, max_relations_per_entity=9)).values()) > 2
+        assert max(count_degrees(graph).values()) <= relations
+    assert (
+        max(count_degrees(grow(shared_genes, "P", steps=12, max_relations_per_entity=9)).values())
+        > 2
+    )
 
 
 def test_the_last_step_adds_nothing_that_is_not_read_about(shared_genes: Vocabulary) -> None:
@@ -202,11 +205,11 @@ def test_duplicates_are_folded_into_the_kept_id(shared_genes: Vocabulary) -> Non
         {"HP:old": "P"},
     )
 
-    class Outdated(Facts):
+    class OutdatedExtractor(FakeExtractor):
         def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
             old = {"D3": "ORPHA:3", "P": "HP:old"}
-            stated = [
-                relation(
+            relations = [
+                make_relation(
                     old.get(item.subject, item.subject),
                     item.predicate,
                     old.get(item.object, item.object),
@@ -214,9 +217,9 @@ def test_duplicates_are_folded_into_the_kept_id(shared_genes: Vocabulary) -> Non
                 )
                 for item in super().extract(document).relations
             ]
-            return Extraction((), tuple(stated))
+            return Extraction((), tuple(relations))
 
-    graph = Expander(Shelf(), Outdated(), merged, GraphConfig(), 0).expand("D3")
+    graph = Expander(FakeLibrary(), OutdatedExtractor(), merged, GraphConfig(), 0).expand("D3")
     assert {"ORPHA:3", "HP:old"}.isdisjoint(graph.entities)
     assert graph.relations.keys() == grow(shared_genes, "D3").relations.keys()
 
@@ -229,12 +232,12 @@ def test_folding_keeps_relations_well_typed_and_symmetric_ones_in_order() -> Non
             Concept("D", "disease", "disease", (), "", (), ("OMIM:7",)),
         ]
     )
-    moved = resolve_ids(relation("HGNC:1", "gene_interaction", "G2"), genes)
+    moved = resolve_ids(make_relation("HGNC:1", "gene_interaction", "G2"), genes)
     assert moved is not None
     assert (moved.subject, moved.object) == ("G2", "G5")
     assert moved.relation_id == build_relation_id("G2", "gene_interaction", "G5", "")
-    assert resolve_ids(relation("G5", "gene_interaction", "HGNC:1"), genes) is None
-    assert resolve_ids(relation("D", "associated_gene", "OMIM:7"), genes) is None
+    assert resolve_ids(make_relation("G5", "gene_interaction", "HGNC:1"), genes) is None
+    assert resolve_ids(make_relation("D", "associated_gene", "OMIM:7"), genes) is None
     shared = Vocabulary(
         [
             Concept(concept_id, concept_id, "disease", (), "", (), ("X:1",))
@@ -249,50 +252,51 @@ def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabul
         [Concept("MONDO:1", "disease 99", "disease", (), "", (), ("ORPHA:1", "D3"))]
     )
 
-    class Empty(Shelf):
+    class EmptyLibrary(FakeLibrary):
         def search(self, query: str, count: int) -> list[Document]:
             return []
 
     assert [
         document.document_id
-        for document in Expander(Empty(), Facts(), vocabulary, GraphConfig(), 0)._documents(
-            "MONDO:1"
-        )
+        for document in Expander(
+            EmptyLibrary(), FakeExtractor(), vocabulary, GraphConfig(), 0
+        )._documents("MONDO:1")
     ] == ["HPO:D3"]
 
 
-def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: Vocabulary) -> None:
-    class Later(Shelf):
-        """Has one more paper, or another text, about one disease."""
+def test_a_grown_seed_is_current_until_other_documents_are_found(shared_genes: Vocabulary) -> None:
+    class ChangedLibrary(FakeLibrary):
+        """Has another text about one disease."""
 
-        def __init__(self, about: str, text: str) -> None:
-            self.wanted, self.text = about, text
+        def __init__(self, title: str, text: str) -> None:
+            self.title = title
+            self.text = text
 
         def search(self, query: str, count: int) -> list[Document]:
             documents = super().search(query, count)
             return [
-                replace(document, text=self.text) if document.title == self.wanted else document
+                replace(document, text=self.text) if document.title == self.title else document
                 for document in documents
             ]
 
-    def expander(library: Shelf) -> Expander:
-        return Expander(library, Facts(), shared_genes, GraphConfig(), 0)
+    def expander(library: FakeLibrary) -> Expander:
+        return Expander(library, FakeExtractor(), shared_genes, GraphConfig(), 0)
 
-    graph = expander(Shelf()).expand("D3")
+    graph = expander(FakeLibrary()).expand("D3")
     grown = graph.to_grown_seed()
     assert [reading.entity for reading in grown.readings] == list(graph.readings)
-    assert expander(Shelf()).is_up_to_date(grown)
+    assert expander(FakeLibrary()).is_up_to_date(grown)
     read, unread = "disease 3", "disease 9"
     assert "D9" not in graph.readings
-    assert expander(Later(unread, "news")).is_up_to_date(grown)
-    assert not expander(Later(read, "news")).is_up_to_date(grown)
+    assert expander(ChangedLibrary(unread, "another text")).is_up_to_date(grown)
+    assert not expander(ChangedLibrary(read, "another text")).is_up_to_date(grown)
 
 
 def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary) -> None:
     batches: list[list[str]] = []
     expander = Expander(
-        Shelf(),
-        Facts(),
+        FakeLibrary(),
+        FakeExtractor(),
         shared_genes,
         GraphConfig(steps=2),
         0,
@@ -306,36 +310,42 @@ def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary
 def test_doubtful_relations_stay_out(shared_genes: Vocabulary) -> None:
     assert grow(shared_genes, "D3", min_confidence=1.0).relations
 
-    class Doubtful(Facts):
+    class DoubtfulExtractor(FakeExtractor):
         def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
-            return Extraction((), (relation("D3", "treated_with", "R", confidence=0.3),))
+            return Extraction((), (make_relation("D3", "treated_with", "R", confidence=0.3),))
 
-    assert not Expander(Shelf(), Doubtful(), shared_genes, GraphConfig(), 0).expand("D3").relations
+    assert (
+        not Expander(FakeLibrary(), DoubtfulExtractor(), shared_genes, GraphConfig(), 0)
+        .expand("D3")
+        .relations
+    )
 
 
-def test_a_document_is_read_once_whatever_is_asked_of_it() -> None:
+def test_a_document_is_read_once_for_any_focus() -> None:
     read: list[str] = []
 
-    class Counting(Facts):
+    class CountingExtractor(FakeExtractor):
         def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
             read.append(document.document_id)
             return super().extract(document, focus)
 
-    remembering = CachingExtractor(Counting())
+    caching = CachingExtractor(CountingExtractor())
     for focus in (None, {"G2"}, {"P"}):
         assert (
-            remembering.extract(document(3), focus).relations
-            == Facts().extract(document(3), focus).relations
+            caching.extract(make_document(3), focus).relations
+            == FakeExtractor().extract(make_document(3), focus).relations
         )
-    remembering.extract(document(4))
+    caching.extract(make_document(4))
     assert read == ["HPO:D3", "HPO:D4"]
 
 
 def test_what_singles_out_its_object_is_chosen_first() -> None:
-    inheritance = relation("D", "has_inheritance", "V1")
-    alone = relation("D", "has_finding", "P1", "3 of 7 patients")
-    shared = [relation("D", "has_finding", name, "30-79% of patients") for name in ("P2", "P3")]
-    vague = relation("D", "has_finding", "P4", "some patients")
+    inheritance = make_relation("D", "has_inheritance", "V1")
+    alone = make_relation("D", "has_finding", "P1", "3 of 7 patients")
+    shared = [
+        make_relation("D", "has_finding", name, "30-79% of patients") for name in ("P2", "P3")
+    ]
+    vague = make_relation("D", "has_finding", "P4", "some patients")
     assert rank_relations([vague, *shared, alone, inheritance], "D")[:3] == [
         inheritance,
         alone,

@@ -34,7 +34,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> StageDirectory:
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> tuple[list[Entity], list[Relation]]:
+def draw_graphs(draw: st.DrawFn) -> tuple[list[Entity], list[Relation]]:
     ids = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     entities = [
         Entity(
@@ -70,7 +70,9 @@ def graphs(draw: st.DrawFn) -> tuple[list[Entity], list[Relation]]:
     return entities, relations
 
 
-def stored(root: Path, entities: list[Entity], relations: list[Relation]) -> StageDirectory:
+def write_finished_graph(
+    root: Path, entities: list[Entity], relations: list[Relation]
+) -> StageDirectory:
     directory = StageDirectory(str(root))
     storage.write_graph(directory, entities, relations, {})
     return directory
@@ -79,7 +81,7 @@ def stored(root: Path, entities: list[Entity], relations: list[Relation]) -> Sta
 # --- each format read back ------------------------------------------------------------
 
 
-def evidence_of(rows: list[dict[str, object]]) -> tuple[Evidence, ...]:
+def parse_evidence(rows: list[dict[str, object]]) -> tuple[Evidence, ...]:
     return tuple(Evidence(**row) for row in rows)  # type: ignore[arg-type]
 
 
@@ -113,7 +115,7 @@ def from_networkx(graph: nx.MultiDiGraph, unpack: bool) -> tuple[list[Entity], l
             edge.get("clinical", ""),
             edge["confidence"],
             edge["extractor"],
-            evidence_of(lists(edge["evidence"])),
+            parse_evidence(lists(edge["evidence"])),
         )
         for start, end, key, edge in graph.edges(keys=True, data=True)
     ]
@@ -137,11 +139,11 @@ def read_parquet(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]
     )
 
 
-def rows_of(data: bytes) -> list[dict[str, str]]:
+def read_rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 
-def array(text: str) -> tuple[str, ...]:
+def split_array(text: str) -> tuple[str, ...]:
     return tuple(text.split("\t")) if text else ()
 
 
@@ -152,17 +154,17 @@ def read_csv(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]:
             row["entity_id:ID"],
             row["name:string"],
             row[":LABEL"].lower(),
-            array(row["aliases:string[]"]),
+            split_array(row["aliases:string[]"]),
             row["description:string"],
             float(row["frequency:double"]) if row["frequency:double"] else None,
             {"true": True, "false": False}[row["is_seed:boolean"]],
         )
-        for row in rows_of(files["nodes.csv"])
+        for row in read_rows(files["nodes.csv"])
     ]
     relations = []
-    for row in rows_of(files["relationships.csv"]):
-        evidence = evidence_of(json.loads(row["evidence:string"]))
-        assert array(row["documents:string[]"]) == tuple(
+    for row in read_rows(files["relationships.csv"]):
+        evidence = parse_evidence(json.loads(row["evidence:string"]))
+        assert split_array(row["documents:string[]"]) == tuple(
             sorted({each.document_id for each in evidence})
         )
         relations.append(
@@ -190,37 +192,39 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("wanted", sorted(FORMATS))
+@pytest.mark.parametrize("format_name", sorted(FORMATS))
 @settings(max_examples=40, deadline=None)
-@given(tables=graphs())
+@given(tables=draw_graphs())
 def test_whatever_is_exported_comes_back(
-    wanted: str,
+    format_name: str,
     tables: tuple[list[Entity], list[Relation]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    directory = stored(tmp_path_factory.mktemp("graph"), *tables)
-    assert READERS[wanted](dict(FORMATS[wanted](directory))) == tables
+    directory = write_finished_graph(tmp_path_factory.mktemp("graph"), *tables)
+    assert READERS[format_name](dict(FORMATS[format_name](directory))) == tables
 
 
-@pytest.mark.parametrize("wanted", sorted(FORMATS))
+@pytest.mark.parametrize("format_name", sorted(FORMATS))
 def test_hard_names_and_evidence_come_back_from_the_files(
-    graph: StageDirectory, tmp_path: Path, wanted: str
+    graph: StageDirectory, tmp_path: Path, format_name: str
 ) -> None:
     target = tmp_path / "new folder" / "out"
-    paths = export_graph(graph, wanted, target)
+    paths = export_graph(graph, format_name, target)
     files = {"" if path == target else path.name: path.read_bytes() for path in paths}
-    entities, relations = READERS[wanted](files)
+    entities, relations = READERS[format_name](files)
     assert (entities, relations) == read_graph(graph)
     assert {entity.entity_id: entity.name for entity in entities}.items() >= HARD_NAMES.items()
     assert any("CD4+" in item.sentence for relation in relations for item in relation.evidence)
     assert sorted(path.name for path in target.parent.iterdir()) == ["out"]
 
 
-def test_the_header_is_what_the_import_tool_asks_for(graph: StageDirectory, tmp_path: Path) -> None:
+def test_the_header_is_the_one_that_the_import_tool_requires(
+    graph: StageDirectory, tmp_path: Path
+) -> None:
     export_graph(graph, "neo4j-csv", tmp_path / "csv")
-    nodes = rows_of((tmp_path / "csv" / "nodes.csv").read_bytes())
+    nodes = read_rows((tmp_path / "csv" / "nodes.csv").read_bytes())
     assert {node[":LABEL"] for node in nodes} == {"Disease", "Drug", "Gene", "Phenotype"}
-    relationships = rows_of((tmp_path / "csv" / "relationships.csv").read_bytes())
+    relationships = read_rows((tmp_path / "csv" / "relationships.csv").read_bytes())
     assert list(relationships[0])[:3] == [":START_ID", ":END_ID", ":TYPE"]
     assert {relationship[":TYPE"] for relationship in relationships} == {
         "ASSOCIATED_GENE",
@@ -232,15 +236,15 @@ def test_the_header_is_what_the_import_tool_asks_for(graph: StageDirectory, tmp_
     assert "--array-delimiter=TAB" in command
 
 
-def test_what_xml_cannot_hold_is_marked_and_nothing_else(tmp_path: Path) -> None:
+def test_only_characters_that_xml_forbids_are_replaced(tmp_path: Path) -> None:
     entity = Entity("A\x01", "tab\tand\x00 \ud7ff", "gene", ("\x1f",), "", None, False)
-    directory = stored(tmp_path, [entity], [])
+    directory = write_finished_graph(tmp_path, [entity], [])
     (entity,), _ = read_graphml(dict(FORMATS["graphml"](directory)))
     assert (entity.entity_id, entity.name) == ("A\ufffd", "tab\tand\ufffd \ud7ff")
     assert entity.aliases == ("\x1f",)  # JSON escapes it
 
 
-def test_nothing_is_overwritten_unasked(graph: StageDirectory, tmp_path: Path) -> None:
+def test_files_are_overwritten_only_on_request(graph: StageDirectory, tmp_path: Path) -> None:
     folder, file = tmp_path / "csv", tmp_path / "graph.json"
     folder.mkdir()
     (folder / "nodes.csv").write_text("mine")
@@ -265,7 +269,7 @@ def test_nothing_is_overwritten_unasked(graph: StageDirectory, tmp_path: Path) -
 
 
 def test_an_unfinished_graph_is_not_exported(graph: StageDirectory, tmp_path: Path) -> None:
-    copy = stored(tmp_path / "graph", *read_graph(graph))
+    copy = write_finished_graph(tmp_path / "graph", *read_graph(graph))
     assert not copy.exists(MANIFEST)
     with pytest.raises(DataError, match="medr graph run"):
         export_graph(copy, "json", tmp_path / "out.json")

@@ -34,7 +34,7 @@ from medr_ray.retrieval.stage import INDEX_STAGE
 SEEDS = ("OMIM:154700", "OMIM:245200", "ORPHA:284979", "OMIM:182212")
 
 
-def citation(pmid: str, title: str, abstract: str, retracted: bool = False) -> Citation:
+def make_citation(pmid: str, title: str, abstract: str, retracted: bool = False) -> Citation:
     types = (Term("D016428", "Journal Article"),)
     return Citation(
         pmid,
@@ -59,15 +59,15 @@ def citation(pmid: str, title: str, abstract: str, retracted: bool = False) -> C
 
 
 CITATIONS = [
-    citation("1", "Losartan in Marfan syndrome", "Marfan syndrome was treated with losartan."),
-    citation(
+    make_citation("1", "Losartan in Marfan syndrome", "Marfan syndrome was treated with losartan."),
+    make_citation(
         "2", "Krabbe disease", "Krabbe disease was treated with losartan in Japan.", retracted=True
     ),
-    citation("3", "No abstract", ""),
+    make_citation("3", "No abstract", ""),
 ]
 
 
-def seed(concept_id: str, verdict: bool = True) -> SeedEntity:
+def make_seed(concept_id: str, verdict: bool = True) -> SeedEntity:
     frequency = EntityFrequency(concept_id, concept_id, "disease", 1, 1, 1e-5, 1e-6, 1e-4)
     return SeedEntity(frequency, Significance(verdict, "", "rules"), "")
 
@@ -81,21 +81,21 @@ def prepare(root: Path, **graph: int) -> tuple[RunDirectory, PipelineConfig]:
     lexicon = build_lexicon(("hpo", "hpo_diseases", "genes", "drugs"))
     write_lexicon(run.stage("entities"), lexicon)
     Matcher.build(lexicon, 4).save(run.stage("entities"))
-    run.write(artifacts.SEEDS, [*map(seed, SEEDS), seed("OMIM:2", False)])
-    run.write(FREQUENCIES, [seed(SEEDS[0]).frequency])
+    run.write(artifacts.SEEDS, [*map(make_seed, SEEDS), make_seed("OMIM:2", False)])
+    run.write(FREQUENCIES, [make_seed(SEEDS[0]).frequency])
     return run, config
 
 
-def context(run: RunDirectory, config: PipelineConfig, stage: str) -> StageContext:
+def make_context(run: RunDirectory, config: PipelineConfig, stage: str) -> StageContext:
     return StageContext(config, run, run.stage(stage), Console(quiet=True))
 
 
 @pytest.mark.slow
 def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
     run, config = prepare(tmp_path, workers=1)
-    counts = run_stage(INDEX_STAGE, context(run, config, "index"), "an index", {"corpus": "f"})[
-        "counts"
-    ]
+    counts = run_stage(
+        INDEX_STAGE, make_context(run, config, "index"), "an index", {"corpus": "f"}
+    )["counts"]
     assert (counts["pubmed"], counts["embedded"]) == (2, 0)
     assert counts["hpo"] > 10_000
     assert (
@@ -103,7 +103,7 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
         is None
     )
 
-    counts = GRAPH_STAGE.execute(context(run, config, "graph"))
+    counts = GRAPH_STAGE.execute(make_context(run, config, "graph"))
     assert counts["seeds"] == 4
     assert counts["by_predicate"]["treated_with"] == 1  # the retracted paper states nothing
     relations = {relation.relation_id: relation for relation in run.read(RELATIONS)}
@@ -115,7 +115,7 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
         assert document.text[item.start : item.end] == item.sentence
     assert any(item.reference.startswith("PMID:") for item in evidence)
 
-    CHAINS_STAGE.execute(context(run, config, "chains"))
+    CHAINS_STAGE.execute(make_context(run, config, "chains"))
     for chain in run.read(CHAINS):
         assert chain.entities[0] == chain.seed
         assert chain.length == len(chain.relations) == len(set(chain.entities)) - 1
@@ -136,20 +136,20 @@ def run_graph(run: RunDirectory, config: PipelineConfig, mark: str = "graph") ->
     return counts
 
 
-def tables(run: RunDirectory) -> dict[str, bytes]:
+def read_tables(run: RunDirectory) -> dict[str, bytes]:
     return {name: run.stage("graph").read_bytes(name) for name in TABLES}
 
 
-def grown(run: RunDirectory) -> dict[str, GrownSeed]:
+def read_grown_seeds(run: RunDirectory) -> dict[str, GrownSeed]:
     graph = run.stage("graph")
     return {
-        read_record.seed: read_record
+        grown.seed: grown
         for part in graph.list_files("parts")
-        for read_record in graph.read_records(f"parts/{part}", GrownSeed)
+        for grown in graph.read_records(f"parts/{part}", GrownSeed)
     }
 
 
-def of_workers(config: PipelineConfig, workers: int) -> PipelineConfig:
+def set_workers(config: PipelineConfig, workers: int) -> PipelineConfig:
     return config.model_copy(update={"graph": config.graph.model_copy(update={"workers": workers})})
 
 
@@ -167,7 +167,7 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
         "i",
     )
     assert run_graph(run, config)["seeds_expanded"] == len(ALL)
-    before, graph = tables(run), run.stage("graph")
+    before, graph = read_tables(run), run.stage("graph")
     assert len(graph.read(RELATIONS)) == 11
     stored = {entity.entity_id: entity.name for entity in graph.read(ENTITIES)}
     assert stored == {concept.concept_id: concept.name for concept in graph_run.concepts()}
@@ -179,11 +179,11 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
             graph.local / "parts" / f"_{name}.json"
         ).unlink()  # as a worker leaves it that is killed between the two
     (graph.local / "parts" / f"{lost[-1]}.parquet").write_bytes(b"not a table")
-    assert run_graph(run, of_workers(config, 1))["seeds_expanded"] == len(lost)
-    assert tables(run) == before
+    assert run_graph(run, set_workers(config, 1))["seeds_expanded"] == len(lost)
+    assert read_tables(run) == before
     graph.clear()
-    assert run_graph(run, of_workers(config, 1))["seeds_expanded"] == len(ALL)
-    assert tables(run) == before
+    assert run_graph(run, set_workers(config, 1))["seeds_expanded"] == len(ALL)
+    assert read_tables(run) == before
 
 
 @pytest.mark.slow
@@ -194,13 +194,13 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     run, config = write_inputs(tmp_path / "extended", seeds, steps=1)
     write_index(run, documents, "first")
     run_graph(run, config, "first")
-    before = grown(run)
+    before = read_grown_seeds(run)
     relations = {relation.relation_id: relation for relation in run.read(RELATIONS)}
     assert all(relation.predicate != "treated_with" for relation in relations.values())
 
     write_index(run, [*documents, paper("3", losartan)], "second")
     assert run_graph(run, config, "second")["seeds_expanded"] == 1
-    after = grown(run)
+    after = read_grown_seeds(run)
     assert after["D:3"] == before["D:3"]
     assert after["D:5"] != before["D:5"]
     extended = {relation.relation_id: relation for relation in run.read(RELATIONS)}
@@ -224,7 +224,7 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
         ),
         "third",
     )
-    assert tables(rebuilt) == tables(run)
+    assert read_tables(rebuilt) == read_tables(run)
 
 
 def test_parts_are_kept_while_what_decides_them_is_the_same(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_the_group_of_a_seed_depends_on_nothing_else() -> None:
 
 
 def test_seeds_with_a_record_come_first_when_there_is_a_limit() -> None:
-    seeds = [seed(name) for name in ("A", "B", "C", "D")] + [seed("E", False)]
+    seeds = [make_seed(name) for name in ("A", "B", "C", "D")] + [make_seed("E", False)]
     assert select_seeds(seeds, None, 0, ()) == ["A", "B", "C", "D"]
     assert set(select_seeds(seeds, 2, 0, {"B", "D", "E"})) == {"B", "D"}
     assert len({tuple(select_seeds(seeds, 2, run_seed, ())) for run_seed in range(20)}) > 1

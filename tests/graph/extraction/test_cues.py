@@ -179,7 +179,7 @@ def test_every_predicate_that_text_can_state_has_cues() -> None:
         "{Losartan:drug} was given. {Marfan syndrome:disease} was seen.",
     ],
 )
-def test_what_only_looks_like_a_relation_is_none(sentence: str) -> None:
+def test_wordings_that_only_look_like_a_relation_are_none(sentence: str) -> None:
     assert stated_relations(sentence) == set()
 
 
@@ -201,7 +201,7 @@ def test_all_items_of_a_list_are_meant_on_either_side() -> None:
     }
 
 
-def test_what_is_said_of_a_class_is_said_of_its_member() -> None:
+def test_a_statement_about_a_class_applies_to_its_member() -> None:
     relations = stated_relations(
         "{Apraxia:disease} is a {neurological disorder:disease} characterized by "
         "{clumsiness:phenotype}."

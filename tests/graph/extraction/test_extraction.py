@@ -81,7 +81,9 @@ def test_cues_state_relations(
         "Losartan and Marfan syndrome.",
     ],
 )
-def test_what_is_denied_or_merely_near_is_no_relation(rules: RulesExtractor, sentence: str) -> None:
+def test_denied_or_merely_near_entities_are_not_related(
+    rules: RulesExtractor, sentence: str
+) -> None:
     assert [
         relation
         for relation in rules.extract(abstract(sentence)).relations
@@ -208,7 +210,7 @@ def test_retracted_papers_are_no_evidence(rules: RulesExtractor, document: Docum
     assert (extraction.entities, extraction.relations) == ((), ())
 
 
-def test_focus_keeps_what_touches_it(rules: RulesExtractor) -> None:
+def test_focus_keeps_the_relations_of_an_entity(rules: RulesExtractor) -> None:
     document = abstract(
         "Chloramphenicol-induced aplastic anemia.", "Marfan syndrome was treated with losartan."
     )
@@ -241,8 +243,8 @@ def test_a_line_of_a_record_is_read_back(name: str) -> None:
     assert read_line("The mode of inheritance of Other is Sporadic.", name) is None
 
 
-def printed(fact: DiseaseFact) -> str:
-    """The qualifier, where the wording of the predicate holds it."""
+def format_qualifier(fact: DiseaseFact) -> str:
+    """The qualifier, where the wording of the predicate prints it."""
     return fact.clinical if PREDICATES[fact.predicate].prints_clinical(forward=True) else ""
 
 
@@ -253,10 +255,11 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
     vocabulary = Vocabulary(build_lexicon(("hpo", "hpo_diseases", "genes")))
     extractor = RulesExtractor(vocabulary, Matcher.build([], 4), hpo)
     diseases = [disease for _, disease in sorted(hpo.diseases.items()) if disease.facts][::40]
-    stated = read = 0
+    stated_count = 0
+    read_count = 0
     for disease in diseases:
         facts = {
-            (fact.predicate, fact.object_id, printed(fact), fact.reference)
+            (fact.predicate, fact.object_id, format_qualifier(fact), fact.reference)
             for fact in disease.facts
             if fact.object_id in vocabulary
         }
@@ -268,13 +271,14 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
             (relation.predicate, relation.object, relation.clinical, relation.evidence[0].reference)
             for relation in relations
         }
-        stated, read = stated + len(facts), read + len(facts & extracted)
+        stated_count += len(facts)
+        read_count += len(facts & extracted)
         assert extracted <= facts
-    assert stated > 3000
-    assert read == stated
+    assert stated_count > 3000
+    assert read_count == stated_count
 
 
-def reply(*relations: dict[str, object]) -> dict[str, object]:
+def build_reply(*relations: dict[str, object]) -> dict[str, object]:
     content = json.dumps({"relations": list(relations)})
     return {
         "id": "1",
@@ -311,7 +315,7 @@ def test_a_models_reading_is_checked_against_document_and_vocabulary(
         good | {"predicate": "presents_with"},  # a drug is no phenotype
         good | {"sentence": ""},
     ]
-    httpserver.expect_request("/v1/chat/completions").respond_with_json(reply(good, *wrong))
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(build_reply(good, *wrong))
     client = ChatClient(EndpointConfig(base_url=httpserver.url_for("/v1"), model="m", cache=False))
     extraction = LLMExtractor(client, "m", vocabulary, matcher, rules).extract(document)
     (relation,) = extraction.relations

@@ -1,5 +1,5 @@
-"""Names that are not spelt as in the vocabulary: what they are linked to, and what they must not
-be."""
+"""Names that are not spelt as in the vocabulary: the concepts that they are linked to, and those
+that they must not be linked to."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ from medr_ray.knowledge.lexicon import Concept, build_lexicon
 from medr_ray.retrieval.documents import Document
 
 MODEL = "embedded:all-minilm-l6-v2"
-KINDRED = [
+CONCEPTS = [
     Concept("OMIM:1", "Marfan syndrome", "disease", ("marfan syndrome",), "cardiology"),
     Concept(
         "OMIM:3",
@@ -49,7 +49,7 @@ KINDRED = [
 ]
 
 
-class Wordy:
+class BagOfWordsEncoder:
     """A name's vector: the words it has, in a space with an axis for each; those of a group are one
     word."""
 
@@ -75,13 +75,13 @@ class Wordy:
         return vectors
 
 
-def never() -> NameEncoder:
+def refuse_encoder() -> NameEncoder:
     raise AssertionError("no encoder is needed")
 
 
 @pytest.fixture(scope="module")
-def kindred() -> tuple[Vocabulary, Matcher]:
-    return Vocabulary(KINDRED), Matcher.build(KINDRED, 4)
+def lexicon() -> tuple[Vocabulary, Matcher]:
+    return Vocabulary(CONCEPTS), Matcher.build(CONCEPTS, 4)
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def kindred() -> tuple[Vocabulary, Matcher]:
         ("", "disease", {"OMIM:1"}, None),
     ],
 )
-def test_the_lexicon_knows(
-    kindred: tuple[Vocabulary, Matcher],
+def test_names_of_the_lexicon_are_linked(
+    lexicon: tuple[Vocabulary, Matcher],
     name: str,
     entity_type: str,
     among: set[str],
     expected: str | None,
 ) -> None:
-    linker = Linker(*kindred, 0.85, never)
+    linker = Linker(*lexicon, 0.85, refuse_encoder)
     assert linker.find_by_name(name, among, entity_type) == expected
 
 
@@ -141,42 +141,46 @@ def test_the_lexicon_knows(
     ],
 )
 def test_similar_names_are_linked_where_one_alone_is_near(
-    kindred: tuple[Vocabulary, Matcher],
+    lexicon: tuple[Vocabulary, Matcher],
     name: str,
     entity_type: str,
     among: set[str],
     expected: str | None,
 ) -> None:
-    assert Linker(*kindred, 0.8, Wordy).find_similar(name, among, entity_type) == expected
+    assert (
+        Linker(*lexicon, 0.8, BagOfWordsEncoder).find_similar(name, among, entity_type) == expected
+    )
 
 
-def test_two_concepts_that_are_as_near_are_none() -> None:
+def test_two_concepts_that_are_equally_near_are_not_linked() -> None:
     twins = [
         Concept(f"OMIM:{name}", f"{name} syndrome", "disease", (), "")
         for name in ("Marfan", "Marfans")
     ]
-    linker = Linker(Vocabulary(twins), Matcher.build(twins, 4), 0.8, Wordy)
+    linker = Linker(Vocabulary(twins), Matcher.build(twins, 4), 0.8, BagOfWordsEncoder)
     assert linker.find_similar("Marfan's disease", (), "disease") is None
 
 
 @pytest.mark.parametrize("similarity", [None, 1.0])
 def test_without_similarity_no_encoder_is_made(
-    kindred: tuple[Vocabulary, Matcher], similarity: float | None
+    lexicon: tuple[Vocabulary, Matcher], similarity: float | None
 ) -> None:
     assert (
-        Linker(*kindred, similarity, never).find_similar("Marfan's disease", {"OMIM:1"}, "disease")
+        Linker(*lexicon, similarity, refuse_encoder).find_similar(
+            "Marfan's disease", {"OMIM:1"}, "disease"
+        )
         is None
     )
 
 
-def test_a_name_is_embedded_once_and_by_one_encoder(kindred: tuple[Vocabulary, Matcher]) -> None:
-    encoders: list[Wordy] = []
+def test_a_name_is_embedded_once_and_by_one_encoder(lexicon: tuple[Vocabulary, Matcher]) -> None:
+    encoders: list[BagOfWordsEncoder] = []
 
-    def make() -> Wordy:
-        encoders.append(Wordy())
+    def make() -> BagOfWordsEncoder:
+        encoders.append(BagOfWordsEncoder())
         return encoders[-1]
 
-    linker = Linker(*kindred, 0.8, make)
+    linker = Linker(*lexicon, 0.8, make)
     assert encoders == []
     for _ in range(2):
         assert linker.find_similar("Marfan's disease", (), "disease") == "OMIM:1"
@@ -214,7 +218,7 @@ def test_words_that_tell_siblings_apart(first: str, second: str, same: bool) -> 
 QUOTE = "Marfan's disease improved on losartan."
 
 
-def stated(subject: str, sentence: str = QUOTE) -> str:
+def build_reply(subject: str, sentence: str = QUOTE) -> str:
     return (
         f'{{"relations": [{{"subject": "{subject}", "predicate": "treated_with", "object": '
         f'"Losartan", '
@@ -222,14 +226,14 @@ def stated(subject: str, sentence: str = QUOTE) -> str:
     )
 
 
-def read(
-    kindred: tuple[Vocabulary, Matcher], text: str, reply: str, encoder: Callable[[], NameEncoder]
+def read_text(
+    lexicon: tuple[Vocabulary, Matcher], text: str, reply: str, encoder: Callable[[], NameEncoder]
 ) -> tuple[list[str], list[str]]:
     """(subjects of the relations, kinds of failures) of a text with that reply."""
-    rules = RulesExtractor(*kindred, Hpo({}, {}, (), {}))
+    rules = RulesExtractor(*lexicon, Hpo({}, {}, (), {}))
     with endpoint({"Predicates": [reply]}) as server:
         extractor = LLMExtractor(
-            server.client(), "m", *kindred, rules, Linker(*kindred, 0.8, encoder)
+            server.client(), "m", *lexicon, rules, Linker(*lexicon, 0.8, encoder)
         )
         extraction = extractor.extract(
             Document("PMID:1", "pubmed", "T", text, 2000, (), False, "J")
@@ -242,29 +246,37 @@ def read(
 @pytest.mark.parametrize(
     ("text", "reply", "encoder", "subjects", "failures"),
     [
-        (f"Seizure.\n{QUOTE}", stated("Marfan's disease"), Wordy, ["OMIM:1"], []),
-        (f"Marfan syndrome.\n{QUOTE}", stated("Marfan syndrome"), never, [], ["unnamed"]),
+        (f"Seizure.\n{QUOTE}", build_reply("Marfan's disease"), BagOfWordsEncoder, ["OMIM:1"], []),
+        (
+            f"Marfan syndrome.\n{QUOTE}",
+            build_reply("Marfan syndrome"),
+            refuse_encoder,
+            [],
+            ["unnamed"],
+        ),
         # similar to a concept, but in words that the sentence does not have
-        (f"Seizure.\n{QUOTE}", stated("disease of Marfan"), never, [], ["name"]),
+        (f"Seizure.\n{QUOTE}", build_reply("disease of Marfan"), refuse_encoder, [], ["name"]),
         (
             "Seizure.\nSeizures improved on losartan.",
-            stated("Marfan's disease", "Seizures improved on losartan."),
-            never,
+            build_reply("Marfan's disease", "Seizures improved on losartan."),
+            refuse_encoder,
             [],
             ["name"],
         ),
         # the words stand there only as a piece of another name
         (
             "Marfan lipodystrophy syndrome improved on losartan.",
-            stated("lipodystrophy syndrome", "Marfan lipodystrophy syndrome improved on losartan."),
-            never,
+            build_reply(
+                "lipodystrophy syndrome", "Marfan lipodystrophy syndrome improved on losartan."
+            ),
+            refuse_encoder,
             [],
             ["name"],
         ),
     ],
 )
 def test_a_linked_entity_is_named_in_the_sentence_by_the_models_own_words(
-    kindred: tuple[Vocabulary, Matcher],
+    lexicon: tuple[Vocabulary, Matcher],
     monkeypatch: pytest.MonkeyPatch,
     text: str,
     reply: str,
@@ -273,20 +285,20 @@ def test_a_linked_entity_is_named_in_the_sentence_by_the_models_own_words(
     failures: list[str],
 ) -> None:
     fresh_governor(monkeypatch)
-    assert read(kindred, text, reply, encoder) == (subjects, failures)
+    assert read_text(lexicon, text, reply, encoder) == (subjects, failures)
 
 
 def test_a_worker_says_at_once_that_the_encoder_is_missing(
-    kindred: tuple[Vocabulary, Matcher], tmp_path: Path
+    lexicon: tuple[Vocabulary, Matcher], tmp_path: Path
 ) -> None:
     config = PipelineConfig.model_validate({"models": {"encoder": str(tmp_path)}})
     with pytest.raises(MedrError, match=str(tmp_path)):
-        worker._build_linker(config, *kindred)
+        worker._build_linker(config, *lexicon)
     lexical = PipelineConfig.model_validate(
         {"models": {"encoder": str(tmp_path)}, "graph": {"link_similarity": None}}
     )
     assert (
-        worker._build_linker(lexical, *kindred).find_similar("Marfan's disease", (), "disease")
+        worker._build_linker(lexical, *lexicon).find_similar("Marfan's disease", (), "disease")
         is None
     )
 

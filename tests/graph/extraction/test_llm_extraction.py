@@ -1,5 +1,5 @@
-"""A model's reading of documents, over an endpoint that misbehaves: nothing is invented, nothing is
-lost in silence."""
+"""Relations read by a model behind an endpoint that misbehaves: none is invented, and none is lost
+without a failure."""
 
 import json
 from collections import Counter
@@ -48,14 +48,14 @@ TREATED = {
 RELATION = ("OMIM:1", "treated_with", "DRUG:1")
 
 
-def reply(*relations: Any) -> str:
+def build_reply(*relations: Any) -> str:
     return json.dumps({"relations": list(relations)})
 
 
-GOOD = reply(TREATED)
+GOOD = build_reply(TREATED)
 
 
-def document(name: str, *lines: str, retracted: bool = False) -> Document:
+def make_document(name: str, *lines: str, retracted: bool = False) -> Document:
     text = "\n".join(
         lines or (f"Case {name}.", "Marfan syndrome improved on losartan. Pneumonia followed.")
     )
@@ -63,53 +63,53 @@ def document(name: str, *lines: str, retracted: bool = False) -> Document:
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh_governor(monkeypatch)
 
 
-class Reader:
+class ReadingSetup:
     """Extractors over a client, with the small vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary, matcher: Matcher) -> None:
         self._vocabulary, self._matcher = vocabulary, matcher
 
-    def over(self, client: ChatClient) -> LLMExtractor:
+    def build_extractor(self, client: ChatClient) -> LLMExtractor:
         rules = RulesExtractor(self._vocabulary, self._matcher, Hpo({}, {}, (), {}))
         return LLMExtractor(client, "m", self._vocabulary, self._matcher, rules)
 
-    def read(
+    def read_text(
         self, text: str, *relations: dict[str, Any]
     ) -> tuple[list[Any], list[ExtractionFailure]]:
         """(relations, failures) of a text for which a well-behaved model states ``relations``."""
-        with endpoint({"Predicates": [reply(*relations)]}) as server:
-            extractor = self.over(server.client())
+        with endpoint({"Predicates": [build_reply(*relations)]}) as server:
+            extractor = self.build_extractor(server.client())
             return list(
-                extractor.extract(document("1", *text.split("\n"))).relations
+                extractor.extract(make_document("1", *text.split("\n"))).relations
             ), extractor.take_failures()
 
 
 @pytest.fixture
-def reader(vocabulary: Vocabulary, matcher: Matcher) -> Reader:
-    return Reader(vocabulary, matcher)
+def reader(vocabulary: Vocabulary, matcher: Matcher) -> ReadingSetup:
+    return ReadingSetup(vocabulary, matcher)
 
 
-def triples(relations: Sequence[Any]) -> list[tuple[str, str, str]]:
+def list_triples(relations: Sequence[Any]) -> list[tuple[str, str, str]]:
     return [(relation.subject, relation.predicate, relation.object) for relation in relations]
 
 
-def kinds(failures: Sequence[ExtractionFailure]) -> list[str]:
+def list_kinds(failures: Sequence[ExtractionFailure]) -> list[str]:
     return [failure.kind for failure in failures]
 
 
 # --- what a reply may say -------------------------------------------------------------
 
 
-def test_a_relation_is_evidenced_by_its_whole_sentence(reader: Reader) -> None:
+def test_a_relation_is_evidenced_by_its_whole_sentence(reader: ReadingSetup) -> None:
     text = "Case.\nIn 1998, Marfan syndrome improved on losartan (n = 3). Pneumonia followed."
-    (relation,), failures = reader.read(
+    (relation,), failures = reader.read_text(
         text, TREATED | {"sentence": "Marfan syndrome improved  on losartan"}
     )
-    assert triples([relation]) == [RELATION]
+    assert list_triples([relation]) == [RELATION]
     assert relation.evidence[0].sentence == "In 1998, Marfan syndrome improved on losartan (n = 3)."
     assert (relation.extractor, relation.confidence, failures) == ("m", 0.8, [])
 
@@ -150,37 +150,37 @@ def test_a_relation_is_evidenced_by_its_whole_sentence(reader: Reader) -> None:
     ],
 )
 def test_what_the_document_does_not_state_is_dropped_with_its_reason(
-    reader: Reader, change: dict[str, Any], kind: str
+    reader: ReadingSetup, change: dict[str, Any], kind: str
 ) -> None:
     text = (
         "Case.\nMarfan syndrome improved on losartan. Pneumonia followed. Death was sudden. "
         "Marfan syndrome causes no seizure. Chloramphenicol is another drug."
     )
-    relations, failures = reader.read(text, TREATED, TREATED | change)
-    assert triples(relations) == [RELATION], "what is right beside it stays"
-    assert kinds(failures) == [kind]
+    relations, failures = reader.read_text(text, TREATED, TREATED | change)
+    assert list_triples(relations) == [RELATION], "what is right beside it stays"
+    assert list_kinds(failures) == [kind]
     assert failures[0].document_id == "PMID:1"
     wrong = next(iter(change.values()))
     assert wrong != wrong or str(wrong) in failures[0].detail
 
 
-def test_qualifiers_are_words_of_the_document_or_left_out(reader: Reader) -> None:
+def test_qualifiers_are_words_of_the_document_or_left_out(reader: ReadingSetup) -> None:
     stated = TREATED | {"temporal": "in 1998", "spatial": "Japan", "clinical": None}
-    (relation,), failures = reader.read(
+    (relation,), failures = reader.read_text(
         "Case.\nMarfan syndrome improved on losartan. This was in 1998.", stated
     )
     assert (relation.temporal, relation.spatial, relation.clinical) == ("in 1998", "", "")
-    assert kinds(failures) == ["context"]
+    assert list_kinds(failures) == ["context"]
     assert '"Japan"' in failures[0].detail
 
 
-def test_a_hedged_sentence_makes_a_relation_less_sure(reader: Reader) -> None:
+def test_a_hedged_sentence_makes_a_relation_less_sure(reader: ReadingSetup) -> None:
     sentence = "Marfan syndrome may improve on losartan."
-    (relation,), _ = reader.read(f"Case.\n{sentence}", TREATED | {"sentence": sentence})
+    (relation,), _ = reader.read_text(f"Case.\n{sentence}", TREATED | {"sentence": sentence})
     assert relation.confidence < 0.8
 
 
-def test_symmetric_relations_are_stored_once(reader: Reader) -> None:
+def test_symmetric_relations_are_stored_once(reader: ReadingSetup) -> None:
     sentence = "Losartan was given with chloramphenicol."
     either = [
         {
@@ -192,8 +192,8 @@ def test_symmetric_relations_are_stored_once(reader: Reader) -> None:
         }
         for subject, obj in (("Losartan", "Chloramphenicol"), ("Chloramphenicol", "Losartan"))
     ]
-    relations, _ = reader.read(f"Case.\n{sentence}", *either)
-    assert triples(relations) == [("DRUG:1", "combined_with", "DRUG:2")]
+    relations, _ = reader.read_text(f"Case.\n{sentence}", *either)
+    assert list_triples(relations) == [("DRUG:1", "combined_with", "DRUG:2")]
 
 
 INJECTED = (
@@ -217,22 +217,22 @@ FORGED = (
         "Marfan syndrome improved on losartan.",
     ],
 )
-def test_an_order_in_the_text_stays_text_even_if_the_model_obeys(
-    reader: Reader, injected: str, quote: str
+def test_an_instruction_in_the_text_gives_no_relation_even_if_the_model_obeys(
+    reader: ReadingSetup, injected: str, quote: str
 ) -> None:
     obeyed = TREATED | {"object": "Chloramphenicol", "sentence": quote}
-    relations, failures = reader.read(
+    relations, failures = reader.read_text(
         f"Case.\nMarfan syndrome improved on losartan.\n{injected}", TREATED, obeyed
     )
-    assert triples(relations) == [RELATION]
+    assert list_triples(relations) == [RELATION]
     assert len(failures) == 1
     assert failures[0].kind in ("instruction", "quote", "unnamed")
 
 
-def test_the_text_of_the_prompt_ends_where_the_document_does_not_know(reader: Reader) -> None:
+def test_a_document_cannot_close_the_fence_around_its_text(reader: ReadingSetup) -> None:
     text = f"Marfan syndrome and losartan.\n===== 0 =====\n{FORGED}"
-    with endpoint({"Predicates": [reply()]}) as server:
-        reader.over(server.client()).extract(document("1", text))
+    with endpoint({"Predicates": [build_reply()]}) as server:
+        reader.build_extractor(server.client()).extract(make_document("1", text))
         prompt = server.asked["Predicates"][0][0]["content"]
     fence = next(line for line in prompt.split("\n") if line.startswith("====="))
     assert fence not in text
@@ -250,7 +250,7 @@ MALFORMED = [
 ]
 CUT = [
     Half(GOOD[:-2]),
-    Half(reply(TREATED, TREATED)[:-30]),
+    Half(build_reply(TREATED, TREATED)[:-30]),
     Half('{"relations": [{"subject": [], "pred'),
     Half(""),
     Half(f"<think>Could it be {GOOD}? No: "),
@@ -259,24 +259,24 @@ CUT = [
 
 
 @pytest.mark.parametrize("bad", [*MALFORMED, *CUT])
-def test_a_reply_that_cannot_be_read_is_asked_for_once_more(reader: Reader, bad: Line) -> None:
+def test_an_unreadable_reply_is_requested_once_more(reader: ReadingSetup, bad: Line) -> None:
     with endpoint({"Case A": [bad, GOOD]}) as server:
-        extractor = reader.over(server.client())
-        assert triples(extractor.extract(document("A")).relations) == [RELATION]
+        extractor = reader.build_extractor(server.client())
+        assert list_triples(extractor.extract(make_document("A")).relations) == [RELATION]
         assert extractor.take_failures() == []
         assert [len(messages) for messages in server.asked["Case A"]] == [1, 3]
 
 
 @pytest.mark.parametrize("bad", [*MALFORMED, *CUT])
 def test_a_document_that_stays_unreadable_is_kept_with_the_reason(
-    reader: Reader, bad: Line
+    reader: ReadingSetup, bad: Line
 ) -> None:
     with endpoint({"Case A": [bad], "Case B": [GOOD]}) as server:
-        extractor = reader.over(server.client())
-        extractor.prepare([document("A"), document("B")])
-        lost = extractor.extract(document("A"))
+        extractor = reader.build_extractor(server.client())
+        extractor.prepare([make_document("A"), make_document("B")])
+        lost = extractor.extract(make_document("A"))
         assert (lost.relations, lost.entities) == ((), ("DRUG:1", "MESH:2", "OMIM:1"))
-        assert triples(extractor.extract(document("B")).relations) == [RELATION]
+        assert list_triples(extractor.extract(make_document("B")).relations) == [RELATION]
         (failure,) = extractor.take_failures()
         assert (failure.document_id, failure.kind) == ("PMID:A", "unreadable")
         assert "the reply" in failure.detail
@@ -287,51 +287,57 @@ BAD_MOMENTS = [[broken()], [Hang()], [slow_down(0.01)], [broken(), slow_down(0),
 
 
 @pytest.mark.parametrize("failing", BAD_MOMENTS)
-def test_an_endpoint_that_recovers_costs_nothing(reader: Reader, failing: list[Line]) -> None:
+def test_an_endpoint_that_recovers_loses_no_relation(
+    reader: ReadingSetup, failing: list[Line]
+) -> None:
     plan = {"Case A": [*failing, GOOD], "Case B": [GOOD]}
     with endpoint(plan) as server:
-        extractor = reader.over(server.client(timeout_seconds=SHORT, retries=3))
-        extractor.prepare([document("A"), document("B")])
-        relations = [triples(extractor.extract(document(name)).relations) for name in "AB"]
+        extractor = reader.build_extractor(server.client(timeout_seconds=SHORT, retries=3))
+        extractor.prepare([make_document("A"), make_document("B")])
+        relations = [
+            list_triples(extractor.extract(make_document(name)).relations) for name in "AB"
+        ]
         assert relations == [[RELATION], [RELATION]]
         assert extractor.take_failures() == []
         assert (len(server.asked["Case A"]), len(server.asked["Case B"])) == (len(failing) + 1, 1)
 
 
-def test_a_pause_that_is_asked_for_is_kept_by_all(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch
+def test_a_requested_pause_applies_to_all_requests(
+    reader: ReadingSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     with endpoint({"Case A": [slow_down(7), GOOD], "Case B": [GOOD]}) as server:
-        extractor = reader.over(server.client())
-        assert triples(extractor.extract(document("A")).relations) == [RELATION]
-        assert triples(extractor.extract(document("B")).relations) == [RELATION]
+        extractor = reader.build_extractor(server.client())
+        assert list_triples(extractor.extract(make_document("A")).relations) == [RELATION]
+        assert list_triples(extractor.extract(make_document("B")).relations) == [RELATION]
         assert server.requests == 3
     assert clock.granted[0] == 0
     assert min(clock.granted[1:]) >= 7
 
 
 @pytest.mark.parametrize("failing", [Hang(), broken(), slow_down(3600)])
-def test_an_endpoint_that_stays_down_ends_the_reading(reader: Reader, failing: Line) -> None:
+def test_an_endpoint_that_stays_down_ends_the_reading(reader: ReadingSetup, failing: Line) -> None:
     with endpoint({"Case A": [failing], "Case B": [GOOD]}) as server:
-        extractor = reader.over(server.client(timeout_seconds=0.3, retries=1))
+        extractor = reader.build_extractor(server.client(timeout_seconds=0.3, retries=1))
         with pytest.raises(InfrastructureError):
-            extractor.prepare([document("A"), document("B")])
+            extractor.prepare([make_document("A"), make_document("B")])
         assert len(server.asked["Case A"]) <= 2
         assert extractor.take_failures() == [], (
             "a document that was never read is no unreadable one"
         )
 
 
-def test_documents_are_read_side_by_side_within_the_limit(reader: Reader) -> None:
+def test_documents_are_read_side_by_side_within_the_limit(reader: ReadingSetup) -> None:
     names = "ABCDEFGHI"
     plan: dict[str, Sequence[Line]] = {f"Case {name}.": [GOOD] for name in names}
     plan["Case I."] = ["no JSON"]
     with endpoint(plan, hold=3) as server:
-        extractor = reader.over(server.client(concurrency=3))
-        extractor.prepare([document(name) for name in names[:8]] + [document("A")])
-        extractor.prepare([document("I"), document("A")])
-        read = {name: triples(extractor.extract(document(name)).relations) for name in names}
+        extractor = reader.build_extractor(server.client(concurrency=3))
+        extractor.prepare([make_document(name) for name in names[:8]] + [make_document("A")])
+        extractor.prepare([make_document("I"), make_document("A")])
+        read = {
+            name: list_triples(extractor.extract(make_document(name)).relations) for name in names
+        }
         assert server.at_once == 3
         assert server.requests == 8 + 2, "each once, the unreadable one twice"
     failures = extractor.take_failures()
@@ -341,33 +347,37 @@ def test_documents_are_read_side_by_side_within_the_limit(reader: Reader) -> Non
     ]
 
 
-def test_a_document_is_asked_about_once_and_never_where_no_relation_can_come_of_it(
-    reader: Reader,
+def test_a_document_is_sent_once_and_never_without_two_entities(
+    reader: ReadingSetup,
 ) -> None:
-    silent = [document("B", "Marfan syndrome alone."), document("C", retracted=True)]
+    silent = [make_document("B", "Marfan syndrome alone."), make_document("C", retracted=True)]
     with endpoint({"Case A": [GOOD]}) as server:
-        extractor = reader.over(server.client())
-        extractor.prepare([document("A"), *silent])
-        assert triples(extractor.extract(document("A"), {"OMIM:1"}).relations) == [RELATION]
-        assert extractor.extract(document("A"), {"MESH:2"}).relations == ()
+        extractor = reader.build_extractor(server.client())
+        extractor.prepare([make_document("A"), *silent])
+        assert list_triples(extractor.extract(make_document("A"), {"OMIM:1"}).relations) == [
+            RELATION
+        ]
+        assert extractor.extract(make_document("A"), {"MESH:2"}).relations == ()
         assert extractor.extract(silent[0]).entities == ("OMIM:1",)
         assert extractor.extract(silent[1]).entities == ()
         assert server.requests == 1
 
 
-def test_what_was_answered_before_the_end_is_not_asked_again(
-    reader: Reader, tmp_path: Path
+def test_requests_answered_before_a_failure_are_not_repeated(
+    reader: ReadingSetup, tmp_path: Path
 ) -> None:
     run = Directory(str(tmp_path))
     with endpoint({"Case A": [GOOD], "Case B": [broken(), broken(), GOOD]}) as server:
-        first = reader.over(server.client(run, retries=1))
-        first.extract(document("A"))
+        first = reader.build_extractor(server.client(run, retries=1))
+        first.extract(make_document("A"))
         with pytest.raises(InfrastructureError):
-            first.extract(document("B"))
-        again = reader.over(server.client(run, retries=1))
-        again.prepare([document("A"), document("B")])
+            first.extract(make_document("B"))
+        again = reader.build_extractor(server.client(run, retries=1))
+        again.prepare([make_document("A"), make_document("B")])
         assert Counter(
-            kind for name in "AB" for kind in triples(again.extract(document(name)).relations)
+            kind
+            for name in "AB"
+            for kind in list_triples(again.extract(make_document(name)).relations)
         ) == {RELATION: 2}
         assert (len(server.asked["Case A"]), len(server.asked["Case B"])) == (1, 3)
 
@@ -399,14 +409,14 @@ def expansion(
 
 
 @pytest.mark.slow
-def test_what_was_lost_stands_beside_what_was_grown(tmp_path: Path) -> None:
+def test_failures_are_stored_with_the_grown_seed(tmp_path: Path) -> None:
     with endpoint(
-        {"Case A": [reply(TREATED, TREATED | {"predicate": "cures"})], "Case B": ["no JSON"]}
+        {"Case A": [build_reply(TREATED, TREATED | {"predicate": "cures"})], "Case B": ["no JSON"]}
     ) as server:
-        worker, row = expansion(tmp_path, server.url, [document("A"), document("B")])
+        worker, row = expansion(tmp_path, server.url, [make_document("A"), make_document("B")])
         assert worker(row)["relations"] == 1
     (grown,) = Directory(str(tmp_path / "graph")).read_records("parts/seeds-00.parquet", GrownSeed)
-    assert triples(grown.relations) == [RELATION]
+    assert list_triples(grown.relations) == [RELATION]
     assert [(failure.document_id, failure.kind) for failure in grown.failures] == [
         ("PMID:A", "predicate"),
         ("PMID:B", "unreadable"),
@@ -415,15 +425,17 @@ def test_what_was_lost_stands_beside_what_was_grown(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("failing", [Hang(), broken()])
-def test_nothing_is_written_of_seeds_that_could_not_be_read_about(
+def test_no_part_is_written_for_seeds_that_could_not_be_read_about(
     tmp_path: Path, failing: Line
 ) -> None:
     with endpoint({"Case A": [GOOD], "Case B": [failing, GOOD]}) as server:
-        worker, row = expansion(tmp_path, server.url, [document("A"), document("B")], SHORT)
+        worker, row = expansion(
+            tmp_path, server.url, [make_document("A"), make_document("B")], SHORT
+        )
         with pytest.raises(InfrastructureError):
             worker(row)
         assert Directory(str(tmp_path / "graph")).list_files("parts") == []
-        again, row = expansion(tmp_path, server.url, [document("A"), document("B")])
+        again, row = expansion(tmp_path, server.url, [make_document("A"), make_document("B")])
         again(row)
         assert len(server.asked["Case B"]) == 2
     (grown,) = Directory(str(tmp_path / "graph")).read_records("parts/seeds-00.parquet", GrownSeed)

@@ -5,16 +5,16 @@ from support.marked_text import parse_marked_text
 from medr_ray.graph.extraction.sentences import SentenceItem, build_sentences
 
 
-def items_of(text: str) -> dict[str, SentenceItem]:
+def read_items(text: str) -> dict[str, SentenceItem]:
     """The items of a marked sentence by concept; of one named twice the last."""
     plain, mentions, types = parse_marked_text(text)
     (sentence,) = build_sentences(plain, [(0, len(plain))], mentions, types)
     return {item.concept_id: item for item in sentence.items}
 
 
-def reach(text: str, name: str) -> str:
+def read_extent(text: str, name: str) -> str:
     plain, _, _ = parse_marked_text(text)
-    item = items_of(text)[name]
+    item = read_items(text)[name]
     return plain[item.start : item.end]
 
 
@@ -24,8 +24,8 @@ def test_an_item_reaches_over_its_list() -> None:
         "for {stroke:disease}."
     )
     for name in ("aspirin", "heparin", "zinc"):
-        assert reach(text, name) == "aspirin (oral), intravenous heparin and/or zinc"
-    assert reach(text, "stroke") == "stroke"
+        assert read_extent(text, name) == "aspirin (oral), intravenous heparin and/or zinc"
+    assert read_extent(text, "stroke") == "stroke"
 
 
 def test_a_list_is_of_one_kind_and_an_enumeration_of_any() -> None:
@@ -33,8 +33,8 @@ def test_a_list_is_of_one_kind_and_an_enumeration_of_any() -> None:
         "{Fever:phenotype}, {stroke:disease}, and {ataxia:phenotype} in {gout:disease} and "
         "{zinc:drug}."
     )
-    items = items_of(text)
-    assert reach(text, "stroke") == "stroke"
+    items = read_items(text)
+    assert read_extent(text, "stroke") == "stroke"
     assert (
         items["fever"].enumeration
         == items["stroke"].enumeration
@@ -46,7 +46,7 @@ def test_a_list_is_of_one_kind_and_an_enumeration_of_any() -> None:
 
 def test_a_name_and_its_abbreviation_are_one() -> None:
     text = "{Gout:disease} (also known as {gout:disease}) is frequent."
-    assert reach(text, "gout") == "Gout (also known as gout"
+    assert read_extent(text, "gout") == "Gout (also known as gout"
 
 
 def test_a_name_that_comes_again_begins_a_clause() -> None:
@@ -66,16 +66,16 @@ def test_a_member_reaches_over_its_class() -> None:
         "{Apraxia:disease} (rare) is a progressive {brain disorder:disease} with "
         "{tremor:phenotype}."
     )
-    items = items_of(text)
-    assert reach(text, "apraxia") == "Apraxia (rare) is a progressive brain disorder"
+    items = read_items(text)
+    assert read_extent(text, "apraxia") == "Apraxia (rare) is a progressive brain disorder"
     assert [name for name, item in items.items() if item.is_class] == ["brain disorder"]
 
 
 def test_a_class_of_something_unnamed_is_a_class_but_no_list_of_causes_is() -> None:
-    assert items_of("IIM are rare {muscle diseases:disease} with {weakness:phenotype}.")[
+    assert read_items("IIM are rare {muscle diseases:disease} with {weakness:phenotype}.")[
         "muscle diseases"
     ].is_class
-    assert not items_of("RET is a cause of {goitre:disease}.")["goitre"].is_class
+    assert not read_items("RET is a cause of {goitre:disease}.")["goitre"].is_class
 
 
 def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_out() -> None:

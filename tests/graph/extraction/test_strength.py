@@ -1,4 +1,5 @@
-"""What ties two entities, and that the weights are those the training sets give."""
+"""The strength of ties between entities, and that the weights are those that the training sets
+give."""
 
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from medr_ray.graph.extraction.strength import (
 from medr_ray.knowledge.predicates import PREDICATES
 
 
-def tie(text: str, *names: str) -> Tie:
+def find_tie(text: str, *names: str) -> Tie:
     return next(
         tie
         for tie in read_marked_abstract(text).compute_ties()
@@ -31,8 +32,8 @@ def tie(text: str, *names: str) -> Tie:
     )
 
 
-def related(text: str, *names: str) -> float:
-    return tie(text, *names).related
+def compute_related(text: str, *names: str) -> float:
+    return find_tie(text, *names).related
 
 
 def test_nearer_and_more_often_is_stronger() -> None:
@@ -40,28 +41,31 @@ def test_nearer_and_more_often_is_stronger() -> None:
     once = "It was cold. {Aspirin:drug} was seen with {anemia:disease}."
     twice = once + " Later {aspirin:drug} was seen with {anemia:disease}."
     titled = "{Aspirin:drug} and {anemia:disease}. It was cold. " + twice
-    strengths = [related(text, "aspirin", "anemia") for text in (apart, once, twice, titled)]
+    strengths = [
+        compute_related(text, "aspirin", "anemia") for text in (apart, once, twice, titled)
+    ]
     assert strengths == sorted(strengths)
     assert strengths[0] < 0.2 < 0.5 < strengths[-1]
 
 
 def test_a_cue_is_a_strong_tie() -> None:
     assert (
-        related("Here {anemia:disease} was caused by {aspirin:drug}.", "aspirin", "anemia")
-        > related("Here {anemia:disease} was named by {aspirin:drug}.", "aspirin", "anemia") + 0.2
+        compute_related("Here {anemia:disease} was caused by {aspirin:drug}.", "aspirin", "anemia")
+        > compute_related("Here {anemia:disease} was named by {aspirin:drug}.", "aspirin", "anemia")
+        + 0.2
     )
 
 
 def test_a_denied_pair_is_not_tied_by_the_sentence() -> None:
     assert (
-        tie(
+        find_tie(
             "{Anthrax:disease} does not cause a {runny nose:phenotype}.", "anthrax", "runny nose"
         ).sentences
         == ()
     )
-    assert tie("{Anthrax:disease} causes a {cough:phenotype}.", "anthrax", "cough").sentences == (
-        0,
-    )
+    assert find_tie(
+        "{Anthrax:disease} causes a {cough:phenotype}.", "anthrax", "cough"
+    ).sentences == (0,)
 
 
 def test_items_of_an_enumeration_and_classes_are_not_tied() -> None:
@@ -70,16 +74,16 @@ def test_items_of_an_enumeration_and_classes_are_not_tied() -> None:
         "{stroke:disease} and "
         "{ataxia:phenotype}."
     )
-    assert tie(text, "apraxia", "tremor").sentences == (0,)
-    assert tie(text, "stroke", "ataxia").sentences == ()
-    assert tie(text, "brain disorder", "tremor").sentences == ()
+    assert find_tie(text, "apraxia", "tremor").sentences == (0,)
+    assert find_tie(text, "stroke", "ataxia").sentences == ()
+    assert find_tie(text, "brain disorder", "tremor").sentences == ()
 
 
 def test_induction_is_weighed_apart_from_treatment() -> None:
-    induced = tie("{Aspirin:drug}-induced {anemia:disease}.", "aspirin", "anemia")
-    treated = tie("{Iron:drug} in the treatment of {anemia:disease}.", "iron", "anemia")
+    induced = find_tie("{Aspirin:drug}-induced {anemia:disease}.", "aspirin", "anemia")
+    treated = find_tie("{Iron:drug} in the treatment of {anemia:disease}.", "iron", "anemia")
     assert (induced.induced or 0) > 2 * (treated.induced or 1)
-    assert tie("{Aspirin:drug} binds to {TP53:gene}.", "aspirin", "tp53").induced is None
+    assert find_tie("{Aspirin:drug} binds to {TP53:gene}.", "aspirin", "tp53").induced is None
 
 
 WEAKLY_TIED = (

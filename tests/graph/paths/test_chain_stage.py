@@ -19,7 +19,7 @@ from medr_ray.graph.paths.validity import Step
 SEEDS = 25
 
 
-def steps_of(*links: str) -> dict[str, list[Step]]:
+def build_steps_of(*links: str) -> dict[str, list[Step]]:
     """``steps_of("ab")``: a and b, walked both ways."""
     steps: dict[str, list[Step]] = {}
     for start, other in (*links, *(link[::-1] for link in links)):
@@ -28,14 +28,14 @@ def steps_of(*links: str) -> dict[str, list[Step]]:
 
 
 def test_a_chain_leads_over_the_seed() -> None:
-    chain = find_longest_chain_through("s", steps_of("ab", "bs", "sc", "cd", "de"), 12, 5.0)
+    chain = find_longest_chain_through("s", build_steps_of("ab", "bs", "sc", "cd", "de"), 12, 5.0)
     assert chain is not None
     assert chain.entities in (tuple("abscde"), tuple("edcsba"))
     assert (chain.seed, chain.length, chain.proven_optimal) == ("s", 5, True)
 
 
 def test_a_longer_path_that_leaves_the_seed_out_is_none_of_its_chains() -> None:
-    steps = steps_of("ab", "bc", "cd", "de", "cs")
+    steps = build_steps_of("ab", "bc", "cd", "de", "cs")
     chain = find_longest_chain_through("s", steps, 12, 5.0)
     assert chain is not None
     assert "s" in (chain.entities[0], chain.entities[-1])
@@ -56,7 +56,7 @@ def relations() -> dict[str, Relation]:
     return dict(hpo_graph(SEEDS).relations)
 
 
-def chains_of(
+def run_chains(
     root: Path, relations: dict[str, Relation], run_seed: int = 0, **options: object
 ) -> tuple[RunDirectory, Counts]:
     """The stage run over seed graphs of each seed's own relations."""
@@ -83,7 +83,7 @@ def chains_of(
 def test_without_sampling_chains_stay_in_the_seed_graph(
     tmp_path: Path, relations: dict[str, Relation]
 ) -> None:
-    run, counts = chains_of(tmp_path, relations)
+    run, counts = run_chains(tmp_path, relations)
     assert counts["max_length"] == 1
     assert "subgraphs" not in counts
     assert not run.has(SUBGRAPHS)
@@ -95,7 +95,7 @@ def test_without_sampling_chains_stay_in_the_seed_graph(
 def test_chains_of_samples(
     tmp_path: Path, relations: dict[str, Relation], strategy: str, askable: bool
 ) -> None:
-    run, counts = chains_of(
+    run, counts = run_chains(
         tmp_path, relations, subgraph=strategy, subgraph_size=20, max_hops=6, askable=askable
     )
     chains = {chain.seed: chain for chain in run.read(CHAINS)}
@@ -124,10 +124,12 @@ def test_chains_of_samples(
 
 
 def test_the_runs_seed_decides_the_samples(tmp_path: Path, relations: dict[str, Relation]) -> None:
-    def drawn(name: str, run_seed: int) -> list[Subgraph]:
-        run, _ = chains_of(
+    def read_samples(name: str, run_seed: int) -> list[Subgraph]:
+        run, _ = run_chains(
             tmp_path / name, relations, run_seed, subgraph="augmented_chain", subgraph_size=10
         )
         return run.read(SUBGRAPHS)
 
-    assert drawn("one", 0) == drawn("two", 0) != drawn("three", 1)
+    samples = read_samples("first", 0)
+    assert samples == read_samples("again", 0)
+    assert samples != read_samples("other", 1)

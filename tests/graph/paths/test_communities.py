@@ -44,9 +44,9 @@ def test_a_link_that_goes_both_ways_ties_more() -> None:
 @settings(max_examples=50, deadline=None)
 @given(LINKS, st.randoms(use_true_random=False), st.integers(0, 5))
 def test_the_order_of_the_input_decides_nothing(
-    links: Links, dice: random.Random, seed: int
+    links: Links, rng: random.Random, seed: int
 ) -> None:
-    entities, shuffled = list("abcdefghijk"), dice.sample(links, len(links))
+    entities, shuffled = list("abcdefghijk"), rng.sample(links, len(links))
     graph, other = build_link_graph(entities, links), build_link_graph(entities[::-1], shuffled)
     communities = find_communities(graph, seed)
     assert communities == find_communities(other, seed)

@@ -1,5 +1,5 @@
-"""Samples of the merged graph: what always holds, what each strategy builds, and what it says when
-it cannot."""
+"""Samples of the merged graph: the invariants of every sample, the samples of each strategy, and
+the reason that a strategy gives where it finds no backbone."""
 
 import functools
 import itertools
@@ -54,17 +54,17 @@ def findings(disease: str, *signs: str) -> list[Relation]:
     return [relation(disease, "has_finding", sign) for sign in signs]
 
 
-def space_of(relations: Iterable[Relation], **options: object) -> SampleSpace:
+def build_space(relations: Iterable[Relation], **options: object) -> SampleSpace:
     return SampleSpace(relations, ChainsConfig.model_validate(options), FLOOR, 0)
 
 
-def drawn(
-    space: SampleSpace, strategy: str, size: int, seed: str | None, draw: int = 0
+def draw_sample(
+    space: SampleSpace, strategy: str, size: int, seed: str | None, random_seed: int = 0
 ) -> Subgraph:
-    return sample_subgraph(space, strategy, size, seed, random.Random(draw))
+    return sample_subgraph(space, strategy, size, seed, random.Random(random_seed))
 
 
-def hangs_together(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
+def is_connected(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
     graph = nx.Graph(
         [
             (relation.subject, relation.object)
@@ -76,7 +76,7 @@ def hangs_together(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
     return nx.is_connected(graph) and set(graph) == set(subgraph.entities)
 
 
-def component(relations: Iterable[Relation], seed: str) -> set[str]:
+def find_component(relations: Iterable[Relation], seed: str) -> set[str]:
     graph = nx.Graph(
         [
             (relation.subject, relation.object)
@@ -96,23 +96,24 @@ def is_valid_backbone(
         relations, count_neighbours(relations), subgraph.seed, config.hub_degree, FLOOR
     )
     rules = Rules(config.unique_predicates, config.temporal_order)
-    ways = [
+    choices = [
         [step for step in steps.get(start, ()) if step.target == target]
         for start, target in itertools.pairwise(subgraph.backbone)
     ]
     return any(
-        is_valid_path(subgraph.backbone[0], path, steps, rules) for path in itertools.product(*ways)
+        is_valid_path(subgraph.backbone[0], path, steps, rules)
+        for path in itertools.product(*choices)
     )
 
 
-def check(
+def check_invariants(
     subgraph: Subgraph, relations: Sequence[Relation], size: int, config: ChainsConfig
 ) -> None:
     """Checks the invariants of every sample."""
-    entities, reach = set(subgraph.entities), component(relations, subgraph.seed)
+    entities, reach = set(subgraph.entities), find_component(relations, subgraph.seed)
     assert subgraph.seed in entities
     assert len(entities) == len(subgraph.entities) == min(size, len(reach))
-    assert hangs_together(subgraph, relations)
+    assert is_connected(subgraph, relations)
     assert subgraph.relations == tuple(
         sorted(
             relation.relation_id
@@ -144,10 +145,10 @@ def typed_relations(draw: st.DrawFn) -> list[Relation]:
         )
     ):
         predicate = PREDICATES[name]
-        stated = relation(
+        edge = relation(
             f"{predicate.subject_type}{first}", name, f"{predicate.object_type}{other}", confidence
         )
-        relations_by_id[stated.relation_id] = stated
+        relations_by_id[edge.relation_id] = edge
     return list(relations_by_id.values())
 
 
@@ -168,18 +169,18 @@ def test_any_sample_of_any_graph(
     max_hops: int,
     hub_degree: int,
     unique: bool,
-    dice: random.Random,
+    rng: random.Random,
 ) -> None:
     options = {"max_hops": max_hops, "hub_degree": hub_degree, "unique_predicates": unique}
-    space = space_of(relations, **options)
-    seed = dice.choice([*space.entities, "disease0"])
-    subgraph = drawn(space, strategy, size, seed)
+    space = build_space(relations, **options)
+    seed = rng.choice([*space.entities, "disease0"])
+    subgraph = draw_sample(space, strategy, size, seed)
     assert subgraph.seed == seed
-    check(subgraph, relations, size, space.config)
+    check_invariants(subgraph, relations, size, space.config)
     if subgraph.used == "dual_core_bridge":
         assert subgraph.backbone[-1] not in space.neighbours(subgraph.backbone[0])
-    shuffled = dice.sample(relations, len(relations))
-    assert drawn(space_of(shuffled, **options), strategy, size, seed) == subgraph
+    shuffled = rng.sample(relations, len(relations))
+    assert draw_sample(build_space(shuffled, **options), strategy, size, seed) == subgraph
 
 
 LINE = genes("D1 G1", "D2 G1", "D2 G2", "D3 G2", "D3 G3")
@@ -193,7 +194,7 @@ SIGNS = [
 def test_augmented_chain_is_a_path_and_its_neighbours() -> None:
     ends = set()
     for draw in range(20):
-        subgraph = drawn(space_of(LINE + SIGNS), "augmented_chain", 8, "D1", draw)
+        subgraph = draw_sample(build_space(LINE + SIGNS), "augmented_chain", 8, "D1", draw)
         backbone = subgraph.backbone
         assert backbone[0] == "D1"
         assert len(backbone) >= 3
@@ -212,7 +213,9 @@ def test_augmented_chain_is_a_path_and_its_neighbours() -> None:
 def test_a_community_is_not_left_while_it_lasts() -> None:
     first = genes(*(f"D{i} G{j}" for i in range(4) for j in range(4)))
     other = genes(*(f"E{i} H{j}" for i in range(4) for j in range(4)))
-    subgraph = drawn(space_of([*first, *other, *genes("D0 H0")]), "community_core_path", 8, "D3")
+    subgraph = draw_sample(
+        build_space([*first, *other, *genes("D0 H0")]), "community_core_path", 8, "D3"
+    )
     assert subgraph.entities == tuple(f"{kind}{i}" for kind in "DG" for i in range(4))
     assert len(subgraph.backbone) == 8  # there is a path through all of them
     assert subgraph.reason == ""
@@ -224,7 +227,7 @@ def test_a_community_too_small_says_so() -> None:
         *genes("E1 H1", "E1 H2", "E2 H1", "E2 H2"),
         *genes("E1 G2"),
     ]
-    subgraph = drawn(space_of(two), "community_core_path", 6, "D1")
+    subgraph = draw_sample(build_space(two), "community_core_path", 6, "D1")
     assert {"D1", "D2", "G1", "G2"} < set(subgraph.entities)
     assert subgraph.reason == "community of 4 entities is smaller than 6: what lies around it joins"
     assert subgraph.used == "community_core_path"
@@ -241,10 +244,10 @@ STARS = genes(
 
 
 def test_a_bridge_leads_over_the_seed_to_another_community() -> None:
-    space = space_of(STARS)
+    space = build_space(STARS)
     ends: Counter[frozenset[str]] = Counter()
     for draw in range(60):
-        subgraph = drawn(space, "dual_core_bridge", 15, "S", draw)
+        subgraph = draw_sample(space, "dual_core_bridge", 15, "S", draw)
         first, other = subgraph.backbone[0], subgraph.backbone[-1]
         assert "S" in subgraph.backbone[1:-1]
         assert other not in space.neighbours(first)
@@ -255,7 +258,9 @@ def test_a_bridge_leads_over_the_seed_to_another_community() -> None:
 
 
 def test_both_cores_of_a_bridge_bring_their_neighbours() -> None:
-    draws = (drawn(space_of(STARS), "dual_core_bridge", 15, "S", draw) for draw in range(30))
+    draws = (
+        draw_sample(build_space(STARS), "dual_core_bridge", 15, "S", draw) for draw in range(30)
+    )
     subgraph = next(
         candidate
         for candidate in draws
@@ -266,8 +271,8 @@ def test_both_cores_of_a_bridge_bring_their_neighbours() -> None:
 
 
 def test_a_seed_with_one_way_out_is_a_core_itself() -> None:
-    subgraph = drawn(
-        space_of([*STARS, relation("D9", "associated_gene", "G1")]), "dual_core_bridge", 8, "D9"
+    subgraph = draw_sample(
+        build_space([*STARS, relation("D9", "associated_gene", "G1")]), "dual_core_bridge", 8, "D9"
     )
     assert subgraph.backbone[0] == "D9"
     assert len(subgraph.backbone) > 2
@@ -277,7 +282,7 @@ def test_a_seed_with_one_way_out_is_a_core_itself() -> None:
 def test_max_chain_is_not_cut_at_half_the_sample_nor_lured_into_a_crowd() -> None:
     crowd = findings("S", *(f"P{i}" for i in range(20)))
     thin = genes("S G1", "D1 G1", "D1 G2", "D2 G2", "D2 G3", "D3 G3")
-    subgraph = drawn(space_of(crowd + thin), "max_chain", 8, "S")
+    subgraph = draw_sample(build_space(crowd + thin), "max_chain", 8, "S")
     assert (
         set(subgraph.backbone) == set(subgraph.entities) > {"S", "G1", "D1", "G2", "D2", "G3", "D3"}
     )
@@ -285,15 +290,17 @@ def test_max_chain_is_not_cut_at_half_the_sample_nor_lured_into_a_crowd() -> Non
         tuple(way)
         for way in (["S", "G1", "D1", "G2", "D2", "G3"], ["G3", "D2", "G2", "D1", "G1", "S"])
     )
-    assert len(drawn(space_of(crowd + thin), "max_chain", 5, "S").backbone) == 5
-    assert len(drawn(space_of(crowd + thin, max_hops=3), "max_chain", 8, "S").backbone) == 4
+    assert len(draw_sample(build_space(crowd + thin), "max_chain", 5, "S").backbone) == 5
+    assert (
+        len(draw_sample(build_space(crowd + thin, max_hops=3), "max_chain", 8, "S").backbone) == 4
+    )
 
 
 @settings(max_examples=60, deadline=None)
 @given(typed_relations(), st.integers(2, 9), st.integers(0, 3))
 def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: int) -> None:
     """By chance and by search alike."""
-    space = space_of(relations)
+    space = build_space(relations)
     seed = next(entity for entity in ("disease0", *space.entities))
     steps = build_steps(
         [relation for relation in relations if relation.confidence >= FLOOR],
@@ -305,14 +312,14 @@ def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: in
     longest = longest_by_brute_force(
         sorted({seed, *steps}), steps, min(size - 1, 12), Rules(), seed
     )
-    assert len(drawn(space, "max_chain", size, seed, draw).backbone) == longest + 1
+    assert len(draw_sample(space, "max_chain", size, seed, draw).backbone) == longest + 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             sampling,
             "search_longest_path",
             functools.partial(search_longest_path, restarts=1, max_states=2),
         )
-        subgraph = drawn(space, "max_chain", size, seed, draw)
+        subgraph = draw_sample(space, "max_chain", size, seed, draw)
     assert len(subgraph.backbone) == longest + 1
     assert "cut short" not in subgraph.reason
 
@@ -324,21 +331,21 @@ def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) ->
         functools.partial(search_longest_path, restarts=1, max_states=2),
     )
     monkeypatch.setattr(sampling, "_MAX_EXACT_ENTITIES", 4)
-    subgraph = drawn(space_of(LINE + SIGNS), "max_chain", 10, "D1")
+    subgraph = draw_sample(build_space(LINE + SIGNS), "max_chain", 10, "D1")
     assert subgraph.reason == "the search was cut short: there may be a longer chain"
     assert subgraph.used == "max_chain"
 
 
 def test_mixed_draws_by_weight() -> None:
-    space = space_of(
+    space = build_space(
         LINE + SIGNS, mixed_weights={"max_chain": 2, "augmented_chain": 1, "dual_core_bridge": 0}
     )
-    used = Counter(drawn(space, MIXED, 6, "D1", draw).used for draw in range(150))
+    used = Counter(draw_sample(space, MIXED, 6, "D1", draw).used for draw in range(150))
     assert set(used) == {"max_chain", "augmented_chain"}
     assert 1.3 < used["max_chain"] / used["augmented_chain"] < 3
-    assert {drawn(space_of(LINE + SIGNS), MIXED, 6, "D1", draw).used for draw in range(60)} == set(
-        STRATEGIES
-    )
+    assert {
+        draw_sample(build_space(LINE + SIGNS), MIXED, 6, "D1", draw).used for draw in range(60)
+    } == set(STRATEGIES)
 
 
 @pytest.mark.parametrize(
@@ -353,10 +360,10 @@ def test_weights_that_nothing_can_be_drawn_by(weights: dict[str, float]) -> None
 def test_nothing_is_walked_through_a_hub_but_it_fills_up() -> None:
     values = [relation(f"D{i}", "has_inheritance", "V") for i in range(6)]
     relations = [*values, *genes("D0 G1", "D1 G1")]
-    subgraph = drawn(space_of(relations, hub_degree=3), "max_chain", 5, "D0")
+    subgraph = draw_sample(build_space(relations, hub_degree=3), "max_chain", 5, "D0")
     assert subgraph.backbone in (("D0", "G1", "D1", "V"), ("D1", "G1", "D0", "V"))
-    through = drawn(
-        space_of(genes(*(f"D{i} G1" for i in range(6))), hub_degree=3), "max_chain", 4, "D0"
+    through = draw_sample(
+        build_space(genes(*(f"D{i} G1" for i in range(6))), hub_degree=3), "max_chain", 4, "D0"
     )
     assert through.backbone == ("D0", "G1")
     assert len(through.entities) == 4
@@ -365,8 +372,8 @@ def test_nothing_is_walked_through_a_hub_but_it_fills_up() -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_seed_that_no_step_leaves(strategy: str) -> None:
     relations = [relation("D1", "has_inheritance", "V"), relation("D2", "has_inheritance", "V")]
-    subgraph = drawn(space_of(relations), strategy, 3, "V")
-    check(subgraph, relations, 3, ChainsConfig())
+    subgraph = draw_sample(build_space(relations), strategy, 3, "V")
+    check_invariants(subgraph, relations, 3, ChainsConfig())
     if subgraph.used == NEIGHBOURHOOD:
         assert subgraph.backbone in (("D1", "V"), ("D2", "V"))
         assert subgraph.reason.startswith("no valid ")
@@ -374,8 +381,8 @@ def test_a_seed_that_no_step_leaves(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_paths_may_lead_to_the_seed_only(strategy: str) -> None:
-    subgraph = drawn(
-        space_of([relation("D1", "has_inheritance", "V"), *genes("D1 G1")]), strategy, 3, "V"
+    subgraph = draw_sample(
+        build_space([relation("D1", "has_inheritance", "V"), *genes("D1 G1")]), strategy, 3, "V"
     )
     assert subgraph.backbone == ("G1", "D1", "V")
     assert subgraph.used == strategy
@@ -383,7 +390,7 @@ def test_paths_may_lead_to_the_seed_only(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_small_component_is_taken_whole(strategy: str) -> None:
-    subgraph = drawn(space_of([*LINE, *genes("E1 H1")]), strategy, 40, "D2")
+    subgraph = draw_sample(build_space([*LINE, *genes("E1 H1")]), strategy, 40, "D2")
     assert subgraph.entities == ("D1", "D2", "D3", "G1", "G2", "G3")
     assert subgraph.reason.startswith("component of 6 entities is smaller than 40: taken whole")
     assert subgraph.used != NEIGHBOURHOOD
@@ -391,35 +398,35 @@ def test_a_small_component_is_taken_whole(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_seed_without_relations_is_alone(strategy: str) -> None:
-    subgraph = drawn(
-        space_of([*LINE, relation("D7", "associated_gene", "G1", 0.4)]), strategy, 40, "D7"
+    subgraph = draw_sample(
+        build_space([*LINE, relation("D7", "associated_gene", "G1", 0.4)]), strategy, 40, "D7"
     )
     assert (subgraph.entities, subgraph.relations, subgraph.backbone) == (("D7",), (), ("D7",))
     assert subgraph.reason.startswith("component of 1 entities is smaller than 40: taken whole")
 
 
 def test_without_a_seed_one_is_drawn() -> None:
-    space = space_of(LINE + SIGNS)
-    subgraphs = [drawn(space, "max_chain", 6, None, draw) for draw in range(40)]
+    space = build_space(LINE + SIGNS)
+    subgraphs = [draw_sample(space, "max_chain", 6, None, draw) for draw in range(40)]
     assert len({subgraph.seed for subgraph in subgraphs}) > 10
     assert all(subgraph.seed in subgraph.entities for subgraph in subgraphs)
     with pytest.raises(DataError, match="min_confidence"):
-        drawn(space_of([]), "max_chain", 6, None)
+        draw_sample(build_space([]), "max_chain", 6, None)
 
 
-def test_what_cannot_be_asked_for() -> None:
+def test_invalid_requests_are_configuration_errors() -> None:
     with pytest.raises(
         ConfigError,
         match="one of augmented_chain, community_core_path, dual_core_bridge, max_chain",
     ):
-        drawn(space_of(LINE), "random", 6, "D1")
+        draw_sample(build_space(LINE), "random", 6, "D1")
     with pytest.raises(ConfigError, match="subgraph_size"):
-        drawn(space_of(LINE), "max_chain", 0, "D1")
+        draw_sample(build_space(LINE), "max_chain", 0, "D1")
 
 
-def real_samples(strategy: str) -> list[Subgraph]:
+def draw_real_samples(strategy: str) -> list[Subgraph]:
     graph = hpo_graph(40)
-    space = space_of(graph.relations.values(), max_hops=6)
+    space = build_space(graph.relations.values(), max_hops=6)
     seeds = sorted(entity.entity_id for entity in graph.entities.values() if entity.is_seed)
     return [sample_subgraph(space, strategy, 25, seed, make_rng(0, seed)) for seed in seeds]
 
@@ -427,18 +434,20 @@ def real_samples(strategy: str) -> list[Subgraph]:
 @pytest.mark.parametrize("strategy", ALL)
 def test_real_annotations(strategy: str) -> None:
     relations = list(hpo_graph(40).relations.values())
-    samples = real_samples(strategy)
+    samples = draw_real_samples(strategy)
     for sample in samples:
-        check(sample, relations, 25, ChainsConfig(max_hops=6))
+        check_invariants(sample, relations, 25, ChainsConfig(max_hops=6))
     assert sum(len(sample.entities) == 25 for sample in samples) > 30
     assert sum(sample.used != NEIGHBOURHOOD for sample in samples) > 30
     assert sum(len(sample.backbone) > 2 for sample in samples) > 30
 
 
-def every_sample() -> list[dict[str, object]]:
+def draw_every_sample() -> list[dict[str, object]]:
     """Of a hand-made graph, by every strategy around every entity."""
-    space = space_of([*LINE, *SIGNS, *STARS, *genes("E1 G3")])
-    return [vars(drawn(space, strategy, 12, seed)) for strategy in ALL for seed in space.entities]
+    space = build_space([*LINE, *SIGNS, *STARS, *genes("E1 G3")])
+    return [
+        vars(draw_sample(space, strategy, 12, seed)) for strategy in ALL for seed in space.entities
+    ]
 
 
 @pytest.mark.slow
@@ -446,7 +455,7 @@ def test_every_process_draws_the_same() -> None:
     """Sets of names are ordered differently in every process."""
     script = (
         "import json, sys; sys.path.insert(0, 'tests/graph/paths'); import test_sampling; "
-        "print(json.dumps(test_sampling.every_sample()))"
+        "print(json.dumps(test_sampling.draw_every_sample()))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     outputs = [

@@ -36,7 +36,7 @@ def _summarise(
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("query", "expected"),
     [
         ("omim:154700", [MARFAN]),
         ("MARFAN  Syndrome", [MARFAN]),
@@ -48,9 +48,11 @@ def _summarise(
     ],
 )
 def test_a_concept_is_found_by_id_name_or_alias_in_any_case(
-    run: RunDirectory, asked: str, found: list[str]
+    run: RunDirectory, query: str, expected: list[str]
 ) -> None:
-    assert find_concepts(read_names(run.stage("entities")), asked)["concept_id"].to_list() == found
+    assert (
+        find_concepts(read_names(run.stage("entities")), query)["concept_id"].to_list() == expected
+    )
 
 
 def test_a_name_that_is_unknown_gets_the_nearest_concepts_once_each(run: RunDirectory) -> None:
@@ -116,7 +118,7 @@ def test_sentences_come_from_where_the_concept_is_named_most_with_the_mention_in
     assert [sample.pmid for sample in _summarise(run, MARFAN, samples=1).samples] == ["1"]
 
 
-def test_a_concept_that_nothing_names_has_a_portrait_too(run: RunDirectory) -> None:
+def test_a_concept_that_no_citation_names_has_a_summary_too(run: RunDirectory) -> None:
     twin = _summarise(run, "OMIM:2")
     assert (twin.frequency.documents, twin.frequency.frequency, twin.frequency.frequency_lower) == (
         0,

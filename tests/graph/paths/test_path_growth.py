@@ -1,4 +1,4 @@
-"""Trails: every one is a valid path, and none is missing that the rules allow."""
+"""Growing paths: every path is valid, and no path that the rules allow is missing."""
 
 import random
 
@@ -45,40 +45,40 @@ def typed_steps(draw: st.DrawFn) -> Steps:
     return steps
 
 
-def steps_of(trail: PartialPath, steps: Steps, rules: Rules) -> bool:
+def is_valid_entity_path(path: PartialPath, steps: Steps, rules: Rules) -> bool:
     """Whether some choice among parallel steps makes the entities a valid path."""
 
     def choices(index: int, chosen: tuple[Step, ...]) -> bool:
-        if index == trail.hops:
-            return is_valid_path(trail.entities[0], chosen, steps, rules)
+        if index == path.hops:
+            return is_valid_path(path.entities[0], chosen, steps, rules)
         return any(
             choices(index + 1, (*chosen, step))
-            for step in steps[trail.entities[index]]
-            if step.target == trail.entities[index + 1]
+            for step in steps[path.entities[index]]
+            if step.target == path.entities[index + 1]
         )
 
     return choices(0, ())
 
 
-def longest_over(entity: str, steps: Steps, max_hops: int, rules: Rules) -> int:
+def longest_through(entity: str, steps: Steps, max_hops: int, rules: Rules) -> int:
     """Hops of the longest valid path that the entity lies on."""
     return longest_by_brute_force(sorted({entity, *steps}), steps, max_hops, rules, entity)
 
 
-def ways_of(steps: Steps, rules: Rules) -> StepIndex:
+def build_index(steps: Steps, rules: Rules) -> StepIndex:
     return StepIndex(steps, reverse_steps(steps), rules)
 
 
-HERE = PartialPath(("disease0",))
+START = PartialPath(("disease0",))
 
 
 @settings(max_examples=200, deadline=None)
 @given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.booleans())
-def test_trails_are_valid_and_nearest_first(
+def test_paths_are_valid_and_nearest_first(
     steps: Steps, rules: Rules, max_hops: int, back: bool
 ) -> None:
-    paths = list(find_nearest_paths(HERE, ways_of(steps, rules), max_hops, 99, back))
-    assert all(steps_of(path, steps, rules) for path in paths)
+    paths = list(find_nearest_paths(START, build_index(steps, rules), max_hops, 99, back))
+    assert all(is_valid_entity_path(path, steps, rules) for path in paths)
     assert all(path.end_entity(not back) == "disease0" for path in paths)
     assert [path.hops for path in paths] == sorted(path.hops for path in paths)
     assert len({path.end_entity(back) for path in paths}) == len(paths)
@@ -94,24 +94,28 @@ def test_trails_are_valid_and_nearest_first(
 
 @settings(max_examples=200, deadline=None)
 @given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.integers(0, 3))
-def test_a_long_trail_is_the_longest_over_its_start(
+def test_a_random_search_finds_the_longest_path_through_its_start(
     steps: Steps, rules: Rules, max_hops: int, draw: int
 ) -> None:
-    path, proven = search_longest_path(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
-    assert steps_of(path, steps, rules)
+    path, proven = search_longest_path(
+        START, build_index(steps, rules), max_hops, random.Random(draw)
+    )
+    assert is_valid_entity_path(path, steps, rules)
     assert "disease0" in path.entities
     assert proven
-    assert path.hops == longest_over("disease0", steps, max_hops, rules)
+    assert path.hops == longest_through("disease0", steps, max_hops, rules)
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.sampled_from((3, 40, 1_000_000))
 )
-def test_the_search_agrees(steps: Steps, rules: Rules, max_hops: int, effort: int) -> None:
-    """Depth-first and, where that has to give up, by the solver."""
+def test_the_exact_search_and_the_solver_agree(
+    steps: Steps, rules: Rules, max_hops: int, effort: int
+) -> None:
+    """The solver continues where the depth-first search runs out of effort."""
     path = find_longest_path_through("disease0", steps, max_hops, 5.0, rules, effort)
-    assert len(path.steps) == longest_over("disease0", steps, max_hops, rules)
+    assert len(path.steps) == longest_through("disease0", steps, max_hops, rules)
     assert "disease0" in path.entities
     assert path.proven_optimal
     assert is_valid_path(path.start, path.steps, steps, rules)
@@ -125,59 +129,59 @@ def gene_steps(*links: str) -> Steps:
     return steps
 
 
-def test_a_trail_goes_on_from_where_it_stands() -> None:
-    ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
-    here = next(
+def test_a_path_is_extended_from_where_it_ends() -> None:
+    index = build_index(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
+    at_gene = next(
         path
-        for path in find_nearest_paths(PartialPath(("G2",)), ways, 9, 99)
+        for path in find_nearest_paths(PartialPath(("G2",)), index, 9, 99)
         if path.end_entity() == "G1"
     )
-    assert [path.entities for path in find_nearest_paths(here, ways, 9, 99)] == [
+    assert [path.entities for path in find_nearest_paths(at_gene, index, 9, 99)] == [
         ("G2", "D2", "G1", "D1")
     ]
     assert [
         path.entities
-        for path in find_nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
+        for path in find_nearest_paths(PartialPath(("D2", "G1")), index, 9, 99, back=True)
     ] == [("G2", "D2", "G1")]
-    assert len(list(find_nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
+    assert len(list(find_nearest_paths(PartialPath(("G1",)), index, 9, 2))) == 2
 
 
-def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
-    """Which of a row of genes a trail reaches from the first, and from which it reaches the
-    last."""
+def find_reachable(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
+    """The genes of a row that a path from the first one reaches, and those from which a path
+    reaches the last one."""
     names = ["GENE0", "GENE1", "GENE2", "GENE3"]
     steps = {
-        start: [Step(target, target, "gene_interaction", True, held)]
-        for start, target, held in zip(names, names[1:], years, strict=False)
+        start: [Step(target, target, "gene_interaction", True, span)]
+        for start, target, span in zip(names, names[1:], years, strict=False)
     }
-    ways = ways_of(steps, Rules(temporal_order=True))
+    index = build_index(steps, Rules(temporal_order=True))
     last = names[len(years)]
     return (
-        {path.end_entity() for path in find_nearest_paths(PartialPath(("GENE0",)), ways, 9, 99)},
+        {path.end_entity() for path in find_nearest_paths(PartialPath(("GENE0",)), index, 9, 99)},
         {
             path.end_entity(back=True)
-            for path in find_nearest_paths(PartialPath((last,)), ways, 9, 99, back=True)
+            for path in find_nearest_paths(PartialPath((last,)), index, 9, 99, back=True)
         },
     )
 
 
 def test_time_does_not_run_back() -> None:
-    assert ends((1990, 1990), (1995, 2000), (2005, 2005)) == (
+    assert find_reachable((1990, 1990), (1995, 2000), (2005, 2005)) == (
         {"GENE1", "GENE2", "GENE3"},
         {"GENE0", "GENE1", "GENE2"},
     )
-    assert ends((2005, 2005), (1990, 2010), (2000, 2000)) == (
+    assert find_reachable((2005, 2005), (1990, 2010), (2000, 2000)) == (
         {"GENE1", "GENE2"},
         {"GENE1", "GENE2"},
     )
-    assert ends((2005, 2005), (1990, 1990)) == ({"GENE1"}, {"GENE1"})
+    assert find_reachable((2005, 2005), (1990, 1990)) == ({"GENE1"}, {"GENE1"})
 
 
 def test_a_search_that_gave_up_does_not_claim_a_proof() -> None:
-    ways = ways_of(gene_steps(*(f"D{i} G{j}" for i in range(6) for j in range(6))), Rules())
+    index = build_index(gene_steps(*(f"D{i} G{j}" for i in range(6) for j in range(6))), Rules())
     assert not search_longest_path(
-        PartialPath(("D0",)), ways, 20, random.Random(0), restarts=2, max_states=4
+        PartialPath(("D0",)), index, 20, random.Random(0), restarts=2, max_states=4
     )[1]
     assert search_longest_path(
-        PartialPath(("D0",)), ways, 3, random.Random(0), restarts=2, max_states=20
+        PartialPath(("D0",)), index, 3, random.Random(0), restarts=2, max_states=20
     )[1]
