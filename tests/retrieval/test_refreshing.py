@@ -86,7 +86,7 @@ def search_all(directory: Directory) -> list[object]:
 def corpus() -> Corpus:
     corpus_parts = Corpus()
     for number in range(10):
-        corpus_parts.put(f"file-{number}", range(100 * number, 100 * number + 100))
+        corpus_parts.put_part(f"file-{number}", range(100 * number, 100 * number + 100))
     return corpus_parts
 
 

@@ -29,7 +29,7 @@ def test_of_equals_the_one_that_the_service_puts_first_wins() -> None:
 
 def test_a_sentence_that_answers_wins_over_the_services_order() -> None:
     answer = paper("9", "Cohort", "Agalsidase beta is given at 1 mg/kg every two weeks.")
-    hits = LiveRanker(RetrievalConfig(), None).rank(
+    hits = LiveRanker(RetrievalConfig(), None).rank_documents(
         "dose of agalsidase beta mg/kg", [[*FABRY, answer]], 1.0
     )
     assert hits[0].document_id == "PMID:9"
@@ -38,7 +38,9 @@ def test_a_sentence_that_answers_wins_over_the_services_order() -> None:
 
 def test_what_is_retracted_has_no_authority() -> None:
     good, bad = paper("1", "Fabry disease"), paper("2", "Fabry disease", retracted=True)
-    hits = LiveRanker(RetrievalConfig(), None).rank("Fabry disease therapy", [[bad], [good]], 0.4)
+    hits = LiveRanker(RetrievalConfig(), None).rank_documents(
+        "Fabry disease therapy", [[bad], [good]], 0.4
+    )
     assert [hit.document_id for hit in hits] == ["PMID:1", "PMID:2"]
     assert hits[1].authority == 0.0
 
@@ -55,9 +57,11 @@ def test_age_counts_from_the_cut_off_or_the_newest(
 
 
 def test_a_score_is_what_its_explanation_adds_up_to() -> None:
-    for hit in LiveRanker(RetrievalConfig(), None).rank("Fabry disease women", [FABRY], 0.4):
+    for hit in LiveRanker(RetrievalConfig(), None).rank_documents(
+        "Fabry disease women", [FABRY], 0.4
+    ):
         assert hit.explanation.total == pytest.approx(hit.score)
 
 
 def test_nothing_found_is_nothing() -> None:
-    assert LiveRanker(RetrievalConfig(), None).rank("Fabry", [[], []], 0.4) == []
+    assert LiveRanker(RetrievalConfig(), None).rank_documents("Fabry", [[], []], 0.4) == []
