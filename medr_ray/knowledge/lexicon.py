@@ -1,11 +1,12 @@
-"""The lexicon: every concept the vocabularies know, with the forms it is found by in text.
+"""The lexicon: every concept of the vocabularies, with the forms by which texts name it.
 
-What holds: concepts that several vocabularies know are one (``identity`` says when). A form belongs
-to at most one concept: a preferred name wins over a synonym, then the more specific vocabulary wins
-(HPO diseases, HPO terms, MeSH diseases, drugs, genes, then foreign sources in their order), but
-synonyms of HPO terms, many of them loose, come last; what two concepts claim equally well is
-ambiguous and belongs to none. Concepts are sorted by id and their forms too, so that equal
-vocabularies give equal files.
+A concept that several vocabularies list is one concept (``identity`` decides when). A form belongs
+to at most one concept (``ownership`` decides which): a preferred name wins over a synonym, then the
+more specific vocabulary wins. The order is HPO diseases, HPO terms, MeSH diseases, drugs, genes,
+then the configured sources in their order. Synonyms of HPO terms come last of all, because many of
+them are loose. A form that two concepts claim equally well is ambiguous and belongs to none.
+
+Concepts are sorted by id, and their forms too, so that equal vocabularies give equal files.
 """
 
 import functools
@@ -31,21 +32,24 @@ __all__ = ["Concept", "Lexicon", "assemble_lexicon", "build_lexicon", "normalise
 
 VOCABULARIES = ("hpo_diseases", "hpo", "diseases", "drugs", "genes")  # in order of precedence
 _RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
-# One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same
-# thing.
+# One bit per vocabulary; concepts that share a bit are never merged. HPO's three vocabularies share
+# one, because its diseases, terms and genes are always different things.
 _VOCABULARY_BITS = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
-_FIRST_SOURCE_BIT = 3  # bit of the first foreign source
-# Added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is.
+_FIRST_SOURCE_BIT = 3  # position of the bit of the first configured source
+# Added to the rank of a claim by a synonym of an HPO term. It is larger than ``SYNONYM_PENALTY``
+# plus any vocabulary's rank, so these claims lose to every other synonym.
 _LOOSE_SYNONYM_PENALTY = SYNONYM_PENALTY + SYNONYM_PENALTY // 2
 _MIN_FORM_LENGTH = 2  # characters; a single letter names nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A concept. ``forms`` are normalised (see ``normalise``) and sorted, but those that are also
-    ``symbols`` are gene symbols in their own case; ``xrefs`` are the ids it has in other
-    vocabularies; ``specialty`` is one of the twelve for a disease, perhaps one for a phenotype,
-    else empty."""
+    """A concept of the lexicon.
+
+    ``forms`` are normalised (see ``normalise``) and sorted; those that are also in ``symbols`` are
+    gene symbols in their own case. ``xrefs`` are its ids in other vocabularies. ``specialty`` is
+    one of the twelve for a disease, one or "" for a phenotype, "" for all others.
+    """
 
     concept_id: str
     name: str
@@ -58,8 +62,8 @@ class Concept:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The concepts sorted by id, the ambiguous forms with the ids of those that claim them, and a
-    report on each source."""
+    """The concepts sorted by id; the ambiguous forms with the ids of the concepts that claim them;
+    a report on each configured source."""
 
     concepts: tuple[Concept, ...]
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -78,12 +82,14 @@ def build_lexicon(
 
 
 def assemble_lexicon(vocabularies: Sequence[str], sources: Sequence[LexiconSource] = ()) -> Lexicon:
-    """The lexicon with its reports. The embedded vocabularies alone take about five seconds, once
-    per process."""
+    """The lexicon with its reports; raises as ``build_lexicon`` does.
+
+    The embedded vocabularies alone take about five seconds, once per process.
+    """
     embedded = tuple(name for name in VOCABULARIES if name in vocabularies)
-    return (
-        _merge_vocabularies(embedded, tuple(sources)) if sources else _assemble_embedded(embedded)
-    )
+    if sources:
+        return _merge_vocabularies(embedded, tuple(sources))
+    return _assemble_embedded(embedded)
 
 
 @functools.cache
@@ -97,68 +103,75 @@ def _merge_vocabularies(
     with pause_garbage_collection():
         registry = ConceptRegistry(_draft_embedded(vocabularies))
         mesh = MeshRecords()
-        readings = _add_sources(registry, sources, mesh)
+        reports = _add_sources(registry, sources, mesh)
+        # Only now are all files of MeSH read, whatever their place among the sources.
         drafts = list(_apply_mesh_types(registry.iterate_drafts(), mesh.type_by_non_drug_name))
-        owner, ambiguous = decide_owners(drafts)
-        concepts = sorted(
-            (_finish_concept(draft, number, owner) for number, draft in enumerate(drafts)),
-            key=lambda one: one.concept_id,
-        )
-    return Lexicon(tuple(concepts), ambiguous, readings)
+        owners, ambiguous = decide_owners(drafts)
+        concepts = [_finish_concept(draft, number, owners) for number, draft in enumerate(drafts)]
+        concepts.sort(key=lambda concept: concept.concept_id)
+    return Lexicon(tuple(concepts), ambiguous, reports)
 
 
 @contextmanager
 def pause_garbage_collection() -> Iterator[None]:
-    """Millions of small objects that all stay: looking for garbage among them takes longer than
-    making them."""
-    enabled = gc.isenabled()
+    """Pause the garbage collector while millions of small objects are built that all stay.
+
+    The collector would search them again and again, which takes longer than building them.
+    """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if enabled:
+        if was_enabled:
             gc.enable()
 
 
 def _apply_mesh_types(
-    drafts: Iterable[ConceptDraft], others: Mapping[str, str]
+    drafts: Iterable[ConceptDraft], type_by_non_drug_name: Mapping[str, str]
 ) -> Iterator[ConceptDraft]:
-    """Names that MeSH has for something else are no drug's, and a drug that loses its preferred
-    name is none ("liver" of DrugBank; classes of action and enzymes of the name dictionary; what
-    DrugBank numbers may be a protein). A gene product that no vocabulary of genes knows is a family
-    or a class of enzymes, and left out."""
+    """The drafts without what MeSH shows to be no drug or no single gene product.
+
+    MeSH classifies more carefully than the drug vocabularies. DrugBank lists "liver", and the name
+    dictionary lists classes of action and enzymes as drugs. A drug loses the names that MeSH gives
+    to something else; without its preferred name it is left out. Names of proteins are kept for
+    drugs with a DrugBank number, which may be proteins. A gene product of MeSH that joined no gene
+    is a family or a class of enzymes and is left out.
+    """
     for draft in drafts:
-        from_mesh = any(xref.startswith("MESH:") for xref in (draft.concept_id, *draft.xrefs))
-        if draft.entity_type == GENE and from_mesh and not draft.symbols:
+        ids = (draft.concept_id, *draft.xrefs)
+        is_in_mesh = any(concept_id.startswith("MESH:") for concept_id in ids)
+        if draft.entity_type == GENE and is_in_mesh and not draft.symbols:
             continue
-        if draft.entity_type == DRUG and not from_mesh:
+        if draft.entity_type == DRUG and not is_in_mesh:
+            allowed_type = None if draft.has_provisional_id else GENE
             lost = {
-                claim
-                for claim in draft.claims
-                if others.get(claim, GENE) != GENE or (draft.has_provisional_id and claim in others)
+                form
+                for form in draft.claims
+                if type_by_non_drug_name.get(form, allowed_type) != allowed_type
             }
             if draft.names[0] in lost:
                 continue
-            draft.claims = {
-                claim: rank for claim, rank in draft.claims.items() if claim not in lost
-            }
+            draft.claims = {form: rank for form, rank in draft.claims.items() if form not in lost}
         yield draft
 
 
 def _add_sources(
     registry: ConceptRegistry, sources: Sequence[LexiconSource], mesh: MeshRecords
 ) -> tuple[VocabularyReport, ...]:
-    readings = []
+    """Add each source to the registry, in order. Returns the reports."""
+    reports = []
     for number, source in enumerate(sources):
         entries, report = read_source(source, mesh)
-        report.joined_count = registry.add_vocabulary(
-            entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE_BIT + number)
-        )
-        readings.append(report)
-    return tuple(readings)
+        rank = len(VOCABULARIES) + number
+        bit = 1 << (_FIRST_SOURCE_BIT + number)
+        report.joined_count = registry.add_vocabulary(entries, rank, bit)
+        reports.append(report)
+    return tuple(reports)
 
 
 def _draft_embedded(vocabularies: Iterable[str]) -> list[ConceptDraft]:
+    """The concepts of the vocabularies that packages carry, vocabulary by vocabulary."""
     drafts: list[ConceptDraft] = []
     for vocabulary in vocabularies:
         if vocabulary == "hpo_diseases":
@@ -183,26 +196,27 @@ def _make_draft(
     vocabulary: str,
     concept_id: str,
     name: str,
-    kind: EntityType,
-    preferred: str,
+    entity_type: EntityType,
+    preferred_form: str,
     synonyms: Iterable[str] = (),
     symbols: tuple[str, ...] = (),
     xrefs: tuple[str, ...] = (),
     codes: tuple[str, ...] = (),
-    synonym_rank: int = SYNONYM_PENALTY,
+    synonym_penalty: int = SYNONYM_PENALTY,
 ) -> ConceptDraft:
     rank = _RANK[vocabulary]
-    claims = {**dict.fromkeys(synonyms, synonym_rank + rank), preferred: rank}
+    claims = {**dict.fromkeys(synonyms, synonym_penalty + rank), preferred_form: rank}
     return ConceptDraft(
         concept_id,
         name,
-        kind,
+        entity_type,
         _VOCABULARY_BITS[vocabulary],
         claims,
-        (preferred,),
+        (preferred_form,),
         symbols,
         xrefs,
         codes,
+        # The name dictionaries have no reliable numbers: their ids are headings and names.
         has_provisional_id=concept_id.startswith(("MESH:", "DRUG:")),
     )
 
@@ -224,26 +238,28 @@ def _draft_hpo_diseases(hpo: Hpo) -> list[ConceptDraft]:
 
 
 def _draft_hpo_terms(hpo: Hpo) -> list[ConceptDraft]:
-    """Phenotypes, and the values of inheritance and onset; the ontology's other branches name no
-    finding."""
+    """Phenotypes, and the values of inheritance and onset; the other branches (frequency, modifiers
+    and so on) are left out."""
     drafts = []
-    kind: EntityType
+    entity_type: EntityType
     for term in hpo.terms.values():
         ancestors = hpo.ancestors(term.term_id)
         if PHENOTYPIC_ABNORMALITY in ancestors and term.term_id != PHENOTYPIC_ABNORMALITY:
-            kind, specialty = PHENOTYPE, phenotype_specialty(hpo, term.term_id)
+            entity_type = PHENOTYPE
+            specialty = phenotype_specialty(hpo, term.term_id)
         elif ancestors & {ONSET, INHERITANCE} and term.term_id not in (ONSET, INHERITANCE):
-            kind, specialty = VALUE, ""
+            entity_type = VALUE
+            specialty = ""
         else:
             continue
         draft = _make_draft(
             "hpo",
             term.term_id,
             term.name,
-            kind,
+            entity_type,
             normalise(term.name),
             map(normalise, term.synonyms),
-            synonym_rank=_LOOSE_SYNONYM_PENALTY,
+            synonym_penalty=_LOOSE_SYNONYM_PENALTY,
         )
         draft.specialty = specialty
         drafts.append(draft)
@@ -251,73 +267,81 @@ def _draft_hpo_terms(hpo: Hpo) -> list[ConceptDraft]:
 
 
 def _draft_dictionary_entry(
-    entry: DictionaryEntry, kind: EntityType, vocabulary: str
+    entry: DictionaryEntry, entity_type: EntityType, vocabulary: str
 ) -> ConceptDraft:
-    codes = entry.trees if kind == DISEASE else ()
     return _make_draft(
         vocabulary,
         entry.concept_id,
         entry.name,
-        kind,
+        entity_type,
         normalise(entry.name),
         map(normalise, entry.variants),
-        codes=codes,
+        codes=entry.trees if entity_type == DISEASE else (),
     )
 
 
 def _draft_mesh_diseases(
-    entries: Iterable[DictionaryEntry], known: list[ConceptDraft]
+    entries: Iterable[DictionaryEntry], earlier_drafts: list[ConceptDraft]
 ) -> list[ConceptDraft]:
-    """MeSH diseases that HPO does not have; those it has lend their forms, and a disease their tree
-    numbers."""
-    diseases = {concept.names[0]: concept for concept in known if concept.entity_type == DISEASE}
-    terms = {concept.names[0]: concept for concept in known if concept.entity_type == PHENOTYPE}
+    """The MeSH diseases that HPO does not have. The others are merged into HPO's concepts."""
+    diseases = {}
+    phenotypes = {}
+    for draft in earlier_drafts:
+        if draft.entity_type == DISEASE:
+            diseases[draft.names[0]] = draft
+        elif draft.entity_type == PHENOTYPE:
+            phenotypes[draft.names[0]] = draft
     drafts = []
     for entry in entries:
         if classify_trees(entry.trees) != DISEASE:
             continue  # behaviour and the like
         draft = _draft_dictionary_entry(entry, DISEASE, "diseases")
-        same = _find_same_concept(draft, diseases) or _find_same_concept(draft, terms)
-        if same is None:
+        concept = _find_same_concept(draft, diseases) or _find_same_concept(draft, phenotypes)
+        if concept is None:
             drafts.append(draft)
         else:
-            _merge_heading(draft, same)
+            _merge_heading(draft, concept)
     return drafts
 
 
 def _find_same_concept(
-    draft: ConceptDraft, by_name: Mapping[str, ConceptDraft]
+    draft: ConceptDraft, drafts_by_name: Mapping[str, ConceptDraft]
 ) -> ConceptDraft | None:
-    """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by
-    its synonyms when they name exactly one and that is no narrower disease ("dilated cardiomyopathy
-    1A", "congenital hydrocephalus")."""
+    """The HPO concept that a MeSH disease is, or None.
+
+    It has the heading's preferred name or its singular (MeSH prints plurals). Else it is the only
+    concept that the heading's synonyms name and that is not a narrower disease ("dilated
+    cardiomyopathy 1A", "congenital hydrocephalus").
+    """
     preferred = draft.names[0]
-    named = [by_name[name] for name in (preferred, preferred.removesuffix("s")) if name in by_name]
-    if named:
-        return named[0]
+    for name in (preferred, preferred.removesuffix("s")):
+        if name in drafts_by_name:
+            return drafts_by_name[name]
     candidates = {
-        by_name[name].concept_id: by_name[name]
-        for name in draft.claims
-        if name in by_name and not is_narrower(name, draft.names)
+        drafts_by_name[form].concept_id: drafts_by_name[form]
+        for form in draft.claims
+        if form in drafts_by_name and not is_narrower(form, draft.names)
     }
     return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 
-def _merge_heading(draft: ConceptDraft, same: ConceptDraft) -> None:
-    """HPO's concept takes a heading's forms as synonyms of its own."""
-    rank = SYNONYM_PENALTY + min(same.claims.values())
-    same.claims = {**dict.fromkeys(draft.claims, rank), **same.claims}
-    same.names += draft.names
-    same.vocabulary_bits |= draft.vocabulary_bits
-    if same.entity_type == DISEASE:
-        same.codes += draft.codes
+def _merge_heading(heading: ConceptDraft, concept: ConceptDraft) -> None:
+    """Add the forms of a MeSH heading to HPO's concept as synonyms of its own."""
+    # At the rank of the concept's own vocabulary: HPO's claims on these forms come before MeSH's.
+    rank = SYNONYM_PENALTY + min(concept.claims.values())
+    concept.claims = {**dict.fromkeys(heading.claims, rank), **concept.claims}
+    concept.names += heading.names
+    concept.vocabulary_bits |= heading.vocabulary_bits
+    if concept.entity_type == DISEASE:
+        concept.codes += heading.codes
 
 
-def _finish_concept(draft: ConceptDraft, number: int, owner: Mapping[str, int]) -> Concept:
+def _finish_concept(draft: ConceptDraft, number: int, owners: Mapping[str, int]) -> Concept:
+    """The concept of a draft, with the forms that it owns."""
     forms = sorted(
-        claim
-        for claim in draft.claims
-        if owner.get(claim) == number and len(claim) >= _MIN_FORM_LENGTH
+        form
+        for form in draft.claims
+        if owners.get(form) == number and len(form) >= _MIN_FORM_LENGTH
     )
     symbols = tuple(form for form in forms if form in draft.symbols)
     specialty = draft.specialty

@@ -1,13 +1,14 @@
 """The Mondo Disease Ontology (``MONDO:…``): ``mondo.json`` of its releases, or a plain list of its
 terms.
 
-The release is an OBO graph (https://github.com/geneontology/obographs): nodes with ``id``, ``lbl``,
-``meta.synonyms[pred, val]``, ``meta.xrefs[val]``, and edges ``[sub, pred, obj]``. The plain list
-has one object per term: ``id``, ``name``, ``synonyms`` (strings), ``xrefs`` ``[namespace, id]``,
-``relations.is_a``.
+The release is an OBO graph (https://github.com/geneontology/obographs). Its nodes have ``id``,
+``lbl``, ``meta.synonyms[pred, val]``, ``meta.xrefs[val]`` and ``meta.basicPropertyValues[pred,
+val]``; its edges are ``[sub, pred, obj]``. The plain list has one object per term with ``id``,
+``name``, ``synonyms`` (strings), ``xrefs`` ``[namespace, id]`` and ``relations.is_a``.
 
-What holds: only human diseases, none that is obsolete, not the root; only exact synonyms where the
-scope is known; where a term says which references are exact matches, only those count.
+Only current human diseases become entries, without the root. Where the file gives the scope of a
+synonym, only exact synonyms count. Where a term declares exact matches, only those count as
+references, otherwise all its cross references do.
 """
 
 import functools
@@ -30,16 +31,18 @@ _PREFIX = "MONDO:"
 _PURL = re.compile(r"http://purl\.obolibrary\.org/obo/MONDO_(\d{7})")
 _LOCAL_ID = re.compile(r"\d{7}")
 _ROOTS = frozenset({"MONDO:0000001", "MONDO:0700096"})  # disease, human disease
-# Disease of animals, disease characteristic.
-_NO_HUMAN_DISEASE = frozenset({"MONDO:0005583", "MONDO:0021125"})
+# Disease of non-human animals, disease characteristic: with all that is below them.
+_NOT_HUMAN_DISEASES = frozenset({"MONDO:0005583", "MONDO:0021125"})
 _EXACT_SYNONYM = "hasExactSynonym"
 _EXACT_MATCH = "http://www.w3.org/2004/02/skos/core#exactMatch"
+# Releases have written the addresses of exact matches in several ways.
 _EXACT_MATCH_PATTERNS = (
     ("OMIM", re.compile(r"(?:identifiers\.org/omim[/:]|omim\.org/entry/)(\d+)$")),
     ("ORPHA", re.compile(r"(?:identifiers\.org/orphanet[/:]|orpha\.net/ORDO/Orphanet_)(\d+)$")),
     ("MESH", re.compile(r"(?:identifiers\.org/mesh[/:]|id\.nlm\.nih\.gov/mesh/)([CD]\d+)$")),
 )
 _EXPECTED = "mondo.json (an OBO graph) or a JSON list of terms with id, name, synonyms and xrefs"
+_BLANK_START = b"\xef\xbb\xbf \r\n\t"  # byte order mark and white space
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,21 @@ class _Term:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The ids that each Mondo term has elsewhere, and the terms right above each, by Mondo id."""
+    """By Mondo id, the ids that a term has in other vocabularies, and its direct parents."""
 
     xrefs: Mapping[str, tuple[str, ...]]
     parents: Mapping[str, Sequence[str]]
 
 
 def read_mondo(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
-    """The human diseases of a Mondo file. DataError when it is neither form."""
+    """The human diseases of a Mondo file in either format. Raises DataError for another format."""
     parents: dict[str, list[str]] = {}
     terms = _read_terms(stream, report, parents)
-    ancestors = _AncestorIndex(parents)
+    index = _AncestorIndex(parents)
     for term in terms:
-        above = ancestors.find_ancestors(term.concept_id)
-        if term.concept_id in _ROOTS or (above | {term.concept_id}) & _NO_HUMAN_DISEASE:
+        ancestors = index.find_ancestors(term.concept_id)
+        is_human = not (ancestors | {term.concept_id}) & _NOT_HUMAN_DISEASES
+        if term.concept_id in _ROOTS or not is_human:
             report.omit_record("no human disease")
         else:
             yield VocabularyEntry(
@@ -74,13 +78,15 @@ def read_mondo(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabular
                 DISEASE,
                 term.synonyms,
                 xrefs=term.xrefs,
-                codes=ancestors.list_branch_codes(above),
+                codes=index.list_branch_codes(ancestors),
             )
 
 
 def read_hierarchy(path: str) -> Hierarchy:
-    """What stands above what in a Mondo file, in either form, plain or gzip, at a path or a URI.
-    DataError when it is missing, damaged or neither form."""
+    """The hierarchy of a Mondo file in either format, plain or gzip, at a path or a URI.
+
+    Raises DataError when the file is missing, damaged or of another format.
+    """
     report = VocabularyReport(path)
     parents: dict[str, list[str]] = {}
     with open_vocabulary(path) as stream:
@@ -93,10 +99,11 @@ def read_hierarchy(path: str) -> Hierarchy:
 def _read_terms(
     stream: BinaryIO, report: VocabularyReport, parents: dict[str, list[str]]
 ) -> list[_Term]:
-    """All terms of either form; what is right above each is added to ``parents``."""
-    beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    """All terms of a file in either format; their direct parents are added to ``parents``."""
+    first_character = stream.read(64).lstrip(_BLANK_START)[:1]
+    read = _read_list if first_character == b"[" else _read_graph
     try:
-        return (_read_list if beginning == b"[" else _read_graph)(stream, report, parents)
+        return read(stream, report, parents)
     except ValueError as error:
         raise report.format_error(_EXPECTED, f"other JSON: {error}") from None
 
@@ -106,28 +113,25 @@ def _read_list(
 ) -> list[_Term]:
     terms = []
     for number, node in enumerate(read_json_array(stream), 1):
+        where = f"element {number}"
         try:
-            local_id, name = node["id"], node["name"].strip()
-            references = _drop_duplicates(
-                make_xref(each["namespace"], each["id"]) for each in node.get("xrefs", ())
+            local_id = node["id"]
+            name = node["name"].strip()
+            xrefs = _drop_duplicates(
+                make_xref(xref["namespace"], xref["id"]) for xref in node.get("xrefs", ())
             )
-            term = _Term(
-                f"{_PREFIX}{local_id}",
-                name,
-                _drop_duplicates(map(str.strip, node.get("synonyms", ()))),
-                references,
-            )
-            above = [f"{_PREFIX}{each}" for each in node.get("relations", {}).get("is_a", ())]
+            synonyms = _drop_duplicates(map(str.strip, node.get("synonyms", ())))
+            term = _Term(f"{_PREFIX}{local_id}", name, synonyms, xrefs)
+            parent_ids = node.get("relations", {}).get("is_a", ())
+            term_parents = [f"{_PREFIX}{parent}" for parent in parent_ids]
         except (AttributeError, KeyError, TypeError) as error:
-            report.skip_record(f"element {number}", f"no term with id and name: {error!r}")
+            report.skip_record(where, f"no term with id and name: {error!r}")
             continue
         if not _LOCAL_ID.fullmatch(local_id) or not name:
-            report.skip_record(
-                f"element {number}", f"no id of seven digits with a name: {local_id!r}, {name!r}"
-            )
+            report.skip_record(where, f"no id of seven digits with a name: {local_id!r}, {name!r}")
             continue
         terms.append(term)
-        parents[term.concept_id] = above
+        parents[term.concept_id] = term_parents
     return terms
 
 
@@ -143,15 +147,19 @@ def _read_graph(
             continue
         if term:
             terms.append(term)
+    # A second pass from the beginning: the arrays may stand in any order.
     for edge in read_json_array(stream, "edges"):
-        child, parent = _parse_purl(edge.get("sub", "")), _parse_purl(edge.get("obj", ""))
+        child = _parse_purl(edge.get("sub", ""))
+        parent = _parse_purl(edge.get("obj", ""))
         if edge.get("pred") == "is_a" and child and parent:
             parents.setdefault(child, []).append(parent)
     return terms
 
 
 def _parse_node(node: Mapping[str, Any], report: VocabularyReport) -> _Term | None:
-    concept_id, meta = _parse_purl(node["id"]), node.get("meta", {})
+    """The term of a node; None for one that is obsolete or of another ontology."""
+    concept_id = _parse_purl(node["id"])
+    meta = node.get("meta", {})
     if not concept_id or meta.get("deprecated"):
         report.omit_record("obsolete" if concept_id else "of another ontology")
         return None
@@ -164,34 +172,39 @@ def _parse_node(node: Mapping[str, Any], report: VocabularyReport) -> _Term | No
 
 
 def _parse_purl(purl: str) -> str:
+    """``MONDO:<number>`` for the address of a Mondo term; "" for any other address."""
     match = _PURL.fullmatch(purl)
     return f"{_PREFIX}{match[1]}" if match else ""
 
 
 def _select_references(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    """Exact matches, where the term declares any; else all its cross references."""
-    matches = [
+    """The exact matches of a node, if it declares any; else all its cross references."""
+    addresses = [
         value["val"]
         for value in meta.get("basicPropertyValues", ())
         if value["pred"] == _EXACT_MATCH
     ]
-    exact = _drop_duplicates(
+    exact_matches = _drop_duplicates(
         f"{authority}:{match[1]}"
-        for url in matches
+        for address in addresses
         for authority, pattern in _EXACT_MATCH_PATTERNS
-        if (match := pattern.search(url))
+        if (match := pattern.search(address))
     )
-    return exact or _drop_duplicates(
-        make_xref(*reference["val"].partition(":")[::2]) for reference in meta.get("xrefs", ())
+    if exact_matches:
+        return exact_matches
+    split_xrefs = (xref["val"].partition(":") for xref in meta.get("xrefs", ()))
+    return _drop_duplicates(
+        make_xref(namespace, local_id) for namespace, _, local_id in split_xrefs
     )
 
 
 def _drop_duplicates(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts that are not empty, each once, in order."""
     return tuple(dict.fromkeys(filter(None, texts)))
 
 
 class _AncestorIndex:
-    """What is broader than a term, each looked up once."""
+    """The ancestors of terms, each looked up once."""
 
     def __init__(self, parents: Mapping[str, list[str]]) -> None:
         self._parents = parents
@@ -199,22 +212,24 @@ class _AncestorIndex:
         self._find_branches = functools.cache(self._collect_branches)
 
     def _collect_ancestors(self, concept_id: str) -> frozenset[str]:
-        """Everything broader than a term, without it."""
+        """Everything above a term, without the term."""
         reached: set[str] = set()
-        waiting = list(self._parents.get(concept_id, ()))
-        while waiting:
-            term = waiting.pop()
+        pending = list(self._parents.get(concept_id, ()))
+        while pending:
+            term = pending.pop()
             if term not in reached:
                 reached.add(term)
-                waiting.extend(self._parents.get(term, ()))
+                pending.extend(self._parents.get(term, ()))
         return frozenset(reached)
 
     def _collect_branches(self, concept_id: str) -> tuple[str, ...]:
-        return tuple(
-            sorted((self.find_ancestors(concept_id) | {concept_id}) & MONDO_BRANCHES.keys())
-        )
+        """The branches of ``MONDO_BRANCHES`` that a term is in, or is."""
+        lineage = self.find_ancestors(concept_id) | {concept_id}
+        return tuple(sorted(lineage & MONDO_BRANCHES.keys()))
 
-    def list_branch_codes(self, above: Iterable[str]) -> tuple[str, ...]:
-        """The branches a specialty is decided by, once for each broader disease that falls under
-        them."""
-        return tuple(sorted(branch for term in above for branch in self._find_branches(term)))
+    def list_branch_codes(self, ancestors: Iterable[str]) -> tuple[str, ...]:
+        """The branches that decide a specialty, once for each ancestor in them.
+
+        So a branch has more votes the deeper below it a disease is.
+        """
+        return tuple(sorted(branch for term in ancestors for branch in self._find_branches(term)))

@@ -1,6 +1,8 @@
 """Ages of onset in years, as the Human Phenotype Ontology defines its onset terms (the children of
 HP:0003674)."""
 
+# (first, last) age in years, before birth negative. The upper bounds lie just below the next
+# term's lower bound, so that neighbouring terms do not overlap.
 _YEARS: dict[str, tuple[float, float]] = {
     "HP:0030674": (-0.77, -0.001),  # antenatal: before birth
     "HP:0011460": (-0.77, -0.56),  # embryonal: up to the 10th week of gestation
@@ -25,6 +27,6 @@ _YEARS: dict[str, tuple[float, float]] = {
 
 
 def onset_years(term_id: str) -> tuple[float, float] | None:
-    """(earliest, latest) age of a term in years, before birth negative; None for a term that is no
-    age."""
+    """The (earliest, latest) age of an onset term in years, before birth negative; None for a term
+    that is no age."""
     return _YEARS.get(term_id)

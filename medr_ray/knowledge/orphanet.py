@@ -1,12 +1,11 @@
 """Orphanet's rare diseases (``ORPHA:…``) from Orphadata XML.
 
-Product 1 (``en_product1.xml``) has synonyms and references to other vocabularies; every other
-product with ``Disorder`` elements (``OrphaCode``, ``Name``) is read as well, for the names alone
-(https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf).
+Product 1 (``en_product1.xml``) has synonyms and references to other vocabularies. Any other product
+with ``Disorder`` elements (``OrphaCode``, ``Name``) can be read for the names alone. All are
+described at https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf.
 
-What holds: obsolete and inactive disorders are left out; a remark before a name ("NON RARE IN
-EUROPE: ") is no part of it; only references that Orphanet calls exact count, all where it does not
-say.
+Obsolete and inactive disorders are left out. A remark before a name ("NON RARE IN EUROPE: ") is
+removed. Only references that Orphanet calls exact count, and those without a relation.
 """
 
 import re
@@ -28,14 +27,17 @@ from medr_ray.knowledge.vocabulary_reading import (
 _EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
 _CODE = re.compile(r"\d+")
 _OBSOLETE = re.compile(r"(obsolete|deprecated|inactive)\b", re.IGNORECASE)
+# Precedes some names and is no part of them.
 _REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")
+# Values of <Source>. The others (UMLS, ICD, MedDRA and so on) name no concepts here.
 _REFERENCE_SOURCES = frozenset({"OMIM", "MeSH", "MONDO"})
 
 
 def read_orphanet(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
-    """The disorders of an Orphadata file."""
+    """The current disorders of an Orphadata file."""
     for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
-        code, name = text_of(disorder, "OrphaCode"), _REMARK.sub("", text_of(disorder, "Name"))
+        code = text_of(disorder, "OrphaCode")
+        name = _REMARK.sub("", text_of(disorder, "Name"))
         flags = texts_of(disorder, "DisorderFlagList/DisorderFlag/Label")
         if not _CODE.fullmatch(code) or not name:
             report.skip_record(where, f"no OrphaCode with a Name: {code!r}, {name!r}")
@@ -43,19 +45,20 @@ def read_orphanet(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabu
             report.omit_record("obsolete or inactive")
         else:
             synonyms = texts_of(disorder, "SynonymList/Synonym")
-            yield VocabularyEntry(
-                f"ORPHA:{code}", name, DISEASE, synonyms, xrefs=_read_exact_references(disorder)
-            )
+            xrefs = _read_exact_references(disorder)
+            yield VocabularyEntry(f"ORPHA:{code}", name, DISEASE, synonyms, xrefs=xrefs)
 
 
 def _read_exact_references(disorder: etree._Element) -> tuple[str, ...]:
+    """The ids of the same disorder in other vocabularies."""
     references = []
     for reference in disorder.iterfind("ExternalReferenceList/ExternalReference"):
-        relation, source = (
-            text_of(reference, "DisorderMappingRelation/Name"),
-            text_of(reference, "Source"),
-        )
-        if source in _REFERENCE_SOURCES and (not relation or relation.startswith("E ")):
+        relation = text_of(reference, "DisorderMappingRelation/Name")
+        source = text_of(reference, "Source")
+        # "E (Exact mapping ...)"; the other relations are broader, narrower and so on.
+        is_exact = not relation or relation.startswith("E ")
+        if source in _REFERENCE_SOURCES and is_exact:
+            # Ids of Mondo come with its prefix, which make_xref adds.
             local_id = text_of(reference, "Reference").removeprefix("MONDO:")
             references.append(make_xref(source, local_id))
     return tuple(dict.fromkeys(filter(None, references)))

@@ -1,9 +1,9 @@
 """At what age diseases begin: Orphadata product 9, "epidemiological data: natural history" (CC BY
 4.0).
 
-Orphanet names periods of life; their bounds are those of its documentation
-(https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf). ``read_onset_ages``
-gives each disorder the span from the beginning of its first period to the end of its last.
+Orphanet names periods of life. Their bounds are those of its documentation
+(https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf). A disorder spans from
+the beginning of its first period to the end of its last.
 """
 
 from medr_ray.knowledge.vocabulary_reading import (
@@ -14,7 +14,8 @@ from medr_ray.knowledge.vocabulary_reading import (
     texts_of,
 )
 
-_PERIODS: dict[str, tuple[float, float]] = {  # years, before birth negative
+# (first, last) age in years, before birth negative.
+_PERIODS: dict[str, tuple[float, float]] = {
     "Antenatal": (-0.77, 0.0),
     "Neonatal": (0.0, 0.077),
     "Infancy": (0.077, 2.0),
@@ -26,32 +27,29 @@ _PERIODS: dict[str, tuple[float, float]] = {  # years, before birth negative
 }
 _NO_PERIOD = frozenset({"No data available"})
 _EXPECTED = "the XML of Orphadata product 9, natural history (ages)"
+_LABEL_PATH = "AverageAgeOfOnsetList/AverageAgeOfOnset/Name"
 
 
 def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
     """(earliest, latest) age at onset in years by "ORPHA:<number>", from plain XML or gzip at a
     path or a URI.
 
-    DataError when the file is missing, damaged, another product, or names a period that is not
-    known.
+    Raises DataError when the file is missing, damaged, another product, or has an unknown period.
+    An unknown period stops the reading: without it, the span would be wrong.
     """
     report = VocabularyReport(path)
     ages: dict[str, tuple[float, float]] = {}
     with open_vocabulary(path) as stream:
         for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
-            labels = [
-                text
-                for text in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
-                if text not in _NO_PERIOD
-            ]
-            if unknown := [label for label in labels if label not in _PERIODS]:
+            labels = [label for label in texts_of(disorder, _LABEL_PATH) if label not in _NO_PERIOD]
+            unknown = [label for label in labels if label not in _PERIODS]
+            if unknown:
                 raise report.format_error(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")
             if labels:
                 spans = [_PERIODS[label] for label in labels]
-                ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (
-                    min(low for low, _ in spans),
-                    max(high for _, high in spans),
-                )
+                earliest = min(low for low, _ in spans)
+                latest = max(high for _, high in spans)
+                ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (earliest, latest)
     if not ages:
         raise report.format_error(_EXPECTED, "no <AverageAgeOfOnset>")
     return ages

@@ -1,14 +1,15 @@
 """How common diseases are among people: Orphadata product 9, "epidemiological data: prevalence" (CC
 BY 4.0).
 
-The file lists, for each disorder, figures of several kinds, places and authorities.
-``read_prevalence`` keeps one for each: point prevalence before prevalence at birth before lifetime
-prevalence, validated before not, worldwide before a region, a value before a class; of equals the
-median. Incidences and numbers of cases or families are no prevalence.
+The file lists several figures for each disorder: of different kinds, places and sources.
+``read_prevalence`` keeps one for each disorder: point prevalence before prevalence at birth before
+lifetime prevalence, validated before not validated, worldwide before a region, a value before a
+class. Of equally good figures it keeps the median. Incidences and numbers of cases or families are
+no prevalence.
 
-A figure is the value (``ValMoy``, per 100,000) where one is given, else the geometric mean of the
-bounds of its class: "1-9 / 100 000" is 3e-5. An open class is taken to span a decade: "<1 / 1 000
-000" is 1e-7 to 1e-6, ">1 / 1000" is 1e-3 to 1e-2.
+A figure is the value (``ValMoy``, per 100,000) where the file gives one, else the geometric mean of
+the bounds of its class (``PrevalenceClass``): "1-9 / 100 000" is 3e-5. An open class is taken to
+span a decade: "<1 / 1 000 000" is 1e-7 to 1e-6, ">1 / 1000" is 1e-3 to 1e-2.
 """
 
 import math
@@ -21,7 +22,7 @@ from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.lexicon import Concept, normalise
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.vocabulary_reading import (
-    Skipped,
+    SkippedRecord,
     VocabularyReport,
     open_vocabulary,
     read_elements,
@@ -30,7 +31,9 @@ from medr_ray.knowledge.vocabulary_reading import (
 
 _KINDS = ("Point prevalence", "Prevalence at birth", "Lifetime Prevalence")  # best first
 _NO_PREVALENCE = frozenset(("Annual incidence", "Cases/families"))
-_WORLDWIDE, _VALIDATED = "Worldwide", "Validated"
+_WORLDWIDE = "Worldwide"
+_VALIDATED = "Validated"
+# The bounds of each class, as shares of people.
 _CLASSES = {
     "<1 / 1 000 000": (1e-7, 1e-6),
     "1-9 / 1 000 000": (1e-6, 9e-6),
@@ -41,16 +44,18 @@ _CLASSES = {
 }
 _UNKNOWN_CLASSES = frozenset(("", "Unknown", "Not yet documented"))
 _EXPECTED = "the XML of Orphadata product 9, prevalence"
-_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")  # before a name, no part of it
-_PER = 100_000  # people; what ValMoy counts in
-_SHOWN_SOURCE = 80  # characters of a list of references
+_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")  # precedes some names and is no part of them
+_VALUE_BASE = 100_000  # people; the unit of ValMoy
+_MAX_CITED = 80  # characters of the list of references in a description
 
 
 @dataclass(frozen=True)
 class Prevalence:
-    """One figure of ``disorder`` ("ORPHA:<number>", called ``name``): ``value`` as a share of
-    people, its ``kind`` and ``place`` in Orphanet's words, whether Orphanet has ``validated`` it,
-    whether it is ``exact`` or only a class, and the references it names."""
+    """One figure of ``disorder`` ("ORPHA:<number>", called ``name``).
+
+    ``value`` is a share of people. ``kind`` and ``place`` are in Orphanet's words. ``exact`` when
+    the value is given and not only a class. ``references`` are those that Orphanet names.
+    """
 
     disorder: str
     name: str
@@ -62,14 +67,12 @@ class Prevalence:
     references: str
 
     def describe_source(self) -> str:
-        """Whose figure it is, of what kind and where, in one line."""
+        """The disorder, kind, place, state and references of the figure in one line."""
         state = "validated" if self.validated else "not yet validated"
         figure = "value" if self.exact else "class"
-        cited = (
-            self.references
-            if len(self.references) <= _SHOWN_SOURCE
-            else self.references[: _SHOWN_SOURCE - 1] + "…"
-        )
+        cited = self.references
+        if len(cited) > _MAX_CITED:
+            cited = cited[: _MAX_CITED - 1] + "…"
         return (
             f"{self.disorder} ({self.name}): {self.kind.lower()}, {self.place}, {figure}, "
             f"{state}; {cited or '-'}"
@@ -78,36 +81,43 @@ class Prevalence:
 
 @dataclass(frozen=True)
 class PrevalenceTable:
-    """The figure kept for each disorder that has one, by "ORPHA:<number>"; how many disorders the
-    file lists, how many of its figures make no sense, and the first of those with their places."""
+    """The figure kept for each disorder that has one, by "ORPHA:<number>".
+
+    ``disorder_count`` counts the disorders of the file, ``bad_count`` its bad figures, of which
+    ``skipped`` names the first.
+    """
 
     by_disorder: Mapping[str, Prevalence]
     disorder_count: int
     bad_count: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedRecord, ...]
 
 
 def read_prevalence(path: str) -> PrevalenceTable:
-    """The table of a product 9 prevalence file, plain XML or gzip, at a path or a URI. A bad figure
-    is counted and left out; DataError when the file is missing, damaged or no such product."""
+    """The table of a product 9 prevalence file, plain XML or gzip, at a path or a URI.
+
+    A bad figure is counted and left out. Raises DataError when the file is missing, damaged or
+    another product.
+    """
     report = VocabularyReport(path)
     kept: dict[str, Prevalence] = {}
-    disorders = 0
+    disorder_count = 0
     with open_vocabulary(path) as stream:
         for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
-            disorders += 1
+            disorder_count += 1
             figures = _read_figures(where, disorder, report)
             if figures:
                 kept[figures[0].disorder] = _select_best(figures)
-    if not disorders:
+    if not disorder_count:
         raise report.format_error(_EXPECTED, "no <Disorder>")
-    return PrevalenceTable(kept, disorders, report.bad_count, tuple(report.skipped))
+    return PrevalenceTable(kept, disorder_count, report.bad_count, tuple(report.skipped))
 
 
 def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[Prevalence]:
-    """The prevalences of a <Disorder>; those of its figures that make no sense are reported."""
+    """The known prevalences of a <Disorder>; bad figures are reported."""
     figures = []
-    code, name = text_of(disorder, "OrphaCode"), _REMARK.sub("", text_of(disorder, "Name"))
+    code = text_of(disorder, "OrphaCode")
+    name = _REMARK.sub("", text_of(disorder, "Name"))
     for element in disorder.iterfind("PrevalenceList/Prevalence"):
         try:
             figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, element)
@@ -126,19 +136,22 @@ def _parse_orpha_code(code: str) -> int:
 
 
 def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
-    """One <Prevalence>; None when it is no prevalence or unknown. ValueError when it makes no
-    sense."""
+    """The figure of a <Prevalence>; None when it is no prevalence or its value is unknown.
+
+    Raises ValueError for an unknown kind or class, and for a value that is no share.
+    """
     kind = text_of(element, "PrevalenceType/Name")
     if kind in _NO_PREVALENCE:
         return None
     if kind not in _KINDS:
         raise ValueError(f"PrevalenceType {kind!r}")
-    exact = float(text_of(element, "ValMoy") or 0) / _PER
+    # No value, or a value of 0, leaves it to the class.
+    exact = float(text_of(element, "ValMoy") or 0) / _VALUE_BASE
     value = exact or _class_mean(text_of(element, "PrevalenceClass/Name"))
     if value is None:
         return None
     if not 0 < value <= 1:
-        raise ValueError(f"ValMoy {exact * _PER:g}")
+        raise ValueError(f"ValMoy {exact * _VALUE_BASE:g}")
     return Prevalence(
         disorder,
         name,
@@ -152,7 +165,8 @@ def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
 
 
 def _class_mean(label: str) -> float | None:
-    """The geometric mean of a class's bounds. ValueError for a class that is none."""
+    """The geometric mean of a class's bounds; None for an unknown prevalence. Raises ValueError for
+    a label that is no class."""
     if label in _UNKNOWN_CLASSES:
         return None
     if label not in _CLASSES:
@@ -161,40 +175,48 @@ def _class_mean(label: str) -> float | None:
 
 
 def _select_best(figures: Iterable[Prevalence]) -> Prevalence:
-    """The one to keep; of equally good figures (several regions, several studies) the lower
-    median."""
+    """The figure to keep; of equally good figures (several regions or studies) the lower median."""
     ranked = sorted(
         figures, key=lambda figure: (_figure_rank(figure), figure.value, figure.references)
     )
-    equals = [figure for figure in ranked if _figure_rank(figure) == _figure_rank(ranked[0])]
+    best_rank = _figure_rank(ranked[0])
+    equals = [figure for figure in ranked if _figure_rank(figure) == best_rank]
     return equals[(len(equals) - 1) // 2]
 
 
-def _figure_rank(one: Prevalence) -> tuple[int, bool, bool, bool]:
-    return _KINDS.index(one.kind), not one.validated, one.place != _WORLDWIDE, not one.exact
+def _figure_rank(figure: Prevalence) -> tuple[int, bool, bool, bool]:
+    """Sort key of figures, the best first."""
+    return (
+        _KINDS.index(figure.kind),
+        not figure.validated,
+        figure.place != _WORLDWIDE,
+        not figure.exact,
+    )
 
 
 def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dict[str, Prevalence]:
     """The figure of each concept that has one, by concept id, sorted.
 
-    A disorder belongs to the concept with its ORPHA id, else to the one that has it among its
-    ``xrefs``, else to the disease that carries exactly its name. Where several disorders lead to
-    one concept the surer way wins, then the lower ORPHA number; an xref or a name that two concepts
-    share leads to the first by id.
+    A disorder belongs to the concept with its ORPHA id, else to the concept that has this id among
+    its ``xrefs``, else to the disease with exactly its name. Where several disorders lead to one
+    concept, the surer of these ways wins, then the lower ORPHA number. An xref or a name of two
+    concepts leads to the first by id.
     """
-    # So that the first by id is written last.
-    concepts_known = sorted(concepts, key=lambda concept: concept.concept_id, reverse=True)
-    diseases = [concept for concept in concepts_known if concept.entity_type == DISEASE]
-    ways = (
-        {concept.concept_id: concept.concept_id for concept in concepts_known},
-        {xref: concept.concept_id for concept in concepts_known for xref in concept.xrefs},
-        {form: disease.concept_id for disease in diseases for form in disease.forms}
-        | {normalise(disease.name): disease.concept_id for disease in diseases},
-    )
+    # In reverse, because the last concept to claim a key keeps it: that must be the first by id.
+    reversed_concepts = sorted(concepts, key=lambda concept: concept.concept_id, reverse=True)
+    diseases = [concept for concept in reversed_concepts if concept.entity_type == DISEASE]
+    concept_by_id = {concept.concept_id: concept.concept_id for concept in reversed_concepts}
+    concept_by_xref = {
+        xref: concept.concept_id for concept in reversed_concepts for xref in concept.xrefs
+    }
+    concept_by_name = {form: disease.concept_id for disease in diseases for form in disease.forms}
+    # A preferred name that another concept owns as a form still names its own disease here.
+    concept_by_name.update({normalise(disease.name): disease.concept_id for disease in diseases})
+    ways = (concept_by_id, concept_by_xref, concept_by_name)  # the surest first
     claims: dict[str, tuple[int, tuple[int, int, str], Prevalence]] = {}
     for disorder, figure in table.by_disorder.items():
         keys = (disorder, disorder, normalise(figure.name))
-        owners = [ids.get(key) for ids, key in zip(ways, keys, strict=True)]
+        owners = [index.get(key) for index, key in zip(ways, keys, strict=True)]
         surest = next((way for way, owner in enumerate(owners) if owner), None)
         if surest is not None and (owner := owners[surest]):
             claim = (surest, record_order(disorder), figure)

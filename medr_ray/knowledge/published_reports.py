@@ -1,26 +1,29 @@
-"""Reports: in which year and which journal a fact was stated, as a question says it.
+"""Reports: the year and journal that first published a fact, as a question prints them.
 
-What an abstract states of one disease or drug holds of others too, and of many that is written
-elsewhere. So a question that rests on it names the report: "reported in 1977 in The American
-journal of medicine". It may be told with less: the year as a span of five, the journal as the field
-it serves ("in a journal of cardiology").
+An abstract states much that is also true of other diseases or drugs, and much that is written in
+other articles too. So a question that rests on an abstract names the report: "reported in 1977 in
+The American journal of medicine". It can be less precise: the year as a span of five years, the
+journal as its field ("in a journal of cardiology").
 """
 
 import functools
 import re
 from typing import NamedTuple
 
-_SPAN = 5  # years
-_REPORTED = re.compile(
-    r"reported (?:in (?P<year>\d{4})|between (?P<first>\d{4}) and (?P<last>\d{4}))(?: "
-    r"in (?P<journal>.+))?"
+_YEARS_IN_SPAN = 5
+_REPORT = re.compile(
+    r"reported (?:in (?P<year>\d{4})|between (?P<first>\d{4}) and (?P<last>\d{4}))"
+    r"(?: in (?P<journal>.+))?"
 )
-_A_JOURNAL = "a journal of "
-_ASIDE = re.compile(r"\s*(?:\([^)]*\)|\s:\s.*|\s=\s.*|\.$)")
+_FIELD_PREFIX = "a journal of "
+# What follows a journal's title in citations: "(New York, N.Y.)", " : the journal of hernias",
+# " = Revista ...", a final full stop.
+_TITLE_ADDITION = re.compile(r"\s*(?:\([^)]*\)|\s:\s.*|\s=\s.*|\.$)")
 
-JOURNAL_FIELDS: dict[
-    str, tuple[str, ...]
-] = {  # beginnings of words in a title; the first field that has one
+# Beginnings of words in a journal's title, by field. The first field with a matching word counts,
+# so narrow fields come before broad ones: a journal of veterinary surgery is one of veterinary
+# medicine.
+JOURNAL_FIELDS: dict[str, tuple[str, ...]] = {
     "veterinary medicine": ("veterin",),
     "dentistry": ("dent", "orthodon", "maxillo", "periodon"),
     "oncology": ("cancer", "oncol", "tumo", "leuk"),
@@ -50,7 +53,8 @@ JOURNAL_FIELDS: dict[
 
 
 class _Report(NamedTuple):
-    """The years it may be of, and the journal's title, field or "" where neither is said."""
+    """The first and last year that it may be of; the journal's title and its field, "" where the
+    qualifier does not give them (it gives one of them at most)."""
 
     first: int
     last: int
@@ -59,10 +63,12 @@ class _Report(NamedTuple):
 
 
 def format_report(year: int | None, journal: str) -> str:
-    """ "reported in 1977 in The American journal of medicine"; "" where the journal is unknown or a
-    year of four digits is."""
-    title = " ".join(_ASIDE.sub("", journal).split())
-    return f"reported in {year} in {title}" if year and 1000 <= year <= 9999 and title else ""
+    """A report such as "reported in 1977 in Chest"; "" where the journal or a year of four digits
+    is missing."""
+    title = " ".join(_TITLE_ADDITION.sub("", journal).split())
+    if not title or not year or not 1000 <= year <= 9999:
+        return ""
+    return f"reported in {year} in {title}"
 
 
 def is_report(qualifier: str) -> bool:
@@ -73,25 +79,27 @@ def is_report(qualifier: str) -> bool:
 def with_year_span(qualifier: str) -> str:
     """The report with its year as a span: "reported between 1975 and 1979 in Chest"."""
     report = _parse_report(qualifier)
-    first = report.first - report.first % _SPAN
-    return _format_phrase(first, first + _SPAN - 1, _describe_journal(report))
+    # Spans begin at multiples of five, so that equal years give equal spans and none overlap.
+    first = report.first - report.first % _YEARS_IN_SPAN
+    return _format_phrase(first, first + _YEARS_IN_SPAN - 1, _describe_journal(report))
 
 
 def with_field(qualifier: str) -> str:
     """The report with its journal as a field: "reported in 1977 in a journal of cardiology";
-    without either where the title does not say a field."""
+    without a journal where the title shows no field."""
     report = _parse_report(qualifier)
     field = report.field or classify_journal(report.journal)
-    return _format_phrase(report.first, report.last, f"{_A_JOURNAL}{field}" if field else "")
+    journal = f"{_FIELD_PREFIX}{field}" if field else ""
+    return _format_phrase(report.first, report.last, journal)
 
 
 def parse_journal(qualifier: str) -> str:
-    """What a report says of its journal: the title, "a journal of cardiology", or ""."""
+    """How a report names its journal: the title, "a journal of cardiology", or "" (not at all)."""
     return _describe_journal(_parse_report(qualifier))
 
 
 def parse_journal_field(qualifier: str) -> str:
-    """The field that a report says its journal serves, a key of ``FIELDS``, or ""."""
+    """The field that a report gives instead of a journal, a key of ``JOURNAL_FIELDS``, or ""."""
     return _parse_report(qualifier).field
 
 
@@ -102,58 +110,53 @@ def parse_report_years(qualifier: str) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def classify_journal(journal: str) -> str:
-    """The field whose journal it is by its title, a key of ``FIELDS``; "" where that does not
-    say."""
-    words = re.findall(r"\w+", journal.casefold())
-    return next(
-        (
-            field
-            for field, stems in JOURNAL_FIELDS.items()
-            if any(word.startswith(stems) for word in words)
-        ),
-        "",
-    )
+def classify_journal(title: str) -> str:
+    """The field of a journal by its title, a key of ``JOURNAL_FIELDS``; "" where the title shows
+    none."""
+    words = re.findall(r"\w+", title.casefold())
+    for field, stems in JOURNAL_FIELDS.items():
+        if any(word.startswith(stems) for word in words):
+            return field
+    return ""
 
 
-def may_match_report(asked: str, stated: str) -> bool:
-    """Whether a fact stated with the qualifier ``stated`` may be in the report ``asked`` for. What
-    is stated without a report may be in any, and a journal whose title says no field may be of
-    every one."""
+def may_match_report(report: str, stated: str) -> bool:
+    """Whether a fact with the qualifier ``stated`` may be in the ``report`` of a question.
+
+    A fact that is stated without a report may be in any report. A journal whose title shows no
+    field may be of every field.
+    """
     if not is_report(stated):
         return True
-    asked_report, stated_report = _parse_report(asked), _parse_report(stated)
-    if stated_report.last < asked_report.first or asked_report.last < stated_report.first:
+    target = _parse_report(report)
+    source = _parse_report(stated)
+    if source.last < target.first or target.last < source.first:
         return False
-    if asked_report.journal:
-        return asked_report.journal == stated_report.journal or not stated_report.journal
-    return not asked_report.field or (
-        stated_report.field or classify_journal(stated_report.journal)
-    ) in (
-        "",
-        asked_report.field,
-    )
+    if target.journal:
+        return target.journal == source.journal or not source.journal
+    source_field = source.field or classify_journal(source.journal)
+    return not target.field or source_field in ("", target.field)
 
 
 @functools.lru_cache(maxsize=10_000)
 def _parse_report(qualifier: str) -> _Report:
-    read = _REPORTED.fullmatch(qualifier)
-    if read is None:
+    match = _REPORT.fullmatch(qualifier)
+    if match is None:
         raise ValueError(f"not a report: {qualifier}")
-    journal = read["journal"] or ""
-    field = (
-        journal.removeprefix(_A_JOURNAL)
-        if journal.removeprefix(_A_JOURNAL) in JOURNAL_FIELDS
-        else ""
-    )
-    years = (int(read["year"]),) * 2 if read["year"] else (int(read["first"]), int(read["last"]))
-    return _Report(*years, "" if field else journal, field)
+    first = int(match["year"] or match["first"])
+    last = int(match["year"] or match["last"])
+    journal = match["journal"] or ""
+    # A journal's own title may begin like this; only the names in JOURNAL_FIELDS are fields.
+    field = journal.removeprefix(_FIELD_PREFIX)
+    if field in JOURNAL_FIELDS:
+        return _Report(first, last, "", field)
+    return _Report(first, last, journal, "")
 
 
 def _describe_journal(report: _Report) -> str:
-    return f"{_A_JOURNAL}{report.field}" if report.field else report.journal
+    return f"{_FIELD_PREFIX}{report.field}" if report.field else report.journal
 
 
-def _format_phrase(first: int, last: int, where: str) -> str:
-    when = f"in {first}" if first == last else f"between {first} and {last}"
-    return f"reported {when} in {where}" if where else f"reported {when}"
+def _format_phrase(first: int, last: int, journal: str) -> str:
+    years = f"in {first}" if first == last else f"between {first} and {last}"
+    return f"reported {years} in {journal}" if journal else f"reported {years}"

@@ -1,9 +1,9 @@
-"""Shares of patients: what a qualifier such as "3 of 7 patients" says in numbers, and the
-comparison it may be told as.
+"""Shares of patients: the numbers behind a qualifier such as "3 of 7 patients", and the comparison
+that a question may use instead.
 
-A question tells a share exactly, or as one of four comparisons ("more than three quarters of
-patients"). A comparison is only used where the share surely lies inside it, and everything whose
-share may lie inside it is an answer to it.
+A question states a share exactly, or as one of four comparisons ("more than three quarters of
+patients"). It uses a comparison only where the share surely lies inside, and accepts every answer
+whose share may lie inside. So rounding never makes a right answer wrong.
 """
 
 import functools
@@ -12,8 +12,9 @@ import re
 _COUNT = re.compile(r"(\d+) of (\d+) patients?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%(?: of patients)?")
 _RANGE = re.compile(r"(\d+)-(\d+)%(?: of patients)?")
-_FEWEST_PATIENTS = 5  # a share of fewer is chance
+_MIN_PATIENTS = 5  # a share of fewer patients is chance
 _EXACT = re.compile(r"\d+(\.\d+)?% of patients|all patients")
+# The (lowest, highest) share of each comparison, in [0, 1].
 COMPARISONS: dict[str, tuple[float, float]] = {
     "fewer than a quarter of patients": (0.0, 0.25),
     "a quarter to a half of patients": (0.25, 0.5),
@@ -23,54 +24,68 @@ COMPARISONS: dict[str, tuple[float, float]] = {
 
 
 @functools.lru_cache(maxsize=10_000)
-def parse_share(clinical: str) -> tuple[float, float] | None:
-    """(lowest, highest) share in [0, 1] that a qualifier may mean; None when it gives no number."""
-    if clinical == "all patients":
+def parse_share(qualifier: str) -> tuple[float, float] | None:
+    """The (lowest, highest) share in [0, 1] that a qualifier may mean; None without a number."""
+    if qualifier == "all patients":
         return 1.0, 1.0
-    if counted := _COUNT.fullmatch(clinical):
-        return (int(counted[1]) / int(counted[2]),) * 2 if int(counted[2]) else None
-    if percent := _PERCENT.fullmatch(clinical):
-        return (float(percent[1]) / 100,) * 2
-    if span := _RANGE.fullmatch(clinical):
-        return int(span[1]) / 100, int(span[2]) / 100
+    if count := _COUNT.fullmatch(qualifier):
+        affected = int(count[1])
+        patients = int(count[2])
+        if not patients:
+            return None
+        return affected / patients, affected / patients
+    if percent := _PERCENT.fullmatch(qualifier):
+        share = float(percent[1]) / 100
+        return share, share
+    if bounds := _RANGE.fullmatch(qualifier):
+        return int(bounds[1]) / 100, int(bounds[2]) / 100
     return None
 
 
-def is_exact(clinical: str) -> bool:
-    """Whether a qualifier is one number that a question can be asked by: no range, not "some
-    patients", not what was seen in a single patient, nor among fewer than five."""
-    counted = _COUNT.fullmatch(clinical)
-    if counted:
-        return int(counted[1]) > 1 and int(counted[2]) >= _FEWEST_PATIENTS
-    return _EXACT.fullmatch(clinical) is not None
+def is_exact(qualifier: str) -> bool:
+    """Whether a qualifier is one number precise enough to ask for.
+
+    A range is not, nor "some patients", a finding of a single patient, or a count among fewer than
+    five patients.
+    """
+    count = _COUNT.fullmatch(qualifier)
+    if count:
+        return int(count[1]) > 1 and int(count[2]) >= _MIN_PATIENTS
+    return _EXACT.fullmatch(qualifier) is not None
 
 
-def has_meaningful_share(clinical: str) -> bool:
-    """Whether a qualifier says a share that means something: one number as in ``is_exact``, or a
-    range."""
-    return is_exact(clinical) or _RANGE.fullmatch(clinical) is not None
+def has_meaningful_share(qualifier: str) -> bool:
+    """Whether a qualifier gives a share to rely on: one number as in ``is_exact``, or a range."""
+    return is_exact(qualifier) or _RANGE.fullmatch(qualifier) is not None
 
 
-def find_comparison(clinical: str) -> str | None:
-    """The comparison the share surely lies inside; None when it gives no number or lies on a
-    border."""
-    bounds = parse_share(clinical)
+def find_comparison(qualifier: str) -> str | None:
+    """The comparison that the share surely lies inside; None when the qualifier gives no number or
+    the share lies on a border."""
+    bounds = parse_share(qualifier)
     if bounds is None:
         return None
-    return next((words for words, span in COMPARISONS.items() if _lies_inside(bounds, span)), None)
+    for comparison, span in COMPARISONS.items():
+        if _lies_inside(bounds, span):
+            return comparison
+    return None
 
 
-def _lies_inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
-    """Strictly, but for the ends of the whole scale."""
-    (lowest, highest), (low, high) = known, span
-    return (low < lowest or lowest == low == 0) and (highest < high or highest == high == 1)
+def _lies_inside(bounds: tuple[float, float], span: tuple[float, float]) -> bool:
+    """Whether a share lies inside a span and not on its border, 0 and 1 apart: no share lies
+    beyond them."""
+    lowest, highest = bounds
+    low, high = span
+    is_above = low < lowest or lowest == low == 0
+    is_below = highest < high or highest == high == 1
+    return is_above and is_below
 
 
-def may_lie_within(asked: str, clinical: str) -> bool:
-    """Whether a share stated as ``clinical`` may lie inside the comparison ``asked`` for; "some
-    patients" may lie anywhere."""
-    if asked not in COMPARISONS:
+def may_lie_within(comparison: str, qualifier: str) -> bool:
+    """Whether the share of a stated ``qualifier`` may lie inside a ``comparison``; a qualifier
+    without a number ("some patients") may lie inside any."""
+    if comparison not in COMPARISONS:
         return False
-    low, high = COMPARISONS[asked]
-    bounds = parse_share(clinical)
+    low, high = COMPARISONS[comparison]
+    bounds = parse_share(qualifier)
     return bounds is None or (bounds[0] <= high and bounds[1] >= low)

@@ -1,9 +1,10 @@
 """The clinical specialty that treats a disease, one of twelve.
 
-The paper trains over twelve medical specialties and does not name them; these are ours. Every
+The paper trains on twelve medical specialties without naming them; these are our choice. Every
 disease has exactly one specialty. The first kind of evidence that exists decides: MeSH tree
-numbers, the words of the name, the place in MONDO, the organs of the HPO findings. Without any
-evidence it is general medicine. The order of the evidence within a kind does not matter.
+numbers, then the words of the name, then the branches of MONDO, then the organs of the HPO
+findings. Without any evidence it is general medicine. The order of the evidence within a kind does
+not matter.
 """
 
 import functools
@@ -19,17 +20,20 @@ GENERAL = "general medicine and genetics"
 _ONCOLOGY = "hematology and oncology"
 _INFECTIONS = "infectious diseases"
 _RHEUMATOLOGY = "rheumatology, immunology and orthopedics"
-_MIN_VOTE_SHARE = 0.3  # of the findings' votes; a disease of many organs has no leading specialty
+# The share of the findings' votes that a specialty needs to lead. A disease of many organs has no
+# leading specialty.
+_MIN_VOTE_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Specialty:
-    """What a specialty covers, and what decides for it.
+    """What a specialty covers, and the evidence for it.
 
-    ``mesh`` are prefixes of MeSH tree numbers, of which the longest fitting one counts. ``hpo`` and
-    ``mondo`` are terms and diseases with everything below them. ``stems`` are beginnings of words
-    in the name of a disease: ``*`` in front matches anywhere in a word, ``_`` inside is a space and
-    at the end the end of the word."""
+    ``mesh`` are prefixes of MeSH tree numbers; the longest prefix of a number decides. ``hpo`` and
+    ``mondo`` are terms and diseases, each with everything below it. ``stems`` are beginnings of
+    words in the name of a disease. In a stem, a leading ``*`` allows any beginning of the word,
+    ``_`` inside stands for a space, and a final ``_`` for the end of the word.
+    """
 
     covers: str
     mesh: tuple[str, ...]
@@ -225,9 +229,9 @@ class _DecidingBranch:
     exceptions: tuple[str, ...] = ()
 
 
-# The first that fits decides. Tumours and infections belong to those who treat them, whichever
-# organ they affect. Benign and hereditary tumours, what tumours do to nerves, phlebitis and keloids
-# are left to votes.
+# The first that applies decides. Tumours and infections are treated by their own specialists,
+# whichever organ they affect. Benign and hereditary tumours, effects of tumours on nerves, phlebitis
+# and keloids are left to votes.
 _DECIDING_BRANCHES = (
     _DecidingBranch(
         _ONCOLOGY,
@@ -286,8 +290,8 @@ def decide_specialty(
 ) -> str:
     """The specialty of a disease.
 
-    ``codes`` are MeSH tree numbers, and MONDO branches once for each broader disease below them;
-    ``findings`` are the votes of its HPO findings (see ``finding_votes``).
+    ``codes`` are MeSH tree numbers and MONDO branches; a branch repeats for each broader disease in
+    it. ``findings`` are the votes of its HPO findings (see ``finding_votes``).
     """
     all_codes = tuple(codes)
     tree_numbers = [code for code in all_codes if ":" not in code]
@@ -302,8 +306,8 @@ def decide_specialty(
 
 
 def _specialty_from_mesh(tree_numbers: Sequence[str], preferred: str) -> str:
-    """The specialty that most tree numbers point to, on a tie the preferred one; "" where they
-    point to none."""
+    """The specialty of the first deciding branch, else of most tree numbers (on a tie the preferred
+    one); "" where they have none."""
     for deciding in _DECIDING_BRANCHES:
         for number in tree_numbers:
             if _is_below(number, deciding.branches) and not _is_below(number, deciding.exceptions):
@@ -338,14 +342,15 @@ def _elect_specialty(votes: Mapping[str, int], preferred: str = "") -> str:
 
 
 def _specialty_from_name(name: str) -> str:
-    """The specialty that most stems in a name belong to, on a tie that of the first stem; "" where
-    there is none."""
+    """The specialty of most of the different stems in a name, on a tie that of the first stem; ""
+    where the name has none."""
     folded_name = normalise(name)
     if _TUMOUR.search(folded_name):
         return _ONCOLOGY
     pattern, specialties = _compile_stems()
     different_stems: dict[tuple[str, str], None] = {}
     for match in pattern.finditer(folded_name):
+        # Every alternative is in a group "s<number>", so a match always has a last group.
         group_number = int(match.lastgroup[1:])  # type: ignore[index]
         different_stems[specialties[group_number], match.group()] = None
     votes = Counter(specialty for specialty, _ in different_stems)
@@ -363,6 +368,7 @@ def _compile_stems() -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 
 def _stem_pattern(stem: str) -> str:
+    """The regular expression of a stem; ``Specialty`` explains its signs."""
     begin = "" if stem.startswith("*") else r"\b"
     end = r"\b" if stem.endswith("_") else ""
     return begin + re.escape(stem.strip("*_").replace("_", " ")) + end
@@ -380,8 +386,10 @@ def term_specialties(hpo: Hpo, term_id: str) -> list[str]:
 
 
 def phenotype_specialty(hpo: Hpo, term_id: str) -> str:
-    """One of a phenotype's specialties: the one in its name, else the alphabetically first; general
-    medicine only where there is no other; "" where there is none."""
+    """One of a phenotype's specialties: the one that its name shows, else the alphabetically first.
+
+    General medicine only where there is no other; "" where there is none.
+    """
     specialties = term_specialties(hpo, term_id)
     by_name = _specialty_from_name(hpo.terms[term_id].name)
     # Where the election finds none, general medicine is the only one, if there is one at all.

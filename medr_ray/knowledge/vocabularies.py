@@ -1,9 +1,9 @@
-"""Foreign vocabularies as sources of the lexicon: which format is read by which reader, and what
-came of it.
+"""The configured sources of the lexicon: which reader reads which format, and how a source becomes
+entries.
 
-What holds: a source yields every sound entry of the wanted types, in file order; bad records are
-counted and named in its ``Reading``; a file with no usable entry, or of another format, is a
-DataError that says what was expected.
+A source gives every sound entry of the selected types, in file order, each id once. Bad records are
+counted and named in its ``VocabularyReport``. A file of another format, or without a usable entry,
+raises a DataError that says what was expected.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +22,7 @@ from medr_ray.knowledge.vocabulary_reading import (
 )
 
 Reader = Callable[[BinaryIO, VocabularyReport], Iterator[VocabularyEntry]]
+# By the ``format`` of the configuration: the reader, and what its file is, for error messages.
 READERS: dict[str, tuple[Reader, str]] = {
     "mesh": (
         read_mesh,
@@ -43,8 +44,8 @@ def read_source(
 ) -> tuple[list[VocabularyEntry], VocabularyReport]:
     """The entries of a source and the report on its records.
 
-    ``mesh`` is what earlier sources of MeSH say; this one adds to it if it is one. DataError when
-    the file is missing, broken, of another format, or has nothing to offer.
+    ``mesh`` has what earlier MeSH files contain; a MeSH source adds to it. Raises DataError when
+    the file is missing, broken, of another format, or has no usable entry.
     """
     report = VocabularyReport(
         source.path, source.entity_type, MeshRecords() if mesh is None else mesh
@@ -61,7 +62,7 @@ def read_source(
 def _select_entries(
     entries: Iterable[VocabularyEntry], source: LexiconSource, report: VocabularyReport
 ) -> Iterator[VocabularyEntry]:
-    """Those of the wanted types, each id once."""
+    """The entries of the selected types, each id once."""
     seen: set[str] = set()
     for entry in entries:
         if source.types and entry.entity_type not in source.types:
@@ -74,7 +75,7 @@ def _select_entries(
 
 
 def _explain_no_entry(report: VocabularyReport) -> str:
-    """What became of the records instead."""
+    """What became of the records, for the error about a file without a usable entry."""
     reasons = [f"{count:,} left out ({reason})" for reason, count in report.omitted.most_common(2)]
     if report.skipped:
         first = report.skipped[0]

@@ -1,9 +1,10 @@
-"""Reading a vocabulary file: what a reader yields, how its file is opened, and what it reports of
-bad records.
+"""What all readers of vocabulary files share: opening the file, splitting it into records, and
+reporting the records that could not be used.
 
-What holds: a file is gzip or plain by its first bytes, local or at any URI ``pyarrow.fs``
-understands; a bad record is counted and named with its place, never fatal; XML is parsed record by
-record, fetches nothing and expands no entity.
+A file is local or at any URI that ``pyarrow.fs`` understands. Whether it is gzip is decided by its
+first bytes, not by its name. A bad record is counted and reported with its place; it never stops
+the reading. XML and JSON are parsed record by record, so memory does not grow with the file. The
+XML parser fetches nothing and expands no entity, because files may come from anywhere.
 """
 
 import contextlib
@@ -23,11 +24,12 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.files import BROKEN_GZIP, locate_file, open_unpacked
 from medr_ray.core.records import EntityType
 
-_KEPT = 50  # bad records named in a report; all are counted
+_MAX_NAMED_RECORDS = 50  # bad records named in a report; all are counted
 _CHUNK = 2**20  # characters read at a time
-_BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a byte that is not UTF-8 becomes
+_INVALID_BYTE = "\N{REPLACEMENT CHARACTER}"  # what decoding makes of a byte that is not UTF-8
 _DECODER = json.JSONDecoder()
-_AUTHORITIES = {  # who names concepts, as vocabularies call them, by what they are called here
+# The prefix of concept ids by the name that vocabularies give to the authority, in lower case.
+_PREFIX_BY_NAMESPACE = {
     "omim": "OMIM",
     "mim": "OMIM",
     "orphanet": "ORPHA",
@@ -40,15 +42,17 @@ _AUTHORITIES = {  # who names concepts, as vocabularies call them, by what they 
     "ncbigene": "NCBIGENE",
 }
 _SEPARATORS = re.compile(r"[\s,]*")
+# Characters kept from the previous chunk while searching for a key, which a chunk may cut in two.
+_KEY_OVERLAP = 64
 
 
 @dataclass(frozen=True, slots=True)
 class VocabularyEntry:
-    """A record of a vocabulary, names as printed.
+    """A record of a vocabulary, with names as the file prints them.
 
-    ``symbols`` name it in exactly that case; ``xrefs`` are ids of the same thing elsewhere;
-    ``codes`` are what its specialty is decided by (MeSH tree numbers, MONDO ids of broader
-    diseases), unless ``specialty`` says it.
+    ``symbols`` are names that count only in exactly that case. ``xrefs`` are ids of the same thing
+    in other vocabularies. ``codes`` decide the specialty of a disease (MeSH tree numbers, MONDO ids
+    of broader diseases), unless ``specialty`` gives it.
     """
 
     concept_id: str
@@ -62,8 +66,8 @@ class VocabularyEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A record that could not be used: where it stands ("line 17") and why."""
+class SkippedRecord:
+    """A record that could not be used: its place in the file ("line 17") and why."""
 
     where: str
     reason: str
@@ -71,9 +75,13 @@ class Skipped:
 
 @dataclass
 class MeshRecords:
-    """What the MeSH files read so far say beside their entries: the tree numbers of each heading by
-    its UI, and the names (as forms) of every record that is no drug, each with what it is ("" for
-    neither disease, drug nor gene product)."""
+    """What the MeSH files read so far contain beside their entries.
+
+    ``trees_by_heading`` has the tree numbers of each heading by its UI: supplementary concepts take
+    theirs from there. ``type_by_non_drug_name`` has the normalised names of all records that are
+    not drugs, with their types ("" for a record that is not a disease or gene product either). They
+    show which entries of other drug vocabularies are no drugs.
+    """
 
     trees_by_heading: dict[str, tuple[str, ...]] = field(default_factory=dict)
     type_by_non_drug_name: dict[str, str] = field(default_factory=dict)
@@ -81,9 +89,13 @@ class MeshRecords:
 
 @dataclass
 class VocabularyReport:
-    """One file being read: what came of its records. ``skipped`` names the first bad ones, ``bad``
-    counts all of them; ``left_out`` counts by reason the good records that are not for the lexicon.
-    ``mesh`` is what the MeSH files say, this one and those before it."""
+    """What became of the records of one vocabulary file; readers fill it while they read.
+
+    ``entity_type`` is the configured type for files that do not give one. ``mesh`` is shared by all
+    files of one lexicon. ``entry_count`` counts the entries, ``joined_count`` those that joined an
+    existing concept. ``bad_count`` counts all bad records, of which ``skipped`` names the first.
+    ``omitted`` counts, by reason, sound records that do not belong in the lexicon.
+    """
 
     path: str
     entity_type: EntityType | None = None
@@ -91,28 +103,34 @@ class VocabularyReport:
     entry_count: int = 0
     joined_count: int = 0
     bad_count: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedRecord] = field(default_factory=list)
     omitted: Counter[str] = field(default_factory=Counter)
 
     def skip_record(self, where: str, reason: str) -> None:
+        """Count a bad record, and name it if it is among the first."""
         self.bad_count += 1
-        if len(self.skipped) < _KEPT:
-            self.skipped.append(Skipped(where, reason))
+        if len(self.skipped) < _MAX_NAMED_RECORDS:
+            self.skipped.append(SkippedRecord(where, reason))
 
     def omit_record(self, reason: str) -> None:
+        """Count a sound record that does not belong in the lexicon."""
         self.omitted[reason] += 1
 
-    def format_error(self, expected: str, found: str) -> DataError:
-        return DataError(f"{self.path}: expected {expected}, found {found}")
+    def format_error(self, expected: str, actual: str) -> DataError:
+        """The error for a file that is of another format; the caller raises it."""
+        return DataError(f"{self.path}: expected {expected}, found {actual}")
 
 
 @contextlib.contextmanager
 def open_vocabulary(path: str) -> Iterator[BinaryIO]:
-    """The unpacked bytes of a file or URI. DataError when it is missing, or its gzip is broken or
-    cut off."""
-    fs, located = locate_file(path)
+    """The unpacked bytes of a file or URI.
+
+    Raises DataError when the file is missing or its gzip is broken or cut off, also while the
+    caller reads.
+    """
+    fs, path_in_fs = locate_file(path)
     try:
-        with fs.open_input_file(located) as file, open_unpacked(file) as stream:
+        with fs.open_input_file(path_in_fs) as file, open_unpacked(file) as stream:
             yield stream
     except BROKEN_GZIP as error:
         raise DataError(f"{path}: broken gzip ({error}); download it again") from None
@@ -122,35 +140,39 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
 
 def file_digest(path: str) -> str:
     """SHA-256 of the file as stored, hexadecimal. DataError when it cannot be read."""
-    fs, located = locate_file(path)
+    fs, path_in_fs = locate_file(path)
     try:
-        with fs.open_input_stream(located, compression=None) as stream:
+        # By default pyarrow unpacks by the ending of the name; the digest is of the stored bytes.
+        with fs.open_input_stream(path_in_fs, compression=None) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}; name an existing file") from None
 
 
 def as_text(stream: BinaryIO) -> io.TextIOWrapper:
-    """The stream as UTF-8 text, a byte order mark removed, broken bytes marked."""
+    """The stream as UTF-8 text, without a byte order mark; invalid bytes become U+FFFD."""
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
 
 
 def read_rows(
     stream: BinaryIO, report: VocabularyReport, delimiter: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """("line N", cells) of every row that is not empty; cells may be quoted (RFC 4180). Rows that
-    are not UTF-8 or cannot be split are skipped and reported."""
+    """("line N", cells) of every row that is not empty.
+
+    Cells may be quoted (RFC 4180). Rows that are not UTF-8 or cannot be split are reported.
+    """
     rows = csv.reader(as_text(stream), delimiter=delimiter)
     while True:
+        # A quoted cell may span lines: the place is the line on which the row begins.
         where = f"line {rows.line_num + 1}"
         try:
             row = next(rows)
         except StopIteration:
             return
-        except csv.Error as error:
+        except csv.Error as error:  # such as a cell beyond csv.field_size_limit; reading goes on
             report.skip_record(where, f"not a row: {error}")
             continue
-        if any(_BROKEN in cell for cell in row):
+        if any(_INVALID_BYTE in cell for cell in row):
             report.skip_record(where, "not UTF-8")
         elif any(row):
             yield where, row
@@ -159,8 +181,11 @@ def read_rows(
 def read_table(
     stream: BinaryIO, report: VocabularyReport, delimiter: str, required: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """("line N", cell by column) of every row; columns are named by the first row, in any case.
-    DataError when a required column is missing; rows of another width are skipped and reported."""
+    """("line N", cell by column name) of every row.
+
+    The first row names the columns; the names are case-folded. Rows of another width are reported.
+    Raises DataError when a required column is missing.
+    """
     rows = read_rows(stream, report, delimiter)
     _, header = next(rows, ("", []))
     columns = [column.strip().casefold() for column in header]
@@ -180,8 +205,11 @@ def read_table(
 def read_elements(
     stream: BinaryIO, report: VocabularyReport, tags: Sequence[str], expected: str
 ) -> Iterator[tuple[str, etree._Element]]:
-    """("TAG N", element) of every element with one of the tags, each freed after it was used.
-    DataError when the file is not XML or is cut off."""
+    """("TAG N (line L)", element) of every element with one of the tags.
+
+    An element is freed when the next is requested, so nothing of it may be kept. Raises DataError
+    when the file is not XML or is cut off.
+    """
     try:
         elements = etree.iterparse(
             stream,
@@ -190,7 +218,7 @@ def read_elements(
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
-            collect_ids=False,
+            collect_ids=False,  # a table of ids would keep what is freed
             remove_comments=True,
             remove_pis=True,
         )
@@ -202,8 +230,11 @@ def read_elements(
 
 
 def _free_element(element: etree._Element) -> None:
-    """Empties an element and drops all that stands before it, so that memory stays at one
-    record."""
+    """Empty an element and delete all siblings before it and before its ancestors.
+
+    ``iterparse`` keeps the whole tree. Clearing the element alone would leave one empty element per
+    record.
+    """
     element.clear(keep_tail=False)
     for ancestor in (element, *element.iterancestors()):
         parent = ancestor.getparent()
@@ -212,59 +243,71 @@ def _free_element(element: etree._Element) -> None:
 
 
 def text_of(element: etree._Element, path: str) -> str:
-    """The text at ``path`` below the element with its white space made single, "" where there is
-    none."""
+    """The text at ``path`` below the element, with single spaces; "" where there is none."""
     return " ".join((element.findtext(path) or "").split())
 
 
 def texts_of(element: etree._Element, path: str) -> tuple[str, ...]:
-    """All the texts at ``path`` below the element, in order, without repeats."""
+    """All texts at ``path`` below the element, in order and without repeats."""
     texts = (" ".join((child.text or "").split()) for child in element.iterfind(path))
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
-    """The elements of the first array under ``key`` (of the array the text is, without one), one at
-    a time; reads the stream from its beginning.
+    """The elements of a JSON array, one at a time.
 
-    ValueError when there is no such array, when an element is broken or the text ends inside the
-    array.
+    The array is the first one under ``key``; without a key, it is the whole text. The stream is
+    read from its beginning and stays open. Raises ValueError when there is no such array, an
+    element is broken, or the text ends inside the array.
     """
     stream.seek(0)
     text = as_text(stream)
     try:
-        buffer, at = _find_array(text, key)
+        buffer, position = _find_array(text, key)
         while True:
-            at = cast(re.Match[str], _SEPARATORS.match(buffer, at)).end()
-            if buffer[at : at + 1] == "]":
+            # ``[\s,]*`` always matches, if only the empty string.
+            separator = cast(re.Match[str], _SEPARATORS.match(buffer, position))
+            position = separator.end()
+            if buffer[position : position + 1] == "]":
                 return
             try:
-                value, at = _DECODER.raw_decode(buffer, at)
+                value, position = _DECODER.raw_decode(buffer, position)
             except json.JSONDecodeError:
-                more = text.read(max(_CHUNK, len(buffer) - at))
+                # The element is broken or goes on behind the buffer. Reading as much again as the
+                # element has so far keeps the time for a very long element linear in its length.
+                more = text.read(max(_CHUNK, len(buffer) - position))
                 if not more:
                     raise ValueError("broken or cut off inside its list") from None
-                buffer, at = buffer[at:] + more, 0
+                buffer = buffer[position:] + more
+                position = 0
             else:
                 yield value
     finally:
-        text.detach()  # the stream stays open
+        text.detach()  # so that closing the text does not close the caller's stream
 
 
 def _find_array(text: io.TextIOBase, key: str) -> tuple[str, int]:
-    """A piece of the text and the place behind the array's bracket in it."""
-    opening = re.compile(rf'"{re.escape(key)}"\s*:\s*\[' if key else r"\s*\[")
+    """(a piece of the text, the position behind the array's opening bracket in it)."""
+    if not key:
+        buffer = text.read(_CHUNK)
+        match = re.match(r"\s*\[", buffer)
+        if match is None:
+            raise ValueError("no list")
+        return buffer, match.end()
+    opening = re.compile(rf'"{re.escape(key)}"\s*:\s*\[')
     buffer = text.read(_CHUNK)
     while buffer:
-        match = opening.search(buffer) if key else opening.match(buffer)
+        match = opening.search(buffer)
         if match:
             return buffer, match.end()
-        more = text.read(_CHUNK) if key else ""
-        buffer = buffer[-64:] + more if more else ""  # the key may be cut in two
-    raise ValueError(f"no list {key!r}" if key else "no list")
+        more = text.read(_CHUNK)
+        buffer = buffer[-_KEY_OVERLAP:] + more if more else ""
+    raise ValueError(f"no list {key!r}")
 
 
 def make_xref(namespace: str, local_id: str) -> str:
-    """``AUTHORITY:id`` as concepts are named here, "" for a namespace that names no concept."""
-    authority = _AUTHORITIES.get(namespace.strip().casefold(), "")
-    return f"{authority}:{local_id.strip()}" if authority and local_id.strip() else ""
+    """``AUTHORITY:id`` as concept ids are written; "" when the namespace is not one of concepts or
+    the id is empty."""
+    prefix = _PREFIX_BY_NAMESPACE.get(namespace.strip().casefold(), "")
+    stripped_id = local_id.strip()
+    return f"{prefix}:{stripped_id}" if prefix and stripped_id else ""

@@ -1,11 +1,12 @@
-"""The relation types of the pipeline, each declared once: types, wording, cues, ranks and turns.
+"""The relation types of the pipeline, each declared once: types, wording, cues, ranks and limits on
+turns.
 
-The same wording is used where a disease record is rendered for the index, where a sentence is read
-back into a relation, where a hop becomes part of a question, and where the teacher names what it
-looks for. So a question asks in the words of the documents.
+All rooms use the same wording: to render a disease record for the index, to parse a sentence of it
+into a relation, to word a hop of a question, and to name what the teacher looks for. So a question
+uses the words of the documents.
 
-A new predicate is one more declaration in the module of its subject; all tables here and in other
-rooms are made from the declarations.
+A new predicate is one more declaration in the module of its topic. All tables here and in other
+rooms are built from the declarations.
 """
 
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ PREDICATES: dict[str, Predicate] = {
 PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}  # of facts in a record
 DIRECTED_NAMES = (*PREDICATES, *(f"{INVERSE}{name}" for name in PREDICATES))
 
-# The turns that a chain may make once or never; all other turns are free.
+# The turns that a chain may make at most once or never. All other turns are free.
 TURN_LIMITS: tuple[TurnLimit, ...] = (
     *findings.TURN_LIMITS,
     *treatment.TURN_LIMITS,
@@ -78,14 +79,14 @@ TURN_LIMITS: tuple[TurnLimit, ...] = (
 
 
 def directed_name(predicate: str, forward: bool) -> str:
-    """A predicate's name in walking direction, with ``INVERSE`` in front when walked from object to
-    subject; a symmetric one reads the same from both ends."""
+    """A predicate's name with ``INVERSE`` in front for the direction from object to subject; a
+    symmetric predicate has one name for both."""
     return predicate if forward or PREDICATES[predicate].symmetric else f"{INVERSE}{predicate}"
 
 
 def _chinese_phrases() -> Iterator[tuple[str, str]]:
-    """(key, wording): the keys are directed names, with ``clause:`` in front for clauses. First all
-    phrases, then all clauses."""
+    """(key, wording) of all phrases, then of all clauses. A key is a directed name, for a clause
+    with ``clause:`` in front."""
     for name, predicate in PREDICATES.items():
         yield name, predicate.chinese.phrase
         yield f"{INVERSE}{name}", predicate.chinese.inverse_phrase
