@@ -230,8 +230,8 @@ class _DecidingBranch:
 
 
 # The first that applies decides. Tumours and infections are treated by their own specialists,
-# whichever organ they affect. Benign and hereditary tumours, effects of tumours on nerves, phlebitis
-# and keloids are left to votes.
+# whichever organ they affect. Benign and hereditary tumours, effects of tumours on nerves,
+# phlebitis and keloids are left to votes.
 _DECIDING_BRANCHES = (
     _DecidingBranch(
         _ONCOLOGY,

@@ -6,9 +6,9 @@ does not pass through an entity with too many neighbours: "seizure" connects eve
 nothing. A relation below the confidence floor is not walked at all.
 
 A grammar decides which step may follow which. The entity in between must have the type that the
-first step ends in and the second starts from. A value ends the chain. ``TURN_LIMITS`` lists the turns
-that are allowed once or never. All other turns may be repeated, above all those that explain a
-disease: a shared gene, two genes that interact, two drugs that act on one gene product. ``Rules``
+first step ends in and the second starts from. A value ends the chain. ``TURN_LIMITS`` lists the
+turns that are allowed once or never. All other turns may be repeated, above all those that explain
+a disease: a shared gene, two genes that interact, two drugs that act on one gene product. ``Rules``
 adds the rules that the configuration requests.
 """
 
@@ -77,7 +77,7 @@ _TURN_NUMBER = {
 
 @functools.cache  # there are few pairs of predicates, and every step is checked
 def turn_between(into: str, out: str) -> int:
-    """The number in ``TURN_LIMITS`` of the turn between two steps, given by their directed predicates.
+    """The number in ``TURN_LIMITS`` of the turn between two steps (directed predicates).
 
     NEVER where the second may not follow the first, FREE where the turn may be made any number of
     times.

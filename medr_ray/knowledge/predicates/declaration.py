@@ -1,5 +1,5 @@
-"""The parts of a predicate's declaration: its types, its wording in English and Chinese, its cues in
-sentences, its ranks, and the limits on turns that a chain of relations makes with it."""
+"""The parts of a predicate's declaration: types, wording in English and Chinese, cues in sentences,
+ranks, and limits on the turns that a chain of relations makes with it."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -63,7 +63,7 @@ class ChineseWording:
 
 @dataclass(frozen=True)
 class TurnLimit:
-    """How often a chain may enter an entity by a step of ``into`` and leave it by a step of ``out``,
+    """How often a chain may enter an entity by a step of ``into`` and leave it by one of ``out``,
     with the reason. Steps are directed predicates; two such steps are a turn."""
 
     into: tuple[str, ...]
