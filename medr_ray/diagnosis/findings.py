@@ -1,8 +1,8 @@
-"""Findings and diseases by the names and ids that a caller uses.
+"""Resolves the names and ids of findings and diseases that a caller uses.
 
-An id is taken as it stands, an obsolete one as its replacement. A name matches in any case and with
-any kind of hyphen. A preferred name wins over a synonym; a synonym that two terms share names
-neither, and both are suggested. A name that is not known is answered with the nearest names.
+An obsolete id counts as its replacement. Case and the kind of hyphen in a name do not matter. A
+preferred name wins over a synonym. A synonym of two terms names neither, and both are suggested. An
+unknown name is answered with the nearest names.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from medr_ray.diagnosis.knowledge_base import FindingTerms, KnowledgeBase
 from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.name_normalization import normalise
 
-_SUGGESTIONS = 3  # names suggested for one that is not known
+_SUGGESTIONS = 3  # names suggested for an unknown one
 _MIN_SIMILARITY = 0.6  # difflib's ratio from which a name is similar
 _SHORTLIST = 200  # names compared letter by letter; difflib is slow over all of them
 _WORD = re.compile(r"\w+")
@@ -39,7 +39,8 @@ class NameResolver:
         forms: Iterable[tuple[str, int, bool]],
         labels: Sequence[str],
     ) -> None:
-        """``forms`` are (name, number, whether it is the preferred name); ``labels`` are shown."""
+        """``forms`` are (name, number, whether the name is preferred). ``labels`` are the names of
+        suggestions, by number."""
         self._ids = ids
         self._labels = labels
         preferred: dict[str, set[int]] = defaultdict(set)
@@ -58,7 +59,7 @@ class NameResolver:
                 self._forms_by_trigram[trigram].add(form)
 
     def resolve(self, names: Sequence[str]) -> tuple[list[int], list[UnresolvedName]]:
-        """The numbers of the names that are known, in order and each once, and the other names."""
+        """(numbers of the names that were resolved, in order and each once; the other names)."""
         numbers: dict[int, None] = {}
         unresolved = []
         for name in names:
@@ -71,13 +72,14 @@ class NameResolver:
         return list(numbers), unresolved
 
     def unambiguous_forms(self) -> Mapping[str, int]:
-        """The normalised names that mean exactly one thing, with its number."""
+        """The number of each normalised name that has only one meaning."""
         return {
             form: numbers[0] for form, numbers in self._numbers_by_form.items() if len(numbers) == 1
         }
 
     def _match(self, name: str) -> Sequence[int]:
-        """Numbers that an id, a name, or a name followed by its id may mean."""
+        """The numbers that an id, a name, or a name followed by its id ("Seizure (HP:0001250)") may
+        mean."""
         ids = [identifier.upper() for identifier in _ID.findall(name)]
         numbers = {self._ids[identifier] for identifier in ids if identifier in self._ids}
         return sorted(numbers) or self._numbers_by_form.get(normalise(name), [])
@@ -90,12 +92,14 @@ class NameResolver:
                 shared_trigrams[form] += 1
 
         def dissimilarity(form: str) -> tuple[float, str]:
+            # Relative to the lengths, or long names would share the most with every name.
             return -shared_trigrams[form] / (len(form) + len(name)), form
 
         likely = sorted(shared_trigrams, key=dissimilarity)[:_SHORTLIST]
         containing = [form for form in shared_trigrams if name in form]
         containing.sort(key=lambda form: (len(form), form))
         similar = difflib.get_close_matches(name, likely, _SUGGESTIONS, _MIN_SIMILARITY)
+        # First longer names that contain the given one, then misspellings of it.
         nearest = [*containing, *similar][:_SUGGESTIONS] or likely[:_SUGGESTIONS]
         labels = [self._labels[self._numbers_by_form[form][0]] for form in nearest]
         return tuple(dict.fromkeys(labels))

@@ -1,14 +1,14 @@
 """Which disease records are one diagnosis, and which are none because they contain or repeat one.
 
-Bayes' rule wants hypotheses that exclude each other:
+Bayes' rule needs hypotheses that exclude each other:
 
-- every OMIM record is a hypothesis of its own;
-- another record is the same as an OMIM record that alone carries its name, or that Mondo alone
-  equates with it, and then lends its findings;
-- a record that Mondo puts above hypotheses ("Marfan syndrome" above its two types) is no
-  hypothesis: it is ``broader`` than them;
-- a record that Mondo puts below an OMIM record is a part of that and no hypothesis either;
-- any other record is a hypothesis.
+- Every OMIM record is a hypothesis.
+- Another record is the same as an OMIM record if that is the only one with its name, or the only
+  one that Mondo equates with it. It then adds its findings to that hypothesis.
+- A record that Mondo puts above hypotheses ("Marfan syndrome" above its two types) is no
+  hypothesis. It is ``broader`` than they are.
+- A record that Mondo puts below an OMIM record is a part of it and no hypothesis.
+- Any other record is a hypothesis.
 """
 
 from collections import defaultdict
@@ -25,22 +25,22 @@ _EMPTY_HIERARCHY = Hierarchy({}, {})
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """The hypothesis each record belongs to (records that belong to none are missing), and the
-    records that are broader than a hypothesis."""
+    """The hypothesis of each record, without the records that have none; and the records that are
+    broader than each hypothesis."""
 
     hypothesis_of_record: Mapping[str, str]
     broader_records: Mapping[str, tuple[str, ...]]
 
 
 def group_records(names: Mapping[str, str], mondo: Hierarchy | None = None) -> Hypotheses:
-    """The hypotheses of the records in ``names`` (their names by id)."""
+    """The hypotheses of records, given their names by id. Without Mondo, only names equate."""
     neighbours = _RecordHierarchy(mondo or _EMPTY_HIERARCHY)
     same_as = _equate_records(names, neighbours)
     narrower_by_record: dict[str, set[str]] = {}
     parts: set[str] = set()
     for record in sorted(names, key=record_order):
         if same_as[record] != record or record.startswith(_OMIM):
-            continue
+            continue  # part of an OMIM hypothesis, or one itself
         narrower = {
             same_as[other] for other in neighbours.find_narrower(record) if other in same_as
         }
@@ -51,6 +51,7 @@ def group_records(names: Mapping[str, str], mondo: Hierarchy | None = None) -> H
             parts.add(record)
     broader_records: dict[str, list[str]] = defaultdict(list)
     for record, narrower in narrower_by_record.items():
+        # Only real hypotheses: what is broader itself, or a part, is none.
         for hypothesis in narrower - narrower_by_record.keys() - parts:
             broader_records[hypothesis].append(record)
     hypothesis_of_record = {
@@ -87,7 +88,7 @@ def _equate_records(names: Mapping[str, str], neighbours: "_RecordHierarchy") ->
 
 
 class _RecordHierarchy:
-    """Records above, below and beside a record, by way of the Mondo terms that refer to it."""
+    """Records above, below and equal to a record, through the Mondo terms that refer to it."""
 
     def __init__(self, mondo: Hierarchy) -> None:
         self._records_by_term = mondo.xrefs
@@ -102,7 +103,7 @@ class _RecordHierarchy:
                 self._children[parent].append(term)
 
     def find_equivalent(self, record: str) -> list[str]:
-        """Other records of the same terms."""
+        """The other records of the same Mondo terms."""
         records = {
             other
             for term in self._terms_by_record.get(record, ())
@@ -111,15 +112,15 @@ class _RecordHierarchy:
         return sorted(records - {record})
 
     def find_narrower(self, record: str) -> set[str]:
-        """Records of narrower terms, and those of its own: several that one term has are
-        narrower."""
+        """The records of narrower terms, and the other records of its own terms: where one term has
+        several records, those that are hypotheses are narrower."""
         terms = self._terms_by_record.get(record, ())
         return self._records_of(_collect_reachable(terms, self._children)) | set(
             self.find_equivalent(record)
         )
 
     def find_broader(self, record: str) -> set[str]:
-        """Records of broader terms."""
+        """The records of broader terms."""
         terms = self._terms_by_record.get(record, ())
         return self._records_of(_collect_reachable(terms, self._parents))
 
@@ -128,7 +129,7 @@ class _RecordHierarchy:
 
 
 def _collect_reachable(terms: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
-    """All terms that can be reached along ``edges``, without the terms themselves."""
+    """All terms that ``edges`` lead to from the given ones; those only where an edge leads back."""
     reached: set[str] = set()
     pending = [target for term in terms for target in edges.get(term, ())]
     while pending:

@@ -1,8 +1,8 @@
-"""What is annotated of diseases, laid out so that all of them are compared with a patient at once.
+"""The annotated findings of diseases, in arrays that compare all diseases with a patient at once.
 
-Terms and diseases are numbered. Obsolete and alternative term ids count as the current one. A
-finding that a source negates, or counts in no patient, is left out, and so is a disease without any
-finding. Diseases are sorted by id.
+Terms and diseases are numbered; diseases in ``record_order`` of their ids. Obsolete and alternative
+term ids count as the current one. A finding that a source negates, or counts in no patient, is left
+out, and so is a disease without any finding.
 """
 
 from collections import defaultdict
@@ -18,15 +18,15 @@ from medr_ray.diagnosis.probability_table import Floats, Ints, ProbabilityTable,
 from medr_ray.knowledge.annotations import FINDING, Annotation
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, record_order
 
-_UNANNOTATED_FINDINGS = 1  # findings that a patient is expected to have beside annotated ones
+_UNANNOTATED_FINDINGS = 1  # expected of a patient beside the annotated ones
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFinding:
-    """One finding of one disease: the term's number, how often it occurs, and who says so.
+    """One finding of one disease: the term's number, how often it occurs, and the references.
 
-    ``overall`` says that patients were counted with the finding in whatever form, so that more
-    specific findings add nothing to it.
+    ``overall`` when patients were counted with the finding in any form, so that more specific
+    findings add nothing to it.
     """
 
     term: int
@@ -37,8 +37,11 @@ class AnnotatedFinding:
 
 @dataclass(frozen=True)
 class FindingTerms:
-    """The findings of the ontology: ids and names by number, numbers by id (obsolete and
-    alternative ids too), and the numbers of each term's ancestors, the term itself first."""
+    """The findings of the ontology.
+
+    ``ids`` and ``names`` are by number, ``numbers`` by id, obsolete and alternative ids too.
+    ``ancestors`` are the numbers of each term's ancestors, the term itself first.
+    """
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
@@ -77,8 +80,9 @@ def build_finding_terms(hpo: Hpo) -> FindingTerms:
 class FindingTable:
     """The annotated findings of all diseases, disease by disease.
 
-    ``starts`` [diseases + 1] bounds each disease's part of the other arrays [findings]. ``counted``
-    are patients who were examined for the finding; the beliefs assume a few more.
+    ``starts`` [diseases + 1] bounds each disease's part of the other arrays [findings].
+    ``affected`` and ``unaffected`` are those of ``Belief``. ``counted`` are the patients who were
+    examined for the finding; the beliefs assume a few more.
     """
 
     starts: Ints
@@ -110,14 +114,14 @@ class FindingTable:
 
 @dataclass(frozen=True)
 class KnowledgeBase:
-    """Diseases by number: ``ids``, ``names``, the ``records`` merged into each (its own id first),
-    and what each has.
+    """Diseases by number, with the shares of their patients who have each finding.
 
-    ``annotated_shares`` has the share of patients with each annotated finding,
-    ``propagated_shares`` the same with all ancestors, ``broader_shares`` the propagated findings of
-    broader records. ``background_shares`` [terms] is the mean of ``propagated_shares`` over
-    diseases: how often a patient with some disease has the finding. ``expected_findings``
-    [diseases] is the expected number of findings of a patient.
+    ``records`` are the ids merged into each disease, its own first; ``numbers`` has them all.
+    ``annotated_shares`` has the shares as annotated, ``propagated_shares`` the same with all
+    ancestors, ``broader_shares`` the propagated findings of broader records. ``background_shares``
+    [terms] is the mean of ``propagated_shares`` over diseases: how often a patient with any disease
+    has the finding. ``expected_findings`` [diseases] is the expected number of findings of a
+    patient.
     """
 
     terms: FindingTerms
@@ -158,7 +162,9 @@ def build_knowledge_base(
     broader_rows = []
     for disease in ids:
         broader_records = hypotheses.broader_records.get(disease, ())
-        broader_rows.append(_join_rows(rows_by_record.get(each, {}) for each in broader_records))
+        broader_rows.append(
+            _join_rows(rows_by_record.get(broader, {}) for broader in broader_records)
+        )
     _, broader_shares = _build_share_tables(_build_finding_table(broader_rows), terms)
     merged_records = tuple(
         (disease, *(record for record in records[disease] if record != disease)) for disease in ids
@@ -182,7 +188,7 @@ def build_knowledge_base(
 def _group_finding_rows(
     rows: Iterable[Annotation], terms: FindingTerms
 ) -> dict[str, dict[int, list[Annotation]]]:
-    """The rows that state a finding of the ontology, by record and term."""
+    """The rows of findings that patients have, by record and term."""
     rows_by_record: dict[str, dict[int, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         is_never_seen = row.frequency is not None and row.frequency.share == 0
@@ -225,7 +231,7 @@ def _build_finding_table(diseases: Sequence[RowsByTerm]) -> FindingTable:
     unaffected = []
     counted = []
     references = []
-    # Most findings cite what their neighbours do: equal tuples are kept once.
+    # Neighbouring findings mostly cite the same article: keeping equal tuples once saves memory.
     shared_references: dict[tuple[str, ...], tuple[str, ...]] = {}
     for rows_by_term in diseases:
         for term in sorted(rows_by_term):
@@ -257,7 +263,7 @@ def _collect_references(rows: Sequence[Annotation]) -> tuple[str, ...]:
 def _build_share_tables(
     table: FindingTable, terms: FindingTerms
 ) -> tuple[ProbabilityTable, ProbabilityTable]:
-    """The shares as they are annotated, and propagated to every ancestor."""
+    """(the shares as annotated, the shares propagated to every ancestor)."""
     disease_count = len(table.starts) - 1
     term_count = len(terms.ids)
     shares = table.expected_shares()

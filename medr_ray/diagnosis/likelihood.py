@@ -4,19 +4,20 @@ large.
 A disease explains a recorded finding in the best of five ways. Each way counts as a share of the
 ideal ratio P(finding | disease) / P(finding):
 
-- ``EXACT``: the finding, or something more specific, is annotated; several annotations explain it
-  independently (noisy-OR);
-- ``GENERAL``: something more general is annotated, and the patient was described in more detail;
-- ``RELATED``: only a relative is annotated; the ratio is that of what the two have in common;
-- ``BROADER``: only a record that contains the disease has it;
-- ``LEAK``: nothing explains it; it is a coincidence, or the annotations are incomplete.
+- ``EXACT``: the finding, or something more specific, is annotated. Several annotations explain it
+  independently (noisy-OR).
+- ``GENERAL``: something more general is annotated, and the patient was described in more detail.
+- ``RELATED``: only a relative is annotated. The ratio is that of what the two have in common.
+- ``BROADER``: only a record that contains the disease has it.
+- ``LEAK``: nothing explains it. It is a coincidence, or the annotations are incomplete.
 
-The shares were chosen near what published cases show (2,749 patients whose disease is annotated:
-0.55, 0.33, 0.13 and 0.06 for the first three and the last; less for the middle ones ranked better).
-They were chosen with all of those patients in view, so figures on the same patients flatter them.
+The shares were chosen near those of published cases (2,749 patients whose disease is annotated:
+0.55, 0.33, 0.13 and 0.06 for the first three and the last; smaller shares for the middle ones
+ranked better). All of those patients were used for the choice, so figures on the same patients are
+optimistic.
 
-Where a disease has the finding exactly, its own figure counts, however small, and no other way
-does. An absent finding never raises a disease that has it.
+Where a disease has the finding exactly, only its own figure counts, however small. An absent
+finding never raises a disease that has it.
 """
 
 import functools
@@ -31,17 +32,17 @@ from medr_ray.diagnosis.belief import MAX_SHARE
 from medr_ray.diagnosis.knowledge_base import AnnotatedFinding, KnowledgeBase
 from medr_ray.diagnosis.probability_table import Floats
 
-# Shares of the ideal ratio by kind of explanation; the module docstring says how they were chosen.
+# Shares of the ideal ratio by kind of explanation; the module docstring has their choice.
 EXACT = 0.5
 GENERAL = 0.25
 RELATED = 0.05
 BROADER = 0.05
 LEAK = 0.05
 # A finding recorded as absent was looked for, mostly because the disease was suspected. In
-# published cases it is one that the patient's own disease has, in other patients, ten times as
-# often as one of another disease. So absence only counts where it outweighs that factor; the slope
-# keeps the order of diseases right below it. Measured on the same cases as the kinds above.
-# Counting absence at all costs some ranks on them, because what was asked there hints at the
+# published cases it is ten times as often one that the patient's own disease has, in other
+# patients, as one of another disease. So absence only counts where it outweighs that factor; the
+# slope keeps the order of diseases right below it. Measured on the same cases as the kinds above.
+# Counting absence at all costs some ranks on them, because what was looked for there hints at the
 # disease.
 _LOOKED_FOR_FACTOR = 10.0
 _ABSENCE_SLOPE = 0.05
@@ -99,7 +100,7 @@ class Likelihood:
     def explain_presence(
         self, disease: int, findings: Sequence[AnnotatedFinding], term: int
     ) -> Explanation:
-        """What ``present_ratios`` says of one disease, with the reason.
+        """The entry of ``present_ratios`` for one disease, with its explanation.
 
         ``findings`` are the disease's, which may have been updated by retrieved evidence.
         """
@@ -122,7 +123,8 @@ class Likelihood:
     def _explain_by_ancestor(
         self, findings: Sequence[AnnotatedFinding], ancestor: int
     ) -> list[Explanation]:
-        """Explanations of a finding by what a disease has of one of the finding's ancestors."""
+        """Explanations of a finding by those findings of a disease that share an ancestor with
+        it."""
         background = float(self.base.background_shares[ancestor])
         sharing = self._at_or_below(findings, ancestor)
         if not sharing:
@@ -136,7 +138,7 @@ class Likelihood:
         return explanations
 
     def explain_absence(self, findings: Sequence[AnnotatedFinding], term: int) -> Explanation:
-        """What ``absent_ratios`` says of one disease, with the reason."""
+        """The entry of ``absent_ratios`` for one disease, with its explanation."""
         specific = self._at_or_below(findings, term)
         if not specific:
             return Explanation(1.0, "leak", None)
@@ -153,14 +155,16 @@ class Likelihood:
 
 
 def absence_ratio(shares: NDArray[np.floating]) -> Floats:
-    """The ratio of an excluded finding that these shares of patients have."""
+    """The ratios of an excluded finding, given the shares of patients who have it."""
     missing = 1 - np.minimum(np.asarray(shares, dtype=np.float64), MAX_SHARE)
     return np.minimum(1.0, _LOOKED_FOR_FACTOR * missing) * (1 - _ABSENCE_SLOPE * (1 - missing))
 
 
 def combined_share(findings: Sequence[AnnotatedFinding], term: int) -> float:
-    """How often a disease shows a term of which it has these findings, the term itself or more
-    specific ones: what was counted overall, else the noisy-OR."""
+    """How often a disease shows a term, given its findings that are the term or more specific.
+
+    The share of patients counted overall, if there is one; else the noisy-OR of the findings.
+    """
     counted = [finding for finding in findings if finding.overall and finding.term == term]
     if counted:
         return counted[0].belief.share

@@ -19,11 +19,11 @@ from medr_ray.knowledge.prevalence import read_prevalence
 
 @functools.lru_cache(maxsize=2)
 def load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
-    """The diagnosis model (some seconds; its arrays take about 60 MB). DataError names the file
-    that is missing or of another format.
+    """The diagnosis model (some seconds; its arrays take about 60 MB).
 
-    Where both ``annotations`` and ``orphanet_phenotypes`` describe an Orphanet record, the latter's
-    rows replace the former's: it is the source they were copied from.
+    Where both ``annotations`` and ``orphanet_phenotypes`` describe an Orphanet record, the rows of
+    the second replace those of the first, which were copied from it. Raises DataError for a file
+    that is missing or of another format.
     """
     with pause_garbage_collection():
         return _load_diagnosis(config)
@@ -52,5 +52,6 @@ def _read_annotations(config: DiagnosisConfig) -> tuple[Sequence[Annotation], Ma
         return table.rows, dict(table.names)
     newer = read_product4(config.orphanet_phenotypes)
     replaced = {row.disease for row in newer.rows}
+    # Product 4 has findings only: rows of inheritance and onset stay.
     kept = [row for row in table.rows if row.disease not in replaced or row.aspect != FINDING]
     return (*kept, *newer.rows), {**newer.names, **table.names}

@@ -1,12 +1,12 @@
-"""Which finding to look for next: the one whose presence or absence is expected to tell most.
+"""Which finding to look for next: the one whose presence or absence is the most informative.
 
-The value of asking is the mutual information of answer and diagnosis, in bits: the entropy of the
-answer minus what is left of it once the diagnosis is known. The diagnoses are the likeliest ones,
-"none of these", and all others together. An asked finding is present with its annotated share, and
-where a disease says nothing of it as often as by chance.
+The value of a question is the mutual information of its answer and the diagnosis, in bits: the
+entropy of the answer, minus its entropy once the diagnosis is known. The diagnoses are the
+likeliest ones, "none of these", and all others together. A finding is present with its annotated
+share, and as often as by chance where a disease has no annotation of it.
 
-What the patient's findings already answer is not asked: observed findings, what they imply, and
-what an excluded finding rules out.
+Findings that the patient's own findings already answer are no questions: observed findings, what
+they imply, and what an excluded finding rules out.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,11 @@ _SUGGESTING_DISEASES = 20  # likeliest diagnoses whose findings are candidates
 
 @dataclass(frozen=True)
 class NextFinding:
-    """A ``term`` (number) to look for and the information in ``bits`` expected of it, with the
-    diagnoses that gain most if it is present or absent (numbers, None for "none of these")."""
+    """A ``term`` (number) to look for, and the expected information in ``bits``.
+
+    ``gains_if_present`` and ``gains_if_absent`` are the diagnoses whose probability rises most
+    (numbers, None for "none of these").
+    """
 
     term: int
     bits: float
@@ -38,7 +41,7 @@ class NextFinding:
 def rank_next_findings(
     base: KnowledgeBase, patient: Patient, posterior: Posterior, count: int
 ) -> list[NextFinding]:
-    """The ``count`` most informative findings, best first; none when nothing is left to ask."""
+    """The ``count`` most informative findings, best first; fewer when no more would inform."""
     diseases = posterior.most_likely(_COMPARED_DISEASES)
     terms = _unanswered_terms(base, patient, diseases[:_SUGGESTING_DISEASES])
     if not len(terms):
@@ -48,7 +51,7 @@ def rank_next_findings(
     present = shares @ weights
     bits = _binary_entropy(present) - _binary_entropy(shares) @ weights
     order = np.argsort(-bits, kind="stable")[:count]
-    # The last column, all other diseases together, is no diagnosis that could be named.
+    # The last column, all other diseases together, is no diagnosis that could be suggested.
     diagnoses: list[int | None] = [*diseases, None]
     joint_present = shares[:, :-1] * weights[:-1]
     joint_absent = (1 - shares[:, :-1]) * weights[:-1]

@@ -6,26 +6,26 @@ For disease D with the findings s_1 .. s_n and context c
                              + sum ln ratio_i(D)) - constant
     ratio_i(D) = P(s_i | D) / P(s_i) / (breadth of D / mean breadth) ** _BREADTH_EXPONENT
 
-Four things are not in the textbook's formula:
+Four parts are not in the textbook's formula:
 
-- Few prevalences are known, and a disease that many patients were reported with is met more often:
+- Few prevalences are known, and a disease that many patients were reported with is met more often.
   ``reported`` is the largest number of patients that one finding of it was counted in.
-- Findings of one patient are no independent witnesses, so n of them count as
-  t(n) = _WEIGHT_SCALE * n ** -_WEIGHT_DECAY each.
-- A disease of which much is annotated matches more by chance, so each match counts less.
-- A disease may be missing: "none of these" has a prior of its own, and a disease that is not listed
-  has a finding s _UNLISTED_RATIO * P(s) ** -_UNLISTED_RARITY times as often as diseases at large:
-  the rarer the finding, the less it is a coincidence.
+- Findings of one patient are not independent, so each of n findings counts as
+  t(n) = _WEIGHT_SCALE * n ** -_WEIGHT_DECAY.
+- A disease with many annotations matches more by chance, so each match counts less.
+- The right disease may be missing, so "none of these" has its own prior. A disease that is not
+  listed has a finding s _UNLISTED_RATIO * P(s) ** -_UNLISTED_RARITY times as often as diseases at
+  large: the rarer the finding, the less it is a coincidence.
 
-``_BREADTH_EXPONENT`` was chosen by its ranking of all the published cases of ``medr bench
-diagnosis``. The four other constants were fitted by maximum likelihood to the cases of half of the
-diseases (the SHA-1 of their ids is even), a disease with n cases counting as the root of n, and
-those that the annotations of the time do not list as 30 %. That weighting was settled on after the
-calibration of both halves had been seen; ``reported`` came later, and left them as they were. So no
-part of these cases is untouched by the choices.
+``_BREADTH_EXPONENT`` was chosen by its ranking of all published cases of ``medr bench diagnosis``.
+The four other constants were fitted by maximum likelihood to the cases of half of the diseases
+(those whose id has an even SHA-1). A disease with n cases counted as the root of n, and diseases
+that the annotations of the time do not list as 30 %. That weighting was chosen after the
+calibration of both halves had been seen. ``reported`` was added later and left the constants
+unchanged. So no part of these cases is independent of the choices.
 
-Probabilities sum to 1 with "none of these". The order of findings does not matter. A finding that
-another one implies is counted once. A finding observed and excluded counts as observed.
+Probabilities and that of "none of these" sum to 1. The order of findings does not matter. A finding
+that another one implies is counted once. A finding both observed and excluded counts as observed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ from medr_ray.diagnosis.likelihood import Likelihood
 from medr_ray.diagnosis.priors import Priors
 from medr_ray.diagnosis.probability_table import Floats
 
-# The module docstring says how these were chosen.
+# The module docstring describes the choice of these constants.
 _BREADTH_EXPONENT = 0.6
 _WEIGHT_SCALE = 0.96
 _WEIGHT_DECAY = 0.47
@@ -62,16 +62,18 @@ class Patient:
 
 @dataclass(frozen=True)
 class Posterior:
-    """``probabilities`` [diseases] and that of "none of these"; ``finding_weight`` is what one
-    finding counts."""
+    """``probabilities`` [diseases], and ``none``, that of "none of these".
+
+    ``finding_weight`` is the exponent of one finding's ratio: t(n) of the module docstring.
+    """
 
     probabilities: Floats
     none: float
     finding_weight: float
 
     def most_likely(self, count: int) -> list[int]:
-        """The likeliest diseases, best first; of equals the one with the smaller number. Impossible
-        ones are left out."""
+        """The likeliest diseases, best first; of equally likely ones the smaller number first.
+        Impossible ones are left out."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [int(disease) for disease in order if self.probabilities[disease] > 0]
 
@@ -83,8 +85,8 @@ def build_patient(
     age: float | None = None,
     female: bool | None = None,
 ) -> tuple[Patient, tuple[int, ...]]:
-    """The patient, and the excluded terms that are dropped because an observed finding implies
-    them."""
+    """(the patient, the excluded terms that are dropped because an observed finding implies
+    them)."""
     present: set[int] = set()
     implied: set[int] = set()
     for term in observed:
@@ -102,8 +104,11 @@ def build_patient(
 
 
 class DiagnosisModel:
-    """Posteriors over one knowledge base. ``prevalence_weight`` is w above, ``reports_weight`` r,
-    ``none_share`` the prior of "none of these". Safe to share between threads."""
+    """Posteriors over one knowledge base. Safe to share between threads.
+
+    ``prevalence_weight`` is w of the module docstring, ``reports_weight`` r, and ``none_share`` the
+    prior of "none of these".
+    """
 
     def __init__(
         self,
@@ -132,8 +137,11 @@ class DiagnosisModel:
         candidates: Sequence[int] | None = None,
         updated_findings: UpdatedFindings | None = None,
     ) -> Posterior:
-        """The posterior over all diseases, or over ``candidates`` alone, which then share the prior
-        (the others get 0, and "none of these" speaks of the candidates)."""
+        """The posterior over all diseases, or over ``candidates`` alone.
+
+        Candidates share the whole prior; all other diseases get 0, and "none of these" means none
+        of the candidates.
+        """
         weight = weight_per_finding(len(patient.observed))
         log_prior = weight * self._log_prior
         if candidates is not None:
@@ -153,7 +161,7 @@ class DiagnosisModel:
         return float(len(patient.observed) * np.log(_UNLISTED_RATIO) + _UNLISTED_RARITY * rarity)
 
     def log_support(self, patient: Patient, updated_findings: UpdatedFindings) -> Floats:
-        """[diseases] ln of what context and findings say of each."""
+        """[diseases] ln of the product of context factors and likelihood ratios of each."""
         support = self.priors.log_context_factors(patient.age, patient.female)
         for term in patient.observed:
             support += np.log(self.likelihood.present_ratios(term)) - self._log_breadth_penalty
@@ -167,7 +175,7 @@ class DiagnosisModel:
     def _log_support_of(
         self, disease: int, findings: Sequence[AnnotatedFinding], patient: Patient
     ) -> float:
-        """``log_support`` of one disease with other findings than the knowledge base has."""
+        """``log_support`` of one disease with findings that differ from the knowledge base's."""
         explanations = [
             self.likelihood.explain_presence(disease, findings, term) for term in patient.observed
         ]
@@ -180,12 +188,12 @@ class DiagnosisModel:
         return float(context + log_ratios.sum() - penalty)
 
     def breadth_factor(self, disease: int) -> float:
-        """What every observed finding of a disease is divided by."""
+        """The divisor of the ratio of every observed finding of a disease."""
         return float(np.exp(self._log_breadth_penalty[disease]))
 
 
 def weight_per_finding(count: int) -> float:
-    """What one of ``count`` observed findings counts: t(n) above."""
+    """The weight of each of ``count`` observed findings: t(n) of the module docstring."""
     return _WEIGHT_SCALE * max(count, 1) ** -_WEIGHT_DECAY
 
 

@@ -1,10 +1,10 @@
-"""What is known before any finding: how common and how often reported each disease is, whom it
+"""Prior knowledge before any finding: how common and how often reported each disease is, whom it
 affects and when it begins.
 
-A disease whose prevalence is unknown is given the geometric mean of the known ones, and is marked
-as such. Sex speaks only against a disease all of whose modes of inheritance are X-linked recessive
-(in females) or Y-linked. An age speaks only against a disease that begins later, or, weakly,
-against one that began long ago.
+A disease of unknown prevalence gets the geometric mean of the known ones, and is marked. Female sex
+counts only against a disease all of whose modes of inheritance are X-linked recessive or Y-linked.
+Age counts only against a disease that begins later and, weakly, against one that begins much
+earlier.
 """
 
 from collections import defaultdict
@@ -20,7 +20,8 @@ from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.prevalence import Prevalence
 
-_DEFAULT_PREVALENCE = 1e-6  # of every disease when no file states any; then all are alike
+_DEFAULT_PREVALENCE = 1e-6  # of every disease when no file gives any, so that all are equal
+# Terms of inheritance in the HPO.
 _X_RECESSIVE = "HP:0001419"
 _X_LINKED = "HP:0001417"
 _Y_LINKED = "HP:0001450"
@@ -35,9 +36,12 @@ AgeSpan = tuple[float, float]  # earliest and latest age at onset, in years
 
 @dataclass(frozen=True)
 class Priors:
-    """By disease: ``prevalence`` (a share of people), whether it ``is_known`` and the ``figures``
-    it is known by; the most patients that a finding of it was counted in (``reported``); the bounds
-    of the age at onset in years (NaN where unknown); whether it spares females."""
+    """Arrays and figures by disease.
+
+    ``prevalence`` is a share of people; ``is_known`` when it comes from one of the ``figures``.
+    ``reported`` is the largest number of patients that one finding of the disease was counted in.
+    ``earliest`` and ``latest`` bound the age at onset in years, NaN where unknown.
+    """
 
     prevalence: Floats
     is_known: np.ndarray
@@ -48,8 +52,8 @@ class Priors:
     spares_females: np.ndarray
 
     def log_context_factors(self, age: float | None, female: bool | None) -> Floats:
-        """[diseases] ln of how much less likely each is for somebody of this age (years) and sex;
-        None: unknown."""
+        """[diseases] ln of how much less likely each is at this age (years) and sex; None where
+        these are unknown."""
         log_factors = np.zeros(len(self.prevalence))
         if age is not None:
             with np.errstate(invalid="ignore"):  # comparisons with NaN are false, as they should be
@@ -67,7 +71,7 @@ def build_priors(
     prevalences: Mapping[str, Prevalence],
     onset_ages: Mapping[str, AgeSpan],
 ) -> Priors:
-    """The priors of the diseases of a knowledge base; prevalences and ages at onset are by
+    """The priors of the diseases of a knowledge base. Prevalences and ages at onset are given by
     "ORPHA:<number>"."""
     prevalence, figures = _match_prevalences(base, prevalences)
     is_known = ~np.isnan(prevalence)
@@ -108,7 +112,7 @@ def _flag_sparing_females(modes: Mapping[int, set[str]], disease_count: int) -> 
     flags = np.zeros(disease_count, dtype=bool)
     sparing = {_X_RECESSIVE, _X_LINKED, _Y_LINKED}
     for disease, disease_modes in modes.items():
-        # X-linked alone says nothing of whether it is recessive.
+        # "X-linked" alone does not show whether it is recessive.
         flags[disease] = disease_modes <= sparing and disease_modes != {_X_LINKED}
     return flags
 
@@ -116,8 +120,10 @@ def _flag_sparing_females(modes: Mapping[int, set[str]], disease_count: int) -> 
 def _match_prevalences(
     base: KnowledgeBase, prevalences: Mapping[str, Prevalence]
 ) -> tuple[Floats, dict[int, Prevalence]]:
-    """[diseases] the figure of the record of the same id, else of the one record of exactly the
-    same name; NaN without."""
+    """([diseases] prevalence or NaN, the figures used by disease).
+
+    A figure belongs to the disease with its record, else to the only disease with exactly its name.
+    """
     numbers_by_name: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(base.names):
         numbers_by_name[normalise(name)].append(number)

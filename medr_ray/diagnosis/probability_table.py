@@ -26,7 +26,7 @@ class ProbabilityTable:
     disease_count: int
 
     def entries_of(self, term: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """(diseases, values) of a term."""
+        """(diseases, values) of a term: views, not copies."""
         part = slice(self.starts[term], self.starts[term + 1])
         return self.diseases[part], self.values[part]
 
@@ -48,10 +48,10 @@ class ProbabilityTable:
 def noisy_or(
     terms: Ints, diseases: Ints, values: Floats, term_count: int, disease_count: int
 ) -> ProbabilityTable:
-    """The table of entries that may repeat, combined by noisy-OR.
+    """The table of entries, of which several may have the same term and disease.
 
-    Several entries of one term and disease explain it independently: 1 - prod(1 - value). All
-    ``values`` [entries] are below 1.
+    Those are combined by noisy-OR, as independent causes: 1 - prod(1 - value). ``terms``,
+    ``diseases`` and ``values`` are [entries]; all values must be below 1.
     """
     keys = terms * disease_count + diseases
     order = np.argsort(keys, kind="stable")

@@ -1,4 +1,4 @@
-"""Why a diagnosis ranks where it does: each finding's likelihood ratio and what it rests on."""
+"""Why a diagnosis ranks where it does: the likelihood ratio of each finding, and its basis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from medr_ray.diagnosis.posterior import DiagnosisModel, Patient
 
 @dataclass(frozen=True)
 class FindingFactor:
-    """What one finding of the patient contributes to a diagnosis.
+    """The contribution of one finding of the patient to a diagnosis.
 
-    ``term`` is the finding's number, ``observed`` False where it was excluded. ``factor`` is what
-    it multiplies the odds by, after breadth and the weight of one finding among several.
+    ``term`` is the finding's number; ``observed`` is False where it was excluded. ``factor``
+    multiplies the odds; it includes the disease's breadth and the weight of a finding among
+    several.
     """
 
     term: int
@@ -29,9 +30,9 @@ def explain_diagnosis(
     disease: int,
     findings: Sequence[AnnotatedFinding] | None = None,
 ) -> list[FindingFactor]:
-    """The factors of one disease, the strongest first; their product is what all findings count.
+    """The factors of one disease, the strongest first. Their product is that of all findings.
 
-    ``findings`` stand in for those of the knowledge base where new evidence has updated them.
+    ``findings`` replace those of the knowledge base where new evidence has updated them.
     """
     if findings is None:
         findings = diagnosis.base.findings_of(disease)
@@ -47,7 +48,8 @@ def explain_diagnosis(
             FindingFactor(term, False, explanation, float(explanation.ratio**finding_weight))
         )
 
-    def strength(entry: FindingFactor) -> tuple[float, int]:
-        return -max(entry.factor, 1 / entry.factor), entry.term
+    def strongest_first(factor: FindingFactor) -> tuple[float, int]:
+        # Halving the odds is as strong as doubling them.
+        return -max(factor.factor, 1 / factor.factor), factor.term
 
-    return sorted(factors, key=strength)
+    return sorted(factors, key=strongest_first)

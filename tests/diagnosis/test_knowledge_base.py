@@ -57,7 +57,7 @@ def test_several_annotations_explain_a_general_finding_independently() -> None:
     assert base.propagated_shares.dense_row(base.terms.numbers[SEIZURE])[0] == pytest.approx(0.75)
 
 
-def test_negated_and_never_seen_findings_are_none_and_old_ids_count_as_the_current() -> None:
+def test_negated_and_never_seen_findings_are_left_out_and_old_ids_count_as_the_current() -> None:
     hpo = load_hpo()
     old = next(term_id for term_id, new in hpo.replacements.items() if new == SEIZURE)
     given = [
@@ -118,7 +118,7 @@ def test_records_of_one_name_or_one_mondo_term_are_one_hypothesis() -> None:
     assert united.hypothesis_of_record["ORPHA:5"] == "ORPHA:5"
 
 
-def test_what_contains_hypotheses_or_is_part_of_one_is_none() -> None:
+def test_a_record_that_contains_hypotheses_or_is_part_of_one_is_none() -> None:
     united = group_records(_NAMES, _MONDO)
     assert "ORPHA:2" not in united.hypothesis_of_record
     assert united.broader_records == {"OMIM:2": ("ORPHA:2",), "OMIM:3": ("ORPHA:2",)}
@@ -156,7 +156,7 @@ def test_a_broader_record_lends_a_little_of_its_findings() -> None:
 
 
 @pytest.mark.slow
-def test_every_file_adds_what_it_says(shared_data: Path) -> None:
+def test_every_file_adds_its_data(shared_data: Path) -> None:
     folder = shared_data / "diagnosis"
     config = DiagnosisConfig(
         annotations=str(folder / "phenotype_2021-02-08.hpoa.gz"),

@@ -31,11 +31,11 @@ def _rank_findings(observed: list[str], excluded: Sequence[str] = (), count: int
     return [base.terms.ids[finding.term] for finding in ranked]
 
 
-def test_what_tells_two_diseases_apart_is_asked_first() -> None:
+def test_the_finding_that_separates_two_diseases_ranks_first() -> None:
     assert _rank_findings([SEIZURE])[0] == ATAXIA
 
 
-def test_what_is_known_is_not_asked() -> None:
+def test_answered_findings_are_not_suggested() -> None:
     assert SEIZURE not in _rank_findings([SEIZURE])
     assert SEIZURE not in _rank_findings([FOCAL])  # a focal seizure is a seizure
     assert ATAXIA not in _rank_findings([SEIZURE], [ATAXIA])
@@ -43,7 +43,7 @@ def test_what_is_known_is_not_asked() -> None:
     assert _rank_findings([SEIZURE, ATAXIA, LENS]) == []
 
 
-def test_an_answer_speaks_for_the_disease_it_makes_likelier() -> None:
+def test_an_answer_names_the_disease_that_it_makes_likelier() -> None:
     diagnosis = small_diagnosis(_TWINS, none_share=0.0)
     base = diagnosis.base
     patient, _ = build_patient(base.terms, [base.terms.numbers[SEIZURE]])

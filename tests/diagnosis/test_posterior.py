@@ -99,7 +99,7 @@ def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
     others = [
         disease
         for disease in range(len(SMALL))
-        if not any(term in _closure(each) for each in _findings_of(disease))
+        if not any(term in _closure(finding) for finding in _findings_of(disease))
     ]
     nothing, present, absent = _posterior([]), _posterior([term]), _posterior([], [term])
     for other in others:
@@ -156,7 +156,7 @@ def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> No
     assert contradicted == tuple(sorted((seizure, focal)))
 
 
-def test_without_findings_only_the_prior_speaks() -> None:
+def test_without_findings_the_posterior_is_the_prior() -> None:
     posterior = _posterior([])
     assert posterior.none == pytest.approx(0.3)
     assert posterior.probabilities == pytest.approx(0.7 / len(SMALL))
@@ -199,7 +199,7 @@ def _row(disease: str, term: str, aspect: str) -> Annotation:
     return Annotation(disease, term, aspect, False, None, (disease,))
 
 
-def test_age_speaks_against_a_later_onset_and_sex_against_x_linked_recessive_inheritance() -> None:
+def test_age_counts_against_a_later_onset_and_sex_against_x_linked_recessive_inheritance() -> None:
     diagnosis = small_diagnosis(
         extra=[_row("OMIM:1", "HP:0003584", ONSET), _row("OMIM:4", "HP:0001419", INHERITANCE)]
     )

@@ -59,7 +59,7 @@ def test_facts_carry_gene_inheritance_findings_and_references() -> None:
     assert (counted.object_name, counted.clinical) == ("Astigmatism", "3 of 53 patients")
 
 
-def test_every_fact_is_stated_once_and_can_be_said() -> None:
+def test_every_fact_occurs_once_and_has_a_sentence() -> None:
     for disease in load_hpo().diseases.values():
         keys = [(fact.predicate, fact.object_id) for fact in disease.facts]
         assert len(keys) == len(set(keys)), disease.entity_id

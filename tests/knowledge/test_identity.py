@@ -83,7 +83,7 @@ def test_records_of_one_vocabulary_are_never_united() -> None:
     assert "something" in drafts["OMIM:1"].claims
 
 
-def test_what_refers_to_several_records_of_one_authority_is_broader_than_each() -> None:
+def test_an_entry_that_refers_to_several_records_of_one_authority_is_broader_than_each() -> None:
     drafts = merge_vocabularies(
         [make_draft("OMIM:1", "Alpha 1"), make_draft("OMIM:2", "Alpha 2")],
         [make_disease_entry("MONDO:1", "alpha", xrefs=("OMIM:1", "OMIM:2"))],
@@ -92,7 +92,7 @@ def test_what_refers_to_several_records_of_one_authority_is_broader_than_each() 
     assert drafts["MONDO:1"].xrefs == ()
 
 
-def test_former_ids_of_its_own_are_all_the_same_thing() -> None:
+def test_former_ids_of_an_entry_are_all_the_same_concept() -> None:
     entry = VocabularyEntry(
         "DRUGBANK:DB00011",
         "Interferon alfa-n1",
@@ -106,7 +106,7 @@ def test_former_ids_of_its_own_are_all_the_same_thing() -> None:
     assert set(drafts["DRUGBANK:DB00084"].xrefs) == {"DRUGBANK:DB00011", "DRUGBANK:DB00085"}
 
 
-def test_of_two_that_refer_to_one_record_the_one_with_its_name_is_it() -> None:
+def test_of_two_entries_that_refer_to_one_record_the_one_with_its_name_joins_it() -> None:
     both = [
         make_disease_entry("MONDO:1", "alpha, familial", xrefs=("OMIM:1",)),
         make_disease_entry("MONDO:2", "Alpha", xrefs=("OMIM:1",)),
@@ -119,7 +119,7 @@ def test_of_two_that_refer_to_one_record_the_one_with_its_name_is_it() -> None:
     assert sorted(neither) == ["MONDO:1", "MONDO:2", "OMIM:1"]
 
 
-def test_the_same_name_is_the_same_thing_within_a_type_and_for_diseases_also_a_phenotype() -> None:
+def test_equal_names_are_one_concept_within_a_type_and_for_diseases_also_a_phenotype() -> None:
     drafts = merge_vocabularies(
         [
             make_draft("HP:1", "Seizure", PHENOTYPE),
@@ -131,13 +131,13 @@ def test_the_same_name_is_the_same_thing_within_a_type_and_for_diseases_also_a_p
     assert "seizures" in drafts["HP:1"].claims
 
 
-def test_synonyms_name_it_when_it_agrees_or_has_none_of_its_own() -> None:
-    silent = make_draft("OMIM:1", "Bradyopsia")
-    speaking = make_draft("HP:1", "Choriocarcinoma", PHENOTYPE)
-    agreeing = make_draft("MESH:D2", "Myelitis, Transverse", members=MESH)
-    agreeing.claims["transverse myelitis"] = 70_000
+def test_a_synonym_joins_a_concept_that_confirms_it_or_has_no_synonyms() -> None:
+    without_synonyms = make_draft("OMIM:1", "Bradyopsia")
+    unconfirming = make_draft("HP:1", "Choriocarcinoma", PHENOTYPE)
+    confirming = make_draft("MESH:D2", "Myelitis, Transverse", members=MESH)
+    confirming.claims["transverse myelitis"] = 70_000
     drafts = merge_vocabularies(
-        [silent, speaking, agreeing],
+        [without_synonyms, unconfirming, confirming],
         [
             make_disease_entry("X:1", "Prolonged electroretinal response", "bradyopsia"),
             make_disease_entry("X:2", "Choriocarcinoma of testis", "choriocarcinoma"),
@@ -159,7 +159,7 @@ def test_a_numbered_or_longer_name_is_narrower() -> None:
     assert sorted(drafts) == ["OMIM:1", "OMIM:2", "X:1", "X:2"]
 
 
-def test_an_id_made_of_a_name_gives_way_to_the_official_one() -> None:
+def test_an_official_id_replaces_a_provisional_one() -> None:
     drafts = [
         make_draft("MESH:alpha diseases", "Alpha Diseases", members=MESH, has_provisional_id=True),
         make_draft("DRUG:beta", "beta", DRUG, members=4, has_provisional_id=True),
@@ -177,7 +177,7 @@ def test_an_id_made_of_a_name_gives_way_to_the_official_one() -> None:
     assert folded_drafts["MESH:D000001"].name == "Alpha Diseases"
 
 
-def test_genes_are_one_by_their_symbol_and_keep_its_case() -> None:
+def test_genes_join_by_their_symbol_and_keep_its_case() -> None:
     gene = make_draft("GENE:FBN1", "FBN1", GENE, symbols=("FBN1",))
     entry = VocabularyEntry(
         "HGNC:3603",
@@ -193,7 +193,7 @@ def test_genes_are_one_by_their_symbol_and_keep_its_case() -> None:
     assert set(draft.xrefs) == {"HGNC:3603", "NCBIGENE:2200"}
 
 
-def test_a_protein_that_is_given_as_a_drug_is_that_drug_but_a_gene_is_not() -> None:
+def test_a_protein_given_as_a_drug_joins_that_drug_but_a_gene_does_not() -> None:
     drugs = [make_draft("DRUGBANK:DB00023", "Asparaginase", DRUG, members=4)]
     protein, gene = (
         VocabularyEntry("MESH:D001215", "Asparaginase", GENE),
@@ -239,10 +239,10 @@ def vocabulary(draw: st.DrawFn, prefix: str) -> list[VocabularyEntry]:
     ]
 
 
-def summarise_drafts(found: dict[str, ConceptDraft]) -> dict[str, tuple[object, ...]]:
+def summarise_drafts(drafts: dict[str, ConceptDraft]) -> dict[str, tuple[object, ...]]:
     return {
         key: (draft.name, draft.entity_type, sorted(draft.claims.items()), sorted(draft.xrefs))
-        for key, draft in found.items()
+        for key, draft in drafts.items()
     }
 
 

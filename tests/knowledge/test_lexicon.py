@@ -69,7 +69,7 @@ def test_fewer_vocabularies_give_fewer_concepts(concepts: dict[str, Concept]) ->
     assert {concept.entity_type for concept in build_lexicon(("genes",))} == {GENE}
 
 
-def test_normal_form_keeps_what_tells_names_apart() -> None:
+def test_the_normal_form_keeps_the_differences_between_names() -> None:
     assert normalise("Sjögren’s  Syndrome") == "sjögren's syndrome"
     assert normalise("IL‐6") == "il-6"
     assert normalise("p<0.05") == "p<0.05"
@@ -82,7 +82,7 @@ def own_table(folder: Path, rows: str) -> LexiconSource:
     return LexiconSource(format="csv", path=str(path))
 
 
-def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> None:
+def test_a_source_joins_existing_concepts_and_adds_new_ones(tmp_path: Path) -> None:
     concepts = {concept.concept_id: concept for concept in build_lexicon(DISEASES)}
     source = own_table(
         tmp_path,
@@ -111,7 +111,7 @@ def test_concepts_untouched_by_a_source_stay_as_they_are(tmp_path: Path) -> None
     )
 
 
-def test_a_form_two_sources_claim_equally_is_reported(tmp_path: Path) -> None:
+def test_a_form_that_two_concepts_claim_equally_is_reported(tmp_path: Path) -> None:
     source = own_table(tmp_path, "LAB:1,first,both,disease,\nLAB:2,second,both,disease,\n")
     lexicon = assemble_lexicon((), (source,))
     assert lexicon.ambiguous == {"both": ("LAB:1", "LAB:2")}
@@ -124,7 +124,7 @@ def rows(folder: Path, name: str, *lines: tuple[str, ...]) -> str:
     return str(path)
 
 
-def test_what_mesh_has_for_something_else_is_no_drug(tmp_path: Path) -> None:
+def test_a_name_that_mesh_gives_to_something_else_is_no_drug(tmp_path: Path) -> None:
     mesh = LexiconSource(
         format="mesh",
         path=rows(
@@ -179,7 +179,7 @@ def test_a_protein_is_named_by_its_gene_or_left_out(tmp_path: Path) -> None:
     ]
 
 
-def test_synonyms_of_findings_give_way_to_everybody_elses(tmp_path: Path) -> None:
+def test_synonyms_of_hpo_terms_yield_to_all_other_synonyms(tmp_path: Path) -> None:
     source = own_table(tmp_path, "LAB:1,Zzyzx fever,Arachnodactyly|Long slender fingers,disease,\n")
     built = {concept.concept_id: concept for concept in build_lexicon(("hpo",), (source,))}
     assert "long slender fingers" in built["LAB:1"].forms  # a synonym in HPO

@@ -160,7 +160,7 @@ def test_bad_rows_are_reported_and_the_others_read() -> None:
         (["D26.255"], ""),
     ],
 )
-def test_tree_numbers_tell_the_type(trees: list[str], kind: str) -> None:
+def test_tree_numbers_decide_the_type(trees: list[str], kind: str) -> None:
     assert classify_trees(trees) == kind
 
 

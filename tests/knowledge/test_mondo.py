@@ -153,7 +153,7 @@ def test_the_real_list_is_read_whole(shared_data: Path) -> None:
     assert not any("non-human" in entry.name for entry in entries)
 
 
-def test_a_hierarchy_has_the_references_and_what_is_right_above(tmp_path: Path) -> None:
+def test_a_hierarchy_has_the_references_and_direct_parents(tmp_path: Path) -> None:
     path = tmp_path / "mondo.json"
     path.write_text(
         json.dumps(

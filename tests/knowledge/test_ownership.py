@@ -54,7 +54,7 @@ def test_the_order_of_the_concepts_does_not_matter(
     }
 
 
-def test_what_is_claimed_equally_well_belongs_to_none_and_says_by_whom() -> None:
+def test_an_equally_claimed_form_belongs_to_none_and_its_claimants_are_listed() -> None:
     owner, ambiguous = decide_owners(
         drafts_of(
             [{"alpha": SYNONYM_PENALTY}, {"alpha": SYNONYM_PENALTY}, {"alpha": SYNONYM_PENALTY + 1}]

@@ -23,7 +23,7 @@ def test_ranks_are_given_once() -> None:
 
 
 @predicates
-def test_what_is_asked_in_english_is_asked_in_chinese(predicate: Predicate) -> None:
+def test_every_english_phrase_has_a_chinese_one(predicate: Predicate) -> None:
     chinese = predicate.chinese
     assert bool(chinese.phrase) == bool(predicate.phrase)
     assert bool(chinese.inverse_phrase) == bool(predicate.inverse_phrase)

@@ -22,7 +22,7 @@ from medr_ray.knowledge.vocabulary_reading import (
 )
 
 
-def written(path: Path, content: bytes) -> str:
+def write_file(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     return str(path)
 
@@ -30,16 +30,16 @@ def written(path: Path, content: bytes) -> str:
 @pytest.mark.parametrize("name", ["packed.dat", "packed.gz"])
 def test_gzip_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path, name: str) -> None:
     for content in (b"plain text", gzip.compress(b"plain text")):
-        with open_vocabulary(written(tmp_path / name, content)) as stream:
+        with open_vocabulary(write_file(tmp_path / name, content)) as stream:
             assert stream.read() == b"plain text"
 
 
 def test_a_uri_is_opened_as_well(tmp_path: Path) -> None:
-    with open_vocabulary(Path(written(tmp_path / "a b.txt", b"text")).as_uri()) as stream:
+    with open_vocabulary(Path(write_file(tmp_path / "a b.txt", b"text")).as_uri()) as stream:
         assert stream.read() == b"text"
 
 
-def test_a_missing_file_says_where_it_was_named() -> None:
+def test_the_error_of_a_missing_file_says_how_to_mend_it() -> None:
     with (
         pytest.raises(DataError, match=r"no_such_file.*name an existing file"),
         open_vocabulary("/no_such_file"),
@@ -50,15 +50,15 @@ def test_a_missing_file_says_where_it_was_named() -> None:
 
 
 def test_a_gzip_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
-    path = written(tmp_path / "cut.gz", gzip.compress(bytes(range(256)) * 400)[:-20])
+    path = write_file(tmp_path / "cut.gz", gzip.compress(bytes(range(256)) * 400)[:-20])
     with pytest.raises(DataError, match="broken gzip"), open_vocabulary(path) as stream:
         stream.read()
 
 
 def test_the_digest_follows_the_stored_bytes(tmp_path: Path) -> None:
-    first = file_digest(written(tmp_path / "one", b"a" * 3_000_000))
-    assert first == file_digest(written(tmp_path / "two", b"a" * 3_000_000))
-    assert first != file_digest(written(tmp_path / "one", b"b"))
+    first = file_digest(write_file(tmp_path / "one", b"a" * 3_000_000))
+    assert first == file_digest(write_file(tmp_path / "two", b"a" * 3_000_000))
+    assert first != file_digest(write_file(tmp_path / "one", b"b"))
 
 
 def test_rows_keep_quoted_separators_and_report_broken_bytes() -> None:
@@ -72,7 +72,7 @@ def test_rows_keep_quoted_separators_and_report_broken_bytes() -> None:
     assert [(skip.where, skip.reason) for skip in report.skipped] == [("line 4", "not UTF-8")]
 
 
-def test_a_cell_beyond_all_measure_is_reported_and_the_next_row_read() -> None:
+def test_an_oversized_cell_is_reported_and_the_next_row_read() -> None:
     report = VocabularyReport("some.csv")
     rows = list(read_rows(io.BytesIO(b"A," + b"x" * 200_000 + b"\nB,fine\n"), report, ","))
     assert rows == [("line 2", ["B", "fine"])]
@@ -107,7 +107,7 @@ def test_xml_neither_fetches_nor_expands_entities(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no xml", b"<a><b>cut"])
-def test_what_is_no_whole_xml_says_what_was_expected(content: bytes) -> None:
+def test_the_error_of_broken_xml_says_what_was_expected(content: bytes) -> None:
     with pytest.raises(DataError, match=r"x\.xml: expected such XML, found no well-formed XML"):
         list(read_elements(io.BytesIO(content), VocabularyReport("x.xml"), ["b"], "such XML"))
 
@@ -142,7 +142,7 @@ def test_an_array_is_read_as_json_reads_it(elements: list[dict[str, object]], ne
     assert not stream.closed
 
 
-def test_elements_larger_than_what_is_read_at_a_time_are_whole() -> None:
+def test_elements_larger_than_a_chunk_are_read_whole() -> None:
     elements = [{"text": "é" * 800_000}, {"text": "b" * 2_500_000}, {"text": "c"}]
     content = json.dumps({"pad": " " * 1_048_560, "nodes": elements}, ensure_ascii=False).encode()
     assert list(read_json_array(io.BytesIO(content), "nodes")) == elements
@@ -156,7 +156,7 @@ def test_an_array_that_is_not_there_or_broken_is_an_error(content: bytes) -> Non
         list(read_json_array(io.BytesIO(content), "nodes"))
 
 
-def test_references_are_named_as_concepts_are() -> None:
+def test_references_have_the_form_of_concept_ids() -> None:
     assert make_xref("Orphanet", "558") == "ORPHA:558"
     assert make_xref("MeSH", " D008382 ") == "MESH:D008382"
     assert make_xref("UMLS", "C0024796") == ""

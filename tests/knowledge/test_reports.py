@@ -1,4 +1,4 @@
-"""Reports: how a year and a journal are worded, worded less exactly, and what that may mean."""
+"""Reports: how a year and a journal are worded, their less precise forms, and what these may mean."""
 
 import re
 
@@ -30,14 +30,14 @@ _JOURNALS = st.sampled_from(
 )
 
 
-def test_a_report_is_told_by_year_and_title_without_asides() -> None:
+def test_a_report_gives_year_and_title_without_additions() -> None:
     assert format_report(1977, "Chest") == "reported in 1977 in Chest"
     assert format_report(2021, "Science (New York, N.Y.)") == "reported in 2021 in Science"
     assert format_report(2020, "Hernia : the journal of hernias") == "reported in 2020 in Hernia"
     assert format_report(None, "Chest") == format_report(1977, "") == ""
 
 
-def test_a_report_told_with_less() -> None:
+def test_a_report_in_less_precise_forms() -> None:
     report = format_report(1977, "American heart journal")
     assert with_year_span(report) == "reported between 1975 and 1979 in American heart journal"
     assert with_field(report) == "reported in 1977 in a journal of cardiology"
@@ -46,7 +46,7 @@ def test_a_report_told_with_less() -> None:
         == "reported between 1975 and 1979 in a journal of cardiology"
     )
     assert with_field(format_report(1977, "Nature")) == "reported in 1977", (
-        "its title says no field"
+        "its title shows no field"
     )
 
 
@@ -66,7 +66,7 @@ def test_the_field_of_a_journal_by_its_title(journal: str, field: str) -> None:
 
 
 @given(_YEARS, _JOURNALS)
-def test_every_way_to_tell_a_report_may_mean_it(year: int, journal: str) -> None:
+def test_every_form_of_a_report_may_mean_it(year: int, journal: str) -> None:
     report = format_report(year, journal)
     for phrase in (
         report,
@@ -81,22 +81,21 @@ def test_every_way_to_tell_a_report_may_mean_it(year: int, journal: str) -> None
 
 @given(_YEARS, _JOURNALS, _YEARS, _JOURNALS)
 def test_a_report_means_no_other_year_and_no_other_journal(
-    one: int, journal: str, other: int, second: str
+    year: int, journal: str, other_year: int, other_journal: str
 ) -> None:
-    queried, stated = format_report(one, journal), format_report(other, second)
-    assert may_mean(queried, stated) == ((one, journal) == (other, second))
-    assert may_mean(with_year_span(queried), stated) == (
-        one // 5 == other // 5 and journal == second
-    )
-    same = not classify_journal(journal) or classify_journal(second) in (
-        "",
-        classify_journal(journal),
-    )
-    assert may_mean(with_field(queried), stated) == (one == other and same)
+    queried = format_report(year, journal)
+    stated = format_report(other_year, other_journal)
+    is_same_journal = journal == other_journal
+    is_same_span = year // 5 == other_year // 5
+    assert may_mean(queried, stated) == (year == other_year and is_same_journal)
+    assert may_mean(with_year_span(queried), stated) == (is_same_span and is_same_journal)
+    field = classify_journal(journal)
+    may_be_of_field = not field or classify_journal(other_journal) in ("", field)
+    assert may_mean(with_field(queried), stated) == (year == other_year and may_be_of_field)
 
 
 @given(st.integers(-10, 20_000) | st.none(), st.text(max_size=40))
-def test_no_title_or_year_is_beyond_telling(year: int | None, journal: str) -> None:
+def test_every_title_and_year_can_be_parsed_again(year: int | None, journal: str) -> None:
     report = format_report(year, journal)
     if report:
         assert all(
@@ -105,7 +104,7 @@ def test_no_title_or_year_is_beyond_telling(year: int | None, journal: str) -> N
         )
 
 
-def test_years_are_compared_like_shares() -> None:
+def test_years_are_generalised_like_shares() -> None:
     assert generalise_qualifier("3 of 7 patients") == "a quarter to a half of patients"
     assert (
         generalise_qualifier("reported in 2003 in Chest")
@@ -124,6 +123,6 @@ def test_a_report_in_chinese() -> None:
 
 
 @given(_YEARS, _JOURNALS)
-def test_the_journal_can_be_read_back(year: int, journal: str) -> None:
+def test_the_journal_can_be_parsed_again(year: int, journal: str) -> None:
     title = re.sub(r"\.$", "", journal)
     assert parse_journal(format_report(year, journal)) == title

@@ -29,7 +29,7 @@ from medr_ray.knowledge.shares import (
         ("", None),
     ],
 )
-def test_what_a_qualifier_says_in_numbers(
+def test_a_qualifier_is_parsed_to_bounds_of_its_share(
     clinical: str, expected: tuple[float, float] | None
 ) -> None:
     assert parse_share(clinical) == expected
@@ -47,16 +47,14 @@ def test_what_a_qualifier_says_in_numbers(
         ("some patients", None),
     ],
 )
-def test_a_comparison_is_only_told_where_the_share_surely_lies_inside(
+def test_a_comparison_is_only_used_where_the_share_surely_lies_inside(
     clinical: str, words: str | None
 ) -> None:
     assert find_comparison(clinical) == words
 
 
 @given(st.integers(0, 40), st.integers(1, 40))
-def test_a_share_may_be_meant_by_its_own_comparison_and_by_no_other(
-    affected: int, total: int
-) -> None:
+def test_a_share_matches_its_own_comparison_and_no_other(affected: int, total: int) -> None:
     clinical = f"{min(affected, total)} of {total} patients"
     words = find_comparison(clinical)
     if words is not None:
@@ -65,7 +63,7 @@ def test_a_share_may_be_meant_by_its_own_comparison_and_by_no_other(
         ]
 
 
-def test_what_is_not_known_may_be_meant_by_every_comparison() -> None:
+def test_every_comparison_may_mean_an_unknown_share() -> None:
     assert all(may_mean(words, "some patients") for words in COMPARISONS)
     assert not may_mean("3 of 7 patients", "some patients")
     assert may_mean("", "anything")
@@ -80,7 +78,7 @@ def test_only_one_number_is_exact() -> None:
     assert not is_exact("1 of 9 patients"), "one patient may be a coincidence"
 
 
-def test_a_range_tells_a_share_but_few_patients_or_no_number_do_not() -> None:
+def test_a_range_is_a_meaningful_share_but_few_patients_or_no_number_are_not() -> None:
     assert has_meaningful_share("30-79% of patients")
     assert has_meaningful_share("3 of 7 patients")
     assert not has_meaningful_share("1 of 3 patients")
@@ -88,7 +86,7 @@ def test_a_range_tells_a_share_but_few_patients_or_no_number_do_not() -> None:
     assert not has_meaningful_share("")
 
 
-def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> None:
+def test_onset_terms_follow_one_another_and_other_terms_have_no_years() -> None:
     order = [
         "HP:0030674",
         "HP:0003577",

@@ -24,7 +24,7 @@ def concepts() -> list[Concept]:
     return build_lexicon(("hpo", "hpo_diseases", "genes", "diseases", "drugs"))
 
 
-def test_there_are_twelve_and_each_says_what_it_covers() -> None:
+def test_there_are_twelve_specialties_and_each_describes_itself() -> None:
     assert len(SPECIALTIES) == 12
     assert all(
         specialty.covers and specialty.mesh and specialty.hpo and specialty.stems
@@ -44,7 +44,7 @@ def test_every_branch_leads_to_one_specialty_and_exists() -> None:
     ] == []
 
 
-def test_every_disease_has_one_of_them_and_nothing_else_has_another(
+def test_every_disease_has_one_specialty_and_no_concept_has_an_unknown_one(
     concepts: list[Concept],
 ) -> None:
     assert {concept.specialty for concept in concepts if concept.entity_type == DISEASE} == set(
@@ -176,7 +176,7 @@ def test_well_known_diseases_go_where_they_are_treated(
         ("Syndrome X", (), GENERAL),
     ],
 )
-def test_the_first_evidence_that_speaks_decides(
+def test_the_first_kind_of_evidence_decides(
     name: str, codes: tuple[str, ...], specialty: str
 ) -> None:
     assert decide_specialty(name, codes) == specialty
@@ -195,7 +195,7 @@ def test_findings_decide_last_and_only_when_one_organ_leads() -> None:
     st.lists(st.sampled_from(["C01.150", "C06", "C08.381", "C10.228", "C23", *MONDO_BRANCHES])),
     st.randoms(use_true_random=False),
 )
-def test_one_of_the_twelve_whatever_comes_in_whatever_order(
+def test_any_evidence_in_any_order_gives_one_of_the_twelve(
     name: str, codes: list[str], random: object
 ) -> None:
     first = decide_specialty(name, codes)

@@ -40,7 +40,7 @@ DRUGBANK = (
 )
 
 
-def read(
+def read_source_file(
     tmp_path: Path, content: str, form: str, **settings: object
 ) -> tuple[list[VocabularyEntry], VocabularyReport]:
     path = tmp_path / "table.txt"
@@ -53,7 +53,7 @@ def read(
 def test_the_complete_set_gives_symbols_in_their_case_and_long_names_beside_them(
     tmp_path: Path,
 ) -> None:
-    (fbn1, a1bg), report = read(tmp_path, COMPLETE, "hgnc")
+    (fbn1, a1bg), report = read_source_file(tmp_path, COMPLETE, "hgnc")
     assert fbn1 == VocabularyEntry(
         "HGNC:3603",
         "FBN1",
@@ -68,14 +68,14 @@ def test_the_complete_set_gives_symbols_in_their_case_and_long_names_beside_them
 
 
 def test_a_custom_download_gives_the_same_symbols(tmp_path: Path) -> None:
-    (fbn1,), report = read(tmp_path, CUSTOM, "hgnc")
+    (fbn1,), report = read_source_file(tmp_path, CUSTOM, "hgnc")
     assert fbn1.symbols == ("FBN1", "MASS", "OCTD", "FBN", "MFS1")
     assert fbn1.xrefs == ("GENE:FBN1", "NCBIGENE:2200")
     assert report.omitted == {"withdrawn": 1}
 
 
 def test_drugs_have_their_synonyms_and_former_numbers(tmp_path: Path) -> None:
-    (bivalirudin, lepirudin), report = read(tmp_path, DRUGBANK, "drugbank")
+    (bivalirudin, lepirudin), report = read_source_file(tmp_path, DRUGBANK, "drugbank")
     assert bivalirudin == VocabularyEntry(
         "DRUGBANK:DB00006",
         "Bivalirudin",
@@ -91,8 +91,8 @@ def test_drugs_have_their_synonyms_and_former_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_a_table_of_ones_own(tmp_path: Path) -> None:
-    entries, report = read(
+def test_a_custom_table(tmp_path: Path) -> None:
+    entries, report = read_source_file(
         tmp_path,
         (
             "ID,Name,Synonyms,Type,Specialty,Xrefs,comment\n"
@@ -118,14 +118,14 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
 
 def test_a_table_without_types_takes_the_one_that_is_set(tmp_path: Path) -> None:
     content = "id\tname\tsynonyms\nLAB:1\tSomething, odd\t\n"
-    entries, _ = read(tmp_path, content, "csv", entity_type="drug")
+    entries, _ = read_source_file(tmp_path, content, "csv", entity_type="drug")
     assert entries == [VocabularyEntry("LAB:1", "Something, odd", DRUG)]
     with pytest.raises(DataError, match="column 'type', or entity_type"):
-        read(tmp_path, content, "csv")
+        read_source_file(tmp_path, content, "csv")
 
 
 def test_every_bad_row_names_its_line_and_column(tmp_path: Path) -> None:
-    entries, report = read(
+    entries, report = read_source_file(
         tmp_path,
         (
             "id,name,synonyms,type,specialty,xrefs\n"
@@ -159,7 +159,7 @@ def test_other_columns_say_what_was_expected(tmp_path: Path, form: str, missing:
     with pytest.raises(
         DataError, match=rf"table\.txt: expected .*'one,two,type'|missing: {missing}"
     ):
-        read(tmp_path, "one,two,type\n1,2,3\n", form)
+        read_source_file(tmp_path, "one,two,type\n1,2,3\n", form)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_file_of_another_format_is_refused_by_name(
         read_source(LexiconSource.model_validate(settings))
 
 
-def test_wanted_types_leave_the_others_out(tmp_path: Path) -> None:
+def test_entries_of_other_types_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("id,name,synonyms,type\nLAB:1,a thing,,disease\nLAB:2,a remedy,,drug\n")
     entries, report = read_source(LexiconSource(format="csv", path=str(path), types=("drug",)))
