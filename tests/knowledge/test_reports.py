@@ -1,4 +1,4 @@
-"""Reports: how a year and a journal are worded, their less precise forms, and what these may mean."""
+"""Reports: how a year and a journal are worded, the less precise forms, and what these may mean."""
 
 import re
 
