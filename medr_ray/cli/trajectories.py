@@ -55,7 +55,7 @@ def show(
 
 
 def stats(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Print what the accepted trajectories look like beside the paper's, and how many passed by
+    """Print figures of the accepted trajectories beside the paper's, and the shares accepted by
     kind."""
     from rich.console import Console
 
@@ -78,7 +78,7 @@ def policy(
     l2: Annotated[float, typer.Option("--l2", min=0.0, help="Penalty on the weights.")] = 1.0,
 ) -> None:
     """Fit the choice between medical_search and search on the accepted trajectories; print its
-    weights and how well it foretells the choices of questions it was not fitted on."""
+    weights and how well it predicts the choices of held-out questions."""
     from rich.console import Console
 
     from medr_ray.agent.tool_features import read_choices
@@ -132,8 +132,8 @@ def export(
 
 
 def export_lines(run: "RunDirectory", format_name: "ExportFormat", sampled: bool) -> list[str]:
-    """The accepted trajectories of a run as JSON lines, in the order of their ids: each once, or as
-    often as training takes it."""
+    """The accepted trajectories of a run as JSON lines, in the order of their ids: each once, or
+    with ``sampled`` as often as training takes it."""
     from medr_ray.trajectories.dataset import read_copies
     from medr_ray.trajectories.export import ROW_BUILDERS
 
@@ -186,11 +186,11 @@ def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console"
     from rich.text import Text
 
     trajectory = judged.trajectory
-    about = (
+    details = (
         f"  {trajectory.mode}, {len(trajectory.tool_events)} calls, {trajectory.stop_reason}, "
         f"question {trajectory.question_id}"
     )
-    console.print(Text.assemble((trajectory.trajectory_id, "cyan"), (about, "dim")))
+    console.print(Text.assemble((trajectory.trajectory_id, "cyan"), (details, "dim")))
     if judged.accepted:
         console.print(Text("accepted", "green"))
     else:

@@ -71,6 +71,7 @@ def build_training_examples(
     )
     examples = []
     for trajectory in accepted:
+        # Training may allow fewer tokens than the filter did.
         example = encoder.encode(trajectory.trajectory_id, trajectory.messages)
         if len(example.ids) <= max_tokens:
             count = 1 if copies is None else copies.get(trajectory.trajectory_id, 0)

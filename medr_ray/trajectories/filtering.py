@@ -175,6 +175,7 @@ def _find_call_cycle(trajectory: Trajectory) -> Iterator[str]:
         for event in trajectory.tool_events
         if event.status == "ok"
     ]
+    # Failed calls are left out: sending a call again after a failure is right.
     for length in range(1, _MAX_CYCLE_CALLS + 1):
         repeated_length = _CYCLE_REPEATS * length
         for start in range(len(calls) - repeated_length + 1):

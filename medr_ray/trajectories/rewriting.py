@@ -129,6 +129,7 @@ async def rewrite_thoughts(trajectory: Trajectory, task: Task, client: JsonClien
         texts = [" ".join(text.split()) for text in reply.thoughts]
         if len(texts) != len(thoughts):
             problem = "another number of texts than of thoughts"
+    # A ContextLengthExceeded is a ModelError, too, so it comes first.
     except ContextLengthExceeded:
         problem = "the dialogue is too long for the model"
     except ModelError:

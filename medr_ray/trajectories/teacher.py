@@ -77,6 +77,7 @@ class RulesTeacher:
             return render_reply(self._writer.word_unread_question(), answer=UNKNOWN_ANSWER)
         if self._last_move is not None and self._last_move.query is not None:
             responses, _ = parse_responses(messages[-1].content)
+            # No response at all counts as a failure, too.
             is_failed = all(response.startswith("error:") for response in responses)
             self._log.record(self._last_move.query, is_failed)
             for response in responses:

@@ -1,4 +1,4 @@
-"""Exported rows are complete, and the loss covers only what the agent wrote."""
+"""Exported rows are complete, and the loss covers only the agent's messages."""
 
 import json
 
@@ -25,7 +25,7 @@ TRAJECTORY = Trajectory(
 )
 
 
-def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
+def test_chat_rows_have_the_dialogue_and_the_loss_covers_the_replies() -> None:
     row = json.loads(json.dumps(build_chat_row(TRAJECTORY, QUESTION)))
     assert [(message["role"], message["content"]) for message in row["messages"]] == [
         (m.role, m.content) for m in MESSAGES
@@ -44,7 +44,7 @@ def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
     )
 
 
-def test_sharegpt_rows_alternate_between_what_is_given_and_what_the_agent_says() -> None:
+def test_sharegpt_rows_have_a_speaker_for_every_message() -> None:
     row = json.loads(json.dumps(build_sharegpt_row(TRAJECTORY, QUESTION)))
     assert row["system"] == "You are an agent."
     assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "observation", "gpt"]

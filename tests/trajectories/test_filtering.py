@@ -1,5 +1,5 @@
-"""The filter: every reason by name with where it is, loops by arguments, and none for a tool that
-failed."""
+"""The filter names every reason with its place, compares the arguments of calls, and does not
+reject for a failed tool alone."""
 
 import json
 
@@ -71,7 +71,7 @@ CASES = {
         dialogue(),
         ["answer not in any tool response: Blue"],
     ),
-    "asked again": (
+    "same call twice": (
         dialogue(FOUND, FOUND),
         ['same call answered twice: search {"query": "a"}: 2 times'],
     ),
@@ -118,14 +118,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_reason_says_what_and_where(case: str) -> None:
+def test_every_reason_names_its_place(case: str) -> None:
     trajectory, reasons = CASES[case]
     judged = verdict(trajectory)
     assert list(judged.reasons) == reasons
     assert judged.accepted == (not reasons)
 
 
-def test_a_call_without_its_response_is_seen_though_the_numbers_of_both_agree() -> None:
+def test_a_missing_response_is_noticed_although_the_totals_agree() -> None:
     calls = [ToolCall("search", {"query": query}) for query in "ab"]
     messages = (
         Message("system", "s"),
@@ -144,12 +144,12 @@ def test_a_call_without_its_response_is_seen_though_the_numbers_of_both_agree() 
     )
 
 
-def test_the_length_is_the_training_tokenisers() -> None:
+def test_too_many_tokens_are_a_reason() -> None:
     assert verdict(dialogue(FOUND), 101).reasons == ("too long: 101 of 100 tokens",)
     assert verdict(dialogue(FOUND), 100).accepted
 
 
-def test_every_reason_is_documented_and_read_back_from_a_row() -> None:
+def test_every_reason_is_documented_and_parsed_from_its_text() -> None:
     from medr_ray.trajectories import filtering
 
     for code in ReasonCode:
@@ -157,7 +157,7 @@ def test_every_reason_is_documented_and_read_back_from_a_row() -> None:
         assert Reason.parse(str(Reason(code, "here: and there"))) == Reason(code, "here: and there")
 
 
-def test_rejected_rows_carry_their_ids_and_every_reason_and_are_counted_once_per_reason() -> None:
+def test_rejected_rows_have_ids_and_reasons_and_count_once_per_code() -> None:
     twice = verdict(dialogue(FOUND, FOUND, answer="Red"), 200)
     row = build_rejected_row(twice)
     assert (row["trajectory_id"], row["question_id"]) == ("traj-1", "q-1")

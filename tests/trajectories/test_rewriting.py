@@ -1,5 +1,4 @@
-"""Thoughts worded anew by a model: actions stay byte for byte, nothing false gets in, what fails
-keeps its words."""
+"""Thoughts rewritten by a model: actions stay byte for byte, and a bad text leaves the original."""
 
 import json
 from collections.abc import Sequence
@@ -65,7 +64,7 @@ def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Task]:
     ), task
 
 
-def reworded(
+def request_rewrites(
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     plan: dict[str, Sequence[Line]],
@@ -84,16 +83,19 @@ def reworded(
         return rewrites, up.requests
 
 
-def said(*thoughts: str) -> str:
+def render_thoughts(*thoughts: str) -> str:
     return json.dumps({"thoughts": thoughts}, ensure_ascii=False)
 
 
-def test_only_the_thoughts_change_and_the_token_ids_go(
+def test_only_the_thoughts_change_and_the_token_ids_are_dropped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     example = dialogue()
-    rewrites, _ = reworded(
-        monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [example]
+    rewrites, _ = request_rewrites(
+        monkeypatch,
+        tmp_path,
+        {"MARK": [render_thoughts("First the gene.", "It is GALC.")]},
+        [example],
     )
     assert [rewrite.outcome for rewrite in rewrites] == [REWRITTEN, REWRITTEN]
     changed = apply_rewrites(example[0], rewrites)
@@ -128,14 +130,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
+def test_a_bad_text_keeps_the_original_and_names_the_reason(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     case: str,
 ) -> None:
     text, why = REFUSED[case]
     example = dialogue()
-    rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [said(text, "It is GALC.")]}, [example])
+    rewrites, _ = request_rewrites(
+        monkeypatch, tmp_path, {"MARK": [render_thoughts(text, "It is GALC.")]}, [example]
+    )
     assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}", REWRITTEN]
     assert apply_rewrites(example[0], rewrites).messages[2].content == CALL
 
@@ -143,51 +147,51 @@ def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (said("only one"), "another number of texts than of thoughts"),
+        (render_thoughts("only one"), "another number of texts than of thoughts"),
         ("no JSON", "the reply cannot be read"),
         (Half('{"thoughts": ["a", "b"]}'), "the reply cannot be read"),
     ],
 )
-def test_a_reply_that_is_none_keeps_every_thought(
+def test_an_unusable_reply_keeps_every_thought(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     line: Line,
     why: str,
 ) -> None:
     example = dialogue()
-    rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [example])
+    rewrites, _ = request_rewrites(monkeypatch, tmp_path, {"MARK": [line]}, [example])
     assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}"] * 2
     assert apply_rewrites(example[0], rewrites) == example[0]
 
 
-def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
+def test_dialogues_are_rewritten_concurrently_and_finished_ones_are_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     dialogues = [dialogue(number) for number in range(6)]
-    plan: dict[str, Sequence[Line]] = {"MARK": [said("First the gene.", "It is GALC.")]}
-    rewrites, request_count = reworded(monkeypatch, tmp_path, plan, dialogues, hold=6)
+    plan: dict[str, Sequence[Line]] = {"MARK": [render_thoughts("First the gene.", "It is GALC.")]}
+    rewrites, request_count = request_rewrites(monkeypatch, tmp_path, plan, dialogues, hold=6)
     assert request_count == 6
     assert [rewrite.trajectory_id for rewrite in rewrites[::2]] == [
         trajectory.trajectory_id for trajectory, _ in dialogues
     ]
-    again, request_count = reworded(
-        monkeypatch, tmp_path, {"MARK": [said("other", "words")]}, dialogues
+    again, request_count = request_rewrites(
+        monkeypatch, tmp_path, {"MARK": [render_thoughts("other", "words")]}, dialogues
     )
     assert (again, request_count) == (rewrites, 0)
     longer = [*dialogues, dialogue(7)]
-    assert len(reworded(monkeypatch, tmp_path, plan, longer)[0]) == 14
+    assert len(request_rewrites(monkeypatch, tmp_path, plan, longer)[0]) == 14
 
 
-def test_what_was_finished_before_the_endpoint_went_is_kept(
+def test_finished_parts_survive_an_unreachable_endpoint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dialogues = [dialogue(number, "EARLY") for number in range(32)] + [dialogue(40, "LATE")]
     fresh_governor(monkeypatch)
     settings = EndpointConfig(model="m", concurrency=8)
     plan: dict[str, Sequence[Line]] = {
-        "EARLY": [said("First the gene.", "It is GALC.")],
-        "LATE": [broken(), broken(), broken(), said("a", "b")],
+        "EARLY": [render_thoughts("First the gene.", "It is GALC.")],
+        "LATE": [broken(), broken(), broken(), render_thoughts("a", "b")],
     }
     with endpoint(plan) as up, Bar(Console(quiet=True), "rewriting", len(dialogues)) as bar:
         client, directory = up.client(None, cache=False), Directory(str(tmp_path))
@@ -200,13 +204,13 @@ def test_what_was_finished_before_the_endpoint_went_is_kept(
     assert all(rewrite.outcome == REWRITTEN for rewrite in rewrites)
 
 
-def test_the_model_is_shown_no_guidance_and_every_thought_by_number(
+def test_the_prompt_has_numbered_thoughts_and_no_guidance(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     fresh_governor(monkeypatch)
     with (
-        endpoint({"MARK": [said("a", "b")]}) as up,
+        endpoint({"MARK": [render_thoughts("a", "b")]}) as up,
         Bar(Console(quiet=True), "rewriting", 1) as bar,
     ):
         rewrite_all(
@@ -223,7 +227,7 @@ def test_the_model_is_shown_no_guidance_and_every_thought_by_number(
     st.text(max_size=40),
     st.text(max_size=40),
 )
-def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(
+def test_a_thought_is_replaced_at_its_place_whatever_surrounds_it(
     text: str, before: str, after: str
 ) -> None:
     before, after = before.replace("<", ""), after.replace("<think>", "")
@@ -232,7 +236,7 @@ def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(
     assert changed == f"{before}<think>{text}</think>\n<tool_call>same words</tool_call>{after}"
 
 
-def test_a_thought_that_is_not_closed_is_left_alone() -> None:
+def test_a_thought_without_a_closing_tag_is_skipped() -> None:
     trajectory, _ = dialogue()
     open_ = replace(
         trajectory,

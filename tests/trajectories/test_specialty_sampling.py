@@ -1,5 +1,4 @@
-"""Balancing over specialties: deterministic, as many as before, small ones repeated only so
-often."""
+"""Balancing over specialties: deterministic, as many dialogues as before, limited repetition."""
 
 from collections import Counter
 
@@ -17,27 +16,27 @@ DOMAINS = {
 }
 
 
-def per_domain(taken: dict[str, int]) -> dict[str, int]:
+def count_by_specialty(taken: dict[str, int]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for key, times in taken.items():
         counts[DOMAINS[key]] += times
     return dict(counts)
 
 
-def test_without_balance_everything_is_taken_once() -> None:
+def test_without_balance_every_dialogue_is_taken_once() -> None:
     assert sample_copies(DOMAINS, 0.0, 1, 0) == dict.fromkeys(sorted(DOMAINS), 1)
 
 
-def test_with_balance_specialties_come_alike_as_far_as_copies_allow() -> None:
-    assert per_domain(sample_copies(DOMAINS, 1.0, 4, 0)) == {"a": 20, "b": 20, "c": 20}
-    assert per_domain(sample_copies(DOMAINS, 1.0, 2, 0)) == {"a": 25, "b": 25, "c": 10}
-    assert per_domain(sample_copies(DOMAINS, 1.0, 1, 0)) == {"a": 40, "b": 15, "c": 5}
-    half = per_domain(sample_copies(DOMAINS, 0.5, 4, 0))
+def test_full_balance_equalises_specialties_as_far_as_copies_allow() -> None:
+    assert count_by_specialty(sample_copies(DOMAINS, 1.0, 4, 0)) == {"a": 20, "b": 20, "c": 20}
+    assert count_by_specialty(sample_copies(DOMAINS, 1.0, 2, 0)) == {"a": 25, "b": 25, "c": 10}
+    assert count_by_specialty(sample_copies(DOMAINS, 1.0, 1, 0)) == {"a": 40, "b": 15, "c": 5}
+    half = count_by_specialty(sample_copies(DOMAINS, 0.5, 4, 0))
     assert 20 < half["a"] < 40
     assert 5 < half["c"] < 20
 
 
-def test_the_order_does_not_matter_and_the_seed_draws() -> None:
+def test_the_sample_depends_on_the_seed_and_not_on_the_order() -> None:
     backwards = dict(sorted(DOMAINS.items(), reverse=True))
     assert sample_copies(backwards, 1.0, 2, 7) == sample_copies(DOMAINS, 1.0, 2, 7)
     assert sample_copies(DOMAINS, 1.0, 2, 7) != sample_copies(DOMAINS, 1.0, 2, 8)
@@ -48,14 +47,14 @@ def test_the_order_does_not_matter_and_the_seed_draws() -> None:
     st.floats(0, 1),
     st.integers(1, 4),
 )
-def test_as_many_are_taken_as_there_are_and_no_specialty_gives_more_than_it_can(
+def test_quotas_sum_to_the_total_and_respect_the_limits(
     sizes: dict[str, int],
     balance: float,
     most: int,
 ) -> None:
-    given_ = allocate_quotas(sizes, balance, most)
-    assert sum(given_.values()) == sum(sizes.values())
-    assert all(0 <= given_[key] <= most * size for key, size in sizes.items())
+    quotas = allocate_quotas(sizes, balance, most)
+    assert sum(quotas.values()) == sum(sizes.values())
+    assert all(0 <= quotas[key] <= most * size for key, size in sizes.items())
 
 
 def test_copies_of_one_specialty_differ_by_one_at_most() -> None:

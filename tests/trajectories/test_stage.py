@@ -1,5 +1,5 @@
-"""The whole stage with real workers: rollouts, verdicts, new wording for thoughts, the sample for
-training."""
+"""The whole stage with real workers: rollouts, verdicts, rewritten thoughts and the training
+sample."""
 
 import io
 import json
@@ -27,7 +27,7 @@ from medr_ray.trajectories.stage import execute
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
-ASKED = {
+QUESTION_TEXTS = {
     "What is the mode of inheritance of Marfan syndrome?": (
         "Autosomal dominant inheritance",
         "cardiology",
@@ -49,7 +49,7 @@ def questions() -> list[Question]:
             replace(question_with(text, answer), specialty=specialty, split="train"),
             task_id=f"q-{number}",
         )
-        for number, (text, (answer, specialty)) in enumerate(ASKED.items())
+        for number, (text, (answer, specialty)) in enumerate(QUESTION_TEXTS.items())
     ]
 
 
@@ -58,7 +58,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("model"))
 
 
-def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> None:
+def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) -> None:
     two_thoughts, one_thought = (
         json.dumps({"thoughts": ["I look it up.", "That is it."][:count]}) for count in (2, 1)
     )
@@ -92,9 +92,9 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
         build_index(tmp_path / config.run.name / "index", record_documents())
         context = StageContext(config, run, run.stage("trajectories"), Console(file=io.StringIO()))
         counts = dict(execute(context))
-        asked_first = up.requests
-        assert dict(execute(context)) == counts  # nothing is rolled out or worded again
-        assert up.requests == asked_first == 4
+        first_requests = up.requests
+        assert dict(execute(context)) == counts  # nothing is rolled out or rewritten again
+        assert up.requests == first_requests == 4
     assert (counts["accepted"], counts["rejected"]) == (4, 2)
     assert counts["reasons"] == {"gave up": 1, "wrong answer": 1}
     assert counts["passed"]["specialty"] == {"cardiology": (3, 3), "ophthalmology": (1, 3)}

@@ -1,4 +1,4 @@
-"""What is counted beside the paper's figures, on dialogues small enough to count by hand."""
+"""The figures beside the paper's, on dialogues small enough to count by hand."""
 
 import json
 
@@ -74,7 +74,7 @@ STUBBORN = dialogue(
         (dialogue(), False, False, False),
     ],
 )
-def test_beginnings_switches_and_recoveries(
+def test_first_tool_switches_and_recoveries(
     trajectory: Trajectory,
     medical: bool,
     switched: bool,
@@ -91,7 +91,7 @@ def test_beginnings_switches_and_recoveries(
     )
 
 
-def test_shares_and_means_stand_under_the_papers_names() -> None:
+def test_shares_and_means_have_the_names_of_the_paper_figures() -> None:
     trajectories = [MEDICAL, RECOVERED, REPHRASED, SWITCHED]
     figures = compute_statistics(trajectories, {"traj-1": 400})
     assert set(PAPER_FIGURES) <= set(figures)
@@ -104,7 +104,7 @@ def test_shares_and_means_stand_under_the_papers_names() -> None:
     assert compute_statistics([], {}) == {}
 
 
-def test_what_passed_is_counted_by_mode_paradigm_hops_and_specialty() -> None:
+def test_accepted_trajectories_are_counted_by_mode_paradigm_hops_and_specialty() -> None:
     questions = {f"q-{number}": make_question(number, hops=1 + number % 2) for number in range(4)}
     judged = [
         FilteredTrajectory(

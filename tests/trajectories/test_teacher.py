@@ -1,5 +1,5 @@
-"""The rules teacher at work over a real index: what it asks, what it takes, how it recovers and
-checks; and the chat teacher, whose guidance never reaches the dialogue."""
+"""The rules teacher over a real index: its searches, checks and recovery from failures; and the
+chat teacher, whose guidance never reaches the dialogue."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> list[Tool]:
     return make_tools(tmp_path_factory.mktemp("index"))
 
 
-def work_out(teacher: RulesTeacher, *observations: str) -> list[PolicyTurn]:
+def run_turns(teacher: RulesTeacher, *observations: str) -> list[PolicyTurn]:
     messages, turns = [Message("system", ""), Message("user", TEXT)], []
     for observation in (*observations, ""):
         turn = asyncio.run(teacher.respond(messages))
@@ -78,8 +78,8 @@ def calls_of(turns: Sequence[PolicyTurn]) -> list[tuple[str, str]]:
 # --- one or two hops: what a small model learns ---------------------------------------
 
 
-def test_it_walks_the_masked_path_and_answers_from_what_it_read() -> None:
-    turns = work_out(RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), RECORD, FINDING)
+def test_guided_teacher_follows_the_masked_path_and_answers_from_responses() -> None:
+    turns = run_turns(RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), RECORD, FINDING)
     assert calls_of(turns) == [
         ("medical_search", "disease associated with the gene FBN1"),
         ("medical_search", "finding in 3 of 7 patients with Marfan syndrome"),
@@ -94,14 +94,14 @@ def test_it_walks_the_masked_path_and_answers_from_what_it_read() -> None:
     assert parse_reply(turns[-1].text).answer == "Tall stature"
 
 
-def test_without_guidance_it_plans_from_the_wording_and_begins_with_the_general_search() -> None:
-    turns = work_out(RulesTeacher(TEXT, None, ["search", "medical_search"]), RECORD, FINDING)
+def test_exploring_teacher_plans_from_the_question_and_starts_with_the_general_search() -> None:
+    turns = run_turns(RulesTeacher(TEXT, None, ["search", "medical_search"]), RECORD, FINDING)
     assert calls_of(turns)[0][0] == "search"
     assert parse_reply(turns[-1].text).answer == "Tall stature"
 
 
-def test_after_a_failure_the_other_tool_is_asked_the_same() -> None:
-    turns = work_out(
+def test_a_failed_query_goes_to_the_other_tool() -> None:
+    turns = run_turns(
         RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]),
         "error: unavailable",
         RECORD,
@@ -118,8 +118,8 @@ def test_after_a_failure_the_other_tool_is_asked_the_same() -> None:
     assert parse_reply(turns[-1].text).answer == "Tall stature"
 
 
-def test_it_asks_in_other_ways_never_twice_the_same_and_at_last_admits_defeat() -> None:
-    turns = work_out(
+def test_searches_without_results_are_reworded_never_repeated_and_finally_given_up() -> None:
+    turns = run_turns(
         RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), *["No results."] * 9
     )
     calls = calls_of(turns)
@@ -129,21 +129,21 @@ def test_it_asks_in_other_ways_never_twice_the_same_and_at_last_admits_defeat() 
     assert "disease associated with the gene FBN1" in parse_reply(turns[-1].text).thought
 
 
-def test_a_tool_that_stays_broken_is_given_up() -> None:
-    turns = work_out(RulesTeacher(TEXT, TWO_HOPS, ["search"]), *["error: unavailable"] * 20)
+def test_a_tool_that_always_fails_is_given_up() -> None:
+    turns = run_turns(RulesTeacher(TEXT, TWO_HOPS, ["search"]), *["error: unavailable"] * 20)
     assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
     assert 1 < len(calls_of(turns)) < 10
 
 
-def test_it_stops_when_no_call_is_left() -> None:
+def test_the_teacher_stops_when_no_call_is_left() -> None:
     teacher = RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"], max_calls=1)
-    turns = work_out(teacher, RECORD)
+    turns = run_turns(teacher, RECORD)
     assert len(calls_of(turns)) == 1
     assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
 
 
-def test_a_question_in_other_words_is_not_guessed_at() -> None:
-    turns = work_out(RulesTeacher("Which gene is behind it?", None, ["search"]))
+def test_a_question_in_unknown_words_is_answered_with_unknown() -> None:
+    turns = run_turns(RulesTeacher("Which gene is behind it?", None, ["search"]))
     assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
 
 
@@ -210,7 +210,7 @@ QUESTIONS = {
 
 @pytest.mark.parametrize("kind", QUESTIONS)
 @pytest.mark.parametrize("guided", [True, False])
-def test_every_kind_of_question_is_worked_out_and_accepted(
+def test_every_kind_of_question_is_answered_and_accepted(
     tools: list[Tool], kind: str, guided: bool
 ) -> None:
     text, answer = QUESTIONS[kind]
@@ -238,7 +238,7 @@ def _guidance(text: str) -> tuple[GuidanceStep, ...]:
     )
 
 
-def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
+def test_chinese_questions_get_chinese_thoughts(tools: list[Tool]) -> None:
     text = (
         "从基因FBN1出发。取与基因FBN1相关的疾病（其发病年龄为Adult onset）。"
         "该疾病在80-99%的患者中出现的表现是什么？"
@@ -249,7 +249,7 @@ def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
     assert "= MASS syndrome。" in " ".join(thoughts_of(trajectory))
 
 
-def test_candidates_are_checked_one_after_another_where_several_fit() -> None:
+def test_several_candidates_are_checked_in_turn() -> None:
     text = (
         "Begin with the disease associated with the gene ABC1 (the one whose age of "
         "onset is Adult onset). What is "
@@ -259,7 +259,7 @@ def test_candidates_are_checked_one_after_another_where_several_fit() -> None:
         f"[{number}] {name} (HPO:OMIM:{number}): The gene associated with {name} is ABC1."
         for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1)
     )
-    turns = work_out(
+    turns = run_turns(
         RulesTeacher(text, None, ["medical_search", "search"]),
         hits,
         "[1] Alpha (HPO:OMIM:1): The age of onset of Alpha is Childhood onset.",
@@ -280,7 +280,7 @@ def test_candidates_are_checked_one_after_another_where_several_fit() -> None:
     assert parse_reply(turns[-1].text).answer == "X-linked inheritance"
 
 
-def test_a_candidate_that_leads_nowhere_gives_way_to_the_next(tmp_path: Path) -> None:
+def test_a_candidate_that_leads_nowhere_is_replaced_by_the_next(tmp_path: Path) -> None:
     records = {
         "Alpha": [("associated_gene", "ABC1", "")],
         "Beta": [("associated_gene", "ABC1", ""), ("has_onset", "Adult onset", "")],
@@ -294,7 +294,7 @@ def test_a_candidate_that_leads_nowhere_gives_way_to_the_next(tmp_path: Path) ->
     assert "gene ABC1 = Beta" in " ".join(thoughts_of(trajectory))
 
 
-def test_a_sign_may_go_by_the_name_of_its_disease(tmp_path: Path) -> None:
+def test_a_finding_may_have_the_name_of_its_disease(tmp_path: Path) -> None:
     records = {
         "Tricuspid atresia": [("has_finding", "Tricuspid atresia", "all patients")],
         "Valvular defect": [("has_finding", "Tricuspid atresia", "2 of 6 patients")],
@@ -347,13 +347,13 @@ def test_guidance_never_names_an_entity() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PREDICATES))
-def test_every_hint_is_something_the_filter_knows_as_guidance(name: str) -> None:
+def test_the_filter_recognises_every_guidance_hint(name: str) -> None:
     step = GuidanceStep("disease", name, "gene", "")
     assert find_leak(format_guidance_hint((step,), "en"))
     assert find_leak(f"the {name} of it")
 
 
-def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> None:
+def test_the_mode_is_drawn_for_each_rollout_of_each_question() -> None:
     questions = [
         with_task(question_with(f"What is {number}?", "x"), task_id=f"q-{number}")
         for number in range(400)
@@ -373,7 +373,7 @@ def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> N
     assert len({request.key for request in requests}) == len(requests)
 
 
-def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> None:
+def test_saved_rows_contain_no_guidance(tools: list[Tool], tmp_path: Path) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
     trajectories = [
         run_teacher(tools, text, _guidance(text), answer=answer),
@@ -415,7 +415,7 @@ def chat_completion(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_cached(
+def test_the_chat_teacher_uses_the_governed_client_and_caches_replies(
     ray_local: None,
     httpserver: HTTPServer,
     tmp_path: Path,
@@ -444,13 +444,13 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
     )
     request = build_rollout_request(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED, 0)
 
-    def taught() -> Trajectory:
+    def run_taught_episode() -> Trajectory:
         factory = ChatTeacherFactory(config, Directory(str(tmp_path)))
         return asyncio.run(
             run_episode(request.task, factory(request), [], config.agent, mode=GUIDED)
         )
 
-    trajectory = taught()
+    trajectory = run_taught_episode()
     assert trajectory.answer == "Tall stature"
     assert len(requests) == 2  # the refused request was tried again
     assert "[MASK] gene" in requests[-1]["messages"][1]["content"]
@@ -458,7 +458,7 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
         ""
     ] * 3  # the hint is no part of the dialogue
     assert trajectory.usage.prompt_tokens == 9
-    assert taught() == trajectory
+    assert run_taught_episode() == trajectory
     assert len(requests) == 2
     assert not any(
         SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()

@@ -36,6 +36,8 @@ class ArticleReader:
 
     def __call__(self, document_id: str, title: str, text: str) -> Iterator[Fact]:
         """The facts stated by the title and by the sentences of the snippet."""
+        # A stored article has its title as the first line of its text. Year and journal stay empty:
+        # ``Notes`` takes the years of the report from the search.
         document = Document(document_id, PUBMED, title, f"{title}\n{text}", None, (), False, "")
         for relation in self._extractor.extract(document).relations:
             yield Fact(

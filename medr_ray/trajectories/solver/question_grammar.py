@@ -1,8 +1,8 @@
 """The grammar of questions: text to plans. What English and Chinese share.
 
 Parsing is a search with backtracking. Entity names may contain any word ("and", "with", "that"), so
-a text can often be read in several ways. Every ``_parse`` method is a generator that yields all
-readings of its text, the likeliest first; ``question_reader`` takes the first plan that fits.
+a text can often be read in several ways. A ``_parse`` method that is a generator yields all readings
+of its text, the likeliest first; ``question_reader`` takes the first plan that fits.
 
 A question is some steps, a sentence each, and the question itself as the last sentence. Reading
 goes from the sentences to walks, and from the walks and the question to a plan. A language supplies
@@ -19,7 +19,8 @@ from typing import ClassVar
 from medr_ray.knowledge.predicates import PREDICATES, Predicate
 from medr_ray.trajectories.solver.plans import AnswerKind, Condition, Hop, Plan, Walk
 
-# (predicate, direction, pattern) of each phrase; what the direction means is said where it is used.
+# (predicate, direction, pattern) of each phrase. The meaning of the direction is documented at each
+# use.
 PhrasePatterns = Sequence[tuple[Predicate, bool, re.Pattern[str]]]
 HopWithStart = tuple[Hop, str]  # a hop, and the text of what it starts from
 
@@ -169,6 +170,7 @@ class Grammar(ABC):
     def _parse_hops(self, phrase: str) -> Iterator[HopWithStart]:
         """The hop of "the other disease associated with that gene (the one that ...)", and what it
         starts from."""
+        # Brackets may also belong to a name, so the phrase as a whole is the second reading.
         match = self.step_with_clauses_pattern.fullmatch(phrase)
         if match is not None:
             for hop, start_text in self._parse_simple_hops(match["step"]):
@@ -193,6 +195,7 @@ class Grammar(ABC):
     def _parse_clauses(self, text: str, target_type: str) -> Iterator[tuple[Condition, ...]]:
         """The conditions of "that is associated with the gene A and whose age of onset is B" on an
         entity of ``target_type``."""
+        # A separator may belong to a name, so each one is tried, and last the text as one clause.
         for separator in self.clause_separator.finditer(text):
             for first in self._parse_clause(text[: separator.start()], target_type):
                 for rest in self._parse_clauses(text[separator.end() :], target_type):

@@ -21,6 +21,7 @@ def read_question(
     text: str, language: Language = "en", guidance: Sequence[GuidanceStep] | None = None
 ) -> Plan | None:
     """The plan of a question; None when its wording is unknown or no reading fits the guidance."""
+    # Readings are generated lazily, the likeliest first: parsing stops at the one that fits.
     for plan in _GRAMMARS[language].parse(text):
         if guidance is None or follows_guidance(plan, guidance):
             return plan

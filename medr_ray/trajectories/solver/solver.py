@@ -56,6 +56,7 @@ class SearchTarget:
 
     def candidates(self, notes: Notes) -> list[str]:
         """The entities that meet some condition, those with the fewest open conditions first."""
+        # A dict keeps the order of reading, which decides between equal candidates.
         candidates = dict.fromkeys(
             entity
             for condition in self.conditions
@@ -129,6 +130,7 @@ class SearchLog:
         if failed:
             self._failures[query.text, query.route] += 1
             return
+        # The call is derived again: only a failure would have changed the tool.
         self._answered.add(self.next_call(query))
         self.checked.update(query.checks)
 
@@ -263,6 +265,7 @@ class Solver:
     def _compare_ends(self, group: SearchTarget, position: _Position) -> Move:
         """Answer with the extreme of all entities that solve ``group``, after every search for
         members and for the value of each member was sent."""
+        # Any member may be the extreme, so all searches for members come first.
         query = self._first_open(generate_searches(group.conditions, self._notes))
         if query is not None:
             return Move(position.chain, group, query)
@@ -330,6 +333,7 @@ class Solver:
             if open_conditions and self._log.checked.isdisjoint(checks):
                 open_by_candidate[candidate] = open_conditions
         for open_conditions in open_by_candidate.values():
+            # One query for all candidates with the same open condition, if they share a record.
             condition = open_conditions[0]
             alike = [
                 candidate

@@ -70,6 +70,7 @@ class ThoughtWriter:
 
     def _noun_phrase(self, condition: Condition) -> str:
         if self._is_chinese:
+            # The unnamed entity is the phrase's end, so the phrase runs against the condition.
             key = directed_name(condition.predicate.name, not condition.forward)
             target = CHINESE_WORDING[key].format(
                 known=self._other_phrase(condition),
@@ -103,6 +104,7 @@ class ThoughtWriter:
 
     def _other_phrase(self, condition: Condition) -> str:
         """The other end of a condition as a Chinese question names it."""
+        # Names have no Chinese form; only the word that announces a gene is translated.
         if condition.other_phrase == condition.other:
             return condition.other
         return condition.other_phrase.replace("the gene ", "基因", 1)

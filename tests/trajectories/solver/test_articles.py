@@ -1,5 +1,5 @@
-"""Questions that rest on a report: articles of its years are searched, and read as the graph
-was."""
+"""Questions that rest on a report: articles of its years are searched, and read with the cues of
+the graph stage."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def article(number: int, year: int, drug: str) -> Document:
     )
 
 
-def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: Path) -> None:
+def test_the_report_decides_between_articles_of_different_years(tmp_path: Path) -> None:
     library = [
         *record_documents(TRUE_RECORDS),
         article(1, 1977, "atenolol"),
@@ -54,7 +54,7 @@ def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("years", "asked", "holds"),
+    ("years", "qualifier", "is_supported"),
     [
         ((1977, 1977), "reported in 1977 in Chest", True),
         ((1975, 1979), "reported between 1975 and 1979 in a journal of cardiology", True),
@@ -65,8 +65,8 @@ def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: P
 )
 def test_a_report_counts_only_when_its_years_were_searched(
     years: tuple[int, int] | None,
-    asked: str,
-    holds: bool,
+    qualifier: str,
+    is_supported: bool,
 ) -> None:
     notes = Notes(
         lambda document, title, text: [
@@ -74,10 +74,11 @@ def test_a_report_counts_only_when_its_years_were_searched(
         ]
     )
     notes.read(render_responses(["[1] A trial (PMID:7): It helped."]), years)
-    assert notes.supports(Condition(TREATED, False, asked, "Marfan syndrome"), "Losartan") is holds
+    condition = Condition(TREATED, False, qualifier, "Marfan syndrome")
+    assert notes.supports(condition, "Losartan") is is_supported
 
 
-def test_without_a_reader_articles_say_nothing() -> None:
+def test_without_a_reader_articles_are_ignored() -> None:
     notes = Notes()
     assert (
         notes.read(

@@ -1,4 +1,4 @@
-"""Questions read back into plans: whatever the writers word is understood, in both languages."""
+"""Questions are parsed into plans: everything that the rules writers word, in both languages."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ from support.small_graph import MARFAN, MASS, fact_index_of, reported_relation, 
 
 from medr_ray.core.records import GuidanceStep
 from medr_ray.graph.facts.fact_index import Clause
+from medr_ray.graph.facts.hops import Hop as GraphHop
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE, GENE, PREDICATES
 from medr_ray.knowledge.published_reports import with_field, with_year_span
@@ -37,16 +38,16 @@ def path(start: str, *relations: str) -> QuestionPath:
     return QuestionPath(MARFAN, "", mark_other_hops(hops, _FACTS), False)
 
 
-def told(made: QuestionPath, place: int, *clauses: Clause) -> QuestionPath:
-    hops = list(made.hops)
+def with_clauses(question_path: QuestionPath, place: int, *clauses: Clause) -> QuestionPath:
+    hops = list(question_path.hops)
     hops[place] = replace(hops[place], also=clauses)
-    return replace(made, hops=tuple(hops))
+    return replace(question_path, hops=tuple(hops))
 
 
-def with_qualifier(made: QuestionPath, place: int, clinical: str) -> QuestionPath:
-    hops = list(made.hops)
+def with_qualifier(question_path: QuestionPath, place: int, clinical: str) -> QuestionPath:
+    hops = list(question_path.hops)
     hops[place] = replace(hops[place], clinical=clinical)
-    return replace(made, hops=tuple(hops))
+    return replace(question_path, hops=tuple(hops))
 
 
 SHORT = path("GENE:COL2A1", "col2a1", "detach")
@@ -60,9 +61,9 @@ DRAFTS = {
     "one hop": Draft(path(MARFAN, "inherit")),
     "two hops in one": Draft(SHORT),
     "step by step": Draft(LONG),
-    "a clause": Draft(told(LONG, 1, _ONSET)),
-    "two clauses": Draft(told(LONG, 1, _ONSET, _GENE)),
-    "a share in a clause": Draft(told(path("GENE:FBN1", "fbn1", "inherit"), 0, _LENS)),
+    "a clause": Draft(with_clauses(LONG, 1, _ONSET)),
+    "two clauses": Draft(with_clauses(LONG, 1, _ONSET, _GENE)),
+    "a share in a clause": Draft(with_clauses(path("GENE:FBN1", "fbn1", "inherit"), 0, _LENS)),
     "a comparison": Draft(replace(SHORT, hops=word_hops_as_comparisons(SHORT.hops) or ())),
     "a described start": Draft(
         path(MARFAN, "inherit"), describe_start(path(MARFAN, "inherit"), _FACTS), 2
@@ -96,39 +97,29 @@ DRAFTS = {
 }
 
 
-def named(made: QuestionPath) -> Plan:
+def plan_of(question_path: QuestionPath) -> Plan:
     """The plan of a path, from the path itself."""
+    paths = [hops for hops in (question_path.hops, question_path.second) if hops]
+    walks = [Walk(_name(hops[0].start), tuple(map(_plan_hop, hops))) for hops in paths]
+    compares_shares = question_path.asked in ("share", "largest", "smallest")
+    finding = _name(question_path.about[0].other) if compares_shares else ""
+    return Plan(tuple(walks), question_path.asked, finding)  # type: ignore[arg-type]
 
-    def name(one: str) -> str:
-        return _GRAPH.entities[one].name
 
-    walks = tuple(
-        Walk(
-            name(hops[0].start),
-            tuple(
-                Hop(
-                    PREDICATES[hop.predicate],
-                    not hop.forward,
-                    hop.clinical,
-                    hop.other,
-                    tuple(
-                        Condition(
-                            PREDICATES[clause.predicate],
-                            clause.forward,
-                            clause.clinical,
-                            name(clause.other),
-                        )
-                        for clause in hop.also
-                    ),
-                )
-                for hop in hops
-            ),
+def _plan_hop(hop: GraphHop) -> Hop:
+    conditions = [
+        Condition(
+            PREDICATES[clause.predicate], clause.forward, clause.clinical, _name(clause.other)
         )
-        for hops in (made.hops, made.second)
-        if hops
+        for clause in hop.also
+    ]
+    return Hop(
+        PREDICATES[hop.predicate], not hop.forward, hop.clinical, hop.other, tuple(conditions)
     )
-    compares_shares = made.asked in ("share", "largest", "smallest")
-    return Plan(walks, made.asked, name(made.about[0].other) if compares_shares else "")  # type: ignore[arg-type]
+
+
+def _name(entity_id: str) -> str:
+    return _GRAPH.entities[entity_id].name
 
 
 def without_other(plan: Plan | None) -> Plan | None:
@@ -143,21 +134,21 @@ def without_other(plan: Plan | None) -> Plan | None:
 
 
 @pytest.mark.parametrize("kind", DRAFTS)
-def test_whatever_is_worded_in_english_is_read_back_with_and_without_guidance(kind: str) -> None:
+def test_every_english_draft_is_parsed_with_and_without_guidance(kind: str) -> None:
     draft = DRAFTS[kind]
     text = EnglishRulesWriter(_GRAPH.entities).write([draft])[0].text
     plan = read_question(text)
     assert plan is not None, text
     assert plan == read_question(text, "en", build_guidance(draft.path, _GRAPH.entities))
     if draft.description is None:
-        assert plan == named(draft.path), text
+        assert plan == plan_of(draft.path), text
     else:
         assert [walk.described for walk in plan.walks] == [True]
-        assert plan.hops == named(draft.path).hops
+        assert plan.hops == plan_of(draft.path).hops
 
 
 @pytest.mark.parametrize("kind", DRAFTS)
-def test_chinese_gives_the_same_plans_as_english(kind: str) -> None:
+def test_chinese_drafts_give_the_same_plans_as_english(kind: str) -> None:
     if kind == "a share":  # the Chinese wording always takes a step first
         return
     draft = DRAFTS[kind]
@@ -169,7 +160,7 @@ def test_chinese_gives_the_same_plans_as_english(kind: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PREDICATES))
 @pytest.mark.parametrize("inverse", [False, True])
-def test_every_wording_is_read_back(name: str, inverse: bool) -> None:
+def test_the_phrase_of_every_predicate_is_parsed(name: str, inverse: bool) -> None:
     predicate = PREDICATES[name]
     if inverse and (predicate.symmetric or not predicate.inverse_phrase):
         return
@@ -180,7 +171,7 @@ def test_every_wording_is_read_back(name: str, inverse: bool) -> None:
     )
 
 
-def test_guidance_decides_where_the_wording_leaves_a_choice() -> None:
+def test_guidance_decides_between_readings() -> None:
     text = "What is the gene associated with Ataxia and the disease associated with the gene A?"
     steps = (GuidanceStep(DISEASE, "associated_gene", GENE, ""),)
     plan = read_question(text, "en", steps)
@@ -198,6 +189,6 @@ def test_guidance_decides_where_the_wording_leaves_a_choice() -> None:
 @pytest.mark.parametrize(
     "text", ["", "Who wrote this?", "What is the name of it?", "Begin with nothing. What is it?"]
 )
-def test_other_words_are_not_read(text: str) -> None:
+def test_unknown_wordings_have_no_plan(text: str) -> None:
     assert read_question(text) is None
     assert read_question(text, "zh") is None
