@@ -1,8 +1,8 @@
 """The grammar of questions: text to plans. What English and Chinese share.
 
 Parsing is a search with backtracking. Entity names may contain any word ("and", "with", "that"), so
-a text can often be read in several ways. A ``_parse`` method that is a generator yields all readings
-of its text, the likeliest first; ``question_reader`` takes the first plan that fits.
+a text can often be read in several ways. A ``_parse`` method that is a generator yields all
+readings of its text, the likeliest first; ``question_reader`` takes the first plan that fits.
 
 A question is some steps, a sentence each, and the question itself as the last sentence. Reading
 goes from the sentences to walks, and from the walks and the question to a plan. A language supplies
