@@ -12,8 +12,12 @@ from typing import ClassVar
 from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES, Predicate
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
-from medr_ray.trajectories.solver.plans import Plan, Walk
-from medr_ray.trajectories.solver.question_grammar import Grammar, HopWithStart, PhrasePatterns
+from medr_ray.trajectories.solver.plans import Plan, PlanWalk
+from medr_ray.trajectories.solver.question_grammar import (
+    HopWithStart,
+    PhrasePatterns,
+    QuestionGrammar,
+)
 
 _CLAUSE_PREFIX = "clause:"  # of the keys of clauses in CHINESE_WORDING
 _ENGLISH_QUALIFIERS = {
@@ -35,7 +39,7 @@ _REPORTED_STEP = re.compile(
 _SHARE_QUESTION = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
 
 
-class ChineseGrammar(Grammar):
+class ChineseGrammar(QuestionGrammar):
     """Chinese."""
 
     step_pattern = re.compile(r"(?:从|另从)(?P<start>.+)出发|取(?P<phrase>.+)")
@@ -72,8 +76,8 @@ class ChineseGrammar(Grammar):
         return text.split("。")
 
     def _extend_walks(
-        self, step: re.Match[str], walks: tuple[Walk, ...]
-    ) -> Iterator[tuple[Walk, ...]]:
+        self, step: re.Match[str], walks: tuple[PlanWalk, ...]
+    ) -> Iterator[tuple[PlanWalk, ...]]:
         if step["start"]:
             for start in self._parse_start(step["start"]):
                 yield (*walks, start)
@@ -82,7 +86,7 @@ class ChineseGrammar(Grammar):
                 if self._continues(walks[-1], start_text):
                     yield (*walks[:-1], walks[-1].with_hop(hop))
 
-    def _continues(self, walk: Walk, start_text: str) -> bool:
+    def _continues(self, walk: PlanWalk, start_text: str) -> bool:
         """Whether a step from ``start_text`` continues a walk."""
         # The start has a sentence of its own ("从...出发") and the first step repeats it. Later
         # steps refer to where the walk has come to.
@@ -136,13 +140,13 @@ class ChineseGrammar(Grammar):
             return _ENGLISH_QUALIFIERS[qualifier]
         return qualifier.replace("%的患者", "% of patients")
 
-    def _parse_share_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+    def _parse_share_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
         match = _SHARE_QUESTION.fullmatch(question)
         if match and len(walks) == 1:
             yield Plan(walks, "share", match["finding"])
 
     def _join_walks(
-        self, last_hops: tuple[HopWithStart, ...], walks: tuple[Walk, ...]
+        self, last_hops: tuple[HopWithStart, ...], walks: tuple[PlanWalk, ...]
     ) -> Iterator[Plan]:
         # Chinese questions have no labels. When both walks have sentences of their own, the last
         # hops refer to them in order.

@@ -13,10 +13,10 @@ from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.shares import is_exact, parse_share
 from medr_ray.trajectories.solver.plans import ONSET_KINDS, AnswerKind
 
-Span = tuple[float, float]  # lowest and highest value: ages in years, or shares from 0 to 1
+ValueSpan = tuple[float, float]  # lowest and highest value: ages in years, or shares from 0 to 1
 
 
-def measure_span(statements: Sequence[str], answer_kind: AnswerKind) -> Span | None:
+def measure_span(statements: Sequence[str], answer_kind: AnswerKind) -> ValueSpan | None:
     """The lowest and highest value of all statements; None when none of them has a value.
 
     Statements are the names of ages of onset or qualifiers with a share.
@@ -28,7 +28,7 @@ def measure_span(statements: Sequence[str], answer_kind: AnswerKind) -> Span | N
     return min(low for low, _ in parsed_spans), max(high for _, high in parsed_spans)
 
 
-def find_first(spans: Mapping[str, Span], answer_kind: AnswerKind) -> str | None:
+def find_first(spans: Mapping[str, ValueSpan], answer_kind: AnswerKind) -> str | None:
     """The entity that comes first; None when no entity surely does."""
     # Spans may overlap, so several entities may come first. If only one may, it surely does.
     if answer_kind in ("latest", "largest"):
@@ -40,7 +40,7 @@ def find_first(spans: Mapping[str, Span], answer_kind: AnswerKind) -> str | None
     return contenders[0] if len(contenders) == 1 else None
 
 
-def _parse_statement(statement: str, answer_kind: AnswerKind) -> Span | None:
+def _parse_statement(statement: str, answer_kind: AnswerKind) -> ValueSpan | None:
     if answer_kind in ONSET_KINDS:
         return _onset_years_by_name().get(statement)
     # Questions compare only shares that are one number; "80-99% of patients" is left out.
@@ -48,7 +48,7 @@ def _parse_statement(statement: str, answer_kind: AnswerKind) -> Span | None:
 
 
 @cache
-def _onset_years_by_name() -> dict[str, Span]:
+def _onset_years_by_name() -> dict[str, ValueSpan]:
     """The span in years of each age of onset, by the name of its term."""
     years_by_name = {}
     for term in load_hpo().terms.values():

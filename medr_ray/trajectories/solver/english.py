@@ -11,8 +11,12 @@ from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import COMPARISONS
-from medr_ray.trajectories.solver.plans import Plan, Walk
-from medr_ray.trajectories.solver.question_grammar import Grammar, HopWithStart, PhrasePatterns
+from medr_ray.trajectories.solver.plans import Plan, PlanWalk
+from medr_ray.trajectories.solver.question_grammar import (
+    HopWithStart,
+    PhrasePatterns,
+    QuestionGrammar,
+)
 
 _SHARE_PATTERN = "|".join(
     (
@@ -33,7 +37,7 @@ _REPORTED_STEP = re.compile(
 _SHARE_QUESTION = re.compile(r"In what share of patients with (?P<disease_and_finding>.+) found\?")
 
 
-class EnglishGrammar(Grammar):
+class EnglishGrammar(QuestionGrammar):
     """English."""
 
     step_pattern = re.compile(
@@ -76,8 +80,8 @@ class EnglishGrammar(Grammar):
         return _SENTENCE_BREAK.split(text)
 
     def _extend_walks(
-        self, step: re.Match[str], walks: tuple[Walk, ...]
-    ) -> Iterator[tuple[Walk, ...]]:
+        self, step: re.Match[str], walks: tuple[PlanWalk, ...]
+    ) -> Iterator[tuple[PlanWalk, ...]]:
         label = step["label"] or ""
         for hop, start_text in self._parse_hops(step["phrase"]):
             if step["begins"]:
@@ -118,7 +122,7 @@ class EnglishGrammar(Grammar):
     def _group_to_step(self, group: str) -> str:
         return re.sub(r"^the (other )?diseases", r"the \1disease", group)
 
-    def _parse_share_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+    def _parse_share_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
         match = _SHARE_QUESTION.fullmatch(question)
         if match is None:
             return
@@ -134,7 +138,7 @@ class EnglishGrammar(Grammar):
                     yield Plan((walk,), "share", finding)
 
     def _join_walks(
-        self, last_hops: tuple[HopWithStart, ...], walks: tuple[Walk, ...]
+        self, last_hops: tuple[HopWithStart, ...], walks: tuple[PlanWalk, ...]
     ) -> Iterator[Plan]:
         # The question refers to every walk before it by label ("gene A").
         walks_by_label = {walk.label: walk for walk in walks if walk.label}

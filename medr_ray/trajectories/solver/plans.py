@@ -55,7 +55,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Hop:
+class PlanHop:
     """One step of a plan.
 
     ``inverse`` hops go from a relation's object to its subject. ``clinical`` is the qualifier that
@@ -95,7 +95,7 @@ class Hop:
 
 
 @dataclass(frozen=True)
-class Walk:
+class PlanWalk:
     """Hops from a named entity.
 
     When the question only describes the start of its path, the walk is ``described``: its first hop
@@ -104,23 +104,23 @@ class Walk:
     """
 
     start: str
-    hops: tuple[Hop, ...] = ()
+    hops: tuple[PlanHop, ...] = ()
     described: bool = False
     # A label is only a way to refer to a place, so it does not make two walks different.
     label: str = field(default="", compare=False)
 
-    def with_hop(self, hop: Hop, label: str = "") -> "Walk":
+    def with_hop(self, hop: PlanHop, label: str = "") -> "PlanWalk":
         """The walk with one more hop at its end."""
-        return Walk(self.start, (*self.hops, hop), self.described, label)
+        return PlanWalk(self.start, (*self.hops, hop), self.described, label)
 
     @classmethod
-    def from_description(cls, first: Condition, second: Condition) -> "Walk":
+    def from_description(cls, first: Condition, second: Condition) -> "PlanWalk":
         """The walk from a start that two facts describe; its first hop finds the start."""
-        hop = Hop(first.predicate, True, first.clinical, also=(second,))
+        hop = PlanHop(first.predicate, True, first.clinical, also=(second,))
         return cls(first.other, (hop,), True)
 
     @property
-    def question_hops(self) -> tuple[Hop, ...]:
+    def question_hops(self) -> tuple[PlanHop, ...]:
         """The hops of the question's own path."""
         first = 1 if self.described else 0
         return self.hops[first:]
@@ -134,11 +134,11 @@ class Plan:
     share of patients is asked or compared, or "".
     """
 
-    walks: tuple[Walk, ...]
+    walks: tuple[PlanWalk, ...]
     answer_kind: AnswerKind = "entity"
     finding: str = ""
 
     @property
-    def hops(self) -> tuple[Hop, ...]:
+    def hops(self) -> tuple[PlanHop, ...]:
         """The hops in the order of the guidance steps."""
         return tuple(hop for walk in self.walks for hop in walk.question_hops)

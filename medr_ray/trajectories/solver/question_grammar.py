@@ -17,15 +17,15 @@ from itertools import product
 from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES, Predicate
-from medr_ray.trajectories.solver.plans import AnswerKind, Condition, Hop, Plan, Walk
+from medr_ray.trajectories.solver.plans import AnswerKind, Condition, Plan, PlanHop, PlanWalk
 
 # (predicate, direction, pattern) of each phrase. The meaning of the direction is documented at each
 # use.
 PhrasePatterns = Sequence[tuple[Predicate, bool, re.Pattern[str]]]
-HopWithStart = tuple[Hop, str]  # a hop, and the text of what it starts from
+HopWithStart = tuple[PlanHop, str]  # a hop, and the text of what it starts from
 
 
-class Grammar(ABC):
+class QuestionGrammar(ABC):
     """The grammar of one language.
 
     Groups in the patterns: ``known`` is the entity that a step or clause starts from, ``clinical``
@@ -64,8 +64,8 @@ class Grammar(ABC):
 
     @abstractmethod
     def _extend_walks(
-        self, step: re.Match[str], walks: tuple[Walk, ...]
-    ) -> Iterator[tuple[Walk, ...]]:
+        self, step: re.Match[str], walks: tuple[PlanWalk, ...]
+    ) -> Iterator[tuple[PlanWalk, ...]]:
         """The walks after one more step, a match of ``step_pattern``."""
 
     @property
@@ -83,12 +83,12 @@ class Grammar(ABC):
         """(a step, the report that it rests on as a qualifier); None without a report."""
 
     @abstractmethod
-    def _parse_share_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+    def _parse_share_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
         """Readings of "in what share of patients is a finding found"."""
 
     @abstractmethod
     def _join_walks(
-        self, last_hops: tuple[HopWithStart, ...], walks: tuple[Walk, ...]
+        self, last_hops: tuple[HopWithStart, ...], walks: tuple[PlanWalk, ...]
     ) -> Iterator[Plan]:
         """The plans of two walks that meet, from the last hop of each and the walks of the
         sentences before."""
@@ -103,7 +103,7 @@ class Grammar(ABC):
 
     # --- walks ------------------------------------------------------------------------
 
-    def _parse_steps(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
+    def _parse_steps(self, steps: Sequence[str]) -> Iterator[tuple[PlanWalk, ...]]:
         """The walks that the sentences before the question describe."""
         if not steps:
             yield ()
@@ -113,11 +113,11 @@ class Grammar(ABC):
             for walks in self._parse_steps(steps[:-1]):
                 yield from self._extend_walks(match, walks)
 
-    def _parse_start(self, text: str) -> Iterator[Walk]:
+    def _parse_start(self, text: str) -> Iterator[PlanWalk]:
         """A walk without hops, from a start that is described or, as the last reading, named."""
         for first, second in self._parse_description(text):
-            yield Walk.from_description(first, second)
-        yield Walk(text.removeprefix(self.gene_prefix))
+            yield PlanWalk.from_description(first, second)
+        yield PlanWalk(text.removeprefix(self.gene_prefix))
 
     def _parse_description(self, text: str) -> Iterator[tuple[Condition, Condition]]:
         match = self.description_pattern.fullmatch(text)
@@ -138,14 +138,14 @@ class Grammar(ABC):
                 return Condition(PREDICATES[predicate], True, qualifier, match["known"])
         return None
 
-    def _refers_to_end(self, text: str, walk: Walk) -> bool:
+    def _refers_to_end(self, text: str, walk: PlanWalk) -> bool:
         """Whether a text means the place that a walk has come to."""
         # A walk with a label is referred to by it alone; "that gene" would be ambiguous.
         if walk.label:
             return text == walk.label
         return self.reference_pattern.fullmatch(text) is not None
 
-    def _parse_last_step(self, phrase: str, walks: tuple[Walk, ...]) -> Iterator[Walk]:
+    def _parse_last_step(self, phrase: str, walks: tuple[PlanWalk, ...]) -> Iterator[PlanWalk]:
         """The walk that ends with the hop of the question itself."""
         for hop, start_text in self._parse_hops(phrase):
             if not walks:
@@ -154,7 +154,7 @@ class Grammar(ABC):
             elif len(walks) == 1 and self._refers_to_end(start_text, walks[0]):
                 yield walks[0].with_hop(hop)
 
-    def _parse_nested_start(self, text: str) -> Iterator[Walk]:
+    def _parse_nested_start(self, text: str) -> Iterator[PlanWalk]:
         """The start of a question without steps: a description, one more hop ("the disease
         associated with the gene FBN1"), or a name."""
         # A name can be any text, so it is the least likely reading and comes last.
@@ -189,7 +189,7 @@ class Grammar(ABC):
             match = pattern.fullmatch(phrase)
             if match:
                 says_other = bool(match.groupdict().get("other"))
-                hop = Hop(predicate, inverse, self._parse_qualifier(match), says_other)
+                hop = PlanHop(predicate, inverse, self._parse_qualifier(match), says_other)
                 yield hop, match["known"]
 
     def _parse_clauses(self, text: str, target_type: str) -> Iterator[tuple[Condition, ...]]:
@@ -215,7 +215,7 @@ class Grammar(ABC):
 
     # --- the question itself ----------------------------------------------------------
 
-    def _parse_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+    def _parse_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
         yield from self._parse_share_question(question, walks)
         yield from self._parse_superlative_question(question, walks)
         meeting = self.meeting_pattern.fullmatch(question)
@@ -227,7 +227,9 @@ class Grammar(ABC):
             for walk in self._parse_last_step(target["step"], walks):
                 yield Plan((walk,))
 
-    def _parse_superlative_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+    def _parse_superlative_question(
+        self, question: str, walks: tuple[PlanWalk, ...]
+    ) -> Iterator[Plan]:
         for pattern in self.superlative_patterns:
             match = pattern.fullmatch(question)
             if match:
@@ -236,7 +238,7 @@ class Grammar(ABC):
                 for walk in self._parse_last_step(self._group_to_step(match["group"]), walks):
                     yield Plan((walk,), answer_kind, finding)
 
-    def _parse_meeting_question(self, steps: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+    def _parse_meeting_question(self, steps: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
         """Readings of "STEP and STEP", the last hops of two walks that meet."""
         for separator in self.meeting_separator.finditer(steps):
             for first in self._parse_hops(steps[: separator.start()]):
@@ -244,7 +246,7 @@ class Grammar(ABC):
                     yield from self._join_walks((first, second), walks)
 
     def _build_meeting_plans(
-        self, last_hops: tuple[HopWithStart, ...], walks: Sequence[Walk | None]
+        self, last_hops: tuple[HopWithStart, ...], walks: Sequence[PlanWalk | None]
     ) -> Iterator[Plan]:
         """The plans of two walks, each ending with its last hop. A walk that is None has no
         sentences of its own: its last hop is its first."""

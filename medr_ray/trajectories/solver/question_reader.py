@@ -11,10 +11,10 @@ from medr_ray.core.records import GuidanceStep, Language
 from medr_ray.knowledge.predicates import directed_name
 from medr_ray.trajectories.solver.chinese import ChineseGrammar
 from medr_ray.trajectories.solver.english import EnglishGrammar
-from medr_ray.trajectories.solver.plans import Hop, Plan
-from medr_ray.trajectories.solver.question_grammar import Grammar
+from medr_ray.trajectories.solver.plans import Plan, PlanHop
+from medr_ray.trajectories.solver.question_grammar import QuestionGrammar
 
-_GRAMMARS: Mapping[str, Grammar] = {"en": EnglishGrammar(), "zh": ChineseGrammar()}
+_GRAMMARS: Mapping[str, QuestionGrammar] = {"en": EnglishGrammar(), "zh": ChineseGrammar()}
 
 
 def read_question(
@@ -33,7 +33,7 @@ def follows_guidance(plan: Plan, guidance: Sequence[GuidanceStep]) -> bool:
     return len(plan.hops) == len(guidance) and all(map(_is_same_step, plan.hops, guidance))
 
 
-def _is_same_step(hop: Hop, step: GuidanceStep) -> bool:
+def _is_same_step(hop: PlanHop, step: GuidanceStep) -> bool:
     also = tuple(
         directed_name(condition.predicate.name, condition.forward) for condition in hop.also
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.trajectories.solver.comparison import find_first, measure_span
 from medr_ray.trajectories.solver.notes import Notes
-from medr_ray.trajectories.solver.plans import ONSET_KINDS, Condition, Hop, Plan, Walk
+from medr_ray.trajectories.solver.plans import ONSET_KINDS, Condition, Plan, PlanHop, PlanWalk
 from medr_ray.trajectories.solver.queries import (
     Query,
     Route,
@@ -155,19 +155,19 @@ class _Position:
     chain: tuple[SolvedTarget, ...]
 
     @classmethod
-    def at_start(cls, walk: Walk, previous: "_Position | None" = None) -> "_Position":
+    def at_start(cls, walk: PlanWalk, previous: "_Position | None" = None) -> "_Position":
         """The start of a walk; ``previous`` is where the plan's other walk has come to."""
         visited = frozenset({(walk.hops[0].start_type, walk.start)})
         if previous is None:
             return cls(walk.start, visited, ())
         return cls(walk.start, visited | previous.visited, previous.chain)
 
-    def target_of(self, hop: Hop, first_conditions: tuple[Condition, ...] = ()) -> SearchTarget:
+    def target_of(self, hop: PlanHop, first_conditions: tuple[Condition, ...] = ()) -> SearchTarget:
         """What a hop from here leads to; it also has to meet ``first_conditions``."""
         excluded = frozenset(name for kind, name in self.visited if kind == hop.target_type)
         return SearchTarget((*first_conditions, *hop.conditions(self.entity)), excluded)
 
-    def after(self, hop: Hop, solved: SolvedTarget) -> "_Position":
+    def after(self, hop: PlanHop, solved: SolvedTarget) -> "_Position":
         """The position after a hop."""
         visited = self.visited | {(hop.target_type, solved.value)}
         return _Position(solved.value, visited, (*self.chain, solved))
@@ -196,7 +196,7 @@ class Solver:
     # --- following hops ---------------------------------------------------------------
 
     def _follow(
-        self, hops: Sequence[Hop], position: _Position, continuation: _Continuation
+        self, hops: Sequence[PlanHop], position: _Position, continuation: _Continuation
     ) -> Move:
         """Follow the hops, then go on with ``continuation``."""
         if not hops:
@@ -210,7 +210,7 @@ class Solver:
         )
 
     def _find(
-        self, target: SearchTarget, hop: Hop, position: _Position, continuation: _Continuation
+        self, target: SearchTarget, hop: PlanHop, position: _Position, continuation: _Continuation
     ) -> Move:
         """Go on from each solution of the target until one leads on; search when none does."""
         dead_end = None
@@ -243,7 +243,9 @@ class Solver:
             ),
         )
 
-    def _meet(self, first: _Position, first_hop: Hop, second: _Position, second_hop: Hop) -> Move:
+    def _meet(
+        self, first: _Position, first_hop: PlanHop, second: _Position, second_hop: PlanHop
+    ) -> Move:
         """Find the entity that the last hops of both walks lead to."""
         target = second.target_of(second_hop, first_hop.conditions(first.entity))
         return self._find(target, second_hop, second, self._answer)

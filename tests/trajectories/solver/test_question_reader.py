@@ -7,15 +7,14 @@ from support.small_graph import MARFAN, MASS, fact_index_of, reported_relation, 
 
 from medr_ray.core.records import GuidanceStep
 from medr_ray.graph.facts.fact_index import Clause
-from medr_ray.graph.facts.hops import Hop as GraphHop
-from medr_ray.graph.facts.hops import make_walk, mark_other_hops
+from medr_ray.graph.facts.hops import Hop, make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE, GENE, PREDICATES
 from medr_ray.knowledge.published_reports import with_field, with_year_span
 from medr_ray.questions.drafting.assembly import build_guidance
 from medr_ray.questions.drafting.obfuscation import describe_start, word_hops_as_comparisons
 from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.wording.writers import ChineseRulesWriter, Draft, EnglishRulesWriter
-from medr_ray.trajectories.solver.plans import Condition, Hop, Plan, Walk
+from medr_ray.trajectories.solver.plans import Condition, Plan, PlanHop, PlanWalk
 from medr_ray.trajectories.solver.question_reader import read_question
 
 _GRAPH = small_graph(
@@ -100,20 +99,20 @@ DRAFTS = {
 def plan_of(question_path: QuestionPath) -> Plan:
     """The plan of a path, from the path itself."""
     paths = [hops for hops in (question_path.hops, question_path.second) if hops]
-    walks = [Walk(_name(hops[0].start), tuple(map(_plan_hop, hops))) for hops in paths]
+    walks = [PlanWalk(_name(hops[0].start), tuple(map(_plan_hop, hops))) for hops in paths]
     compares_shares = question_path.asked in ("share", "largest", "smallest")
     finding = _name(question_path.about[0].other) if compares_shares else ""
     return Plan(tuple(walks), question_path.asked, finding)  # type: ignore[arg-type]
 
 
-def _plan_hop(hop: GraphHop) -> Hop:
+def _plan_hop(hop: Hop) -> PlanHop:
     conditions = [
         Condition(
             PREDICATES[clause.predicate], clause.forward, clause.clinical, _name(clause.other)
         )
         for clause in hop.also
     ]
-    return Hop(
+    return PlanHop(
         PREDICATES[hop.predicate], not hop.forward, hop.clinical, hop.other, tuple(conditions)
     )
 
@@ -165,9 +164,9 @@ def test_the_phrase_of_every_predicate_is_parsed(name: str, inverse: bool) -> No
     if inverse and (predicate.symmetric or not predicate.inverse_phrase):
         return
     clinical = "45% of patients" if predicate.prints_clinical(not inverse) else ""
-    hop, start = Hop(predicate, inverse, clinical), "HIV/AIDS (type 2), X-linked and with gout"
+    hop, start = PlanHop(predicate, inverse, clinical), "HIV/AIDS (type 2), X-linked and with gout"
     assert read_question(f"What is the {hop.condition(start).as_noun_phrase()}?") == Plan(
-        (Walk(start, (hop,)),)
+        (PlanWalk(start, (hop,)),)
     )
 
 
@@ -177,9 +176,9 @@ def test_guidance_decides_between_readings() -> None:
     plan = read_question(text, "en", steps)
     assert plan == Plan(
         (
-            Walk(
+            PlanWalk(
                 "Ataxia and the disease associated with the gene A",
-                (Hop(PREDICATES["associated_gene"], False, ""),),
+                (PlanHop(PREDICATES["associated_gene"], False, ""),),
             ),
         )
     )
