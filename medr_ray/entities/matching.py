@@ -237,7 +237,8 @@ def _wrap_as_row(array: np.ndarray) -> pa.Array:
 
 
 def _read_strings(arrays: dict[str, np.ndarray], name: str) -> pa.Array:
-    offsets, data = arrays[f"{name}_offsets"], arrays[f"{name}_data"]
+    offsets = arrays[f"{name}_offsets"]
+    data = arrays[f"{name}_data"]
     return pa.Array.from_buffers(
         pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )

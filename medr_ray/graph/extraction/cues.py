@@ -132,10 +132,12 @@ def _find_best_cue(
 ) -> _CueMatch | None:
     """The most confident cue for the pair; of equal ones the first of the table."""
     if _are_of_one_list(left, right):
-        start, end = left.mention.end, right.mention.start
+        start = left.mention.end
+        end = right.mention.start
         first_start = left.mention.start
     else:
-        start, end = left.end, right.start
+        start = left.end
+        end = right.start
         first_start = left.start
     # Remarks in brackets would keep a pattern from matching all of the text between.
     between = _ASIDE.sub("", sentence[start:end])

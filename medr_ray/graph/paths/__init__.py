@@ -2,6 +2,6 @@
 
 ``validity`` defines which steps there are and which may follow which. ``branch_and_bound`` and
 ``circuit`` find the longest path and a proven bound, and ``chains`` chooses between the two.
-``communities``, ``path_growth`` and ``subgraph_sampling`` take samples. ``stage`` writes one chain
-for each seed.
+``sample_space``, ``communities``, ``path_growth`` and ``subgraph_sampling`` take samples. ``stage``
+writes one chain for each seed.
 """

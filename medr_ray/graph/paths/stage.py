@@ -20,7 +20,8 @@ from medr_ray.graph.expansion import make_rng
 from medr_ray.graph.facts.disambiguation import find_askable_steps
 from medr_ray.graph.facts.fact_index import build_fact_index, is_stated_in, read_ontology_facts
 from medr_ray.graph.paths.chains import find_longest_chain, find_longest_chain_through
-from medr_ray.graph.paths.subgraph_sampling import SampleSpace, sample_subgraph
+from medr_ray.graph.paths.sample_space import SampleSpace
+from medr_ray.graph.paths.subgraph_sampling import sample_subgraph
 from medr_ray.graph.paths.validity import Rules, build_steps, count_neighbours
 
 

@@ -25,11 +25,11 @@ from medr_ray.core.records import Relation, Subgraph
 from medr_ray.graph.expansion import make_rng
 from medr_ray.graph.paths import subgraph_sampling as sampling
 from medr_ray.graph.paths.path_growth import search_longest_path
+from medr_ray.graph.paths.sample_space import SampleSpace
 from medr_ray.graph.paths.subgraph_sampling import (
     MIXED,
     NEIGHBOURHOOD,
     STRATEGIES,
-    SampleSpace,
     sample_subgraph,
 )
 from medr_ray.graph.paths.validity import Rules, build_steps, count_neighbours
