@@ -127,7 +127,7 @@ _LIST_SEPARATOR = re.compile(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s+&\s+")
 
 
 def _format_date(year: str, month: int, day: str, text: str) -> str:
-    """The date as one word ("date20200131"), so that the tokens keep it together."""
+    """The date as one word ("date20200131"), so that it stays one token."""
     try:
         return date(int(year), month, int(day)).strftime("date%Y%m%d")
     except ValueError:
@@ -198,18 +198,20 @@ def _join_words(text: str) -> tuple[str, tuple[str, ...]]:
     return text.replace(" ", ""), tuple(re.findall(r"\d+(?:\.\d+)?", text))
 
 
-def _is_same_answer(one: str, other: str) -> bool:
-    left = canonical_form(one)
-    right = canonical_form(other)
+def _is_same_answer(prediction: str, name: str) -> bool:
+    left = canonical_form(prediction)
+    right = canonical_form(name)
     # Two texts without any word (signs alone) are not the same answer.
-    return bool(left) and (left == right or _join_words(left) == _join_words(right))
+    if not left:
+        return False
+    # Without spaces "5 mg" and "5mg" are the same.
+    return left == right or _join_words(left) == _join_words(right)
 
 
-def _is_same_list(one: str, other: str) -> bool:
+def _is_same_list(prediction: str, name: str) -> bool:
     """Whether both are lists of the same items, in any order."""
-    left = _split_items(one)
-    right = _split_items(other)
-    return len(right) > 1 and left == right
+    expected = _split_items(name)
+    return len(expected) > 1 and _split_items(prediction) == expected
 
 
 def _split_items(text: str) -> list[str]:

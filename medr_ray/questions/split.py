@@ -30,6 +30,7 @@ from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.wording.writers import Draft
 
 
+# The fields are columns of the parts that drafting writes: they keep their names.
 @dataclass(frozen=True)
 class Candidate:
     """A worded draft with its verdict."""
@@ -60,7 +61,11 @@ class QuestionSplit:
 
 
 def hash_sort_key(run_seed: int, *parts: str) -> str:
-    """A sort key that gives a fixed pseudo-random order."""
+    """A sort key that gives a fixed pseudo-random order.
+
+    A hash and not a random generator: the order of some ids does not change when others are added.
+    """
+    # The separator occurs in no id, so that ("a", "bc") and ("ab", "c") differ.
     return hashlib.sha256("\x1f".join((str(run_seed), *parts)).encode()).hexdigest()
 
 
@@ -75,8 +80,9 @@ def split_seeds(seeds: Iterable[str], fraction: float, run_seed: int) -> tuple[s
 class HeldoutContent:
     """What held-out questions are made of.
 
-    ``leading`` are the entities that lead to the answers, and ``walked`` these together with the
-    answers. Neither contains values such as a mode of inheritance, which many questions share.
+    ``seeds`` are all held-out seeds, also those without a chosen question. ``leading_entities``
+    lead to the answers, and ``path_entities`` are these together with the answers. Neither contains
+    values such as a mode of inheritance, which many questions share.
     """
 
     seeds: frozenset[str]
@@ -131,15 +137,15 @@ def collect_heldout_content(
 
 @dataclass(frozen=True)
 class _Caps:
-    """Upper bounds for the questions with the same final predicate, with the same answer, and with
-    the same number of hops."""
+    """Upper bounds for the questions with the same answer criterion (the final predicate, or what
+    is compared), with the same answer, and with the same number of hops."""
 
     predicate: int
     answer: int
     hops: int
 
 
-class _Picker:
+class _CappedPicker:
     """One pass of choosing under fixed caps."""
 
     def __init__(
@@ -154,17 +160,17 @@ class _Picker:
         self._caps = caps
         self._limit = limit
         self._level_weights = weights
-        self._level_counts = Counter[int]()
         self.picked: list[Candidate] = []
         self.repeats: dict[str, tuple[Candidate, str]] = {}
         self._duplicates = DuplicateFilter()
         for candidate in earlier:
             self._duplicates.add(to_compared_question(candidate))
+        self._level_counts: Counter[int] = Counter()
         self._hop_counts: Counter[int] = Counter()
         self._predicate_counts: Counter[str] = Counter()
         self._answer_counts: Counter[str] = Counter()
         self._picked_keys: set[str] = set()
-        # (seed, final relation): a seed asks for a fact once.
+        # (seed, final relation): the questions of a seed ask for different facts.
         self._picked_facts: set[tuple[str, str]] = set()
 
     def pick_per_seed(self, per_seed: int) -> list[Candidate]:
@@ -185,29 +191,29 @@ class _Picker:
                     self._pick_candidate(seed, chosen)
         return self.picked
 
-    def _is_new(self, one: Candidate) -> bool:
+    def _is_new(self, candidate: Candidate) -> bool:
         """Whether the candidate repeats no chosen one. A new candidate enters the filter here, so
         the caller has to pick it."""
-        repeated = self._duplicates.add(to_compared_question(one))
+        repeated = self._duplicates.add(to_compared_question(candidate))
         if repeated is not None:
-            self.repeats[one.path.key] = one, repeated.reason
+            self.repeats[candidate.path.key] = (candidate, repeated.reason)
         return repeated is None
 
-    def _is_admissible(self, seed: str, one: Candidate) -> bool:
-        last = one.path.hops[-1]
+    def _is_admissible(self, seed: str, candidate: Candidate) -> bool:
+        last = candidate.path.hops[-1]
         return (
-            one.path.key not in self._picked_keys
-            and one.path.key not in self.repeats
+            candidate.path.key not in self._picked_keys
+            and candidate.path.key not in self.repeats
             and (seed, last.relation_id) not in self._picked_facts
-            and self._predicate_counts[one.path.answer_criterion] < self._caps.predicate
-            and self._answer_counts[one.path.answer] < self._caps.answer
-            and self._hop_counts[one.path.complexity] < self._caps.hops
+            and self._predicate_counts[candidate.path.answer_criterion] < self._caps.predicate
+            and self._answer_counts[candidate.path.answer] < self._caps.answer
+            and self._hop_counts[candidate.path.complexity] < self._caps.hops
         )
 
-    def _sort_key(self, one: Candidate) -> tuple[int, float, int, int, bool, str]:
+    def _sort_key(self, candidate: Candidate) -> tuple[int, float, int, int, bool, str]:
         """The rarest kinds first: number of hops, obfuscation level, final predicate, answer."""
-        path = one.path
-        level = one.draft.obfuscation
+        path = candidate.path
+        level = candidate.draft.obfuscation
         return (
             self._hop_counts[path.complexity],
             self._level_counts[level] / self._level_weights[level],
@@ -217,21 +223,22 @@ class _Picker:
             path.key,  # a fixed order where all else is equal
         )
 
-    def _pick_candidate(self, seed: str, one: Candidate) -> None:
-        last = one.path.hops[-1]
-        self.picked.append(one)
-        self._picked_keys.add(one.path.key)
+    def _pick_candidate(self, seed: str, candidate: Candidate) -> None:
+        last = candidate.path.hops[-1]
+        self.picked.append(candidate)
+        self._picked_keys.add(candidate.path.key)
         self._picked_facts.add((seed, last.relation_id))
-        self._hop_counts[one.path.complexity] += 1
-        self._predicate_counts[one.path.answer_criterion] += 1
-        self._answer_counts[one.path.answer] += 1
-        self._level_counts[one.draft.obfuscation] += 1
+        self._hop_counts[candidate.path.complexity] += 1
+        self._predicate_counts[candidate.path.answer_criterion] += 1
+        self._answer_counts[candidate.path.answer] += 1
+        self._level_counts[candidate.draft.obfuscation] += 1
 
 
+# Cached, because passes are repeated and each of them adds the candidates to a new filter.
 @functools.lru_cache(maxsize=100_000)
-def to_compared_question(one: Candidate) -> ComparedQuestion:
+def to_compared_question(candidate: Candidate) -> ComparedQuestion:
     """What the duplicate filter compares: the candidate's key, graph, text, starts and answer."""
-    path = one.path
+    path = candidate.path
     edges = []
     for hop in (*path.hops, *path.second):
         edges.append(_make_edge(hop.predicate, hop.forward, hop.start, hop.target))
@@ -248,12 +255,13 @@ def to_compared_question(one: Candidate) -> ComparedQuestion:
     # Where a share is asked, the answer is the share and not the entity that has it.
     answer = path.about[0].clinical if path.asked == "share" else path.answer
     return ComparedQuestion(
-        path.key, chain_fingerprint(tuple(nodes), edges), one.text, path.starts, answer
+        path.key, chain_fingerprint(tuple(nodes), edges), candidate.text, path.starts, answer
     )
 
 
-def _make_edge(predicate: str, forward: bool, known: str, other: str) -> tuple[str, str, str]:
-    return (known, predicate, other) if forward else (other, predicate, known)
+def _make_edge(predicate: str, forward: bool, source: str, target: str) -> tuple[str, str, str]:
+    """The relation as the graph states it, whichever way the path follows it."""
+    return (source, predicate, target) if forward else (target, predicate, source)
 
 
 def pick_balanced(
@@ -274,7 +282,7 @@ def _repeat_passes(
     run_seed: int,
     limit: int | None,
     earlier: Sequence[Candidate],
-) -> _Picker:
+) -> _CappedPicker:
     """The first pass that picks as many candidates as its caps assume.
 
     The caps are shares of the size of the result, which is only known after a pass. So passes are
@@ -307,7 +315,7 @@ def _repeat_passes(
             _count_share(answer_share, size),
             _count_share(hop_share, size),
         )
-        picker = _Picker(by_seed, caps, size, earlier, config.obfuscation)
+        picker = _CappedPicker(by_seed, caps, size, earlier, config.obfuscation)
         if len(picker.pick_per_seed(config.per_seed)) == size:
             return picker
         # A pass never picks more than its limit, so the size shrinks and the loop ends.
@@ -332,6 +340,7 @@ def split_and_balance(
     run_seed: int,
 ) -> QuestionSplit:
     """Choose both sides from the accepted candidates."""
+    # Only seeds with an accepted candidate are split, so that the held-out share is one of these.
     _, heldout_seeds = split_seeds(
         (candidate.path.seed for candidate in accepted), config.heldout_fraction, run_seed
     )

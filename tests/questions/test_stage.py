@@ -44,7 +44,7 @@ def facts(graph: QuestionGraph) -> FactIndex:
     return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
 
 
-def drafted(
+def draft_all_seeds(
     graph: QuestionGraph, facts: FactIndex, **settings: Any
 ) -> tuple[list[Candidate], list[RejectedDraft]]:
     drafter = Drafter(
@@ -59,8 +59,8 @@ def drafted(
     return passed, failed
 
 
-def chosen(graph: QuestionGraph, facts: FactIndex, **settings: Any) -> QuestionSplit:
-    passed, _ = drafted(graph, facts, **settings)
+def choose_questions(graph: QuestionGraph, facts: FactIndex, **settings: Any) -> QuestionSplit:
+    passed, _ = draft_all_seeds(graph, facts, **settings)
     return split_and_balance(passed, graph.entities, QuestionsConfig.model_validate(settings), 0)
 
 
@@ -68,13 +68,13 @@ def chosen(graph: QuestionGraph, facts: FactIndex, **settings: Any) -> QuestionS
 
 
 def test_max_questions_keeps_the_ratio_of_the_split(graph: QuestionGraph, facts: FactIndex) -> None:
-    split = chosen(graph, facts, max_questions=60, max_hops=2)
+    split = choose_questions(graph, facts, max_questions=60, max_hops=2)
     assert (len(split.train), len(split.heldout)) == (42, 18)
     assert {candidate.path.complexity for candidate in split.train} == {1, 2}
 
 
 def test_other_hops_can_be_left_out(graph: QuestionGraph, facts: FactIndex) -> None:
-    passed, failed = drafted(graph, facts, other_hops=False, max_hops=3)
+    passed, failed = draft_all_seeds(graph, facts, other_hops=False, max_hops=3)
     assert passed
     assert not any("the other " in candidate.text for candidate in passed)
     assert any(
@@ -85,7 +85,7 @@ def test_other_hops_can_be_left_out(graph: QuestionGraph, facts: FactIndex) -> N
 
 
 def test_described_starts_are_not_named(graph: QuestionGraph, facts: FactIndex) -> None:
-    passed, _ = drafted(graph, facts, obfuscation={2: 1}, max_hops=2)
+    passed, _ = draft_all_seeds(graph, facts, obfuscation={2: 1}, max_hops=2)
     assert len(passed) > 10
     assert not any(
         occurs_in(graph.entities[candidate.path.start].name, candidate.text) for candidate in passed
@@ -93,7 +93,7 @@ def test_described_starts_are_not_named(graph: QuestionGraph, facts: FactIndex) 
 
 
 def test_compared_shares_are_not_printed(graph: QuestionGraph, facts: FactIndex) -> None:
-    passed, _ = drafted(
+    passed, _ = draft_all_seeds(
         graph, facts, obfuscation={1: 1}, max_hops=2, paradigms=["lookup", "multi_hop"]
     )
     assert len(passed) > 10
@@ -103,7 +103,7 @@ def test_compared_shares_are_not_printed(graph: QuestionGraph, facts: FactIndex)
 
 
 def test_levels_are_taken_by_their_weights(graph: QuestionGraph, facts: FactIndex) -> None:
-    split = chosen(graph, facts, obfuscation={0: 1, 2: 1}, max_hops=2)
+    split = choose_questions(graph, facts, obfuscation={0: 1, 2: 1}, max_hops=2)
     levels = Counter(candidate.draft.obfuscation for candidate in split.train)
     assert min(levels[0], levels[2]) > len(split.train) / 5
 
@@ -112,7 +112,7 @@ def test_levels_are_taken_by_their_weights(graph: QuestionGraph, facts: FactInde
 def test_questions_of_every_paradigm_pass_the_same_checks(
     language: str, graph: QuestionGraph, facts: FactIndex
 ) -> None:
-    passed, _ = drafted(graph, facts, language=language)
+    passed, _ = draft_all_seeds(graph, facts, language=language)
     kinds = {candidate.path.asked for candidate in passed}
     assert {"entity", "share"} <= kinds
     assert any(candidate.path.second for candidate in passed)
@@ -127,7 +127,7 @@ def test_questions_of_every_paradigm_pass_the_same_checks(
 
 
 def test_no_two_chosen_questions_ask_the_same(graph: QuestionGraph, facts: FactIndex) -> None:
-    split = chosen(graph, facts)
+    split = choose_questions(graph, facts)
     both = (*split.train, *split.heldout)
     assert len({candidate.text for candidate in both}) == len(both)
 
@@ -136,7 +136,7 @@ def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_
     graph: QuestionGraph, facts: FactIndex
 ) -> None:
     config = QuestionsConfig(obfuscation={0: 1, 2: 1})
-    passed, _ = drafted(graph, facts, obfuscation=config.obfuscation)
+    passed, _ = draft_all_seeds(graph, facts, obfuscation=config.obfuscation)
     split = split_and_balance(passed, graph.entities, config, 0)
 
     def assemble(candidate: Candidate, side: Split) -> Question:
@@ -212,17 +212,17 @@ def test_every_question_is_verified_and_points_at_real_records(
     assert set(counts["by_paradigm"]) >= {"lookup", "multi_hop", "quantitative", "intersection"}
     for question in questions:
         assert question.verification == Verification(True, True, True, True)
-        mapped = {placeholder.entity_id for placeholder in question.entity_mapping}
-        assert question.seed in mapped
+        placed_ids = {placeholder.entity_id for placeholder in question.entity_mapping}
+        assert question.seed in placed_ids
         assert set(question.relations) <= set(graph.relations)
         ends = {
             end
             for key in question.relations
             for end in (graph.relations[key].subject, graph.relations[key].object)
         }
-        assert mapped <= ends
+        assert placed_ids <= ends
         if question.task.answer_type != "share":
-            assert question.task.answer in {graph.entities[entity].name for entity in mapped}
+            assert question.task.answer in {graph.entities[entity].name for entity in placed_ids}
         names = (question.task.answer, *question.task.aliases)
         assert not any(occurs_in(name, question.task.text) for name in names)
         assert question.task.metadata == question_metadata(
@@ -232,7 +232,7 @@ def test_every_question_is_verified_and_points_at_real_records(
 
 
 @pytest.mark.slow
-def test_guidance_and_cheat_sheet_hold_no_name(
+def test_guidance_and_cheat_sheet_contain_no_name(
     result: tuple[list[Question], Counts, StageContext], graph: QuestionGraph
 ) -> None:
     for question in result[0]:
@@ -341,7 +341,7 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
 
 
 @pytest.mark.slow
-def test_what_a_model_knows_by_heart_is_not_asked(
+def test_questions_that_a_model_answers_from_memory_are_rejected(
     graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
 ) -> None:
     """A model that answers every question about a mode of inheritance, and no other."""

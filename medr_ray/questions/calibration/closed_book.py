@@ -65,20 +65,23 @@ def parse_answer(reply: str) -> str | None:
         for pattern in (_MARKED, _TAGGED)
         for match in pattern.finditer(body)
     ]
+    if marked:
+        # The last one: a model may correct itself.
+        _, answer = max(marked)
+        return _strip_markup(answer) or None
     lines = [line for line in body.splitlines() if line.strip()]
     # A line that ends in a colon announces an answer but does not give it.
-    only_line = (
-        lines[0] if len(lines) == 1 and not lines[0].rstrip(_MARKUP).endswith((":", "：")) else ""
-    )
-    return _strip_markup(max(marked)[1] if marked else only_line) or None
+    if len(lines) != 1 or lines[0].rstrip(_MARKUP).endswith((":", "：")):
+        return None
+    return _strip_markup(lines[0]) or None
 
 
 def _strip_markup(answer: str) -> str:
     """Return ``answer`` without quotation marks, emphasis and brackets of a copied ``<...>``."""
     answer = answer.strip(_MARKUP)
-    return (
-        answer[1:-1].strip(_MARKUP) if answer.startswith("<") and answer.endswith(">") else answer
-    )
+    if answer.startswith("<") and answer.endswith(">"):
+        return answer[1:-1].strip(_MARKUP)
+    return answer
 
 
 def format_closed_book_prompt(text: str, language: Language) -> str:
@@ -142,9 +145,10 @@ class Examiner:
         self.attempts = attempts
         self._endpoint = endpoint
         self._client = client
-        self._temperature = (
-            (endpoint.temperature or SAMPLING_TEMPERATURE) if attempts > 1 else endpoint.temperature
-        )
+        self._temperature = endpoint.temperature
+        # Several attempts at temperature 0 would all be the same.
+        if attempts > 1:
+            self._temperature = endpoint.temperature or SAMPLING_TEMPERATURE
 
     def compute_key(self, task: Task) -> str:
         """Return the digest of everything an examination depends on.
@@ -184,7 +188,8 @@ class Examiner:
             try:
                 result = await self._ask(task, seed, RETRY_TOKENS)
                 tokens += result.prompt_tokens + result.output_tokens
-            except ContextLengthExceeded:  # the model takes no more: the reply stays cut off
+            except ContextLengthExceeded:
+                # The model takes no more: the reply stays cut off.
                 return _Attempt(False, False, tokens)
         # An answer in a reply that was cut off may not be the final one.
         answer = None if result.finish_reason == _CUT_OFF else parse_answer(result.text)
@@ -247,7 +252,7 @@ class ExaminationLedger:
             self._directory.write_records(
                 f"part-{self._part_count:05d}.parquet", LedgerRow, self._unwritten_rows
             )
-            self._part_count = self._part_count + 1
+            self._part_count += 1
             self._unwritten_rows = []
 
 
@@ -287,10 +292,10 @@ async def _examine_missing(
     }
     tokens = 0
 
-    async def examine_task(key: str, task: Task, who: Examiner) -> None:
+    async def examine_task(key: str, task: Task, examiner: Examiner) -> None:
         nonlocal tokens
-        async with semaphores[id(who)]:
-            examination = await who.examine(task)
+        async with semaphores[id(examiner)]:
+            examination = await examiner.examine(task)
         ledger.add(key, task.task_id, examination)
         tokens += examination.tokens
         bar.advance(note=f"{tokens:,} tokens")

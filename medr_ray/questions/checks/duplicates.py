@@ -1,10 +1,10 @@
-"""Near-duplicates among questions, by the chain they walk and by their words.
+"""Finds near-duplicates among questions, by the chains they follow and by their words.
 
 Two questions are near-duplicates when
 
 - their texts are the same after normalisation, or
-- they walk the same facts (equal ``chain_fingerprint``) to the same answer, or one starts at the
-  other's answer (the chain is asked from its other end), or
+- they follow the same facts (equal ``chain_fingerprint``) to the same answer, or one starts at the
+  other's answer (the same chain from its other end), or
 - they start from the same names, have the same answer, and their texts share most of their words in
   sequence (Jaccard similarity of word 3-shingles of at least 0.8).
 
@@ -70,13 +70,14 @@ def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]
 def sliding_windows(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
     """Return every run of ``size`` items, or one run of all items where there are fewer."""
     # ``max`` gives a short sequence its one window.
-    return (tuple(items[at : at + size]) for at in range(max(1, len(items) - size + 1)))
+    return (tuple(items[start : start + size]) for start in range(max(1, len(items) - size + 1)))
 
 
-def jaccard_similarity(one: Set[T], other: Set[T]) -> float:
+def jaccard_similarity(left: Set[T], right: Set[T]) -> float:
     """Return |A ∩ B| / |A ∪ B|, and 0 for two empty sets."""
-    shared = len(one & other)
-    return shared / (len(one) + len(other) - shared) if shared else 0.0
+    shared = len(left & right)
+    # Without a shared element the sum may be zero as well: two empty sets.
+    return shared / (len(left) + len(right) - shared) if shared else 0.0
 
 
 class ShingleIndex(Generic[T]):
@@ -111,27 +112,28 @@ class ShingleIndex(Generic[T]):
         threshold.
         """
         size = len(shingles)
-        min_shared = ceil(self._threshold * len(shingles) - _ROUNDING_TOLERANCE)
+        # The union has at least ``size`` elements, so a match shares the threshold's part of them.
+        min_shared = ceil(self._threshold * size - _ROUNDING_TOLERANCE)
         min_count = 1 + min_shared // _SHARED_PER_EXTRA_ELEMENT
         # ``get``, because indexing the defaultdict would add an entry for every unknown shingle.
-        rarest = sorted((self._names_by_element.get(shingle, {}) for shingle in shingles), key=len)[
-            : size - min_shared + min_count
-        ]
+        names_of_elements = [self._names_by_element.get(shingle, {}) for shingle in shingles]
+        # A match may lack ``size - min_shared`` elements, so it has ``min_count`` of these.
+        rarest = sorted(names_of_elements, key=len)[: size - min_shared + min_count]
         counts = Counter(itertools.chain.from_iterable(rarest))
+        max_size = size / self._threshold + _ROUNDING_TOLERANCE
         matches = []
         for name, count in counts.items():
             # A set too small or too large cannot reach the threshold, so it is not compared.
-            if (
-                count >= min_count
-                and min_shared
-                <= len(self._sets[name])
-                <= size / self._threshold + _ROUNDING_TOLERANCE
-            ):
-                similarity = jaccard_similarity(shingles, self._sets[name])
-                if similarity >= self._threshold - _ROUNDING_TOLERANCE:
-                    # Negated, so that ``min`` takes the most similar and then the first by name.
-                    matches.append((-similarity, name))
-        return (min(matches)[1], -min(matches)[0]) if matches else None
+            if count < min_count or not min_shared <= len(self._sets[name]) <= max_size:
+                continue
+            similarity = jaccard_similarity(shingles, self._sets[name])
+            if similarity >= self._threshold - _ROUNDING_TOLERANCE:
+                # Negated, so that ``min`` takes the most similar and then the first by name.
+                matches.append((-similarity, name))
+        if not matches:
+            return None
+        negated_similarity, name = min(matches)
+        return name, -negated_similarity
 
 
 # --- questions ------------------------------------------------------------------------
@@ -170,15 +172,19 @@ class DuplicateFilter:
         # One index for each subject: only texts with the same starts and answer are compared.
         self._texts_by_subject: dict[tuple[frozenset[str], str], ShingleIndex[tuple[str, ...]]] = {}
 
-    def add(self, one: ComparedQuestion) -> Duplicate | None:
-        """Return the earlier question that ``one`` repeats. When there is none, keep ``one`` and
-        return None."""
+    def add(self, question: ComparedQuestion) -> Duplicate | None:
+        """Return the earlier question that ``question`` repeats.
+
+        When there is none, keep ``question`` and return None.
+        """
         # The cheapest comparison comes first.
         earlier = (
-            self._find_same_text(one) or self._find_same_chain(one) or self._find_same_wording(one)
+            self._find_same_text(question)
+            or self._find_same_chain(question)
+            or self._find_same_wording(question)
         )
         if earlier is None:
-            self._keep_question(one)
+            self._keep_question(question)
         return earlier
 
     def discard(self, question_id: str) -> None:
@@ -188,54 +194,56 @@ class DuplicateFilter:
         self._questions_by_chain[question.fingerprint].remove(question)
         self._texts_by_subject[_subject_key(question)].remove(question_id)
 
-    def _keep_question(self, one: ComparedQuestion) -> None:
-        self._kept_questions[one.question_id] = one
-        self._id_by_text[canonical_form(one.text)] = one.question_id
-        self._questions_by_chain[one.fingerprint].append(one)
+    def _keep_question(self, question: ComparedQuestion) -> None:
+        self._kept_questions[question.question_id] = question
+        self._id_by_text[canonical_form(question.text)] = question.question_id
+        self._questions_by_chain[question.fingerprint].append(question)
         self._texts_by_subject.setdefault(
-            _subject_key(one), ShingleIndex(MIN_WORDING_SIMILARITY)
-        ).add(one.question_id, _word_shingles(one.text))
+            _subject_key(question), ShingleIndex(MIN_WORDING_SIMILARITY)
+        ).add(question.question_id, _word_shingles(question.text))
 
-    def _find_same_text(self, one: ComparedQuestion) -> Duplicate | None:
-        earlier = self._id_by_text.get(canonical_form(one.text))
-        return (
-            Duplicate(earlier, f"no_duplicate: the text of {earlier}")
-            if earlier is not None
-            else None
-        )
+    def _find_same_text(self, question: ComparedQuestion) -> Duplicate | None:
+        earlier = self._id_by_text.get(canonical_form(question.text))
+        if earlier is None:
+            return None
+        return Duplicate(earlier, f"no_duplicate: the text of {earlier}")
 
-    def _find_same_chain(self, one: ComparedQuestion) -> Duplicate | None:
-        for other in self._questions_by_chain.get(one.fingerprint, ()):
-            if canonical_form(other.answer) == canonical_form(one.answer):
+    def _find_same_chain(self, question: ComparedQuestion) -> Duplicate | None:
+        for other in self._questions_by_chain.get(question.fingerprint, ()):
+            if canonical_form(other.answer) == canonical_form(question.answer):
                 return Duplicate(
                     other.question_id, f"no_duplicate: the chain and answer of {other.question_id}"
                 )
-            if _ends_at_start(one, other) or _ends_at_start(other, one):
+            # The end of one is the start of the other: the chain is followed from its other end.
+            if _ends_at_start(question, other) or _ends_at_start(other, question):
                 return Duplicate(
                     other.question_id,
                     f"no_duplicate: the chain of {other.question_id} from its other end",
                 )
         return None
 
-    def _find_same_wording(self, one: ComparedQuestion) -> Duplicate | None:
-        index = self._texts_by_subject.get(_subject_key(one))
-        match = index.most_similar(_word_shingles(one.text)) if index is not None else None
+    def _find_same_wording(self, question: ComparedQuestion) -> Duplicate | None:
+        index = self._texts_by_subject.get(_subject_key(question))
+        if index is None:
+            return None
+        match = index.most_similar(_word_shingles(question.text))
         if match is None:
             return None
+        earlier, similarity = match
         return Duplicate(
-            match[0],
-            f"no_duplicate: the subject, answer and nearly the words of {match[0]} "
-            f"(similarity {match[1]:.2f})",
+            earlier,
+            f"no_duplicate: the subject, answer and nearly the words of {earlier} "
+            f"(similarity {similarity:.2f})",
         )
 
 
-def _subject_key(one: ComparedQuestion) -> tuple[frozenset[str], str]:
+def _subject_key(question: ComparedQuestion) -> tuple[frozenset[str], str]:
     """Return the names a question starts from and its answer, normalised."""
-    return frozenset(map(canonical_form, one.start_names)), canonical_form(one.answer)
+    return frozenset(map(canonical_form, question.start_names)), canonical_form(question.answer)
 
 
-def _ends_at_start(one: ComparedQuestion, other: ComparedQuestion) -> bool:
-    return canonical_form(one.answer) in map(canonical_form, other.start_names)
+def _ends_at_start(question: ComparedQuestion, other: ComparedQuestion) -> bool:
+    return canonical_form(question.answer) in map(canonical_form, other.start_names)
 
 
 def _word_shingles(text: str) -> frozenset[tuple[str, ...]]:

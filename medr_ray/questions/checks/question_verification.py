@@ -1,7 +1,7 @@
 """The checks that a question must pass; each failure has a reason.
 
-- Unique: the pattern of the text is walked over all facts from every entity that the start's words
-  may mean. It ends in the answer only, and each hop of a plain walk ends in its target only.
+- Unique: the pattern of the text is followed over all facts from every entity that the start may
+  mean. It ends in the answer only, and each hop of a plain walk ends in its target only.
 - No leak: the text contains no name of the answer, nor all of its distinctive words.
 - Hops needed: without any one of its hops the pattern no longer leads to the answer alone. No fact
   connects entities of the path that are not neighbours on it, and no hidden entity is named.
@@ -113,52 +113,47 @@ class QuestionVerifier:
         # Each of these is a list of reasons, which is empty when the check passes.
         unique = self._check_uniqueness(draft)
         leak = self._find_leaks(path, text)
-        find_needless_in_walk = self._find_needless_hops(draft, text, not unique)
+        needless = self._find_needless_hops(draft, text, not unique)
         evidence = self._find_missing_evidence(path)
         form = self._check_form(path, allow_other)
-        verification = Verification(not unique, not leak, not find_needless_in_walk, not evidence)
-        return VerificationResult(
-            verification, (*unique, *leak, *find_needless_in_walk, *evidence, *form)
-        )
+        verification = Verification(not unique, not leak, not needless, not evidence)
+        return VerificationResult(verification, (*unique, *leak, *needless, *evidence, *form))
 
     def _check_uniqueness(self, draft: Draft) -> list[str]:
         path = draft.path
         starts = [self._possible_entities(start) for start in path.starts]
         if draft.description is not None:
             starts[0] = draft.description.find_described_entities(self._facts)
-        reasons = [
-            f"unique: the start may mean {len(start_ids)} entities"
-            for start_ids in starts
+        reasons = []
+        for start_ids in starts:
             # Entities of one name are accepted when each has a type of its own.
-            if len(start_ids) > 1
-            and len({self._entities[e].entity_type for e in start_ids}) < len(start_ids)
-        ]
-        reasons += self._find_ambiguous_hops(
-            path.hops, bool(path.second) or path.asked in CHOICE_CRITERIA
-        )
-        reasons += self._find_ambiguous_hops(path.second, True)
+            types = {self._entities[entity_id].entity_type for entity_id in start_ids}
+            if len(types) < len(start_ids):
+                reasons.append(f"unique: the start may mean {len(start_ids)} entities")
+        # The last hop may fit several entities where the second walk or a comparison decides.
+        skip_last = bool(path.second) or path.asked in CHOICE_CRITERIA
+        reasons += self._find_ambiguous_hops(path.hops, skip_last)
+        reasons += self._find_ambiguous_hops(path.second, skip_last=True)
         if reasons:
             return reasons
         possible_answers = find_possible_answers(path, starts, self._facts)
         expected = path.about[0].clinical if path.asked == "share" else path.answer
-        return (
-            []
-            if possible_answers == {expected}
-            else [f"unique: the pattern has {len(possible_answers)} answers"]
-        )
+        if possible_answers == {expected}:
+            return []
+        return [f"unique: the pattern has {len(possible_answers)} answers"]
 
     def _possible_entities(self, start: str) -> set[str]:
         """Return the ids of every entity that the start's name may mean."""
         return self._ids_by_name[canonical_form(self._entities[start].name)]
 
-    def _find_ambiguous_hops(self, hops: Sequence[Hop], spare_last: bool) -> list[str]:
+    def _find_ambiguous_hops(self, hops: Sequence[Hop], skip_last: bool) -> list[str]:
         """Return a reason for each hop whose words do not lead to its target alone.
 
-        With ``spare_last`` the last hop is not checked.
+        With ``skip_last`` the last hop is not checked.
         """
         reasons = []
         before = ""
-        for number, hop in enumerate(hops[:-1] if spare_last else hops, 1):
+        for number, hop in enumerate(hops[:-1] if skip_last else hops, 1):
             ends = hop.possible_targets(hop.start, before, self._facts)
             if ends != {hop.target}:
                 reasons.append(
@@ -168,19 +163,17 @@ class QuestionVerifier:
         return reasons
 
     def _find_leaks(self, path: QuestionPath, text: str) -> list[str]:
+        """Return a reason when the text gives the answer away; the first one is enough."""
         answer = resolve_answer(path, self._entities)
         for name in answer.names:
             if occurs_in(name, text):
                 return [f'no_leak: the text holds "{name}"']
-        distinctive_words = {
-            word for word in normalize_words(answer.name) if word not in _COMMON_WORDS
-        }
+        # The words of a share ("3 of 7 patients") may stand apart in any question.
+        if path.asked == "share":
+            return []
+        distinctive_words = set(normalize_words(answer.name)) - _COMMON_WORDS
         # Words are compared without their order, so that a reordered name is a leak as well.
-        if (
-            distinctive_words
-            and path.asked != "share"
-            and distinctive_words <= set(normalize_words(text))
-        ):
+        if distinctive_words and distinctive_words <= set(normalize_words(text)):
             return [f'no_leak: the text holds every telling word of "{answer.name}"']
         return []
 
@@ -191,22 +184,32 @@ class QuestionVerifier:
         checked.
         """
         path = draft.path
-        reasons = [
-            f"hops_needed: the answer is determined without hop {number}"
-            for number in (find_needless_hops(path, self._facts) if unique else ())
-        ]
-        if path.second and unique:
-            for side, hops in (("first", path.hops), ("second", path.second)):
-                if follow_hops(hops, (hops[0].start,), self._facts) == {path.answer}:
-                    reasons.append(f"hops_needed: the {side} walk alone leads to the answer")
+        reasons = self._find_hops_to_drop(path) if unique else []
         reasons += self._find_shortcuts(path.hops) + self._find_shortcuts(path.second)
-        for hidden in (*path.hidden_entities, *((path.start,) if draft.description else ())):
-            entity = self._entities[hidden]
+        hidden_ids = list(path.hidden_entities)
+        # A described start is hidden as well.
+        if draft.description:
+            hidden_ids.append(path.start)
+        for entity_id in hidden_ids:
+            entity = self._entities[entity_id]
             if any(occurs_in(name, text) for name in (entity.name, *entity.aliases)):
                 reasons.append(f'hops_needed: the text names the hidden entity "{entity.name}"')
         return reasons
 
+    def _find_hops_to_drop(self, path: QuestionPath) -> list[str]:
+        """Return a reason for each hop, or whole walk, without which the answer is determined."""
+        reasons = [
+            f"hops_needed: the answer is determined without hop {number}"
+            for number in find_needless_hops(path, self._facts)
+        ]
+        if path.second:
+            for side, hops in (("first", path.hops), ("second", path.second)):
+                if follow_hops(hops, (hops[0].start,), self._facts) == {path.answer}:
+                    reasons.append(f"hops_needed: the {side} walk alone leads to the answer")
+        return reasons
+
     def _find_shortcuts(self, hops: Sequence[Hop]) -> list[str]:
+        """Return a reason for each pair of entities that a fact links past the path's hops."""
         nodes = [hops[0].start, *(hop.target for hop in hops)] if hops else []
         return [
             f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
@@ -217,14 +220,15 @@ class QuestionVerifier:
         ]
 
     def _find_missing_evidence(self, path: QuestionPath) -> list[str]:
-        walked_ids = [hop.relation_id for hop in (*path.hops, *path.second)]
+        """Return a reason for each hop and further fact that no accepted source states."""
+        labelled_ids = [
+            (f"hop {number}", hop.relation_id)
+            for number, hop in enumerate((*path.hops, *path.second), 1)
+        ]
+        labelled_ids += [("a fact told", clause.relation_id) for clause in path.clauses]
         return [
-            f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} "
-            "has no sentence in a document that counts"
-            # Hops come first in the enumeration, so a number beyond them is a further fact.
-            for number, relation_id in enumerate(
-                (*walked_ids, *(clause.relation_id for clause in path.clauses)), 1
-            )
+            f"evidence: {label} has no sentence in a document that counts"
+            for label, relation_id in labelled_ids
             if not is_stated_in(self._relations[relation_id], self._sources)
         ]
 

@@ -36,7 +36,7 @@ def placeholder_name(position: int) -> str:
 def build_guidance(path: QuestionPath, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
     """The path's masked triples (types instead of names) in walking order.
 
-    Those of a second walk come after the first. Predicates that are walked backwards are marked
+    Those of a second walk come after the first. Predicates that are followed backwards are marked
     ``inverse:``.
     """
     return tuple(
@@ -53,16 +53,15 @@ def build_guidance(path: QuestionPath, entities: Mapping[str, Entity]) -> tuple[
 
 def build_cheat_sheet(path: QuestionPath, entities: Mapping[str, Entity]) -> str:
     """The path's facts in sentences, with placeholders instead of names."""
+    # The same names as in the question's entity mapping, which lists the entities in this order.
     placeholders = {
         entity_id: placeholder_name(position)
         for position, entity_id in enumerate(list_placed_entities(path))
     }
-    # Multiplying by a bool adds the clause for the starts only.
-    facts = [
-        f"{name} is a {entities[entity_id].entity_type}"
-        f"{', where the question starts' * (entity_id in path.starts)}."
-        for entity_id, name in placeholders.items()
-    ]
+    facts = []
+    for entity_id, name in placeholders.items():
+        addition = ", where the question starts" if entity_id in path.starts else ""
+        facts.append(f"{name} is a {entities[entity_id].entity_type}{addition}.")
     for hop in (*path.hops, *path.second):
         facts.append(
             _state_fact(
@@ -94,28 +93,28 @@ def list_placed_entities(path: QuestionPath) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*path.entities, *(clause.other for clause in path.clauses))))
 
 
-def _state_fact(predicate: str, forward: bool, known: str, other: str, clinical: str) -> str:
+def _state_fact(predicate: str, forward: bool, source: str, target: str, clinical: str) -> str:
     """A sentence for the fact, whichever way it is walked."""
-    subject, obj = (known, other) if forward else (other, known)
+    subject, obj = (source, target) if forward else (target, source)
     sentence = PREDICATES[predicate].render_sentence(subject, obj, clinical)
     # A report is not part of the predicate's sentence: it is added before the full stop.
     return f"{sentence[:-1]}, as {clinical}." if is_report(clinical) else sentence
 
 
-def _state_answer(path: QuestionPath, named: Mapping[str, str]) -> str:
+def _state_answer(path: QuestionPath, placeholders: Mapping[str, str]) -> str:
     """The last sentence: which entity or value is the answer."""
-    answer = named[path.answer]
+    answer = placeholders[path.answer]
     if path.asked == "entity":
         return f"The answer is {answer}."
     if path.asked == "share":
         return (
             f"The answer is the share of patients with {answer} "
-            f"who show {named[path.about[0].other]}."
+            f"who show {placeholders[path.about[0].other]}."
         )
     compared_value = (
         "age of onset"
         if path.asked in ("earliest", "latest")
-        else f"share with {named[path.about[0].other]}"
+        else f"share with {placeholders[path.about[0].other]}"
     )
     return (
         f"Of all that the last step leads to, {answer} has the {path.asked} "
@@ -124,21 +123,21 @@ def _state_answer(path: QuestionPath, named: Mapping[str, str]) -> str:
 
 
 def assemble_question(
-    chosen: Candidate,
+    candidate: Candidate,
     split: Split,
     entities: Mapping[str, Entity],
     specialties: Mapping[str, str],
     language: Language,
 ) -> Question:
     """The record of a chosen candidate. Its id depends on language, text and relations alone."""
-    path = chosen.path
+    path = candidate.path
     answer = resolve_answer(path, entities)
     paradigm = classify_paradigm(path)
     specialty = specialties.get(path.seed, "unclassified")
-    obfuscation = chosen.draft.obfuscation
+    obfuscation = candidate.draft.obfuscation
     task = Task(
-        task_id=content_id("q", language, chosen.text, list(path.relations)),
-        text=chosen.text,
+        task_id=content_id("q", language, candidate.text, list(path.relations)),
+        text=candidate.text,
         language=language,
         answer=answer.name,
         aliases=answer.aliases,
@@ -161,6 +160,6 @@ def assemble_question(
             Placeholder(placeholder_name(position), entity_id)
             for position, entity_id in enumerate(list_placed_entities(path))
         ),
-        verification=chosen.verdict.verification,
+        verification=candidate.verdict.verification,
         obfuscation=obfuscation,
     )

@@ -46,6 +46,7 @@ class QuestionGraph:
     specialties: Mapping[str, str]
 
 
+# The fields are keys of rejected.jsonl and columns of the rejected parts: they keep their names.
 @dataclass(frozen=True)
 class RejectedDraft:
     """A candidate that failed, and every reason why."""

@@ -100,13 +100,20 @@ def is_describing_level(level: int) -> bool:
 def word_hops_as_comparisons(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
     """The hops with shares as comparisons and years as spans; None when one hop cannot be worded
     so."""
-    worded = [worded for hop in hops if (worded := word_hop_as_comparison(hop)) is not None]
-    return tuple(worded) if len(worded) == len(hops) else None
+    worded = []
+    for hop in hops:
+        worded_hop = word_hop_as_comparison(hop)
+        # One exact hop among comparisons would give away what the others hide.
+        if worded_hop is None:
+            return None
+        worded.append(worded_hop)
+    return tuple(worded)
 
 
 def word_hop_as_comparison(hop: Hop) -> Hop | None:
     """The hop with its share as a comparison or its year as a span; None when it cannot be worded
     so."""
+    # Without a qualifier there is nothing to hide, and the hop stays as it is.
     words = qualifiers.generalise_qualifier(hop.clinical) if hop.clinical else ""
     return None if words is None else replace(hop, clinical=words)
 

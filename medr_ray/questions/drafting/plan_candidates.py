@@ -71,12 +71,12 @@ def classify_paradigm(path: QuestionPath) -> Paradigm:
     # The order matters: a path with a second walk is an intersection whatever its predicates are.
     if path.second:
         return "intersection"
-    if path.asked != "entity":
-        return {  # type: ignore[return-value]
-            "share": "quantitative",
-            "earliest": "temporal",
-            "latest": "temporal",
-        }.get(path.asked, "comparative")
+    if path.asked == "share":
+        return "quantitative"
+    if path.asked in ("earliest", "latest"):
+        return "temporal"
+    if path.asked in ("largest", "smallest"):
+        return "comparative"
     if path.hops[-1].predicate in _CAUSAL_PREDICATES:
         return "causal"
     return "lookup" if len(path.hops) == 1 else "multi_hop"
@@ -168,12 +168,9 @@ class CandidatePlanner:
             paths = [QuestionPath(seed, "", hops, False)]
             # A meeting adds one hop to this walk and a second walk of one or two hops, so it has
             # two or three hops more. Meetings are searched only while one of these is still short.
-            if (
-                can_meet
-                and len(hops) + 2 <= max_hops
-                and min(kept[len(hops) + 2, True], kept[len(hops) + 3, True])
-                < _MAX_WALKS_PER_COMPLEXITY
-            ):
+            fewest_kept = min(kept[len(hops) + 2, True], kept[len(hops) + 3, True])
+            is_meeting_missing = fewest_kept < _MAX_WALKS_PER_COMPLEXITY
+            if can_meet and len(hops) + 2 <= max_hops and is_meeting_missing:
                 paths += [
                     QuestionPath(seed, "", first, False, second)
                     for first, second in self._walk_grower.find_meeting_walks(
@@ -253,11 +250,12 @@ class CandidatePlanner:
             # Without a qualifier to compare, the path would read as it does at a lower level.
             if not any(hop.clinical for hop in (*hops, *second)):
                 return None
-            compared_walks = word_hops_as_comparisons(hops), word_hops_as_comparisons(second)
-            if compared_walks[0] is None or compared_walks[1] is None:
+            compared_hops = word_hops_as_comparisons(hops)
+            compared_second = word_hops_as_comparisons(second)
+            if compared_hops is None or compared_second is None:
                 return None
-            hops = compared_walks[0]
-            second = compared_walks[1]
+            hops = compared_hops
+            second = compared_second
         path = _disguise_journals(replace(path, hops=hops, second=second), level)
         # After the wording, because a comparison may fit the entity before where the exact
         # qualifier does not.
@@ -282,9 +280,9 @@ class CandidatePlanner:
             for clause in self._disambiguators.exact.clauses_about(path.answer)
             if clause.predicate == "has_finding" and clause.forward and clause.other not in named
         ]
-        for clause in sorted(findings, key=lambda finding: finding.relation_id)[
-            :_MAX_SHARES_PER_WALK
-        ]:
+        # By id, so that the choice among many findings is the same in every run.
+        findings.sort(key=lambda finding: finding.relation_id)
+        for clause in findings[:_MAX_SHARES_PER_WALK]:
             yield replace(path, asked="share", about=(clause,))
 
     def _ask_choices(
@@ -295,7 +293,8 @@ class CandidatePlanner:
         last = path.hops[-1]
         if last.target_type != DISEASE or self._paradigms.isdisjoint({"temporal", "comparative"}):
             return
-        if is_report(last.clinical):  # of all that one report names, the first: a choice of one
+        # "Of all that this report names, the first" would be a choice of one.
+        if is_report(last.clinical):
             return
         before = path.hops[-2].start if len(path.hops) > 1 else ""
         ends = last.possible_targets(last.start, before, self._facts)
@@ -306,12 +305,13 @@ class CandidatePlanner:
             for about in self._list_compared_facts(criterion, path.answer):
                 choice = replace(path, hops=hops, asked=criterion, about=about)
                 comparable_ends = select_comparable_ends(choice, ends, self._facts)
-                if len(comparable_ends) > 1 and find_winners(choice, ends, self._facts) == {
-                    path.answer
-                }:
-                    rest = self._find_evidence(choice, comparable_ends - {path.answer})
-                    if rest is not None:
-                        yield replace(choice, about=(*about, *rest))
+                if len(comparable_ends) < 2:
+                    continue
+                if find_winners(choice, ends, self._facts) != {path.answer}:
+                    continue
+                other_facts = self._find_evidence(choice, comparable_ends - {path.answer})
+                if other_facts is not None:
+                    yield replace(choice, about=(*about, *other_facts))
 
     def _list_compared_facts(self, criterion: str, winner: str) -> Iterator[tuple[Clause, ...]]:
         """The facts about the winner that a choice can be made by: onsets or findings."""

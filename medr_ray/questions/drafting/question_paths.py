@@ -16,6 +16,8 @@ from medr_ray.graph.facts.hops import Hop, make_hop, make_walk
 _MAX_BRANCH_HOPS = 2
 
 
+# The fields are columns of the parts that drafting writes: another name would make the parts of an
+# unfinished run unreadable.
 @dataclass(frozen=True)
 class QuestionPath:
     """Hops from the start entity to the answer, for one seed.
@@ -60,6 +62,7 @@ class QuestionPath:
     @property
     def hidden_entities(self) -> tuple[str, ...]:
         """The entities on the way that the question may not name."""
+        # Those that a later hop starts at: neither a start nor the answer.
         return tuple(hop.start for hops in (self.hops, self.second) for hop in hops[1:])
 
     @property
@@ -70,8 +73,9 @@ class QuestionPath:
     @property
     def relations(self) -> tuple[str, ...]:
         """Ids of all relations, each once: those of the hops, then those of the clauses."""
-        walked = [hop.relation_id for hop in (*self.hops, *self.second)]
-        return tuple(dict.fromkeys((*walked, *(clause.relation_id for clause in self.clauses))))
+        hop_ids = [hop.relation_id for hop in (*self.hops, *self.second)]
+        clause_ids = [clause.relation_id for clause in self.clauses]
+        return tuple(dict.fromkeys((*hop_ids, *clause_ids)))
 
     @property
     def directed_predicates(self) -> tuple[str, ...]:
@@ -82,6 +86,7 @@ class QuestionPath:
     @property
     def complexity(self) -> int:
         """Number of facts that must be looked up, one after another or side by side."""
+        # A share or a choice needs one more look-up than the walk to the entity.
         return len(self.hops) + len(self.second) + (self.asked != "entity")
 
     @property
@@ -92,16 +97,16 @@ class QuestionPath:
     @property
     def key(self) -> str:
         """An id of the walk, independent of the seed and the chain it comes from."""
-        walked = [(hop.relation_id, hop.forward) for hop in self.hops]
+        steps = [(hop.relation_id, hop.forward) for hop in self.hops]
         if self.second or self.asked != "entity":
             return content_id(
                 "path",
-                walked,
+                steps,
                 [(hop.relation_id, hop.forward) for hop in self.second],
                 self.asked,
                 [clause.relation_id for clause in self.about],
             )
-        return content_id("path", walked)
+        return content_id("path", steps)
 
 
 def list_chain_walks(
@@ -109,11 +114,11 @@ def list_chain_walks(
 ) -> Iterator[tuple[Hop, ...]]:
     """Pieces of the chain that contain the seed, in both directions. ``lengths`` are the allowed
     numbers of hops. ValueError when the seed is not on the chain."""
-    place = chain.entities.index(seed)
+    seed_place = chain.entities.index(seed)
     # ``first`` and ``last`` are places of entities: the relation at place i joins the entities i
     # and i + 1, so the slice first:last has the relations between them.
-    for first in range(place + 1):
-        for last in range(max(place, first + 1), len(chain.entities)):
+    for first in range(seed_place + 1):
+        for last in range(max(seed_place, first + 1), len(chain.entities)):
             if last - first not in lengths:
                 continue
             piece = [relations[relation_id] for relation_id in chain.relations[first:last]]
@@ -134,10 +139,10 @@ def list_meeting_walks(
     ``lengths`` are the allowed numbers of hops of both walks together. ValueError when the seed is
     not on the chain.
     """
-    place = chain.entities.index(seed)
-    for first in range(place + 1):
+    seed_place = chain.entities.index(seed)
+    for first in range(seed_place + 1):
         # At least two relations, so that both walks have one.
-        for last in range(max(place, first + 2), len(chain.entities)):
+        for last in range(max(seed_place, first + 2), len(chain.entities)):
             if last - first not in lengths:
                 continue
             for middle in range(first + 1, last):
@@ -157,8 +162,11 @@ def list_meeting_walks(
 def list_branch_walks(
     seed: str, graph: Sequence[Relation], lengths: range
 ) -> Iterator[tuple[Hop, ...]]:
-    """Walks of one or two hops over the seed's graph that contain the seed. ``lengths`` are the
-    allowed numbers of hops."""
+    """Walks of one or two hops over the seed's graph that contain the seed.
+
+    ``lengths`` are the allowed numbers of hops. Walks with one hop come first, then those that
+    start at the seed, end at it and lead through it.
+    """
     relations_of_entity: dict[str, list[Relation]] = {}
     for relation in graph:
         relations_of_entity.setdefault(relation.subject, []).append(relation)
@@ -192,17 +200,17 @@ def _other_end(relation: Relation, near: str) -> str:
     return relation.object if relation.subject == near else relation.subject
 
 
-def _hops_after(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
+def _hops_after(hop: Hop, relations_of_entity: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
     """The hops out of the hop's target that do not lead back."""
-    for relation in touching[hop.target]:
+    for relation in relations_of_entity[hop.target]:
         following = make_hop(relation, hop.target)
         if following is not None and following.target != hop.start:
             yield following
 
 
-def _hops_before(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
+def _hops_before(hop: Hop, relations_of_entity: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
     """The hops into the hop's start that do not come from its target."""
-    for relation in touching[hop.start]:
+    for relation in relations_of_entity[hop.start]:
         before = make_hop(relation, _other_end(relation, hop.start))
         if before is not None and before.start != hop.target:
             yield before

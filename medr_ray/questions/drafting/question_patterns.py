@@ -14,15 +14,16 @@ from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.shares import is_exact, parse_share
 from medr_ray.questions.drafting.question_paths import QuestionPath
 
-# Places looked at in the search for a way to another answer. Patterns that have one show it within
-# a few dozen.
+# States (a hop and the entity it starts at) searched for a way to another answer. Patterns that
+# have such a way show it within a few dozen.
 MAX_SEARCHED_STATES = 1_000
 CHOICE_CRITERIA = ("earliest", "latest", "largest", "smallest")
 
 
 def follow_hops(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[str]:
     """Every entity the hops lead to from any of ``starts``."""
-    # (entity before, entity): a hop marked "other" may not lead back to the entity before.
+    # (entity before, entity): a hop marked "other" may not lead back to the entity before. All ends
+    # of a hop are followed together, so a pair that several ways reach is looked up once.
     frontier = {("", start) for start in starts}
     for hop in hops:
         frontier = {
@@ -59,9 +60,12 @@ def find_possible_answers(
 
 def find_winners(path: QuestionPath, ends: Set[str], facts: FactIndex) -> set[str]:
     """The ``ends`` that may come first by what is asked; several when the facts do not decide."""
-    spans = {
-        end: span for end in sorted(ends) if (span := _compute_span(path, end, facts)) is not None
-    }
+    spans = {}
+    for end in sorted(ends):
+        span = _compute_span(path, end, facts)
+        # An end without a stated value cannot be compared, so it cannot win.
+        if span is not None:
+            spans[end] = span
     # Values are ranges. An end may win unless another one is better over its whole range.
     if path.asked in ("latest", "largest"):
         return {
@@ -92,7 +96,10 @@ def _compute_span(path: QuestionPath, entity: str, facts: FactIndex) -> tuple[fl
             for words in facts.find_qualifiers(entity, "has_finding", True, path.about[0].other)
             if is_exact(words) and (span := parse_share(words)) is not None
         ]
-    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+    if not spans:
+        return None
+    # Several facts may state different values: the span covers all of them.
+    return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def find_needless_hops(path: QuestionPath, facts: FactIndex) -> list[int]:
@@ -118,7 +125,8 @@ def find_needless_hops(path: QuestionPath, facts: FactIndex) -> list[int]:
 def find_needless_in_walk(
     hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None
 ) -> Iterator[int]:
-    """Numbers (from 1) of the hops that a walk does not need, as far as ``LOOKS`` places show.
+    """Numbers (from 1) of the hops that a walk does not need, as far as
+    ``MAX_SEARCHED_STATES`` states show.
 
     Where the walk has to end among ``ends``, only these count as other ends.
     """
@@ -135,7 +143,7 @@ def is_hop_needed(
     """Whether a walk is ambiguous without the hop at ``place`` (from 0).
 
     The target of that hop may then be any entity that fits its clauses and the later hops. The hop
-    is needed when from one of these the walk reaches another end; see ``needless``.
+    is needed when from one of these the walk reaches another end; see ``find_needless_in_walk``.
     """
     dropped = hops[place]
     rest = hops[place + 1 :]
@@ -170,27 +178,28 @@ def is_hop_needed(
 def _reaches_other_end(
     hops: Sequence[Hop],
     place: int,
-    known: str,
+    entity: str,
     before: str,
     target: str,
     facts: FactIndex,
     seen: set[tuple[int, str, str]],
     ends: Set[str] | None,
 ) -> bool:
-    """Whether the hops from ``place`` on lead from ``known`` to an entity of ``ends`` other than
+    """Whether the hops from ``place`` on lead from ``entity`` to an entity of ``ends`` other than
     ``target``.
 
     The search is depth first: most walks reach one, and need not be followed to all their ends.
     ``seen`` are the states already searched without success.
     """
     if place == len(hops):
-        return known != target and (ends is None or known in ends)
+        return entity != target and (ends is None or entity in ends)
     hop = hops[place]
     # The entity before only matters to a hop marked "other": leaving it out merges states.
-    if (state := (place, known, before if hop.other else "")) in seen:
+    state = (place, entity, before if hop.other else "")
+    if state in seen:
         return False
     seen.add(state)
     return any(
-        _reaches_other_end(hops, place + 1, end, known, target, facts, seen, ends)
-        for end in sorted(hop.possible_targets(known, before, facts))
+        _reaches_other_end(hops, place + 1, end, entity, target, facts, seen, ends)
+        for end in sorted(hop.possible_targets(entity, before, facts))
     )

@@ -66,10 +66,10 @@ class WalkGrower:
         tries: int,
         rng: random.Random,
     ) -> Iterator[Walk]:
-        """The walks over the seed of at most ``most_hops`` hops, after ``tries`` tried hops.
+        """The walks over the seed of at most ``max_hops`` hops, after ``tries`` tried hops.
 
         Each walk comes after the one it grew from. With ``compare``, shares of patients are worded
-        as comparisons. The walks follow from the arguments and the state of ``dice``.
+        as comparisons. The walks follow from the arguments and the state of ``rng``.
         """
         first_hops = [
             hop
@@ -95,21 +95,22 @@ class WalkGrower:
             tried.add(key)
             tries -= 1
             longer = self._disambiguate_new_hop(joined, hop, disambiguator)
-            # A hop before the walk cannot make the later hops needless: only itself is checked.
-            changed_places = range(1) if is_before else range(len(joined))
-            if longer is not None and all(
-                is_hop_needed(longer, place, self._facts) for place in changed_places
-            ):
-                yield longer
-                if len(longer) < max_hops:
-                    next_hops = _draw_hops(
-                        [
-                            *self._list_hops_after(longer, compare),
-                            *self._list_hops_before(longer, compare),
-                        ],
-                        rng,
-                    )
-                    stack.append((longer, itertools.islice(next_hops, _MAX_BRANCHES)))
+            if longer is None or not self._are_hops_needed(longer, is_before):
+                continue
+            yield longer
+            if len(longer) < max_hops:
+                next_hops = _draw_hops(self._list_next_hops(longer, compare), rng)
+                stack.append((longer, itertools.islice(next_hops, _MAX_BRANCHES)))
+
+    def _are_hops_needed(self, walk: Walk, is_new_hop_first: bool) -> bool:
+        """Whether every hop of a walk is needed that was needed without the new hop."""
+        # A hop before the walk cannot make the later hops needless: only itself is checked.
+        places = range(1) if is_new_hop_first else range(len(walk))
+        return all(is_hop_needed(walk, place, self._facts) for place in places)
+
+    def _list_next_hops(self, walk: Walk, compare: bool) -> list[Hop]:
+        """The hops that may be added at either end of a walk."""
+        return [*self._list_hops_after(walk, compare), *self._list_hops_before(walk, compare)]
 
     def find_meeting_walks(
         self, walk: Walk, disambiguator: Disambiguator, compare: bool, rng: random.Random
@@ -131,15 +132,22 @@ class WalkGrower:
             for second in self._list_walks_to(
                 last.target, _collect_named_entities(first), disambiguator, compare, rng
             ):
-                second_ends = follow_hops(second, (second[0].start,), self._facts)
-                if ends & second_ends == {last.target} and not (
-                    any(find_needless_in_walk(second, self._facts, ends))
-                    or any(find_needless_in_walk(first, self._facts, second_ends))
-                ):
+                if self._is_meeting(first, ends, second):
                     yield first, second
                     meeting_count += 1
                     if meeting_count == _MAX_MEETINGS:
                         return
+
+    def _is_meeting(self, first: Walk, first_ends: Set[str], second: Walk) -> bool:
+        """Whether both walks together leave one entity, and need all their hops for it."""
+        second_ends = follow_hops(second, (second[0].start,), self._facts)
+        if first_ends & second_ends != {first[-1].target}:
+            return False
+        # The second walk is checked first: it is at most two hops long, so it costs less.
+        return not (
+            any(find_needless_in_walk(second, self._facts, first_ends))
+            or any(find_needless_in_walk(first, self._facts, second_ends))
+        )
 
     def _list_walks_to(
         self,
@@ -188,13 +196,13 @@ class WalkGrower:
             and not any(self._facts.are_linked(entity, hop.start) for entity in later)
         ]
 
-    def _list_hops_from(self, known: str, compare: bool) -> Iterator[Hop]:
+    def _list_hops_from(self, entity: str, compare: bool) -> Iterator[Hop]:
         """The hops out of an entity; none out of a hub."""
-        if len(self._relations_of_entity[known]) <= self._hub_degree:
+        if len(self._relations_of_entity[entity]) <= self._hub_degree:
             yield from (
                 hop
-                for relation in self._relations_of_entity[known]
-                if (hop := _make_worded_hop(relation, known, compare)) is not None
+                for relation in self._relations_of_entity[entity]
+                if (hop := _make_worded_hop(relation, entity, compare)) is not None
             )
 
     def _list_hops_into(self, end: str, named: Set[str], compare: bool) -> list[Hop]:
@@ -212,6 +220,7 @@ class WalkGrower:
         ]
 
     def _draw_some_hops(self, hops: Iterable[Hop], rng: random.Random) -> Iterator[Hop]:
+        """The hops in random order, at most ``_MAX_MEETING_HOPS``."""
         return itertools.islice(_draw_hops(hops, rng), _MAX_MEETING_HOPS)
 
     def _disambiguate_new_hop(
@@ -219,22 +228,17 @@ class WalkGrower:
     ) -> Walk | None:
         """The walk with the clauses that its new first or last ``hop`` needs; None when the words
         of that hop fit other entities as well."""
+        named = _collect_named_entities(walk)
         if hop is walk[-1]:
-            unambiguous = self._disambiguate_hop(
-                hop,
-                walk[-2].start if len(walk) > 1 else "",
-                _collect_named_entities(walk),
-                disambiguator,
-            )
+            before = walk[-2].start if len(walk) > 1 else ""
+            unambiguous = self._disambiguate_hop(hop, before, named, disambiguator)
             return None if unambiguous is None else (*walk[:-1], unambiguous)
-        unambiguous = self._disambiguate_hop(hop, "", _collect_named_entities(walk), disambiguator)
+        unambiguous = self._disambiguate_hop(hop, "", named, disambiguator)
+        if unambiguous is None:
+            return None
         # The former first hop has an entity before it now, which decides whether it has to say
         # that it leads to another one.
-        return (
-            None
-            if unambiguous is None
-            else (unambiguous, mark_other_hop(walk[1], hop.start, self._facts), *walk[2:])
-        )
+        return (unambiguous, mark_other_hop(walk[1], hop.start, self._facts), *walk[2:])
 
     def _disambiguate_hop(
         self, hop: Hop, before: str, named: Set[str], disambiguator: Disambiguator
@@ -243,12 +247,8 @@ class WalkGrower:
         unambiguous = disambiguator.disambiguate_hop(
             mark_other_hop(hop, before, self._facts), before, named
         )
-        return (
-            unambiguous
-            if unambiguous.possible_targets(unambiguous.start, before, self._facts)
-            == {unambiguous.target}
-            else None
-        )
+        targets = unambiguous.possible_targets(unambiguous.start, before, self._facts)
+        return unambiguous if targets == {unambiguous.target} else None
 
 
 def _collect_named_entities(walk: Walk) -> set[str]:
@@ -260,11 +260,14 @@ def _collect_named_entities(walk: Walk) -> set[str]:
     }
 
 
-def _make_worded_hop(relation: Relation, known: str, compare: bool) -> Hop | None:
+def _make_worded_hop(relation: Relation, start: str, compare: bool) -> Hop | None:
     """The hop over a relation, with ``compare`` worded as a comparison; None where there is
     none."""
-    hop = make_hop(relation, known)
-    return word_hop_as_comparison(hop) if hop is not None and compare else hop
+    hop = make_hop(relation, start)
+    # No hop where the relation has no wording in this direction, or a qualifier that is too vague.
+    if hop is None or not compare:
+        return hop
+    return word_hop_as_comparison(hop)
 
 
 def _draw_hops(hops: Iterable[Hop], rng: random.Random) -> Iterator[Hop]:

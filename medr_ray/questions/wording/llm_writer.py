@@ -40,7 +40,8 @@ _EXTREMES = {
     "largest": re.compile(r"\blargest\b|最高"),
     "smallest": re.compile(r"\bsmallest\b|最低"),
 }
-_MIN_NAME_LENGTH = 4  # letters; a shorter name that is not a gene symbol may be any word
+# Letters. A shorter name that is no gene symbol may be any word, so it is not searched for.
+_MIN_NAME_LENGTH = 4
 
 
 class QuestionReply(BaseModel):
@@ -63,6 +64,7 @@ class LLMWriter:
         self._prompt = Template(read_prompt("medr_ray.questions", "question", language))
 
     def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
+        # All at once: the client itself limits how many requests are open.
         return asyncio.run(self._write_all(drafts))
 
     async def _write_all(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
@@ -144,8 +146,10 @@ class LLMWriter:
             for j in range(i + 1, min(len(words), i + self._max_name_words) + 1)
         }
         for name in sorted(names[run] for run in word_runs if run in names):
+            if occurs_in(name, plain):
+                continue
             # A name in capitals may be an ordinary word in small letters, so its case must match.
-            if not occurs_in(name, plain) and (name != name.upper() or _contains_name(name, text)):
+            if name != name.upper() or _contains_name(name, text):
                 yield f'the text adds the name "{name}"'
 
     @functools.cached_property
@@ -157,10 +161,10 @@ class LLMWriter:
         names: dict[tuple[str, ...], str] = {}
         for entity in self._entities.values():
             for name in (entity.name, *entity.aliases):
-                if (len(name) >= _MIN_NAME_LENGTH or entity.entity_type == GENE) and not set(
-                    normalize_words(name)
-                ) <= _phrase_words():
-                    names.setdefault(normalize_words(name), name)
+                words = normalize_words(name)
+                is_long_enough = len(name) >= _MIN_NAME_LENGTH or entity.entity_type == GENE
+                if is_long_enough and not _phrase_words().issuperset(words):
+                    names.setdefault(words, name)
         return names
 
     @functools.cached_property
@@ -172,11 +176,9 @@ class LLMWriter:
     def format_prompt(self, draft: Draft) -> str:
         """Return the message for one draft; it contains no hidden name."""
         plain = self._rules_writer.write([draft])[0].text
-        start = (
-            self._entities[draft.path.start].name
-            if draft.description is None
-            else "(described, see below)"
-        )
+        start = "(described, see below)"
+        if draft.description is None:
+            start = self._entities[draft.path.start].name
         steps = self._format_steps(draft.path.hops)
         if draft.path.second:
             second_start = self._entities[draft.path.second[0].start].name
@@ -203,10 +205,10 @@ class LLMWriter:
         )
 
 
-def _format_qualifier(one: Hop | Clause) -> str:
-    if is_report(one.clinical):
-        return f", as {one.clinical}"
-    return f" in {one.clinical}" if one.clinical else ""
+def _format_qualifier(fact: Hop | Clause) -> str:
+    if is_report(fact.clinical):
+        return f", as {fact.clinical}"
+    return f" in {fact.clinical}" if fact.clinical else ""
 
 
 @functools.cache

@@ -43,9 +43,10 @@ _CHOICES_ZH = {
     "largest": "比例最高",
     "smallest": "比例最低",
 }
-_MAX_NESTED_HOPS = 2  # a longer "of the ... of the ..." is hard to read
+_MAX_NESTED_HOPS = 2  # a longer "of the … of the …" is hard to read
 
 
+# The fields are columns of the parts that drafting writes: they keep their names.
 @dataclass(frozen=True)
 class Draft:
     """The input of a writer: the path, and the start's description where it must not be named."""
@@ -131,9 +132,10 @@ class EnglishRulesWriter:
         reference = start
         for number, hop in enumerate(hops):
             # The openings alternate, so that a long question does not repeat one of them.
-            lead_in = (
-                ("Then take" if number % 2 == 0 else "Next, take") if number else f"{opening} with"
-            )
+            if number == 0:
+                lead_in = f"{opening} with"
+            else:
+                lead_in = "Then take" if number % 2 == 0 else "Next, take"
             text += f"{lead_in} {self._word_hop_with_facts(hop, reference)}. "
             reference = _THAT[self._entities[hop.target].entity_type]
         return text, reference
@@ -160,14 +162,14 @@ class EnglishRulesWriter:
         return self._word_hop(hop, source_words) + self._word_further_facts(hop)
 
     def _word_hop(self, hop: Hop, source_words: str) -> str:
+        """Return "the …" for the hop's target, named by its relation to ``source_words``."""
         predicate = PREDICATES[hop.predicate]
-        words = (predicate.name_object if hop.forward else predicate.name_subject)(
-            source_words, hop.clinical
-        )
-        return (
-            f"the {'other ' if hop.other else ''}{words}"
-            f"{f', as {hop.clinical}' if is_report(hop.clinical) else ''}"
-        )
+        name_target = predicate.name_object if hop.forward else predicate.name_subject
+        words = name_target(source_words, hop.clinical)
+        other = "other " if hop.other else ""
+        # The predicates' phrases have no place for a report: it follows them.
+        report = f", as {hop.clinical}" if is_report(hop.clinical) else ""
+        return f"the {other}{words}{report}"
 
     def _word_further_facts(self, hop: Hop) -> str:
         """Return " (the one whose age of onset is … and that …)", or "" without further facts."""
@@ -314,6 +316,7 @@ class ChineseRulesWriter:
         return self.name_in_text(draft.path.start)
 
     def name_in_text(self, entity_id: str) -> str:
+        """Return the entity's name, after "基因" for a gene."""
         entity = self._entities[entity_id]
         return f"基因{entity.name}" if entity.entity_type == GENE else entity.name
 
@@ -372,7 +375,12 @@ def word_qualifier_in_chinese(clinical: str) -> str:
         journal = parse_journal(clinical)
         field = FIELDS_ZH.get(parse_journal_field(clinical))
         # A report names a field of journals, a journal, or neither.
-        return f"据{when}{f'一份{field}期刊' if field else f'《{journal}》' if journal else ''}报道"
+        publication = ""
+        if field:
+            publication = f"一份{field}期刊"
+        elif journal:
+            publication = f"《{journal}》"
+        return f"据{when}{publication}报道"
     counts = re.fullmatch(r"(\d+) of (\d+) patients?", clinical)
     if counts:
         return f"{counts[2]}名患者中{counts[1]}名"

@@ -1,4 +1,4 @@
-"""Questions that models answer from memory are asked harder, or given up with the reason."""
+"""Questions that models answer from memory are replaced by harder ones, or rejected."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -158,7 +158,7 @@ def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> N
         (0, "calibration: answered by m0 with accuracy 0.75"),
     ],
 )
-def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
+def test_a_question_is_rejected_at_the_limit(rounds: int, reason: str) -> None:
     setup = _CalibrationSetup(
         {"a": _make_examinations(3), "a+": _make_examinations(3), "a++": _make_examinations(3)}
     )
@@ -167,7 +167,7 @@ def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
     assert state.question.calibration[0].accuracy == 0.75
 
 
-def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
+def test_a_question_is_rejected_when_nothing_harder_exists() -> None:
     (state,) = _CalibrationSetup({"a": _make_examinations(3)}, lambda *_: None).run("a")
     assert (state.status, state.reason) == (
         "rejected",
@@ -175,7 +175,7 @@ def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
     )
 
 
-def test_what_is_asked_already_is_no_replacement() -> None:
+def test_a_question_in_use_is_no_replacement() -> None:
     examinations = {
         "a": _make_examinations(4),
         "b": _make_examinations(4),
@@ -208,7 +208,7 @@ def test_one_right_answer_without_a_search_rejects_a_question() -> None:
     assert setup.requests == []
 
 
-def test_without_models_nothing_is_said() -> None:
+def test_without_models_nothing_is_recorded() -> None:
     (state,) = _CalibrationSetup({"a": QuestionExaminations(None, ())}).run("a")
     assert state == CalibrationState(_make_question("a"), 1, "kept")
     assert state.question.verification.not_closed_book is None
@@ -301,7 +301,7 @@ def test_models_are_asked_as_often_as_configured(models: _ScriptedModels) -> Non
     ]
 
 
-def test_a_run_that_died_goes_on_and_ends_the_same(models: _ScriptedModels, tmp_path: Path) -> None:
+def test_a_killed_run_continues_and_ends_the_same(models: _ScriptedModels, tmp_path: Path) -> None:
     answer = models.examinee.answer
     models.examinee.answer = lambda body: (
         Response("oops", status=500) if "easy+?" in prompt_of(body) else answer(body)
@@ -330,7 +330,7 @@ def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
 # --- estimate and configuration -------------------------------------------------------
 
 
-def test_an_estimate_holds_what_was_asked(models: _ScriptedModels) -> None:
+def test_an_estimate_covers_the_requests_made(models: _ScriptedModels) -> None:
     plain = {(cost.role, cost.model): cost for cost in estimate_costs(models.config, 2)}
     models.calibrate("hard", "harder")
     for (_, model), cost in plain.items():
@@ -363,6 +363,6 @@ def test_an_estimate_names_requests_tokens_and_minutes() -> None:
         ({"closed_book": {"base_url": "http://127.0.0.1:1/v1"}}, "closed_book.model is empty"),
     ],
 )
-def test_models_that_cannot_be_asked_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_incomplete_model_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         QuestionsConfig.model_validate(settings)

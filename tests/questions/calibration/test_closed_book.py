@@ -303,7 +303,7 @@ def test_questions_are_answered_side_by_side_and_reported_in_their_order(
     assert [examination.correct for examination in examinations] == [1, 0] * 6
 
 
-def test_questions_that_wait_hold_nothing_of_the_budget(
+def test_questions_that_wait_reserve_nothing_of_the_budget(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     settings = {"max_tokens": 1000, "concurrency": 1, "budget_tokens": 2500}
@@ -324,7 +324,7 @@ def test_a_spent_budget_is_an_error(httpserver: HTTPServer, tmp_path: Path) -> N
         ).examine(*_make_tasks(2))
 
 
-def test_a_run_that_died_goes_on_with_the_missing_questions(
+def test_a_killed_run_continues_with_the_missing_questions(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     questions = _make_tasks(10)

@@ -232,7 +232,7 @@ def test_an_item_does_not_show_its_text() -> None:
         ("benchmarks/multihop/bamboogle.json.gz", 125),
     ],
 )
-def test_every_item_of_a_published_benchmark_is_found_and_only_its_number_told(
+def test_every_item_of_a_published_benchmark_is_found_and_only_its_number_is_given(
     shared_data: Path, path: str, count: int
 ) -> None:
     items = read_benchmark(str(shared_data / path))

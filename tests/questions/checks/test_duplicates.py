@@ -32,7 +32,7 @@ def test_a_chain_from_its_other_end_is_the_same_chain() -> None:
 
 
 @given(st.randoms())
-def test_the_order_of_nodes_and_edges_is_of_no_account(shuffler: random.Random) -> None:
+def test_the_order_of_nodes_and_edges_does_not_matter(shuffler: random.Random) -> None:
     nodes, edges = list(_NODES), list(_EDGES)
     shuffler.shuffle(nodes)
     shuffler.shuffle(edges)

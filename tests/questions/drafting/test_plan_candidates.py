@@ -61,7 +61,7 @@ def _paths_asking(paradigm: Paradigm, *extra: Relation) -> list[QuestionPath]:
     ]
 
 
-def test_chain_pieces_hold_the_seed_and_go_both_ways() -> None:
+def test_chain_pieces_contain_the_seed_and_go_both_ways() -> None:
     walks = {path.relations for path in _candidates(STICKLER, range(1, 4)) if path.on_chain}
     assert walks == {("col2a1",), ("inherit-stickler",), ("col2a1", "inherit-stickler")}
     starts = {
@@ -124,7 +124,7 @@ def test_vague_shares_and_directions_without_wording_are_not_asked() -> None:
     )
 
 
-def test_no_walk_comes_twice_and_every_one_holds_the_seed() -> None:
+def test_no_walk_comes_twice_and_every_walk_contains_the_seed() -> None:
     candidates = _candidates(MARFAN, range(1, 7))
     assert len({path.key for path in candidates}) == len(candidates)
     assert all(MARFAN in path.entities for path in candidates)
@@ -137,7 +137,7 @@ def test_a_seed_without_a_chain_still_has_branches() -> None:
     assert all(path.chain_id == "" for path in candidates)
 
 
-def test_a_hop_that_fits_several_tells_more_of_the_one_it_means() -> None:
+def test_a_hop_that_fits_several_entities_describes_the_one_it_means() -> None:
     """Two diseases have the gene; one has an onset."""
     (path,) = [
         path
@@ -154,7 +154,7 @@ def test_a_hop_that_fits_several_tells_more_of_the_one_it_means() -> None:
     assert "fbn1-mass" not in from_gene[0].relations
 
 
-def test_shares_are_told_as_comparisons_at_level_one_only() -> None:
+def test_shares_are_worded_as_comparisons_at_level_one_only() -> None:
     both = _all_paths(MARFAN, range(1, 2), levels=(0, 1))
     wordings = {
         (level, hop.clinical) for path, level in both for hop in path.hops if hop.target == _FINDING
@@ -179,7 +179,7 @@ def test_a_share_is_asked_of_a_disease_that_is_walked_to() -> None:
     assert all(path.about[0].other not in path.entities for path in shares)
 
 
-def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() -> None:
+def test_the_latest_of_several_is_asked_where_two_onsets_are_stated_and_differ() -> None:
     later = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0003621")
     paths = _paths_asking("temporal", later)
     assert {(path.start, path.asked, path.answer) for path in paths} == {
@@ -189,7 +189,7 @@ def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() 
     assert not _paths_asking("temporal"), "with one known onset there is nothing to compare"
 
 
-def test_no_share_is_asked_that_the_question_tells_as_a_comparison() -> None:
+def test_no_share_is_asked_that_the_question_words_as_a_comparison() -> None:
     graph = small_graph(without=("inherit",))  # then only its findings tell Marfan syndrome apart
     share_paths = [
         path for path, _ in _all_paths(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))

@@ -55,7 +55,7 @@ def test_a_comparison_means_whatever_its_share_may_lie_inside() -> None:
     }
 
 
-def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
+def test_a_report_means_what_it_states_and_what_is_stated_without_one() -> None:
     reports = [
         reported_relation(
             "losartan", MARFAN, "treated_with", "D:losartan", (1977, "American heart journal")
@@ -129,7 +129,7 @@ def test_a_hop_before_one_that_only_its_target_fits_is_needless() -> None:
     assert find_needless_hops(full_path, fact_index_of(graph, [another, gene])) == []
 
 
-def test_what_is_told_of_a_target_may_make_the_way_to_it_needless() -> None:
+def test_a_clause_about_a_target_may_make_the_way_to_it_needless() -> None:
     graph = small_graph()
     plain = path(graph, MARFAN, "fbn1", "fbn1-mass")
     with_clause = replace(

@@ -35,23 +35,23 @@ def facts(graph: QuestionGraph) -> FactIndex:
     return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
 
 
-def grown(
-    graph: QuestionGraph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0
+def grow_walks(
+    graph: QuestionGraph, facts: FactIndex, tries: int = 60, hub: int = _HUB, random_seed: int = 0
 ) -> dict[str, list[Walk]]:
     relations = list(graph.relations.values())
     grower, disambiguator = WalkGrower(relations, facts, hub), Disambiguator(relations, facts)
     return {
-        seed: list(grower.grow(seed, disambiguator, False, 6, tries, random.Random(dice)))
+        seed: list(grower.grow(seed, disambiguator, False, 6, tries, random.Random(random_seed)))
         for seed in sorted(graph.seed_graphs)[:40]
     }
 
 
 @pytest.fixture(scope="module")
 def walks(graph: QuestionGraph, facts: FactIndex) -> dict[str, list[Walk]]:
-    return grown(graph, facts)
+    return grow_walks(graph, facts)
 
 
-def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone(
+def test_walks_contain_their_seed_and_every_hop_is_needed_and_fits_its_target_alone(
     walks: dict[str, list[Walk]], facts: FactIndex
 ) -> None:
     assert max(len(walk) for seed_walks in walks.values() for walk in seed_walks) >= 4
@@ -75,7 +75,7 @@ def test_walks_keep_the_grammar_of_chains(walks: dict[str, list[Walk]]) -> None:
         assert all(turns.count(number) <= turn.at_most for number, turn in enumerate(TURN_LIMITS))
 
 
-def test_no_walk_is_found_twice(walks: dict[str, list[Walk]]) -> None:
+def test_no_walk_is_grown_twice(walks: dict[str, list[Walk]]) -> None:
     for seed_walks in walks.values():
         taken = [tuple((hop.relation_id, hop.forward) for hop in walk) for walk in seed_walks]
         assert len(taken) == len(set(taken))
@@ -115,25 +115,25 @@ def test_hubs_end_walks(graph: QuestionGraph, facts: FactIndex) -> None:
 
     degree = {
         entity_id: sum(entity_id in (r.subject, r.object) for r in graph.relations.values())
-        for entity_id in through(grown(graph, facts))
+        for entity_id in through(grow_walks(graph, facts))
     }
     assert max(degree.values()) > 8
     assert all(
         degree[entity_id] <= 8
-        for entity_id in through(grown(graph, facts, hub=8))
+        for entity_id in through(grow_walks(graph, facts, hub=8))
         if entity_id in degree
     )
 
 
-def test_more_tries_find_more_and_other_dice_find_others(
+def test_more_tries_give_more_walks_and_another_random_seed_gives_others(
     graph: QuestionGraph, facts: FactIndex, walks: dict[str, list[Walk]]
 ) -> None:
-    def count(found: dict[str, list[Walk]]) -> int:
-        return sum(map(len, found.values()))
+    def count(walks_by_seed: dict[str, list[Walk]]) -> int:
+        return sum(map(len, walks_by_seed.values()))
 
-    def keys(found: dict[str, list[Walk]]) -> set[tuple[Hop, ...]]:
-        return {walk for seed_walks in found.values() for walk in seed_walks}
+    def collect_walks(walks_by_seed: dict[str, list[Walk]]) -> set[tuple[Hop, ...]]:
+        return {walk for seed_walks in walks_by_seed.values() for walk in seed_walks}
 
-    assert 0 < count(grown(graph, facts, tries=10)) < count(walks)
-    assert keys(grown(graph, facts)) == keys(walks)
-    assert keys(grown(graph, facts, dice=1)) != keys(walks)
+    assert 0 < count(grow_walks(graph, facts, tries=10)) < count(walks)
+    assert collect_walks(grow_walks(graph, facts)) == collect_walks(walks)
+    assert collect_walks(grow_walks(graph, facts, random_seed=1)) != collect_walks(walks)

@@ -56,7 +56,7 @@ def draft(*hops: Hop, description: StartDescription | None = None, **more: Any) 
 
 FINDING = draft(DISEASE_OF, FINDING_OF)
 OTHER = draft(GENE_OF, OTHER_OF)
-TOLD = draft(Hop("r3", "associated_gene", False, "", "G2", "D2", also=(LENS,)))
+WITH_CLAUSE = draft(Hop("r3", "associated_gene", False, "", "G2", "D2", also=(LENS,)))
 MEETING = draft(GENE_OF, second=(Hop("r6", "associated_gene", True, "", "D3", "G1"),))
 EARLIEST = draft(DISEASE_OF, asked="earliest")
 SHARE_QUESTION = draft(
@@ -72,11 +72,11 @@ DESCRIBED = draft(
     ),
 )
 REPORTED = draft(Hop("r8", "complicated_by", True, "reported in 1977 in Chest", "D1", "D2"))
-ALL = [REPORTED, FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE_QUESTION, DESCRIBED]
+ALL = [REPORTED, FINDING, OTHER, WITH_CLAUSE, MEETING, EARLIEST, SHARE_QUESTION, DESCRIBED]
 
 
-def plain(one: Draft, language: str = "en") -> str:
-    return open_rules_writer(language, ENTITIES).write([one])[0].text
+def plain(draft: Draft, language: str = "en") -> str:
+    return open_rules_writer(language, ENTITIES).write([draft])[0].text
 
 
 def json_reply(text: str) -> str:
@@ -92,24 +92,24 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh_governor(monkeypatch)
 
 
-def write(one: Draft, text: str, language: str = "en") -> WrittenQuestion:
+def write(draft: Draft, text: str, language: str = "en") -> WrittenQuestion:
     """What becomes of a draft for which the model replies ``text``."""
-    with endpoint({plain(one, language): [json_reply(text)]}) as server:
-        return writer(server.client(), language).write([one])[0]
+    with endpoint({plain(draft, language): [json_reply(text)]}) as server:
+        return writer(server.client(), language).write([draft])[0]
 
 
 # --- what a text may say --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> None:
+def test_the_plain_wording_can_be_put_in_other_words(language: str) -> None:
     for draft in ALL:
         text = f"Please tell: {plain(draft, language)}"
         assert write(draft, text, language) == WrittenQuestion(text)
 
 
 @pytest.mark.parametrize(
-    ("one", "change", "problem"),
+    ("draft", "change", "problem"),
     [
         (FINDING, ("COL2A1", "collagen"), "does not name the start"),
         (FINDING, ("COL2A1", "COL2A11"), "does not name the start"),
@@ -118,8 +118,8 @@ def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> No
         (REPORTED, ("Chest", "a journal"), 'lacks the qualifier "reported in 1977 in Chest"'),
         (REPORTED, ("1977", "the seventies"), 'lacks the qualifier "reported in 1977 in Chest"'),
         (OTHER, ("other ", ""), 'does not say "the other"'),
-        (TOLD, ("Ectopia lentis", "an eye sign"), 'does not name "Ectopia lentis"'),
-        (TOLD, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
+        (WITH_CLAUSE, ("Ectopia lentis", "an eye sign"), 'does not name "Ectopia lentis"'),
+        (WITH_CLAUSE, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
         (MEETING, ("MASS syndrome", "another disease"), 'does not name "MASS syndrome"'),
         (EARLIEST, ("earliest", "latest"), "does not ask for the earliest"),
         (SHARE_QUESTION, ("Ectopia lentis", "it"), 'does not name "Ectopia lentis"'),
@@ -128,17 +128,17 @@ def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> No
     ],
 )
 def test_what_makes_a_question_unique_may_not_be_lost(
-    one: Draft, change: tuple[str, str], problem: str
+    draft: Draft, change: tuple[str, str], problem: str
 ) -> None:
-    assert change[0] in plain(one)
-    text = plain(one).replace(*change)
-    written = write(one, text)
+    assert change[0] in plain(draft)
+    text = plain(draft).replace(*change)
+    written = write(draft, text)
     assert written.text == text, "kept to be looked at"
     assert problem in written.problem
 
 
 @pytest.mark.parametrize(
-    ("one", "added", "problem"),
+    ("draft", "added", "problem"),
     [
         (FINDING, "It was first described in 1965.", 'adds the number "1965"'),
         (FINDING, "Think of Stickler Syndrome.", 'adds the name "Stickler syndrome"'),
@@ -153,8 +153,8 @@ def test_what_makes_a_question_unique_may_not_be_lost(
         (DESCRIBED, "It is Marfan syndrome.", "names the start, which is to be described"),
     ],
 )
-def test_nothing_may_be_added(one: Draft, added: str, problem: str) -> None:
-    assert problem in write(one, f"{plain(one)} {added}").problem
+def test_nothing_may_be_added(draft: Draft, added: str, problem: str) -> None:
+    assert problem in write(draft, f"{plain(draft)} {added}").problem
 
 
 def test_a_word_is_no_gene_and_the_words_of_a_relation_are_no_name() -> None:
@@ -172,7 +172,7 @@ def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str
     hidden = {
         FINDING: ("Stickler", "Retinal"),
         OTHER: ("FBN1", "MASS"),
-        TOLD: ("Stickler",),
+        WITH_CLAUSE: ("Stickler",),
         MEETING: ("FBN1",),
         EARLIEST: ("Stickler",),
         SHARE_QUESTION: ("Stickler", "5 of 9"),
@@ -183,7 +183,7 @@ def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str
     assert "Second start: MASS syndrome" in prompts[plain(MEETING, language)]
     assert (
         "told of it: has_finding in all patients -> Ectopia lentis"
-        in prompts[plain(TOLD, language)]
+        in prompts[plain(WITH_CLAUSE, language)]
     )
 
 
