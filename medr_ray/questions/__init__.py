@@ -1,9 +1,13 @@
-"""Questions from chains: composed, worded by rules or by a model, verified against every known
-fact, balanced, split.
+"""Questions from chains: drafted, worded by rules or by a model, verified against every annotated
+fact, balanced, and split into training and held-out questions.
 
-Promised: an accepted question has one answer, does not hold it, needs every hop and has evidence
-for each; no held-out entity chain is trained on; no question repeats another; rejected candidates
-keep their reasons; the same run seed gives the same questions.
+The room guarantees:
+
+- An accepted question has one answer, does not contain it, needs every hop, and has evidence for
+  each of them.
+- No entity chain of a held-out question is trained on, and no question repeats another.
+- Rejected candidates keep their reasons.
+- The same run seed gives the same questions.
 """
 
 from medr_ray.questions.answer_matching import answers_match

@@ -3,7 +3,7 @@
 ``execute`` runs these steps, and rejected candidates are collected from all of them:
 
 1. Draft: Ray Data hands batches of seeds to actors that know the graph and every annotated fact
-   (``drafting``). Each batch is written as a part, so a killed run goes on with the missing parts.
+   (``drafting``). Each batch is written as a part, so a resumed run drafts only the missing parts.
 2. Drop the candidates that repeat a benchmark item (``checks.contamination``).
 3. Choose and split: one deterministic pass over all accepted candidates (``split``).
 4. Reword the chosen questions with a language model, where one is configured (``wording``).

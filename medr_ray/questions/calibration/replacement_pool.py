@@ -28,8 +28,8 @@ class ReplacementPool:
             self._unused_by_seed.setdefault(candidate.path.seed, []).append(candidate)
 
     def find_replacements(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        """A replacement for each question with the complexity it shall have; None where no harder
-        candidate is left."""
+        """A replacement for each pair of a question and the complexity required of it; None where
+        no harder candidate is left."""
         return [self._find_replacement(question, complexity) for question, complexity in too_easy]
 
     def _find_replacement(self, question: Question, complexity: int) -> Question | None:

@@ -1,3 +1,3 @@
-"""The checks of a question: it has one answer and no leak (``question_verification``), repeats no
-other question (``duplicates``) and no benchmark item (``contamination``), and is not answered from
-memory (``closed_book``, ``calibration``)."""
+"""The checks of a question's text: it has one answer and no leak (``question_verification``),
+repeats no other question (``duplicates``) and no benchmark item (``contamination``, which reads
+``benchmark_files``). Whether models answer it from memory is measured in ``calibration``."""

@@ -185,7 +185,7 @@ class DraftingWorker:
             rejected += seed_rejected
         part = row["part"]
         self._directory.write_records(f"{self._rejected_folder}/{part}", RejectedDraft, rejected)
-        # The accepted part comes last: a run that goes on takes it as the sign that the whole
+        # The accepted part comes last: a resumed run takes it as the sign that the whole
         # batch is done.
         self._directory.write_records(f"{self._accepted_folder}/{part}", Candidate, accepted)
         return {"seeds": len(row["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}

@@ -74,7 +74,7 @@ class StartDescription:
         )
 
     def find_described_entities(self, facts: FactIndex) -> set[str]:
-        """Every entity that all the facts are true of."""
+        """Every entity for which all the facts are stated."""
         # Looked up backwards without the qualifier first, then checked forwards with it.
         subjects_by_fact = [
             {

@@ -50,7 +50,7 @@ class QuestionPath:
 
     @property
     def answer(self) -> str:
-        """The entity walked to: the answer itself, unless a share is asked."""
+        """The entity at the end: the answer itself, unless the question asks for a share."""
         return self.hops[-1].target
 
     @property

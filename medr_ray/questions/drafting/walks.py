@@ -35,7 +35,7 @@ from medr_ray.questions.drafting.question_patterns import (
 
 # Meetings per walk, so that they do not crowd out all else.
 _MAX_MEETINGS = 2
-# Hops tried at each step of two walks that shall meet.
+# Hops tried at each step in the search for two walks that meet.
 _MAX_MEETING_HOPS = 4
 # Types of entities where walks may meet. A sign or an onset that two diseases share says little.
 _MEETING_TYPES = (DISEASE, GENE, DRUG)
