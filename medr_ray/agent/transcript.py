@@ -40,10 +40,10 @@ def _pair_turns(messages: Sequence[Message], events: Sequence[ToolEvent]) -> Ite
             continue
         reply = parse_reply(message.content)
         texts = _responses_after(messages, index)
-        own = remaining[: len(texts)]
+        reply_events = remaining[: len(texts)]
         remaining = remaining[len(texts) :]
         # Not strict: the last events of an earlier form have no response.
-        observations = tuple(map(ToolObservation, own, texts))
+        observations = tuple(map(ToolObservation, reply_events, texts))
         yield ReplyTurn(reply.thought, reply.answer, observations)
 
 
