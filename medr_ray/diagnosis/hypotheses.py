@@ -81,6 +81,7 @@ def _equate_records(names: Mapping[str, str], neighbours: "_RecordHierarchy") ->
         by_mondo = [
             other for other in neighbours.find_equivalent(record) if _is_known_omim(other, names)
         ]
+        # Mondo decides only where the name names no single OMIM record.
         candidates = by_name if len(by_name) == 1 else by_mondo
         is_same = len(candidates) == 1 and not record.startswith(_OMIM)
         same_as[record] = candidates[0] if is_same else record

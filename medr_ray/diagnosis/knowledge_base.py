@@ -69,6 +69,7 @@ def build_finding_terms(hpo: Hpo) -> FindingTerms:
         others = ancestor_ids[term_id] - {term_id}
         numbers_above = sorted(numbers[other] for other in others if other in numbers)
         ancestors.append(np.array([number, *numbers_above]))
+    # ``replacements`` also has merged disease records, which are no terms.
     for obsolete, current in hpo.replacements.items():
         if current in numbers:
             numbers.setdefault(obsolete, numbers[current])
@@ -98,6 +99,7 @@ class FindingTable:
 
     def max_patients(self) -> Floats:
         """[diseases] the largest number of patients that one finding of each was counted in."""
+        # reduceat needs every part to have a row; a disease without findings is never listed.
         return np.maximum.reduceat(self.counted, self.starts[:-1])
 
     def findings_of(self, disease: int) -> tuple[AnnotatedFinding, ...]:
@@ -165,6 +167,7 @@ def build_knowledge_base(
         broader_rows.append(
             _join_rows(rows_by_record.get(broader, {}) for broader in broader_records)
         )
+    # Of broader records only the propagated shares are used.
     _, broader_shares = _build_share_tables(_build_finding_table(broader_rows), terms)
     merged_records = tuple(
         (disease, *(record for record in records[disease] if record != disease)) for disease in ids

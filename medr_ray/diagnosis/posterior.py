@@ -125,6 +125,8 @@ class DiagnosisModel:
         log_prevalence = prevalence_weight * np.log(priors.prevalence)
         self._log_prior = log_prevalence + reports_weight * np.log1p(priors.reported)
         log_breadth = np.log(likelihood.base.expected_findings)
+        # The mean is subtracted, so that the penalty moves diseases among each other and not
+        # against "none of these".
         self._log_breadth_penalty = _BREADTH_EXPONENT * (log_breadth - log_breadth.mean())
 
     @property
@@ -148,6 +150,7 @@ class DiagnosisModel:
             is_candidate = np.isin(np.arange(len(log_prior)), candidates)
             log_prior = np.where(is_candidate, log_prior, -np.inf)
         support = weight * self.log_support(patient, updated_findings or {})
+        # The listed diseases share what "none of these" leaves of the prior.
         logits = log_prior - _log_sum_exp(log_prior) + np.log1p(-self.none_share) + support
         none_logit = -np.inf
         if self.none_share:
@@ -165,6 +168,7 @@ class DiagnosisModel:
         support = self.priors.log_context_factors(patient.age, patient.female)
         for term in patient.observed:
             support += np.log(self.likelihood.present_ratios(term)) - self._log_breadth_penalty
+        # No breadth penalty here: more annotations make more matches by chance, not fewer.
         for term in patient.excluded:
             diseases, ratios = self.likelihood.absent_ratios(term)
             support[diseases] += np.log(ratios)
@@ -200,6 +204,6 @@ def weight_per_finding(count: int) -> float:
 def _log_sum_exp(values: Floats) -> float:
     """ln of the sum of exponentials; -inf when all values are."""
     largest = float(values.max(initial=-np.inf))
-    if not np.isfinite(largest):
+    if not np.isfinite(largest):  # -inf minus -inf would be NaN
         return -np.inf
     return largest + float(np.log(np.exp(values - largest).sum()))

@@ -77,20 +77,9 @@ def build_priors(
     is_known = ~np.isnan(prevalence)
     default = _DEFAULT_PREVALENCE
     if is_known.any():
+        # The geometric mean: prevalences differ by powers of ten.
         default = float(np.exp(np.log(prevalence[is_known]).mean()))
-    onset_spans: dict[int, list[AgeSpan]] = defaultdict(list)
-    modes: dict[int, set[str]] = defaultdict(set)
-    for row in rows:
-        disease = base.numbers.get(row.disease)
-        if disease is None or row.negated:
-            continue
-        if row.aspect == ONSET and (span := onset_years(row.term)):
-            onset_spans[disease].append(span)
-        elif row.aspect == INHERITANCE:
-            modes[disease].add(row.term)
-    for record, span in onset_ages.items():
-        if record in base.numbers:
-            onset_spans[base.numbers[record]].append(span)
+    onset_spans, modes = _collect_context(base, rows, onset_ages)
     earliest = np.full(len(base.ids), np.nan)
     latest = np.full(len(base.ids), np.nan)
     for disease, spans in onset_spans.items():
@@ -105,6 +94,28 @@ def build_priors(
         latest=latest,
         spares_females=_flag_sparing_females(modes, len(base.ids)),
     )
+
+
+def _collect_context(
+    base: KnowledgeBase, rows: Iterable[Annotation], onset_ages: Mapping[str, AgeSpan]
+) -> tuple[dict[int, list[AgeSpan]], dict[int, set[str]]]:
+    """(spans of the age at onset, terms of inheritance), by the disease's number."""
+    onset_spans: dict[int, list[AgeSpan]] = defaultdict(list)
+    modes: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        disease = base.numbers.get(row.disease)
+        if disease is None or row.negated:
+            continue
+        if row.aspect == ONSET:
+            span = onset_years(row.term)
+            if span:  # other clinical courses have the same aspect
+                onset_spans[disease].append(span)
+        elif row.aspect == INHERITANCE:
+            modes[disease].add(row.term)
+    for record, span in onset_ages.items():
+        if record in base.numbers:
+            onset_spans[base.numbers[record]].append(span)
+    return onset_spans, modes
 
 
 def _flag_sparing_females(modes: Mapping[int, set[str]], disease_count: int) -> np.ndarray:
