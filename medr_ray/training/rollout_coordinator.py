@@ -131,7 +131,7 @@ class RolloutCoordinator:
         ]
         finished = self._pool.run_groups(groups, self._config.min_group_fraction)
         outcomes = [outcome for group in finished for outcome in group.outcomes]
-        # Groups come as they finish: without an order the sums of the loss would differ by run.
+        # Groups come as they finish. Nothing that follows may depend on which was first.
         return sorted(outcomes, key=lambda outcome: outcome.request.key)
 
     def _score_rollouts(

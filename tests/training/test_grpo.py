@@ -3,6 +3,7 @@ one."""
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.tiny_model import build_tiny_model
 from support.train_session import TrainSession
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.records import Task, Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
 from medr_ray.training import grpo
@@ -26,7 +28,8 @@ from medr_ray.training.metrics_log import MetricRow
 from medr_ray.training.rewards import RulesPreference
 from medr_ray.training.rollout_coordinator import RolloutCoordinator, start_curriculum
 
-QUESTIONS = tuple(make_question(number, split="train") for number in range(4))
+# Three, of which an update takes two: what is chosen depends on what was visited before.
+QUESTIONS = tuple(make_question(number, split="train") for number in range(3))
 FIGURES = {
     "update",
     "rollouts",
@@ -214,6 +217,16 @@ def test_an_engine_that_serves_another_version_is_an_error() -> None:
 
 
 def test_outcomes_are_scored_in_one_order_whichever_group_ends_first() -> None:
+    class RecordingPreference(RulesPreference):
+        """Keeps the order in which it is given the rollouts."""
+
+        def score(
+            self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
+        ) -> list[float | None]:
+            keys.extend((trajectory.question_id, trajectory.rollout) for trajectory in trajectories)
+            return super().score(trajectories, tasks)
+
+    keys: list[tuple[str, int]] = []
     engine = RecordingEngine()
     config = make_config(1)
     coordinator = RolloutCoordinator(
@@ -222,10 +235,9 @@ def test_outcomes_are_scored_in_one_order_whichever_group_ends_first() -> None:
         start_curriculum(config, QUESTIONS, None),
         ScriptedPool(engine),
         engine,
-        RulesPreference(),
+        RecordingPreference(),
     )
-    rollouts = coordinator.collect(3).rollouts
-    keys = [(rollout.group, rollout.trajectory.rollout) for rollout in rollouts]
+    assert len(coordinator.collect(3).rollouts) == 8
     assert keys == sorted(keys)
     # Numbered through the run, so that a question that comes again has new rollouts.
     assert {number for _, number in keys} == {12, 13, 14, 15}
