@@ -237,10 +237,13 @@ def test_outcomes_are_scored_in_one_order_whichever_group_ends_first() -> None:
         engine,
         RecordingPreference(),
     )
-    assert len(coordinator.collect(3).rollouts) == 8
-    assert keys == sorted(keys)
-    # Numbered through the run, so that a question that comes again has new rollouts.
-    assert {number for _, number in keys} == {12, 13, 14, 15}
+    for update in range(4, 9):
+        keys.clear()
+        assert len(coordinator.collect(update).rollouts) == 8
+        assert keys == sorted(keys)
+        # Numbered through the run, so that a question that comes again has new rollouts.
+        numbers = range(4 * update, 4 * update + 4)
+        assert {number for _, number in keys} == set(numbers)
 
 
 def test_an_update_with_fewer_examples_than_workers_leaves_the_weights_alone() -> None:
