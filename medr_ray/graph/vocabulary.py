@@ -18,7 +18,7 @@ class Vocabulary:
 
     Where several concepts of one type have the same name, the name stands for the smallest id.
     ``replaced`` maps merged and obsolete ids to the ids that are kept, as
-    ``knowledge.hpo.Hpo.replaced`` does.
+    ``knowledge.hpo.Hpo.replacements`` does.
     """
 
     def __init__(
