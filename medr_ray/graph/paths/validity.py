@@ -64,7 +64,7 @@ class Rules:
 NO_RULES = Rules()
 
 
-# Results of ``turn_between`` besides the numbers of ``TURNS``.
+# Results of ``turn_between`` besides the numbers of ``TURN_LIMITS``.
 NEVER = -1
 FREE = len(TURN_LIMITS)
 _TURN_NUMBER = {
