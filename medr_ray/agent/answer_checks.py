@@ -1,15 +1,17 @@
-"""Search, verify, synthesise (paper section 5): how often an agent checked an answer before it gave
-it.
+"""Count how often an agent checked candidate answers before it gave one.
 
-- A candidate is stated where a thought names one explicitly (see ``state``), or names what later is
-  the answer.
-- A call in the same reply or a later one checks the candidate when its query names it together with
-  a word of the question, or when it shows it in a document that had not shown it before.
-- A call that failed, was malformed, was not run, or was answered from an earlier identical one
-  checks nothing.
-- A round is a reply with at least one check: calls side by side are one round.
-- An answer that is part of a longer name seen on the way ("neonatal X" of "fetal and neonatal X")
-  is not named by naming the longer one.
+The counts describe the verification step of search, verify, synthesise (paper section 5):
+
+- A thought states a candidate when it presents one explicitly (see ``state``), or when it names the
+  text that the agent later gives as its answer.
+- A call checks a candidate if its query names the candidate together with a word of the question,
+  or if it shows a document that names the candidate and did not do so before. The call must come
+  in the reply that states the candidate, or later.
+- A call checks nothing if it failed, was malformed, was not run, or got its result from an earlier
+  identical call.
+- A round is a reply with at least one check. Several checks in one reply are one round.
+- Some findings have a longer name with the answer as a part of it ("fetal and neonatal X" for the
+  answer "neonatal X"). A text that contains only the longer name does not name the answer.
 """
 
 import re
@@ -27,97 +29,120 @@ from medr_ray.agent.transcript import ReplyTurn, ToolObservation, read_turns
 from medr_ray.agent.wording import content_words, find_names
 from medr_ray.core.records import Trajectory
 
-_SHORTEST_ANSWER = 3  # characters; a shorter answer ("5") stands in any text
+_MIN_ANSWER_CHARACTERS = 3  # a shorter answer, such as "5", is found in almost any text
 
 
 @dataclass(frozen=True)
 class VerificationCount:
-    """``rounds`` of verification, the ``checks`` (calls) in them, and the further ``documents``
-    that named a candidate after it was stated."""
+    """How often a dialogue checked its candidates.
+
+    ``rounds`` is the number of rounds, and ``checks`` the number of calls that check a candidate.
+    ``further_documents`` is the number of documents that first named a candidate after it was
+    stated, summed over the candidates.
+    """
 
     rounds: int
     checks: int
-    documents: int
+    further_documents: int
 
 
 def count_verification(trajectory: Trajectory) -> VerificationCount:
-    """What was checked; a pure function of the dialogue. Rows without document ids per call count
-    by queries alone."""
+    """Count the checks of a dialogue; a pure function of the dialogue.
+
+    Where the events of calls have no document ids, only queries can count as checks.
+    """
     candidates = _CandidateTracker(trajectory)
-    checks = [candidates.count_checks(turn) for turn in read_turns(trajectory)]
-    rounds = sum(count > 0 for count in checks)
-    return VerificationCount(rounds, sum(checks), candidates.further_documents)
+    checks_per_turn = [candidates.process_turn(turn) for turn in read_turns(trajectory)]
+    rounds = sum(count > 0 for count in checks_per_turn)
+    return VerificationCount(rounds, sum(checks_per_turn), candidates.further_documents)
 
 
 class _CandidateTracker:
-    """The candidates stated so far, and the documents that were seen to name each."""
+    """The candidates stated so far, and the documents seen so far that name each of them."""
 
     def __init__(self, trajectory: Trajectory) -> None:
         self._question = trajectory.messages[1].content
-        self._topic = content_words(self._question)
-        self._answer = _checkable_answer(trajectory.answer, self._question)
-        self._shown: list[tuple[str, str]] = []  # (document, text)
-        self._documents_naming: dict[str, set[str]] = {}
-        self._longer_names: set[str] = set()  # findings with the answer as a part of them
+        self._question_words = content_words(self._question)
+        self._answer_names = _checkable_answer_names(trajectory.answer, self._question)
+        self._shown_passages: list[tuple[str, str]] = []  # (document id, text)
+        self._documents_by_candidate: dict[str, set[str]] = {}
+        self._longer_names: set[str] = set()  # of findings that contain the answer
         self.further_documents = 0
 
-    def count_checks(self, turn: ReplyTurn) -> int:
-        """The checks among a turn's calls."""
-        for candidate in self._stated_candidates(turn.thought):
-            if candidate not in self._documents_naming:
-                self._documents_naming[candidate] = _documents_with(candidate, self._shown)
-        # After the candidates: calls of the same reply may check what its thought has just stated.
+    def process_turn(self, turn: ReplyTurn) -> int:
+        """Record a turn; returns how many of its calls check a candidate."""
+        for candidate in self._record_stated_candidates(turn.thought):
+            # Documents that were shown before the candidate was stated are no check of it.
+            if candidate not in self._documents_by_candidate:
+                self._documents_by_candidate[candidate] = _documents_with(
+                    candidate, self._shown_passages
+                )
+        # After the candidates: calls of a reply may check what the thought of this reply states.
         checks = 0
         for observation in turn.observations:
-            if observation.event.status == "ok" and self._is_check(observation):
+            # The status comes first: a call that failed is not recorded, as it checks nothing.
+            if observation.event.status == "ok" and self._record_observation(observation):
                 checks += 1
         return checks
 
-    def _stated_candidates(self, thought: str) -> Iterable[str]:
+    def _record_stated_candidates(self, thought: str) -> Iterable[str]:
+        """Record the longer names in a thought, and yield the candidates that it states."""
         stated = find_hypotheses(thought)
+        # The longer names first, because they are removed from the thought below.
         for kind, text in stated:
-            if kind == FINDING and _is_longer_name(text, self._answer):
+            if kind == FINDING and _is_longer_name(text, self._answer_names):
                 self._longer_names.add(text)
         yield from (text for kind, text in stated if kind == CANDIDATE)
-        yield from find_names(self._without_longer_names(thought), self._answer)
+        yield from find_names(self._without_longer_names(thought), self._answer_names)
 
     def _without_longer_names(self, text: str) -> str:
-        # Longest first: a shorter name may be a part of a longer one.
+        # The longest first: a shorter name may be a part of a longer one, whose other words would
+        # stay if the shorter name were removed first.
         for name in sorted(self._longer_names, key=len, reverse=True):
             text = re.sub(re.escape(name), " ", text, flags=re.IGNORECASE)
         return text
 
-    def _is_check(self, observation: ToolObservation) -> bool:
+    def _record_observation(self, observation: ToolObservation) -> bool:
+        """Record the documents of a call; returns whether the call checks a candidate."""
         passages = document_passages(observation)
         query = query_text(observation)
-        is_check = any(self._asks_for(candidate, query) for candidate in self._documents_naming)
-        # No early return: every candidate has to learn which documents name it.
-        for candidate, naming in self._documents_naming.items():
-            new = _documents_with(candidate, passages) - naming
-            naming |= new
+        is_check = any(
+            self._asks_for(candidate, query) for candidate in self._documents_by_candidate
+        )
+        # No early return: the documents must be recorded for every candidate.
+        for candidate, known_documents in self._documents_by_candidate.items():
+            new = _documents_with(candidate, passages) - known_documents
+            known_documents |= new
             self.further_documents += len(new)
             is_check = is_check or bool(new)
-        self._shown += passages
+        self._shown_passages += passages
         return is_check and not observation.event.repeated
 
     def _asks_for(self, candidate: str, query: str) -> bool:
         if not find_names(self._without_longer_names(query), [candidate]):
             return False
-        # Only words beside the candidate's own: "Krabbe disease" alone asks nothing of it.
-        return bool(content_words(query) & self._topic - content_words(candidate))
+        # The candidate's own words do not count: the query "Krabbe disease" asks nothing about
+        # Krabbe disease.
+        shared_words = content_words(query) & self._question_words
+        return bool(shared_words - content_words(candidate))
 
 
 def _documents_with(name: str, passages: Iterable[tuple[str, str]]) -> set[str]:
+    """The ids of the documents whose passages contain the name."""
     return {document for document, text in passages if find_names(text, [name])}
 
 
-def _is_longer_name(name: str, answer: list[str]) -> bool:
-    return bool(find_names(name, answer)) and len(name) > len(answer[0])
+def _is_longer_name(name: str, answer_names: list[str]) -> bool:
+    return bool(find_names(name, answer_names)) and len(name) > len(answer_names[0])
 
 
-def _checkable_answer(answer: str | None, question: str) -> list[str]:
-    """The answer, unless it stands in the question, where naming it states nothing."""
+def _checkable_answer_names(answer: str | None, question: str) -> list[str]:
+    """The answer as a list of names to look for.
+
+    It is empty for an answer that is too short, and for an answer that the question itself names:
+    a thought that names it need not mean it as an answer.
+    """
     text = (answer or "").strip()
-    if len(text) < _SHORTEST_ANSWER or find_names(question, [text]):
+    if len(text) < _MIN_ANSWER_CHARACTERS or find_names(question, [text]):
         return []
     return [text]

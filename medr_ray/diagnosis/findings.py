@@ -120,10 +120,12 @@ def finding_resolver(hpo: Hpo, terms: FindingTerms) -> NameResolver:
     return NameResolver(terms.numbers, forms, _labels(terms.ids, terms.names))
 
 
-def disease_resolver(base: KnowledgeBase) -> NameResolver:
+def disease_resolver(knowledge_base: KnowledgeBase) -> NameResolver:
     """Resolves names of a knowledge base's diseases; ids of merged records name them too."""
-    forms = [(name, number, True) for number, name in enumerate(base.names)]
-    return NameResolver(base.numbers, forms, _labels(base.ids, base.names))
+    forms = [(name, number, True) for number, name in enumerate(knowledge_base.names)]
+    return NameResolver(
+        knowledge_base.numbers, forms, _labels(knowledge_base.ids, knowledge_base.names)
+    )
 
 
 def _labels(ids: Sequence[str], names: Sequence[str]) -> list[str]:

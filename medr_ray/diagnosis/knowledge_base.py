@@ -14,7 +14,7 @@ import numpy as np
 from medr_ray.core.errors import DataError
 from medr_ray.diagnosis.belief import MAX_SHARE, Belief, pool_frequencies
 from medr_ray.diagnosis.hypotheses import Hypotheses
-from medr_ray.diagnosis.probability_table import Floats, Ints, ProbabilityTable, noisy_or
+from medr_ray.diagnosis.probability_table import FloatArray, IntArray, ProbabilityTable, noisy_or
 from medr_ray.knowledge.annotations import FINDING, Annotation
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, record_order
 
@@ -46,7 +46,7 @@ class FindingTerms:
     ids: tuple[str, ...]
     names: tuple[str, ...]
     numbers: Mapping[str, int]
-    ancestors: tuple[Ints, ...]
+    ancestors: tuple[IntArray, ...]
 
     def with_ancestors(self, term: int) -> frozenset[int]:
         """The term and everything more general."""
@@ -86,18 +86,18 @@ class FindingTable:
     examined for the finding; the beliefs assume a few more.
     """
 
-    starts: Ints
-    terms: Ints
-    affected: Floats
-    unaffected: Floats
-    counted: Floats
+    starts: IntArray
+    terms: IntArray
+    affected: FloatArray
+    unaffected: FloatArray
+    counted: FloatArray
     references: tuple[tuple[str, ...], ...]
 
-    def expected_shares(self) -> Floats:
+    def expected_shares(self) -> FloatArray:
         """[findings] the expected share of patients with each finding, as ``Belief.share``."""
         return np.minimum(self.affected / (self.affected + self.unaffected), MAX_SHARE)
 
-    def max_patients(self) -> Floats:
+    def max_patients(self) -> FloatArray:
         """[diseases] the largest number of patients that one finding of each was counted in."""
         # reduceat needs every part to have a row; a disease without findings is never listed.
         return np.maximum.reduceat(self.counted, self.starts[:-1])
@@ -134,8 +134,8 @@ class KnowledgeBase:
     annotated_shares: ProbabilityTable
     propagated_shares: ProbabilityTable
     broader_shares: ProbabilityTable
-    background_shares: Floats
-    expected_findings: Floats
+    background_shares: FloatArray
+    expected_findings: FloatArray
     finding_table: FindingTable
 
     def findings_of(self, disease: int) -> tuple[AnnotatedFinding, ...]:
@@ -287,7 +287,7 @@ def _build_share_tables(
     return annotated, propagated
 
 
-def _expect_findings(table: FindingTable) -> Floats:
+def _expect_findings(table: FindingTable) -> FloatArray:
     """[diseases] the expected number of findings of a patient."""
     disease_count = len(table.starts) - 1
     disease_of_finding = np.repeat(np.arange(disease_count), np.diff(table.starts))

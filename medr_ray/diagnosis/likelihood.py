@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from medr_ray.diagnosis.belief import MAX_SHARE
 from medr_ray.diagnosis.knowledge_base import AnnotatedFinding, KnowledgeBase
-from medr_ray.diagnosis.probability_table import Floats
+from medr_ray.diagnosis.probability_table import FloatArray
 
 # Shares of the ideal ratio by kind of explanation; the module docstring has their choice.
 EXACT = 0.5
@@ -64,37 +64,37 @@ class Explanation:
 class Likelihood:
     """Likelihood ratios over a knowledge base. Safe to share between threads."""
 
-    def __init__(self, base: KnowledgeBase) -> None:
-        self.base = base
+    def __init__(self, knowledge_base: KnowledgeBase) -> None:
+        self.knowledge_base = knowledge_base
         self.present_ratios = functools.lru_cache(_CACHED_TERMS)(self._compute_present_ratios)
 
     def _compute_present_ratios(self, term: int) -> NDArray[np.float32]:
         """[diseases] ratio of a finding that a patient has."""
-        base = self.base
-        background = base.background_shares
-        ratios = np.full(len(base.ids), LEAK)
-        diseases, shares = base.broader_shares.entries_of(term)
+        knowledge_base = self.knowledge_base
+        background = knowledge_base.background_shares
+        ratios = np.full(len(knowledge_base.ids), LEAK)
+        diseases, shares = knowledge_base.broader_shares.entries_of(term)
         ratios[diseases] = np.maximum(ratios[diseases], BROADER * shares / background[term])
-        for ancestor in base.terms.ancestors[term][1:]:
+        for ancestor in knowledge_base.terms.ancestors[term][1:]:
             for table, factor in (
-                (base.propagated_shares, RELATED),
-                (base.annotated_shares, GENERAL),
+                (knowledge_base.propagated_shares, RELATED),
+                (knowledge_base.annotated_shares, GENERAL),
             ):
                 diseases, shares = table.entries_of(ancestor)
                 explained = factor * shares / background[ancestor]
                 ratios[diseases] = np.maximum(ratios[diseases], explained)
         # An exact explanation replaces all others, also where it is smaller.
-        diseases, shares = base.propagated_shares.entries_of(term)
+        diseases, shares = knowledge_base.propagated_shares.entries_of(term)
         ratios[diseases] = EXACT * shares / background[term]
         return ratios.astype(np.float32)
 
-    def absent_ratios(self, term: int) -> tuple[NDArray[np.int32], Floats]:
+    def absent_ratios(self, term: int) -> tuple[NDArray[np.int32], FloatArray]:
         """(diseases, ratios) of a finding that was excluded.
 
         The diseases are those that have the finding or something more specific; the ratio of all
         others is 1.
         """
-        diseases, shares = self.base.propagated_shares.entries_of(term)
+        diseases, shares = self.knowledge_base.propagated_shares.entries_of(term)
         return diseases, absence_ratio(shares)
 
     def explain_presence(
@@ -104,19 +104,19 @@ class Likelihood:
 
         ``findings`` are the disease's, which may have been updated by retrieved evidence.
         """
-        background = self.base.background_shares
+        background = self.knowledge_base.background_shares
         specific = self._at_or_below(findings, term)
         if specific:
             most_frequent = max(specific, key=lambda finding: finding.belief.share)
             ratio = EXACT * combined_share(specific, term) / float(background[term])
             return Explanation(ratio, "exact", most_frequent)
         explanations = [Explanation(LEAK, "leak", None)]
-        broader_entries = self.base.broader_shares.entries_of(term)
+        broader_entries = self.knowledge_base.broader_shares.entries_of(term)
         for number, share in zip(*broader_entries, strict=True):
             if number == disease:
                 ratio = BROADER * float(share) / float(background[term])
                 explanations.append(Explanation(ratio, "broader", None))
-        for ancestor in self.base.terms.ancestors[term][1:]:
+        for ancestor in self.knowledge_base.terms.ancestors[term][1:]:
             explanations += self._explain_by_ancestor(findings, ancestor)
         return max(explanations, key=lambda explanation: explanation.ratio)
 
@@ -125,7 +125,7 @@ class Likelihood:
     ) -> list[Explanation]:
         """Explanations of a finding by those findings of a disease that share an ancestor with
         it."""
-        background = float(self.base.background_shares[ancestor])
+        background = float(self.knowledge_base.background_shares[ancestor])
         sharing = self._at_or_below(findings, ancestor)
         if not sharing:
             return []
@@ -150,11 +150,11 @@ class Likelihood:
         self, findings: Sequence[AnnotatedFinding], term: int
     ) -> list[AnnotatedFinding]:
         """The findings that are the term or something more specific."""
-        with_ancestors = self.base.terms.with_ancestors
+        with_ancestors = self.knowledge_base.terms.with_ancestors
         return [finding for finding in findings if term in with_ancestors(finding.term)]
 
 
-def absence_ratio(shares: NDArray[np.floating]) -> Floats:
+def absence_ratio(shares: NDArray[np.floating]) -> FloatArray:
     """The ratios of an excluded finding, given the shares of patients who have it."""
     missing = 1 - np.minimum(np.asarray(shares, dtype=np.float64), MAX_SHARE)
     return np.minimum(1.0, _LOOKED_FOR_FACTOR * missing) * (1 - _ABSENCE_SLOPE * (1 - missing))

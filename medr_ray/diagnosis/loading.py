@@ -32,12 +32,12 @@ def load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
 def _load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
     rows, names = _read_annotations(config)
     mondo = read_hierarchy(config.mondo) if config.mondo else None
-    base = build_knowledge_base(load_hpo(), rows, names, group_records(names, mondo))
+    knowledge_base = build_knowledge_base(load_hpo(), rows, names, group_records(names, mondo))
     prevalences = read_prevalence(config.prevalence).by_disorder if config.prevalence else {}
     onset_ages = read_onset_ages(config.onset_ages) if config.onset_ages else {}
-    priors = build_priors(base, rows, prevalences, onset_ages)
+    priors = build_priors(knowledge_base, rows, prevalences, onset_ages)
     return DiagnosisModel(
-        Likelihood(base),
+        Likelihood(knowledge_base),
         priors,
         prevalence_weight=config.prevalence_weight,
         reports_weight=config.reports_weight,

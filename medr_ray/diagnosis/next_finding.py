@@ -18,7 +18,7 @@ from medr_ray.diagnosis.belief import MAX_SHARE
 from medr_ray.diagnosis.knowledge_base import KnowledgeBase
 from medr_ray.diagnosis.likelihood import LEAK
 from medr_ray.diagnosis.posterior import Patient, Posterior
-from medr_ray.diagnosis.probability_table import Floats, Ints
+from medr_ray.diagnosis.probability_table import FloatArray, IntArray
 
 _COMPARED_DISEASES = 50  # diagnoses whose share of the answer is computed one by one
 _SUGGESTING_DISEASES = 20  # likeliest diagnoses whose findings are candidates
@@ -39,15 +39,15 @@ class NextFinding:
 
 
 def rank_next_findings(
-    base: KnowledgeBase, patient: Patient, posterior: Posterior, count: int
+    knowledge_base: KnowledgeBase, patient: Patient, posterior: Posterior, count: int
 ) -> list[NextFinding]:
     """The ``count`` most informative findings, best first; fewer when no more would inform."""
     diseases = posterior.most_likely(_COMPARED_DISEASES)
-    terms = _unanswered_terms(base, patient, diseases[:_SUGGESTING_DISEASES])
+    terms = _unanswered_terms(knowledge_base, patient, diseases[:_SUGGESTING_DISEASES])
     if not len(terms):
         return []
     weights = _diagnosis_weights(posterior, diseases)
-    shares = np.array([_shares_by_diagnosis(base, term, diseases) for term in terms])
+    shares = np.array([_shares_by_diagnosis(knowledge_base, term, diseases) for term in terms])
     present = shares @ weights
     bits = _binary_entropy(present) - _binary_entropy(shares) @ weights
     order = np.argsort(-bits, kind="stable")[:count]
@@ -72,32 +72,38 @@ def rank_next_findings(
     return ranked
 
 
-def _diagnosis_weights(posterior: Posterior, diseases: Sequence[int]) -> Floats:
+def _diagnosis_weights(posterior: Posterior, diseases: Sequence[int]) -> FloatArray:
     """[diseases + 2] probabilities of the diseases, "none of these" and all others together."""
     listed = posterior.probabilities[list(diseases)]
-    others = max(0.0, 1.0 - posterior.none - listed.sum())
-    weights = np.array([*listed, posterior.none, others])
+    others = max(0.0, 1.0 - posterior.none_probability - listed.sum())
+    weights = np.array([*listed, posterior.none_probability, others])
     return weights / weights.sum()
 
 
-def _unanswered_terms(base: KnowledgeBase, patient: Patient, diseases: Sequence[int]) -> Ints:
+def _unanswered_terms(
+    knowledge_base: KnowledgeBase, patient: Patient, diseases: Sequence[int]
+) -> IntArray:
     """Annotated findings of the diseases that the patient's own findings do not answer."""
-    with_ancestors = base.terms.with_ancestors
+    with_ancestors = knowledge_base.terms.with_ancestors
     implied = {ancestor for term in patient.observed for ancestor in with_ancestors(term)}
     excluded = set(patient.excluded)
-    annotated = {finding.term for disease in diseases for finding in base.findings_of(disease)}
+    annotated = {
+        finding.term for disease in diseases for finding in knowledge_base.findings_of(disease)
+    }
     unanswered = [term for term in annotated - implied if not with_ancestors(term) & excluded]
     return np.array(sorted(unanswered), dtype=np.int64)
 
 
-def _shares_by_diagnosis(base: KnowledgeBase, term: int, diseases: Sequence[int]) -> Floats:
+def _shares_by_diagnosis(
+    knowledge_base: KnowledgeBase, term: int, diseases: Sequence[int]
+) -> FloatArray:
     """[diseases + 2] how often each disease, "none of these" and the others show the finding."""
-    by_chance = float(base.background_shares[term])
-    annotated = base.propagated_shares.dense_row(term)[list(diseases)]
+    by_chance = float(knowledge_base.background_shares[term])
+    annotated = knowledge_base.propagated_shares.dense_row(term)[list(diseases)]
     shares = np.maximum(annotated, LEAK * by_chance)
     return np.minimum(np.array([*shares, by_chance, by_chance]), MAX_SHARE)
 
 
-def _binary_entropy(share: Floats) -> Floats:
+def _binary_entropy(share: FloatArray) -> FloatArray:
     """Entropy of a yes or no in bits; shares lie strictly between 0 and 1."""
     return -(share * np.log2(share) + (1 - share) * np.log2(1 - share))

@@ -1,10 +1,10 @@
-"""Prior knowledge before any finding: how common and how often reported each disease is, whom it
-affects and when it begins.
+"""Prior knowledge about each disease, before any finding of a patient is known.
 
-A disease of unknown prevalence gets the geometric mean of the known ones, and is marked. Female sex
-counts only against a disease all of whose modes of inheritance are X-linked recessive or Y-linked.
-Age counts only against a disease that begins later and, weakly, against one that begins much
-earlier.
+It covers how common a disease is, in how many patients it was reported, whom it affects and at what
+age it begins. A disease of unknown prevalence gets the geometric mean of the known prevalences and
+is marked. Female sex counts against a disease only if all of its modes of inheritance are X-linked
+recessive or Y-linked. Age counts against a disease that begins later and, weakly, against a disease
+that begins much earlier.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medr_ray.diagnosis.knowledge_base import KnowledgeBase
-from medr_ray.diagnosis.probability_table import Floats
+from medr_ray.diagnosis.probability_table import FloatArray
 from medr_ray.knowledge.annotations import INHERITANCE, ONSET, Annotation
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.onset import onset_years
@@ -36,24 +36,27 @@ AgeSpan = tuple[float, float]  # earliest and latest age at onset, in years
 
 @dataclass(frozen=True)
 class Priors:
-    """Arrays and figures by disease.
+    """Arrays with an entry for each disease, and prevalence figures by the disease's number.
 
-    ``prevalence`` is a share of people; ``is_known`` when it comes from one of the ``figures``.
-    ``reported`` is the largest number of patients that one finding of the disease was counted in.
-    ``earliest`` and ``latest`` bound the age at onset in years, NaN where unknown.
+    ``prevalence`` is a share of people. ``is_known`` is true where it comes from one of the
+    ``figures``. ``most_reported_patients`` is the largest number of patients in which one finding
+    of the disease was counted. ``earliest`` and ``latest`` bound the age at onset in years, and are
+    NaN where it is unknown.
     """
 
-    prevalence: Floats
+    prevalence: FloatArray
     is_known: np.ndarray
     figures: Mapping[int, Prevalence]
-    reported: Floats
-    earliest: Floats
-    latest: Floats
+    most_reported_patients: FloatArray
+    earliest: FloatArray
+    latest: FloatArray
     spares_females: np.ndarray
 
-    def log_context_factors(self, age: float | None, female: bool | None) -> Floats:
-        """[diseases] ln of how much less likely each is at this age (years) and sex; None where
-        these are unknown."""
+    def log_context_factors(self, age: float | None, female: bool | None) -> FloatArray:
+        """[diseases] the logarithm of how much less likely each disease is at this age and sex.
+
+        ``age`` is in years. An age or sex of None is unknown and changes nothing.
+        """
         log_factors = np.zeros(len(self.prevalence))
         if age is not None:
             with np.errstate(invalid="ignore"):  # comparisons with NaN are false, as they should be
@@ -66,22 +69,24 @@ class Priors:
 
 
 def build_priors(
-    base: KnowledgeBase,
+    knowledge_base: KnowledgeBase,
     rows: Iterable[Annotation],
     prevalences: Mapping[str, Prevalence],
     onset_ages: Mapping[str, AgeSpan],
 ) -> Priors:
-    """The priors of the diseases of a knowledge base. Prevalences and ages at onset are given by
-    "ORPHA:<number>"."""
-    prevalence, figures = _match_prevalences(base, prevalences)
+    """The priors of the diseases of a knowledge base.
+
+    The keys of ``prevalences`` and ``onset_ages`` are Orphanet ids ("ORPHA:<number>").
+    """
+    prevalence, figures = _match_prevalences(knowledge_base, prevalences)
     is_known = ~np.isnan(prevalence)
     default = _DEFAULT_PREVALENCE
     if is_known.any():
         # The geometric mean: prevalences differ by powers of ten.
         default = float(np.exp(np.log(prevalence[is_known]).mean()))
-    onset_spans, modes = _collect_context(base, rows, onset_ages)
-    earliest = np.full(len(base.ids), np.nan)
-    latest = np.full(len(base.ids), np.nan)
+    onset_spans, modes = _collect_context(knowledge_base, rows, onset_ages)
+    earliest = np.full(len(knowledge_base.ids), np.nan)
+    latest = np.full(len(knowledge_base.ids), np.nan)
     for disease, spans in onset_spans.items():
         earliest[disease] = min(low for low, _ in spans)
         latest[disease] = max(high for _, high in spans)
@@ -89,21 +94,21 @@ def build_priors(
         prevalence=np.where(is_known, prevalence, default),
         is_known=is_known,
         figures=figures,
-        reported=base.finding_table.max_patients(),
+        most_reported_patients=knowledge_base.finding_table.max_patients(),
         earliest=earliest,
         latest=latest,
-        spares_females=_flag_sparing_females(modes, len(base.ids)),
+        spares_females=_flag_sparing_females(modes, len(knowledge_base.ids)),
     )
 
 
 def _collect_context(
-    base: KnowledgeBase, rows: Iterable[Annotation], onset_ages: Mapping[str, AgeSpan]
+    knowledge_base: KnowledgeBase, rows: Iterable[Annotation], onset_ages: Mapping[str, AgeSpan]
 ) -> tuple[dict[int, list[AgeSpan]], dict[int, set[str]]]:
     """(spans of the age at onset, terms of inheritance), by the disease's number."""
     onset_spans: dict[int, list[AgeSpan]] = defaultdict(list)
     modes: dict[int, set[str]] = defaultdict(set)
     for row in rows:
-        disease = base.numbers.get(row.disease)
+        disease = knowledge_base.numbers.get(row.disease)
         if disease is None or row.negated:
             continue
         if row.aspect == ONSET:
@@ -113,8 +118,8 @@ def _collect_context(
         elif row.aspect == INHERITANCE:
             modes[disease].add(row.term)
     for record, span in onset_ages.items():
-        if record in base.numbers:
-            onset_spans[base.numbers[record]].append(span)
+        if record in knowledge_base.numbers:
+            onset_spans[knowledge_base.numbers[record]].append(span)
     return onset_spans, modes
 
 
@@ -123,30 +128,30 @@ def _flag_sparing_females(modes: Mapping[int, set[str]], disease_count: int) -> 
     flags = np.zeros(disease_count, dtype=bool)
     sparing = {_X_RECESSIVE, _X_LINKED, _Y_LINKED}
     for disease, disease_modes in modes.items():
-        # "X-linked" alone does not show whether it is recessive.
+        # "X-linked" alone does not state whether the inheritance is recessive.
         flags[disease] = disease_modes <= sparing and disease_modes != {_X_LINKED}
     return flags
 
 
 def _match_prevalences(
-    base: KnowledgeBase, prevalences: Mapping[str, Prevalence]
-) -> tuple[Floats, dict[int, Prevalence]]:
-    """([diseases] prevalence or NaN, the figures used by disease).
+    knowledge_base: KnowledgeBase, prevalences: Mapping[str, Prevalence]
+) -> tuple[FloatArray, dict[int, Prevalence]]:
+    """Returns ([diseases] prevalence or NaN, the figure used for each disease by its number).
 
     A figure belongs to the disease with its record, else to the only disease with exactly its name.
     """
-    numbers_by_name: dict[str, list[int]] = defaultdict(list)
-    for number, name in enumerate(base.names):
-        numbers_by_name[normalise(name)].append(number)
+    diseases_by_name: dict[str, list[int]] = defaultdict(list)
+    for disease, name in enumerate(knowledge_base.names):
+        diseases_by_name[normalise(name)].append(disease)
     by_id = []
     by_name = []
     for record, prevalence in prevalences.items():
-        namesakes = numbers_by_name.get(normalise(prevalence.name), [])
-        if record in base.numbers:
-            by_id.append((base.numbers[record], prevalence))
+        namesakes = diseases_by_name.get(normalise(prevalence.name), [])
+        if record in knowledge_base.numbers:
+            by_id.append((knowledge_base.numbers[record], prevalence))
         elif len(namesakes) == 1:
             by_name.append((namesakes[0], prevalence))
-    values = np.full(len(base.ids), np.nan)
+    values = np.full(len(knowledge_base.ids), np.nan)
     figures = {}
     for disease, prevalence in (*by_name, *by_id):  # an id overrules a name
         values[disease] = prevalence.value

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ProbabilityTable:
     [entries, float32].
     """
 
-    starts: Ints
+    starts: IntArray
     diseases: NDArray[np.int32]
     values: NDArray[np.float32]
     disease_count: int
@@ -30,14 +30,14 @@ class ProbabilityTable:
         part = slice(self.starts[term], self.starts[term + 1])
         return self.diseases[part], self.values[part]
 
-    def dense_row(self, term: int) -> Floats:
+    def dense_row(self, term: int) -> FloatArray:
         """[diseases] values of a term, 0 where there is none."""
         row = np.zeros(self.disease_count)
         diseases, values = self.entries_of(term)
         row[diseases] = values
         return row
 
-    def mean_shares(self) -> Floats:
+    def mean_shares(self) -> FloatArray:
         """[terms] the mean over all diseases, smoothed by half a case so that none is 0."""
         totals = np.zeros(len(self.starts) - 1)
         term_of_entry = np.repeat(np.arange(len(totals)), np.diff(self.starts))
@@ -46,7 +46,7 @@ class ProbabilityTable:
 
 
 def noisy_or(
-    terms: Ints, diseases: Ints, values: Floats, term_count: int, disease_count: int
+    terms: IntArray, diseases: IntArray, values: FloatArray, term_count: int, disease_count: int
 ) -> ProbabilityTable:
     """The table of entries, of which several may have the same term and disease.
 

@@ -35,8 +35,8 @@ def explain_diagnosis(
     ``findings`` replace those of the knowledge base where new evidence has updated them.
     """
     if findings is None:
-        findings = diagnosis.base.findings_of(disease)
-    breadth = diagnosis.breadth_factor(disease)
+        findings = diagnosis.knowledge_base.findings_of(disease)
+    breadth = diagnosis.breadth_divisor(disease)
     factors = []
     for term in patient.observed:
         explanation = diagnosis.likelihood.explain_presence(disease, findings, term)

@@ -1,9 +1,9 @@
-"""The key-value cache of many sequences; it is kept when a request ends.
+"""A key-value cache of many sequences that keeps the states of finished requests.
 
-A slot is one row of preallocated tensors. What a finished request left in its row stays there until
-another request needs the row. The next turn of a dialogue, or another sample of the same prompt,
-then reads only its new tokens. The rows in use are always the first ones, so that a forward pass
-works on views of the tensors and never copies them.
+A slot is one row of preallocated tensors. The states of a finished request stay in its row until
+another request needs the row. So the next turn of a dialogue, or another sample of the same prompt,
+needs to read only its new tokens. The rows in use are always the first ones: a forward pass works
+on views of the tensors and never copies them.
 """
 
 from collections.abc import Sequence
@@ -105,40 +105,40 @@ class _SlotLayer(CacheLayerMixin):
 
 
 class SlotCache(Cache):
-    """The cache a model writes to; ``tokens[row]`` are the token ids whose states a row holds."""
+    """The cache that a model writes to. Row i has the states of ``row_token_ids[i]``."""
 
     def __init__(self, layers: int, slots: int) -> None:
         super().__init__(layers=[_SlotLayer(slots) for _ in range(layers)])
-        self.tokens: list[list[int]] = [[] for _ in range(slots)]
+        self.row_token_ids: list[list[int]] = [[] for _ in range(slots)]
         self._last_used = [0] * slots
         self._uses = 0
 
     def set_window(self, window: CacheWindow) -> None:
-        """Say which rows and positions the next forward pass writes."""
+        """Set the rows and positions that the next forward pass writes."""
         for layer in self.layers:
             layer.window = window  # type: ignore[union-attr]
 
     def clear_tokens(self) -> None:
-        """Forget what all rows hold, for after the weights changed it is no longer right."""
-        # The tensors stay allocated: without tokens nothing of them counts as a prefix any more.
-        self.tokens = [[] for _ in self.tokens]
+        """Forget the tokens of all rows: after a change of weights their states are wrong."""
+        # The tensors stay allocated: without tokens their states are not used as a prefix.
+        self.row_token_ids = [[] for _ in self.row_token_ids]
 
     def mark_used(self, row: int) -> None:
-        """Make the row the one used last."""
+        """Mark the row as the most recently used one."""
         self._uses += 1
         self._last_used[row] = self._uses
 
     def find_prefix_source(self, prompt: Sequence[int]) -> tuple[int, int]:
         """(row, length) of the longest beginning that the prompt has in common with a row."""
-        lengths = [_common_prefix_length(tokens, prompt) for tokens in self.tokens]
+        lengths = [_common_prefix_length(tokens, prompt) for tokens in self.row_token_ids]
         best_row = max(range(len(lengths)), key=lengths.__getitem__)
         return best_row, lengths[best_row]
 
     def find_oldest_row(self, first: int) -> int:
         """The row from ``first`` on that was used longest ago; an empty row before any other."""
         return min(
-            range(first, len(self.tokens)),
-            key=lambda row: (bool(self.tokens[row]), self._last_used[row]),
+            range(first, len(self.row_token_ids)),
+            key=lambda row: (bool(self.row_token_ids[row]), self._last_used[row]),
         )
 
     def copy_prefix(self, source: int, target: int, count: int) -> None:
@@ -146,20 +146,23 @@ class SlotCache(Cache):
         for layer in self.layers:
             for tensor in _layer_tensors(layer):
                 tensor[target, :count] = tensor[source, :count]
-        self.tokens[target] = self.tokens[source][:count]
+        self.row_token_ids[target] = self.row_token_ids[source][:count]
 
     def swap_rows(self, first: int, second: int) -> None:
         """Exchange the content of two rows."""
         if first == second:
             return
-        # What lies behind the tokens of both rows means nothing and need not be moved.
-        length = max(len(self.tokens[first]), len(self.tokens[second]))
+        # Positions behind the tokens of both rows have no meaning and need not be moved.
+        length = max(len(self.row_token_ids[first]), len(self.row_token_ids[second]))
         for layer in self.layers:
             for tensor in _layer_tensors(layer):
                 saved = tensor[first, :length].clone()
                 tensor[first, :length] = tensor[second, :length]
                 tensor[second, :length] = saved
-        self.tokens[first], self.tokens[second] = self.tokens[second], self.tokens[first]
+        self.row_token_ids[first], self.row_token_ids[second] = (
+            self.row_token_ids[second],
+            self.row_token_ids[first],
+        )
         self._last_used[first], self._last_used[second] = (
             self._last_used[second],
             self._last_used[first],

@@ -1,11 +1,15 @@
-"""The transformers engine: continuous batching with the log-probabilities of the sampled tokens, on
-CPU or one GPU.
+"""The transformers engine. It samples many requests in one batch, on the CPU or one GPU.
 
-Guaranteed: a request joins the running batch between two tokens and leaves it after its last one.
-The log-probabilities are those of the distribution that was sampled from (temperature applied,
-nothing truncated). A seeded request draws from random numbers of its own, whatever else is in the
-batch. ``load_weights`` replaces every parameter or raises, and works only while no request is
-running, so that no answer mixes two versions.
+Guaranteed:
+
+- Batching is continuous: a request can join the batch before any token and leaves it after its last
+  token.
+- Each sampled token comes with its log-probability under the distribution that it was drawn from:
+  the temperature is applied, and nothing is truncated.
+- Every request has its own random numbers, so other requests do not change the numbers that a seed
+  gives.
+- ``load_weights`` replaces all parameters or raises. It raises while requests are running, so no
+  answer comes from two versions.
 """
 
 import itertools
@@ -24,27 +28,27 @@ from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.engines.slots import CacheWindow, SlotCache
 
-# New requests wait up to this many steps, because reading two prompts together costs little more
-# than reading one.
+# The engine admits new requests at every fourth step, so requests that arrive within these steps
+# are read together. Reading two prompts at once takes little longer than reading one.
 _ADMIT_EVERY_STEPS = 4
-_PREFILL_TOKENS = 4096  # prompt tokens, with padding, that one forward pass reads at most
-# A beginning that a prompt shares with another row is copied from there if it is this long; a
-# shorter one is read again.
+_MAX_PREFILL_TOKENS = 4096  # prompt tokens that one forward pass reads, with padding
+# If a prompt begins like another row, the engine copies the common beginning from that row. A
+# beginning that is shorter than this is read again.
 _MIN_COPIED_TOKENS = 16
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 @dataclass(eq=False)
 class EngineRequest:
-    """A prompt to continue and what is sampled so far.
+    """A prompt to continue, and the tokens that were sampled so far.
 
-    ``generation`` is set when it is done. Setting ``cancelled`` ends it at the next token.
+    ``generation`` is set when the request is done. Setting ``cancelled`` ends it at the next token.
     """
 
     prompt: tuple[int, ...]
     sampling: Sampling
     rng: torch.Generator
-    ids: list[int] = field(default_factory=list)
+    output_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     cancelled: bool = False
     generation: Generation | None = None
@@ -68,7 +72,7 @@ class TransformersEngine:
         model: Any = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=_DTYPES[config.dtype], trust_remote_code=trust_remote_code
         )
-        _check_attention(model.config, model_dir)
+        _require_full_attention(model.config, model_dir)
         self.model: Any = model.to(self._device).eval()
         self.renderer = ChatRenderer(self.tokenizer)
         self.version = 0
@@ -81,8 +85,8 @@ class TransformersEngine:
         """Queue a request; ``step`` advances it."""
         seed = sampling.seed
         if seed is None:
-            # From torch's own generator, so that ``torch.manual_seed`` decides unseeded requests
-            # too.
+            # From torch's own generator, so that ``torch.manual_seed`` determines unseeded requests
+            # too. ``randint`` draws int64, so the bound must be below 2**63.
             seed = int(torch.randint(2**62, ()).item())
         # On the CPU, whatever the engine's device is: a seed gives the same numbers everywhere.
         rng = torch.Generator()
@@ -106,6 +110,7 @@ class TransformersEngine:
         ]
         while any(request.generation is None for request in requests):
             self.step()
+        # All are done; the condition only narrows the type.
         return [request.generation for request in requests if request.generation is not None]
 
     def reset(self) -> None:
@@ -121,7 +126,7 @@ class TransformersEngine:
         """
         if request.generation is not None:
             return request.generation.text
-        text = self._decode_ids(request.ids).rstrip("\ufffd")
+        text = self._decode_ids(request.output_ids).rstrip("\ufffd")
         return text[: len(text) - _stop_prefix_length(text, request.sampling.stop)]
 
     def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
@@ -129,7 +134,7 @@ class TransformersEngine:
 
         Raises InfrastructureError when names or shapes do not match, or while requests are running.
         """
-        # Tied weights are named once here, as in the trainer's own parameters.
+        # ``named_parameters`` lists a tied weight once; the trainer's weights come from it as well.
         own = dict(self.model.named_parameters())
         if own.keys() != weights.keys():
             unmatched = sorted(own.keys() ^ weights.keys())[:3]
@@ -148,8 +153,8 @@ class TransformersEngine:
     def step(self) -> None:
         """Admit waiting requests, then sample one more token for every running request."""
         if not self._running or self._steps % _ADMIT_EVERY_STEPS == 0:
-            # More than one wave: each reads a limited number of tokens, and a request that was
-            # postponed can copy what the wave before it has read.
+            # Several waves, because each may read a limited number of tokens. A request that was
+            # postponed can copy the prompt that the previous wave has read.
             while wave := self._admit_requests():
                 self._prefill_wave(wave)
         if self._running:
@@ -157,37 +162,40 @@ class TransformersEngine:
         self._steps += 1
 
     def _admit_requests(self) -> list[EngineRequest]:
-        """The next requests to read together; each gets the row behind the one before it.
+        """Take the next wave from the queue: requests whose prompts one forward pass reads.
 
-        A request whose prompt is read in the same pass already waits for the next one: then it can
-        copy what was read.
+        The i-th request of the wave gets the i-th row behind the running requests. A request with
+        the same prompt as another one of the wave waits for the next wave, and then copies the
+        prompt's states instead of computing them again.
         """
         wave: list[EngineRequest] = []
         postponed: list[EngineRequest] = []
         longest = 0  # new tokens of the longest prompt in the wave
         first_row = len(self._running)
-        while self._waiting and first_row + len(wave) < len(self._cache.tokens):
+        while self._waiting and first_row + len(wave) < len(self._cache.row_token_ids):
             request = self._waiting.popleft()
             if request.cancelled:
                 self._finish_request(request)
-            elif self._is_read_in_wave(request, wave):
+            elif self._should_wait_for_next_wave(request, wave):
                 postponed.append(request)
             else:
                 row = first_row + len(wave)
                 self._assign_row(request, row)
-                new_tokens = len(request.prompt) - len(self._cache.tokens[row])
-                if wave and max(longest, new_tokens) * (len(wave) + 1) > _PREFILL_TOKENS:
-                    # Its row was prepared, but it is not in the batch: the next wave prepares one
-                    # again.
+                new_tokens = len(request.prompt) - len(self._cache.row_token_ids[row])
+                if wave and max(longest, new_tokens) * (len(wave) + 1) > _MAX_PREFILL_TOKENS:
+                    # The row that was assigned above is given up: the next wave assigns one again.
                     postponed.append(request)
                     break
                 longest = max(longest, new_tokens)
                 wave.append(request)
-        # ``extendleft`` turns the order round, so this restores that of arrival.
+        # ``extendleft`` reverses the order, so with ``reversed`` the requests keep that of arrival.
         self._waiting.extendleft(reversed(postponed))
         return wave
 
-    def _is_read_in_wave(self, request: EngineRequest, wave: Sequence[EngineRequest]) -> bool:
+    def _should_wait_for_next_wave(
+        self, request: EngineRequest, wave: Sequence[EngineRequest]
+    ) -> bool:
+        """Whether the wave reads the same prompt, and no row of the cache has it yet."""
         is_in_wave = any(request.prompt == other.prompt for other in wave)
         return is_in_wave and not self._is_prefix_cached(request)
 
@@ -197,56 +205,66 @@ class TransformersEngine:
         return length >= len(request.prompt) - 1
 
     def _assign_row(self, request: EngineRequest, row: int) -> None:
-        """Give the request ``row``, with as much of the prompt's beginning as the cache has.
+        """Prepare ``row`` for the request, with the longest beginning of the prompt in the cache.
 
-        At least the prompt's last token is left to read: sampling needs its output.
+        At least the last token of the prompt is left to read, because sampling needs its logits.
         """
         cache = self._cache
-        source, shared = cache.find_prefix_source(request.prompt)
-        shared = min(shared, len(request.prompt) - 1)
-        # An idle row whose tokens all begin the prompt holds the last turn of the same dialogue.
-        is_own_last_turn = source >= row and 0 < len(cache.tokens[source]) == shared
-        replaced = source if is_own_last_turn else cache.find_oldest_row(row)
-        cache.swap_rows(replaced, row)
-        # The swap may have moved the source.
-        source = {replaced: row, row: replaced}.get(source, source)
-        if source != row and shared >= _MIN_COPIED_TOKENS:
-            cache.copy_prefix(source, row, shared)
-        row_tokens = cache.tokens[row]
-        is_usable = row_tokens[:shared] == list(request.prompt[:shared])
-        cache.tokens[row] = row_tokens[:shared] if is_usable else []
+        source_row, shared_length = cache.find_prefix_source(request.prompt)
+        shared_length = min(shared_length, len(request.prompt) - 1)
+        # If the prompt begins with all tokens of an idle row, that row has the last turn of the
+        # same dialogue and is used in place. Otherwise the row used longest ago is given up.
+        source_length = len(cache.row_token_ids[source_row])
+        is_idle = source_row >= row
+        is_own_last_turn = is_idle and 0 < source_length == shared_length
+        replaced_row = source_row if is_own_last_turn else cache.find_oldest_row(row)
+        cache.swap_rows(replaced_row, row)
+        # The swap may have moved the source row.
+        if source_row == replaced_row:
+            source_row = row
+        elif source_row == row:
+            source_row = replaced_row
+        if source_row != row and shared_length >= _MIN_COPIED_TOKENS:
+            cache.copy_prefix(source_row, row, shared_length)
+        # Without a copy, the row may still have the tokens of another prompt.
+        cached_ids = cache.row_token_ids[row][:shared_length]
+        is_usable = cached_ids == list(request.prompt[:shared_length])
+        cache.row_token_ids[row] = cached_ids if is_usable else []
 
     def _prefill_wave(self, wave: list[EngineRequest]) -> None:
         """Read the new tokens of the admitted prompts and sample the first token of each."""
         first_row = len(self._running)
-        starts = [len(self._cache.tokens[first_row + i]) for i in range(len(wave))]
+        cached_lengths = [len(self._cache.row_token_ids[first_row + i]) for i in range(len(wave))]
         new_ids = [
-            list(request.prompt[start:]) for request, start in zip(wave, starts, strict=True)
+            list(request.prompt[start:])
+            for request, start in zip(wave, cached_lengths, strict=True)
         ]
         for row, request in enumerate(wave, first_row):
-            # Recorded before the pass has written them. A pass that fails is followed by ``reset``.
-            self._cache.tokens[row] = list(request.prompt)
+            # Recorded before the pass writes the states: after a failed pass the caller must call
+            # ``reset``, which clears the records.
+            self._cache.row_token_ids[row] = list(request.prompt)
         self._running += wave
-        self._sample_tokens(self._compute_logits(first_row, starts, new_ids), first_row)
+        self._sample_tokens(self._compute_logits(first_row, cached_lengths, new_ids), first_row)
 
     def _decode_step(self) -> None:
         """Read the last token of every running request and sample the next one."""
-        starts = [len(self._cache.tokens[row]) for row in range(len(self._running))]
-        new_ids = [[request.ids[-1]] for request in self._running]
+        cached_lengths = [len(self._cache.row_token_ids[row]) for row in range(len(self._running))]
+        new_ids = [[request.output_ids[-1]] for request in self._running]
         for row, request in enumerate(self._running):
-            self._cache.tokens[row].append(request.ids[-1])
-        self._sample_tokens(self._compute_logits(0, starts, new_ids), 0)
+            self._cache.row_token_ids[row].append(request.output_ids[-1])
+        self._sample_tokens(self._compute_logits(0, cached_lengths, new_ids), 0)
 
     def _compute_logits(
-        self, first_row: int, starts: list[int], new_ids: list[list[int]]
+        self, first_row: int, cached_lengths: list[int], new_ids: list[list[int]]
     ) -> torch.Tensor:
-        """Logits of shape (rows, vocabulary) after each row's last new token.
+        """Logits of shape (rows, vocabulary) after the last new token of each row.
 
-        The rows from ``first_row`` on read their ``new_ids``, from position ``starts[i]`` on.
+        Row ``first_row + i`` reads the tokens ``new_ids[i]``; it has the states of the
+        ``cached_lengths[i]`` tokens before them.
         """
         width = max(map(len, new_ids))
-        pad_id = self.renderer.end_id  # any id will do: what is read of it is overwritten later
-        window = CacheWindow(first_row, starts, width, self._device)
+        pad_id = self.renderer.end_id  # any id will do: the states of padding are overwritten later
+        window = CacheWindow(first_row, cached_lengths, width, self._device)
         self._cache.set_window(window)
         padded = [ids + [pad_id] * (width - len(ids)) for ids in new_ids]
         hidden = self.model.get_decoder()(
@@ -256,20 +274,19 @@ class TransformersEngine:
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        # The output layer is the largest of a small model: apply it to one position a row.
-        last = torch.tensor([len(ids) - 1 for ids in new_ids], device=self._device)
+        # Only the last position of each row: the output layer is the largest of a small model.
+        last_positions = torch.tensor([len(ids) - 1 for ids in new_ids], device=self._device)
         rows = torch.arange(len(new_ids), device=self._device)
-        return self.model.get_output_embeddings()(hidden[rows, last])
+        return self.model.get_output_embeddings()(hidden[rows, last_positions])
 
     def _sample_tokens(self, logits: torch.Tensor, first_row: int) -> None:
-        """Append the next token of every request from ``first_row`` on, and take out of the batch
-        those that end."""
+        """Append a token to each request from ``first_row`` on, and remove those that end."""
         requests = self._running[first_row:]
         tokens, logprobs = _draw_tokens(logits, requests)
         for request, token, logprob in zip(requests, tokens, logprobs, strict=True):
-            request.ids.append(token)
+            request.output_ids.append(token)
             request.logprobs.append(logprob)
-        # From the last row on, because taking one out moves the last request into its row.
+        # From the last row to the first, because removing a request moves the last one to its row.
         for row in reversed(range(first_row, len(self._running))):
             if self._has_ended(self._running[row]):
                 self._remove_from_batch(row)
@@ -278,25 +295,25 @@ class TransformersEngine:
         sampling = request.sampling
         if (
             request.cancelled
-            or request.ids[-1] == self.renderer.end_id
-            or len(request.ids) >= sampling.max_tokens
+            or request.output_ids[-1] == self.renderer.end_id
+            or len(request.output_ids) >= sampling.max_tokens
         ):
             return True
         if not sampling.stop:
             return False
-        # The whole text: a stop text may lie across tokens, and a token need not end with a
-        # character.
-        text = self._decode_ids(request.ids)
+        # The whole text is decoded each time: a stop text may span several tokens, and a token may
+        # end in the middle of a character.
+        text = self._decode_ids(request.output_ids)
         return any(stop in text for stop in sampling.stop)
 
     def _remove_from_batch(self, row: int) -> None:
-        """Take a request out of the batch. Its row becomes the first idle row, with its tokens."""
+        """Remove a request from the batch. Its states stay in the cache, in the first idle row."""
         self._finish_request(self._running[row])
-        # Running requests have the first rows, without a gap: the last one moves into the free row.
-        last = len(self._running) - 1
+        # Running requests must have the first rows, without a gap, so the last one takes this row.
+        last_row = len(self._running) - 1
         self._cache.mark_used(row)
-        self._cache.swap_rows(row, last)
-        self._running[row] = self._running[last]
+        self._cache.swap_rows(row, last_row)
+        self._running[row] = self._running[last_row]
         self._running.pop()
 
     def _finish_request(self, request: EngineRequest) -> None:
@@ -306,12 +323,12 @@ class TransformersEngine:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def _build_generation(self, request: EngineRequest) -> Generation:
-        ids = request.ids
-        has_end_token = bool(ids) and ids[-1] == self.renderer.end_id
-        text = self._decode_ids(ids[:-1] if has_end_token else ids)
+        output_ids = request.output_ids
+        has_end_token = bool(output_ids) and output_ids[-1] == self.renderer.end_id
+        text = self._decode_ids(output_ids[:-1] if has_end_token else output_ids)
         stop_positions = [text.index(stop) for stop in request.sampling.stop if stop in text]
         return Generation(
-            output_ids=tuple(ids),
+            output_ids=tuple(output_ids),
             logprobs=tuple(request.logprobs),
             text=text[: min(stop_positions, default=len(text))],
             finish_reason="stop" if has_end_token or stop_positions else "length",
@@ -322,11 +339,11 @@ class TransformersEngine:
 def _draw_tokens(
     logits: torch.Tensor, requests: Sequence[EngineRequest]
 ) -> tuple[list[int], list[float]]:
-    """Each row's token and its log-probability; ``logits`` have shape (rows, vocabulary).
+    """Draw a token for each row; returns (tokens, their log-probabilities).
 
-    A token is drawn by inversion of the row's cumulative distribution, with one number of the
-    request's own generator: the draw does not depend on the other rows. At temperature 0 it is the
-    most likely token.
+    ``logits`` have shape (rows, vocabulary). A token is drawn by inversion of the row's cumulative
+    distribution with one number of the request's own generator, so the other rows do not affect it.
+    At temperature 0 it is the most likely token.
     """
     device = logits.device
     temperature = torch.tensor(
@@ -350,7 +367,7 @@ def _draw_tokens(
 
 
 def _stop_prefix_length(text: str, stops: Sequence[str]) -> int:
-    """The length of the longest end of ``text`` that is the beginning of a stop text."""
+    """The length of the longest suffix of ``text`` with which a stop text begins."""
     longest = 0
     for stop in stops:
         for length in range(min(len(stop) - 1, len(text)), longest, -1):
@@ -360,9 +377,11 @@ def _stop_prefix_length(text: str, stops: Sequence[str]) -> int:
     return longest
 
 
-def _check_attention(config: Any, model_dir: Path) -> None:
-    """Raise ConfigError for a model with other layers than full attention: the cache keeps every
-    position, which a sliding window or a state-space layer does not expect."""
+def _require_full_attention(config: Any, model_dir: Path) -> None:
+    """Raise ConfigError unless all layers of the model have full attention.
+
+    The cache keeps every position, but layers with a sliding window or a state space do not.
+    """
     layer_types = set(getattr(config, "layer_types", None) or ())
     unsupported = layer_types - {"full_attention"}
     if unsupported:

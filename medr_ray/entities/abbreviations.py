@@ -1,17 +1,23 @@
-"""Abbreviations that a text defines itself: with "tardive dyskinesia (TD)" every TD of that text
-is a mention of the disease.
+"""Abbreviations that a text defines itself.
 
-Guaranteed: only a long form that is a mention gives its abbreviation a meaning, and the first such
-definition counts. A defined abbreviation is a mention wherever it occurs as whole words in the same
-case, also with a plural s. Mentions inside it are dropped (TD may be some gene), but a mention that
-overlaps it in another way ("TD-like syndrome") stays and the abbreviation is dropped. The resulting
-mentions are in order and do not overlap.
+After "tardive dyskinesia (TD)" every TD of that text is a mention of the disease.
 
-Definitions are recognised by the algorithm of Schwartz and Hearst (Pac. Symp. Biocomput. 2003,
-451-462). The short form follows the long form in parentheses. Its letters and digits occur in
+Guaranteed:
+
+- An abbreviation gets a meaning only from a long form that is itself a mention. Where a text
+  defines an abbreviation twice, the first definition counts.
+- A defined abbreviation is a mention wherever the text has it as a whole word in the same case,
+  also before its definition and with a plural s.
+- An abbreviation replaces the mentions that lie inside it (TD may also be some gene). A mention
+  that lies partly outside it ("TD-like syndrome") is kept, and that use of the abbreviation is
+  dropped.
+- The resulting mentions are in order and do not overlap.
+
+The algorithm of Schwartz and Hearst (Pac. Symp. Biocomput. 2003, 451-462) recognises the
+definitions. The short form follows the long form in parentheses. Its letters and digits occur in
 the long form in the same order, searched from the end, and the first of them begins a word. A short
-form has two to ten characters, of which the first is a letter or digit and at least one a capital,
-and at most one space.
+form has two to ten characters and at most one space. Its first character is a letter or digit, and
+it has at least one capital.
 """
 
 import numpy as np
@@ -34,14 +40,16 @@ _LETTER_S = ord("s")
 def resolve_abbreviations(
     spans: Spans, tables: FoldingTables, data: Bytes, offsets: Offsets
 ) -> Spans:
-    """``spans`` together with the uses of the abbreviations that the texts define.
+    """Add the uses of the abbreviations that the texts define to ``spans``.
 
-    The texts are given by their buffers (see ``tokens.view_text_buffers``). The spans have to be in
-    order, and the result is.
+    ``data`` and ``offsets`` are the texts' buffers (see ``tokens.view_text_buffers``). The given
+    spans must be in order; the returned spans are in order.
     """
     return Spans(*_resolve_texts(data, offsets, tables.classes, *spans))
 
 
+# Texts are UTF-8. The functions compare bytes and not characters, because that is fast in compiled
+# code and the characters that matter here are ASCII.
 @inner
 def _is_space(byte: int) -> bool:
     return byte == 32 or (9 <= byte <= 13)
@@ -59,82 +67,85 @@ def _to_lower(byte: int) -> int:
 
 
 @inner
-def _find_short_form(text: np.ndarray, end: int) -> tuple[int, int]:
-    """Bytes [start, stop) of the short form at the beginning of the parenthesis behind ``end``.
+def _find_short_form(text: np.ndarray, long_end: int) -> tuple[int, int]:
+    """Bytes [short_start, short_end) of the short form in the parenthesis after ``long_end``.
 
-    (0, 0) where no parenthesis follows, or where it begins with no short form. A comma or semicolon
-    ends the short form: "(TD; see below)".
+    Returns (0, 0) where no parenthesis follows, or where it does not begin with a short form. A
+    comma or semicolon ends the short form: "(TD; see below)".
     """
-    at = end
-    while at < len(text) and _is_space(text[at]):
-        at += 1
-    if at == len(text) or (text[at] != _OPEN and text[at] != _OPEN_SQUARE):
+    opening = long_end
+    while opening < len(text) and _is_space(text[opening]):
+        opening += 1
+    if opening == len(text) or (text[opening] != _OPEN and text[opening] != _OPEN_SQUARE):
         return 0, 0
-    close = _CLOSE if text[at] == _OPEN else _CLOSE_SQUARE
-    start = at + 1
-    stop = 0
-    closing = start
-    while closing < len(text) and text[closing] != close:
+    closing_bracket = _CLOSE if text[opening] == _OPEN else _CLOSE_SQUARE
+    short_start = opening + 1
+    short_end = 0
+    closing = short_start
+    while closing < len(text) and text[closing] != closing_bracket:
         byte = text[closing]
-        if closing - start > _MAX_PARENTHESIS_BYTES or byte in (_OPEN, _OPEN_SQUARE):
+        if closing - short_start > _MAX_PARENTHESIS_BYTES or byte in (_OPEN, _OPEN_SQUARE):
             return 0, 0
-        if stop == 0 and byte in (_COMMA, _SEMICOLON):
-            stop = closing
+        if short_end == 0 and byte in (_COMMA, _SEMICOLON):
+            short_end = closing
         closing += 1
     if closing == len(text):
         return 0, 0
-    stop = closing if stop == 0 else stop
-    while start < stop and _is_space(text[start]):
-        start += 1
-    while stop > start and _is_space(text[stop - 1]):
-        stop -= 1
-    characters = 0
-    spaces = 0
-    capitals = 0
-    for i in range(start, stop):
-        characters += text[i] & 0xC0 != 0x80  # all bytes but UTF-8's continuation bytes
-        spaces += _is_space(text[i])
-        capitals += 65 <= text[i] <= 90
+    short_end = closing if short_end == 0 else short_end
+    while short_start < short_end and _is_space(text[short_start]):
+        short_start += 1
+    while short_end > short_start and _is_space(text[short_end - 1]):
+        short_end -= 1
+    character_count = 0
+    space_count = 0
+    capital_count = 0
+    for i in range(short_start, short_end):
+        character_count += text[i] & 0xC0 != 0x80  # all bytes but UTF-8's continuation bytes
+        space_count += _is_space(text[i])
+        capital_count += 65 <= text[i] <= 90
     if (
-        2 <= characters <= _MAX_SHORT_CHARACTERS
-        and capitals
-        and spaces <= 1
-        and _is_alphanumeric(text[start])
+        2 <= character_count <= _MAX_SHORT_CHARACTERS
+        and capital_count
+        and space_count <= 1
+        and _is_alphanumeric(text[short_start])
     ):
-        return start, stop
+        return short_start, short_end
     return 0, 0
 
 
 @inner
-def _spells_short_form(text: np.ndarray, start: int, stop: int, begin: int, end: int) -> bool:
-    """Whether ``text[begin:end]`` spells the short form ``text[start:stop]``, and is longer."""
-    if end - begin <= stop - start:
+def _spells_short_form(
+    text: np.ndarray, short_start: int, short_end: int, long_start: int, long_end: int
+) -> bool:
+    """Whether the long form ``text[long_start:long_end]`` spells the short form and is longer."""
+    if long_end - long_start <= short_end - short_start:
         return False
-    at = end
-    for i in range(stop - 1, start - 1, -1):
+    at = long_end
+    for i in range(short_end - 1, short_start - 1, -1):
         if not _is_alphanumeric(text[i]):
             continue
         letter = _to_lower(text[i])
         # Only the first character of the short form has to begin a word of the long form.
-        must_begin_word = i == start
+        must_begin_word = i == short_start
         at -= 1
-        while at >= begin and (
+        while at >= long_start and (
             _to_lower(text[at]) != letter
-            or (must_begin_word and at > begin and _is_alphanumeric(text[at - 1]))
+            or (must_begin_word and at > long_start and _is_alphanumeric(text[at - 1]))
         ):
             at -= 1
-        if at < begin:
+        if at < long_start:
             return False
-    return end - at > stop - start
+    # The short form may abbreviate only the end of the long form, from byte ``at`` on.
+    return long_end - at > short_end - short_start
 
 
 @inner
-def _is_word_at(text: np.ndarray, at: int, classes: np.ndarray) -> bool:
+def _is_word_at(text: np.ndarray, at: int, character_classes: np.ndarray) -> bool:
     """Whether a letter or digit begins at byte ``at``."""
     if at < 0 or at >= len(text):
         return False
     point, _ = read_code_point(text, at)
-    return point >= len(classes) or classes[point] == WORD
+    return point >= len(character_classes) or character_classes[point] == WORD
 
 
 @inner
@@ -147,27 +158,37 @@ def _previous_character(text: np.ndarray, at: int) -> int:
 
 
 @inner
-def _match_use(text: np.ndarray, start: int, stop: int, at: int, classes: np.ndarray) -> int:
-    """The end of the use of the short form ``text[start:stop]`` that begins at ``at``, with its
-    plural s; 0 where there is none."""
-    size = stop - start
-    end = at + size
+def _match_use(
+    text: np.ndarray, short_start: int, short_end: int, at: int, character_classes: np.ndarray
+) -> int:
+    """The end of the use of a short form that begins at ``at``, with its plural s if it has one.
+
+    The short form is ``text[short_start:short_end]``. Returns 0 where no use begins.
+    """
+    length = short_end - short_start
+    end = at + length
     if (
         end > len(text)
-        or not bytes_equal(text, at, size, text, start, size)
-        or _is_word_at(text, _previous_character(text, at), classes)
+        or not bytes_equal(text, at, length, text, short_start, length)
+        or _is_word_at(text, _previous_character(text, at), character_classes)
     ):
         return 0
-    if end < len(text) and text[end] == _LETTER_S and not _is_word_at(text, end + 1, classes):
+    if (
+        end < len(text)
+        and text[end] == _LETTER_S
+        and not _is_word_at(text, end + 1, character_classes)
+    ):
         return end + 1
-    return 0 if _is_word_at(text, end, classes) else end
+    return 0 if _is_word_at(text, end, character_classes) else end
 
 
 @inner
-def _insert_use(uses: np.ndarray, count: int, start: int, end: int, form: int) -> None:
-    """Insert a use into ``uses``, which are in order: by start, and of equal starts the longest
-    first."""
-    at = count
+def _insert_use(uses: np.ndarray, use_count: int, start: int, end: int, form_number: int) -> None:
+    """Insert a use into the first ``use_count`` columns of ``uses`` and keep their order.
+
+    They are ordered by start; of equal starts the longest comes first.
+    """
+    at = use_count
     while at > 0 and (
         uses[0, at - 1] > start or (uses[0, at - 1] == start and uses[1, at - 1] < end)
     ):
@@ -176,14 +197,29 @@ def _insert_use(uses: np.ndarray, count: int, start: int, end: int, form: int) -
         at -= 1
     uses[0, at] = start
     uses[1, at] = end
-    uses[2, at] = form
+    uses[2, at] = form_number
 
 
 @inner
-def _is_defined(text: np.ndarray, start: int, stop: int, shorts: np.ndarray, defined: int) -> bool:
-    """Whether the short form ``text[start:stop]`` is among the first ``defined`` of ``shorts``."""
-    for i in range(defined):
-        if bytes_equal(text, shorts[0, i], shorts[1, i] - shorts[0, i], text, start, stop - start):
+def _is_defined(
+    text: np.ndarray,
+    short_start: int,
+    short_end: int,
+    definitions: np.ndarray,
+    definition_count: int,
+) -> bool:
+    """Whether ``text[short_start:short_end]`` is one of the first ``definition_count`` short forms
+    of ``definitions``."""
+    # A text defines few short forms, so comparing with each of them is fast enough.
+    for i in range(definition_count):
+        if bytes_equal(
+            text,
+            definitions[0, i],
+            definitions[1, i] - definitions[0, i],
+            text,
+            short_start,
+            short_end - short_start,
+        ):
             return True
     return False
 
@@ -191,140 +227,175 @@ def _is_defined(text: np.ndarray, start: int, stop: int, shorts: np.ndarray, def
 @allocating_inner
 def _collect_definitions(
     text: np.ndarray,
-    forms: np.ndarray,
+    form_numbers: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
-    first: int,
-    last: int,
-    shorts: np.ndarray,
+    first_mention: int,
+    end_mention: int,
+    definitions: np.ndarray,
 ) -> tuple[np.ndarray, int]:
-    """The short forms that are defined behind mentions ``first`` to ``last``.
+    """Collect the short forms that follow the mentions [first_mention, end_mention).
 
-    Returns an array with their starts, stops and forms in its rows, and their number. The array is
-    ``shorts`` while they fit into it.
+    Returns (definitions, their number). Each column is a definition; the rows are the start and end
+    of the short form and the number of the form that it stands for. The given array is filled. If
+    it is too small, a wider copy is returned.
     """
-    defined = 0
-    for i in range(first, last):
-        start, stop = _find_short_form(text, ends[i])
+    definition_count = 0
+    for i in range(first_mention, end_mention):
+        short_start, short_end = _find_short_form(text, ends[i])
         if (
-            not stop
-            or not _spells_short_form(text, start, stop, starts[i], ends[i])
-            or _is_defined(text, start, stop, shorts, defined)
+            not short_end
+            or not _spells_short_form(text, short_start, short_end, starts[i], ends[i])
+            or _is_defined(text, short_start, short_end, definitions, definition_count)
         ):
             continue
-        if defined == shorts.shape[1]:
-            shorts = widen_table(shorts, 2 * defined)
-        shorts[0, defined] = start
-        shorts[1, defined] = stop
-        shorts[2, defined] = forms[i]
-        defined += 1
-    return shorts, defined
+        if definition_count == definitions.shape[1]:
+            definitions = widen_table(definitions, 2 * definition_count)
+        definitions[0, definition_count] = short_start
+        definitions[1, definition_count] = short_end
+        definitions[2, definition_count] = form_numbers[i]
+        definition_count += 1
+    return definitions, definition_count
 
 
 @allocating_inner
 def _collect_uses(
-    text: np.ndarray, classes: np.ndarray, shorts: np.ndarray, defined: int, uses: np.ndarray
+    text: np.ndarray,
+    character_classes: np.ndarray,
+    definitions: np.ndarray,
+    definition_count: int,
+    uses: np.ndarray,
 ) -> tuple[np.ndarray, int]:
-    """All uses of the first ``defined`` short forms in a text, in order.
+    """Collect all uses of the first ``definition_count`` short forms in a text, in order.
 
-    A text defines few short forms, so one pass over the text for each of them is fast enough.
-
-    Returns an array with their starts, ends and forms in its rows, and their number. The array is
-    ``uses`` while they fit into it.
+    Returns (uses, their number). Each column is a use; the rows are its start, its end and the
+    number of the form that it stands for. The given array is filled. If it is too small, a wider
+    copy is returned.
     """
-    used = 0
-    for i in range(defined):
+    # A text defines few short forms, so one pass over the text for each of them is fast enough.
+    use_count = 0
+    for i in range(definition_count):
         for at in range(len(text)):
-            end = _match_use(text, shorts[0, i], shorts[1, i], at, classes)
+            end = _match_use(text, definitions[0, i], definitions[1, i], at, character_classes)
             if not end:
                 continue
-            if used == uses.shape[1]:
-                uses = widen_table(uses, 2 * used)
-            _insert_use(uses, used, at, end, shorts[2, i])
-            used += 1
-    return uses, used
+            if use_count == uses.shape[1]:
+                uses = widen_table(uses, 2 * use_count)
+            _insert_use(uses, use_count, at, end, definitions[2, i])
+            use_count += 1
+    return uses, use_count
 
 
 @allocating_entry
 def _resolve_texts(
     data: np.ndarray,
     offsets: np.ndarray,
-    classes: np.ndarray,
-    texts: np.ndarray,
-    forms: np.ndarray,
+    character_classes: np.ndarray,
+    text_numbers: np.ndarray,
+    form_numbers: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    # All texts share these buffers, which are enlarged where needed. That saves an allocation per
-    # text.
-    out = np.empty((4, 2 * len(texts) + 64), np.int64)
-    shorts = np.empty((3, 16), np.int64)
+    # All texts share these buffers, which saves an allocation for each text. A buffer that is too
+    # small is replaced by a wider copy.
+    out = np.empty((4, 2 * len(text_numbers) + 64), np.int64)
+    definitions = np.empty((3, 16), np.int64)
     uses = np.empty((3, 64), np.int64)
-    size = 0
-    first = 0
-    while first < len(texts):
-        # Mentions first to last are those of one text.
-        number = texts[first]
-        last = first
-        while last < len(texts) and texts[last] == number:
-            last += 1
-        text = data[offsets[number] : offsets[number + 1]]
-        shorts, defined = _collect_definitions(text, forms, starts, ends, first, last, shorts)
-        uses, used = _collect_uses(text, classes, shorts, defined, uses)
-        room = size + last - first + used
-        if room > out.shape[1]:
-            out = widen_table(out, 2 * room)
-        size = _merge_spans(out, size, number, uses, used, forms, starts, ends, first, last)
-        first = last
+    span_count = 0
+    first_mention = 0
+    while first_mention < len(text_numbers):
+        # The mentions [first_mention, end_mention) are those of one text.
+        text_number = text_numbers[first_mention]
+        end_mention = first_mention
+        while end_mention < len(text_numbers) and text_numbers[end_mention] == text_number:
+            end_mention += 1
+        text = data[offsets[text_number] : offsets[text_number + 1]]
+        definitions, definition_count = _collect_definitions(
+            text, form_numbers, starts, ends, first_mention, end_mention, definitions
+        )
+        uses, use_count = _collect_uses(
+            text, character_classes, definitions, definition_count, uses
+        )
+        needed_columns = span_count + end_mention - first_mention + use_count
+        if needed_columns > out.shape[1]:
+            out = widen_table(out, 2 * needed_columns)
+        span_count = _merge_spans(
+            out,
+            span_count,
+            text_number,
+            uses,
+            use_count,
+            form_numbers,
+            starts,
+            ends,
+            first_mention,
+            end_mention,
+        )
+        first_mention = end_mention
     # Copies, because views would keep the whole buffer in memory.
-    return out[0, :size].copy(), out[1, :size].copy(), out[2, :size].copy(), out[3, :size].copy()
+    return (
+        out[0, :span_count].copy(),
+        out[1, :span_count].copy(),
+        out[2, :span_count].copy(),
+        out[3, :span_count].copy(),
+    )
 
 
 @inner
 def _merge_spans(
     out: np.ndarray,
-    size: int,
-    number: int,
+    span_count: int,
+    text_number: int,
     uses: np.ndarray,
-    used: int,
-    forms: np.ndarray,
+    use_count: int,
+    form_numbers: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
-    first: int,
-    last: int,
+    first_mention: int,
+    end_mention: int,
 ) -> int:
-    """Write mentions ``first`` to ``last`` and the uses to ``out``, in order.
+    """Write mentions [first_mention, end_mention) and the uses of one text to ``out``, in order.
 
-    Returns the new size of ``out``.
+    Returns the new number of spans in ``out``.
     """
-    at = first
-    free = 0  # the end of the last use that was written
-    for i in range(used):
+    next_mention = first_mention
+    last_use_end = 0  # of the uses that were written
+    for i in range(use_count):
         start = uses[0, i]
         end = uses[1, i]
-        while at < last and ends[at] <= start:
-            size = _write_span(out, size, number, forms[at], starts[at], ends[at])
-            at += 1
-        # Of overlapping uses the leftmost wins, of those the longest: it comes first.
-        stop = at
-        is_taken = start >= free
-        while stop < last and starts[stop] < end:
-            # A mention inside the use gives way; one that crosses its border keeps the use out.
-            is_taken &= starts[stop] >= start and ends[stop] <= end
-            stop += 1
-        if is_taken:
-            size = _write_span(out, size, number, uses[2, i], start, end)
-            at = stop
-            free = end
-    for i in range(at, last):
-        size = _write_span(out, size, number, forms[i], starts[i], ends[i])
-    return size
+        while next_mention < end_mention and ends[next_mention] <= start:
+            span_count = _write_span(
+                out,
+                span_count,
+                text_number,
+                form_numbers[next_mention],
+                starts[next_mention],
+                ends[next_mention],
+            )
+            next_mention += 1
+        # Of overlapping uses the leftmost is written, and of several with one start the longest.
+        # ``uses`` are in this order, so a use is refused if it begins before the last one ends.
+        behind_use = next_mention
+        is_accepted = start >= last_use_end
+        while behind_use < end_mention and starts[behind_use] < end:
+            # The use replaces a mention that lies inside it, but not one that crosses its border.
+            is_accepted &= starts[behind_use] >= start and ends[behind_use] <= end
+            behind_use += 1
+        if is_accepted:
+            span_count = _write_span(out, span_count, text_number, uses[2, i], start, end)
+            next_mention = behind_use
+            last_use_end = end
+    for i in range(next_mention, end_mention):
+        span_count = _write_span(out, span_count, text_number, form_numbers[i], starts[i], ends[i])
+    return span_count
 
 
 @inner
-def _write_span(out: np.ndarray, size: int, number: int, form: int, start: int, end: int) -> int:
-    out[0, size] = number
-    out[1, size] = form
-    out[2, size] = start
-    out[3, size] = end
-    return size + 1
+def _write_span(
+    out: np.ndarray, span_count: int, text_number: int, form_number: int, start: int, end: int
+) -> int:
+    out[0, span_count] = text_number
+    out[1, span_count] = form_number
+    out[2, span_count] = start
+    out[3, span_count] = end
+    return span_count + 1

@@ -26,7 +26,7 @@ from medr_ray.evaluation.statistics import (
 
 @dataclass(frozen=True)
 class SlicePart:
-    """The tasks whose metadatum has this value."""
+    """The tasks whose metadata item has this value."""
 
     value: str
     exact_match: Proportion
@@ -34,7 +34,7 @@ class SlicePart:
 
 @dataclass(frozen=True)
 class Slice:
-    """Exact match by the values of the metadatum ``name``; numbers first, in rising order."""
+    """Exact match by the values of metadata item ``name``; numbers first, in rising order."""
 
     name: str
     parts: tuple[SlicePart, ...]
@@ -168,7 +168,7 @@ def _compute_slice(
     results_by_value: dict[str, list[EvaluationResult]] = {}
     for result in results:
         value = value_by_task[result.task_id]
-        # A task without the metadatum is in no part: the parts need not add up to the whole.
+        # A task without the item is in no part, so the parts need not add up to the whole.
         if value is not None:
             results_by_value.setdefault(value, []).append(result)
     parts = [

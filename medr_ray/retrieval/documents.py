@@ -1,10 +1,14 @@
-"""What is searched: citations with an abstract, disease records, drug labels and approvals, trials,
-monographs.
+"""The documents that a search can return.
 
-Evidence offsets count in a document's ``text``. A citation has its title and its abstract in it, on
-lines of their own. A disease record has one sentence a line, each of which states one annotation in
-the wording of ``knowledge.predicates``. What has sections has one a line, headed by its name
-("Boxed warning: ..."). So a reader, a searcher or an extractor needs nothing but the text.
+They are citations with an abstract, disease records, drug labels, drug approvals, trials and
+monographs. The ``text`` of a document contains all that a reader, the search or an extractor needs,
+and the offsets of evidence count its characters:
+
+- The text of a citation is its title and its abstract, one line each.
+- The text of a disease record has one sentence a line. Each sentence states one annotation in the
+  wording of ``knowledge.predicates``.
+- The text of any other document has one section a line, which begins with the section's name
+  ("Boxed warning: ...").
 """
 
 import functools
@@ -23,26 +27,28 @@ TRIALS = "trials"
 LIVERTOX = "livertox"
 SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX)
 
-# Sources whose text has one sentence a line: it is split nowhere else.
-_LINE_SOURCES = frozenset({HPO})
-# ``\w`` is of any script, unlike the words that are ranked: titles need not be English.
+# In texts of these sources every line is one sentence, even if it contains a full stop.
+_ONE_SENTENCE_PER_LINE_SOURCES = frozenset({HPO})
+# ``\w`` matches letters of any script, because a title may be in any language. The words that
+# ``snippets`` ranks by are ASCII only.
 _TITLE_WORD = re.compile(r"\w+")
 
 _FDA_PAGE = "https://www.accessdata.fda.gov/scripts/cder/daf/index.cfm"
-_PAGES = {  # where a document can be read, by the first part of its id
+# The page of a document, by the prefix of its id. The rest of the id goes into the braces.
+_URL_TEMPLATES = {
     "PMID": "https://pubmed.ncbi.nlm.nih.gov/{}/",
     "HPO": "https://hpo.jax.org/browse/disease/{}",
     "FDA-LABEL": "https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={}",
     "FDA": f"{_FDA_PAGE}?event=overview.process&ApplNo={{}}",
     "NCT": "https://clinicaltrials.gov/study/{}",
-    # The whole book: its monographs are identified here by name, and their pages by number.
+    # The page of the whole book: ids have the name of a monograph, its page has a number.
     "LIVERTOX": "https://www.ncbi.nlm.nih.gov/books/NBK547852/",
 }
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document.
+    """A document that a search can return.
 
     ``document_id`` is ``PMID:<pmid>``, ``HPO:<disease entity id>``, ``FDA-LABEL:<set id>``,
     ``FDA:<application number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``. ``publication_types`` are
@@ -65,8 +71,8 @@ class Document:
 
     @functools.cached_property
     def spans(self) -> list[Span]:
-        """[start, end) of each sentence of the text."""
-        return sentence_spans(self.text, lines_only=self.source in _LINE_SOURCES)
+        """The characters [start, end) of each sentence of the text."""
+        return sentence_spans(self.text, lines_only=self.source in _ONE_SENTENCE_PER_LINE_SOURCES)
 
     @functools.cached_property
     def sentences(self) -> list[str]:
@@ -74,20 +80,22 @@ class Document:
 
     @property
     def url(self) -> str:
-        """A page that shows the document, "" where none is known."""
+        """The address of a page that shows the document; "" where none is known."""
         return document_url(self.document_id)
 
 
 def document_url(document_id: str) -> str:
-    """The address of a document's page at its publisher, "" for an id of another kind."""
-    kind, _, name = document_id.partition(":")
-    if kind == "FDA":
-        name = name.lstrip("ABDLN")  # the page takes the number without NDA, ANDA or BLA
-    return _PAGES.get(kind, "").format(name)
+    """The address of a document's page at its publisher; "" for an id with an unknown prefix."""
+    id_prefix, _, id_value = document_id.partition(":")
+    if id_prefix == "FDA":
+        # The page takes the application's number without NDA, ANDA or BLA in front. ``lstrip``
+        # takes a set of letters: these are the letters of the three words.
+        id_value = id_value.lstrip("ABDLN")
+    return _URL_TEMPLATES.get(id_prefix, "").format(id_value)
 
 
 def document_from_citation(citation: Citation) -> Document:
-    """The document of a citation; its abstract may not be empty."""
+    """The document of a citation, which must have an abstract (``documents_with_abstract``)."""
     return Document(
         document_id=f"PMID:{citation.pmid}",
         source=PUBMED,
@@ -102,12 +110,12 @@ def document_from_citation(citation: Citation) -> Document:
 
 
 def documents_with_abstract(citations: Iterable[Citation]) -> list[Document]:
-    """Documents of the citations that have an abstract."""
+    """The documents of those citations that have an abstract; others are left out."""
     return [document_from_citation(citation) for citation in citations if citation.abstract.strip()]
 
 
 def title_key(text: str) -> str:
-    """Words of a title, lower-cased and joined by single spaces: the key that titles share."""
+    """The key by which titles are compared: their words in lower case, joined by single spaces."""
     return " ".join(title_words(text))
 
 

@@ -61,7 +61,7 @@ class TorchBackend:
     """AdamW on float32 weights; every worker has the whole model and optimiser."""
 
     def __init__(
-        self, module: PolicyModule, optimiser: OptimiserConfig, device: torch.device
+        self, module: PolicyModule, optimiser_config: OptimiserConfig, device: torch.device
     ) -> None:
         self.device = device
         self._module = module.to(device)
@@ -71,12 +71,12 @@ class TorchBackend:
 
             # Not moved: it is on this worker's device already.
             self._runner = prepare_model(self._module, move_to_device=False)
-        self._clip = optimiser.clip_norm
+        self._clip = optimiser_config.clip_norm
         self._optimiser = torch.optim.AdamW(
             self._module.parameters(),
-            lr=optimiser.learning_rate,
-            betas=(optimiser.beta1, optimiser.beta2),
-            weight_decay=optimiser.weight_decay,
+            lr=optimiser_config.learning_rate,
+            betas=(optimiser_config.beta1, optimiser_config.beta2),
+            weight_decay=optimiser_config.weight_decay,
         )
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,7 +126,7 @@ class DeepSpeedBackend:
         self,
         module: PolicyModule,
         config: TrainerConfig,
-        optimiser: OptimiserConfig,
+        optimiser_config: OptimiserConfig,
         device: torch.device,
     ) -> None:
         if device.type == "cpu":
@@ -141,7 +141,7 @@ class DeepSpeedBackend:
         self.device = device
         if not dist.is_initialized():
             deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
-        settings = deepspeed_settings(config, optimiser)
+        settings = deepspeed_settings(config, optimiser_config)
         self._engine, *_ = deepspeed.initialize(
             model=module, model_parameters=module.parameters(), config=settings
         )
@@ -184,7 +184,7 @@ class DeepSpeedBackend:
         return weights
 
 
-def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dict[str, Any]:
+def deepspeed_settings(config: TrainerConfig, optimiser_config: OptimiserConfig) -> dict[str, Any]:
     """The DeepSpeed configuration.
 
     Micro-batches are ours. DeepSpeed's batch size and accumulation stay at 1, so that it does not
@@ -193,14 +193,14 @@ def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dic
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
-        "gradient_clipping": optimiser.clip_norm,
+        "gradient_clipping": optimiser_config.clip_norm,
         "zero_optimization": {"stage": config.zero_stage},
         "optimizer": {
             "type": "AdamW",
             "params": {
-                "lr": optimiser.learning_rate,
-                "betas": [optimiser.beta1, optimiser.beta2],
-                "weight_decay": optimiser.weight_decay,
+                "lr": optimiser_config.learning_rate,
+                "betas": [optimiser_config.beta1, optimiser_config.beta2],
+                "weight_decay": optimiser_config.weight_decay,
                 # DeepSpeed's own Adam is compiled at first use and needs a compiler on each node.
                 "torch_adam": True,
             },
@@ -211,10 +211,10 @@ def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dic
 def make_backend(
     module: PolicyModule,
     config: TrainerConfig,
-    optimiser: OptimiserConfig,
+    optimiser_config: OptimiserConfig,
     device: torch.device,
 ) -> TrainerBackend:
     """The backend ``config.backend`` names."""
     if config.backend == "deepspeed":
-        return DeepSpeedBackend(module, config, optimiser, device)
-    return TorchBackend(module, optimiser, device)
+        return DeepSpeedBackend(module, config, optimiser_config, device)
+    return TorchBackend(module, optimiser_config, device)

@@ -29,16 +29,17 @@ class Example:
 class MicroBatch:
     """Sequences padded on the right, and the N target tokens of all of them.
 
-    ``input_ids`` and ``attention_mask`` are (sequences, longest). ``rows`` and ``columns`` (N)
-    address the hidden states that predict ``tokens`` (N), one position before them. ``logprobs``
-    is (N), empty for SFT; ``advantages`` is (N).
+    ``input_ids`` and ``attention_mask`` are (sequences, longest). ``hidden_rows`` and
+    ``hidden_columns`` (N) are the sequence and the position of the hidden state that predicts each
+    of ``target_tokens`` (N): the position before the token. ``logprobs`` is (N), empty for SFT.
+    ``advantages`` is (N).
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
-    rows: torch.Tensor
-    columns: torch.Tensor
-    tokens: torch.Tensor
+    hidden_rows: torch.Tensor
+    hidden_columns: torch.Tensor
+    target_tokens: torch.Tensor
     logprobs: torch.Tensor
     advantages: torch.Tensor
 
@@ -92,10 +93,10 @@ def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.devic
     return MicroBatch(
         input_ids=torch.tensor(input_ids, device=device),
         attention_mask=torch.tensor(attention_mask, device=device),
-        rows=torch.tensor(rows, device=device),
+        hidden_rows=torch.tensor(rows, device=device),
         # A token is predicted by the state before it.
-        columns=torch.tensor([position - 1 for position in positions], device=device),
-        tokens=torch.tensor(tokens, device=device),
+        hidden_columns=torch.tensor([position - 1 for position in positions], device=device),
+        target_tokens=torch.tensor(tokens, device=device),
         logprobs=torch.tensor(logprobs, device=device),
         advantages=torch.tensor(advantages, device=device),
     )

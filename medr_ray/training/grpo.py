@@ -24,9 +24,9 @@ from medr_ray.training.rollout_coordinator import (
 )
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
 from medr_ray.training.workers import (
+    get_rank_and_world_size,
     load_backend,
     load_checkpoint,
-    rank_and_world,
     save_checkpoint,
     save_model,
 )
@@ -39,7 +39,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     trust_remote_code = job.config.models.trust_remote_code
     model_dir = Path(job.model_dir)
     directory = Directory(job.directory_uri)
-    rank, world = rank_and_world()
+    rank, world = get_rank_and_world_size()
     torch.manual_seed(job.config.run.seed)
 
     # Start, or continue behind the latest checkpoint.
@@ -78,7 +78,7 @@ def _share_with_workers(collected: CollectedRollouts | None) -> CollectedRollout
     """Rank 0's rollouts, on every worker; the others give None."""
     from ray.train.collective import broadcast_from_rank_zero
 
-    _, world = rank_and_world()
+    _, world = get_rank_and_world_size()
     if world == 1 and collected is not None:
         return collected
     # Ray Train broadcasts less than a kilobyte: a reference goes that way, the rollouts through

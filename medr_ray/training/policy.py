@@ -1,7 +1,8 @@
-"""The model being trained: log-probabilities of the target tokens.
+"""The model being trained. It computes the log-probabilities of the target tokens.
 
-Logits are the largest tensors of a training step (tokens x vocabulary). They are computed for the
-target tokens only, in chunks, and again in the backward pass.
+Logits (tokens x vocabulary) are the largest tensors of a training step. To save memory, the module
+computes them for the target tokens only, in chunks, and computes each chunk again in the backward
+pass instead of keeping it.
 """
 
 from pathlib import Path
@@ -34,17 +35,21 @@ class PolicyModule(nn.Module):
         self.temperature = temperature
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """(log-probabilities, entropies) of the target tokens, each (N) float32; entropies carry no
-        gradient."""
+        """Returns (log-probabilities, entropies) of the N target tokens, both (N) and float32.
+
+        Entropies carry no gradient.
+        """
         with torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16):
             hidden = self.model.get_decoder()(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
             ).last_hidden_state
-            target_states = hidden[batch.rows, batch.columns]
+            target_states = hidden[batch.hidden_rows, batch.hidden_columns]
             logprobs: list[torch.Tensor] = []
             entropies: list[torch.Tensor] = []
             for states, tokens in zip(
-                target_states.split(_CHUNK_TOKENS), batch.tokens.split(_CHUNK_TOKENS), strict=True
+                target_states.split(_CHUNK_TOKENS),
+                batch.target_tokens.split(_CHUNK_TOKENS),
+                strict=True,
             ):
                 scores = checkpoint(self._score_tokens, states, tokens, use_reentrant=False)
                 logprobs.append(scores[0])
@@ -54,35 +59,39 @@ class PolicyModule(nn.Module):
     def _score_tokens(
         self, hidden: torch.Tensor, tokens: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(log-probabilities, entropies) of ``tokens`` (N), which ``hidden`` (N, size) predict."""
         logits = self.model.get_output_embeddings()(hidden)
-        # In float32: the sum runs over the whole vocabulary, and its rounding would be in every
-        # log-probability.
-        distribution = (logits.float() / self.temperature).log_softmax(-1)
+        # In float32: softmax sums over the whole vocabulary, and in bf16 the rounding of this sum
+        # would be in every log-probability.
+        log_distribution = (logits.float() / self.temperature).log_softmax(-1)
+        # The entropy is reported and is no part of the loss.
         with torch.no_grad():
-            entropy = -(distribution.exp() * distribution).sum(-1)
-        return distribution.gather(1, tokens[:, None])[:, 0], entropy
+            entropy = -(log_distribution.exp() * log_distribution).sum(-1)
+        return log_distribution.gather(1, tokens[:, None])[:, 0], entropy
 
 
 def load_policy_module(
     model_dir: Path,
     temperature: float = 1.0,
     trust_remote_code: bool = False,
-    deepspeed: dict[str, Any] | None = None,
+    deepspeed_config: dict[str, Any] | None = None,
 ) -> PolicyModule:
-    """The model of a Hugging Face directory, in float32 and with dropout off: log-probabilities
-    must match the engine's.
+    """The model of a Hugging Face directory, in float32.
 
-    ``deepspeed`` are its settings; under ZeRO 3 the weights are sharded over the workers as they
-    are loaded, so that no worker needs memory for the whole model.
+    Dropout is off, because the log-probabilities must match those of the engine. Under ZeRO 3 of
+    ``deepspeed_config`` the weights are split over the workers while they are loaded, so no worker
+    needs memory for the whole model.
     """
+    # Imported here, because transformers is slow to import.
     from transformers import AutoModelForCausalLM
 
     sharding = None
-    if deepspeed is not None and deepspeed["zero_optimization"]["stage"] == 3:
+    if deepspeed_config is not None and deepspeed_config["zero_optimization"]["stage"] == 3:
         from transformers.integrations import HfDeepSpeedConfig
 
-        # In force for from_pretrained as long as it is referenced.
-        sharding = HfDeepSpeedConfig(deepspeed)
+        # ``from_pretrained`` splits the weights as long as this object exists. Transformers holds
+        # only a weak reference to it, so it needs a name until the model is loaded.
+        sharding = HfDeepSpeedConfig(deepspeed_config)
     model = AutoModelForCausalLM.from_pretrained(
         model_dir, dtype=torch.float32, trust_remote_code=trust_remote_code
     )

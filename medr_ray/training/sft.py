@@ -18,9 +18,9 @@ from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.workers import (
     accumulate_gradients,
+    get_rank_and_world_size,
     load_backend,
     load_checkpoint,
-    rank_and_world,
     save_checkpoint,
     save_model,
     scheduled_learning_rate,
@@ -65,7 +65,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     config = job.config
     model_dir = Path(job.model_dir)
     directory = Directory(job.directory_uri)
-    rank, world = rank_and_world()
+    rank, world = get_rank_and_world_size()
     torch.manual_seed(job.seed)
     examples = read_examples(directory)
     steps = plan_steps(

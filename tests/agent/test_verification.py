@@ -29,7 +29,9 @@ def test_asking_for_the_candidate_with_the_questions_words_is_a_round() -> None:
         call("disease of GALC"),
         call("infantile onset Krabbe disease", thought="Candidate: Krabbe disease"),
     )
-    assert count_verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
+    assert count_verification(trajectory) == VerificationCount(
+        rounds=1, checks=1, further_documents=1
+    )
 
 
 def test_calls_side_by_side_are_one_round() -> None:
@@ -42,7 +44,9 @@ def test_calls_side_by_side_are_one_round() -> None:
         ),
         call("mutations in Krabbe disease", thought="once more"),
     )
-    assert count_verification(trajectory) == VerificationCount(rounds=2, checks=3, documents=3)
+    assert count_verification(trajectory) == VerificationCount(
+        rounds=2, checks=3, further_documents=3
+    )
 
 
 def test_a_thought_that_names_what_becomes_the_answer_has_stated_it() -> None:
@@ -101,7 +105,9 @@ def test_another_document_that_names_the_candidate_confirms_it() -> None:
 
     lines = call("1"), call("2", thought="Candidate: Krabbe disease"), call("1", thought="again")
     trajectory = run(*lines, tools=[Unasked()], text=QUESTION)
-    assert count_verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
+    assert count_verification(trajectory) == VerificationCount(
+        rounds=1, checks=1, further_documents=1
+    )
 
 
 def test_an_identical_call_verifies_nothing() -> None:

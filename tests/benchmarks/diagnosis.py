@@ -86,21 +86,21 @@ def measure(quick: bool) -> Iterator[Measurement]:
 def _diagnose_case(
     diagnosis: DiagnosisModel, peer: NaiveBayes, case: Case, known_article: bool
 ) -> Outcome:
-    posterior = diagnosis.compute_posterior(case.patient(diagnosis.base.terms))
-    number = diagnosis.base.numbers.get(case.diagnosis)
+    posterior = diagnosis.compute_posterior(case.patient(diagnosis.knowledge_base.terms))
+    number = diagnosis.knowledge_base.numbers.get(case.diagnosis)
     best = int(posterior.probabilities.argmax())
     top = float(posterior.probabilities[best])
-    says_none = posterior.none > top
+    says_none = posterior.none_probability > top
     peer_number = peer.diseases.get(case.diagnosis)
     return Outcome(
         case,
         known_article,
         middle_rank(posterior.probabilities, number),
         middle_rank(peer.score(case.observed), peer_number),
-        posterior.none,
-        max(top, posterior.none),
+        posterior.none_probability,
+        max(top, posterior.none_probability),
         (number is None) if says_none else best == number,
-        top / (1 - posterior.none),
+        top / (1 - posterior.none_probability),
     )
 
 
@@ -229,7 +229,7 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
 
 
 def _measure_speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
-    patients = [case.patient(diagnosis.base.terms) for case in cases[:500]]
+    patients = [case.patient(diagnosis.knowledge_base.terms) for case in cases[:500]]
     start = time.perf_counter()
     for patient in patients:
         diagnosis.compute_posterior(patient)
@@ -237,5 +237,5 @@ def _measure_speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurem
         "posteriors",
         len(patients) / (time.perf_counter() - start),
         unit="patients/s",
-        note=f"over {len(diagnosis.base.ids)} diseases, one thread",
+        note=f"over {len(diagnosis.knowledge_base.ids)} diseases, one thread",
     )

@@ -16,10 +16,10 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import (
     arrow_schema,
     canonical_json,
-    closed_set,
     content_id,
     from_row,
     from_table,
+    literal_values,
     to_table,
 )
 
@@ -39,8 +39,8 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation in SCALARS:
         return SCALARS[annotation]
-    if closed_set(annotation):
-        return st.sampled_from(closed_set(annotation))
+    if literal_values(annotation):
+        return st.sampled_from(literal_values(annotation))
     if isinstance(annotation, types.UnionType):
         return st.none() | values_of(
             next(argument for argument in typing.get_args(annotation) if argument is not type(None))
@@ -119,7 +119,7 @@ def test_a_task_without_the_metadatum_says_so() -> None:
     assert (task.metadata_value("hops"), task.hops) == (None, None)
     described = dataclasses.replace(task, metadata=records.question_metadata("causal", 2, "", 0))
     assert described.hops == 2
-    assert described.metadata_value(records.PARADIGM) == "causal"
+    assert described.metadata_value(records.PARADIGM_KEY) == "causal"
 
 
 def test_a_value_outside_its_closed_set_is_refused_by_record_and_field() -> None:
@@ -131,4 +131,4 @@ def test_a_value_outside_its_closed_set_is_refused_by_record_and_field() -> None
 def test_a_closed_set_is_a_string_in_arrow() -> None:
     assert arrow_schema(records.Question).field("split").type == pa.string()
     assert arrow_schema(records.Trajectory).field("asked").type == pa.string()
-    assert closed_set(records.SampleRequest)[-1] == "mixed"
+    assert literal_values(records.SampleRequest)[-1] == "mixed"

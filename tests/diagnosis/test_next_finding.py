@@ -17,18 +17,20 @@ _TWINS = {
 
 def _rank_findings(observed: list[str], excluded: Sequence[str] = (), count: int = 9) -> list[str]:
     diagnosis = small_diagnosis(_TWINS)
-    base = diagnosis.base
+    knowledge_base = diagnosis.knowledge_base
     patient, _ = build_patient(
-        base.terms,
-        [base.terms.numbers[term_id] for term_id in observed],
-        [base.terms.numbers[term_id] for term_id in excluded],
+        knowledge_base.terms,
+        [knowledge_base.terms.numbers[term_id] for term_id in observed],
+        [knowledge_base.terms.numbers[term_id] for term_id in excluded],
     )
-    ranked = rank_next_findings(base, patient, diagnosis.compute_posterior(patient), count)
+    ranked = rank_next_findings(
+        knowledge_base, patient, diagnosis.compute_posterior(patient), count
+    )
     assert all(finding.bits > 0 for finding in ranked)
     assert [finding.bits for finding in ranked] == sorted(
         (finding.bits for finding in ranked), reverse=True
     )
-    return [base.terms.ids[finding.term] for finding in ranked]
+    return [knowledge_base.terms.ids[finding.term] for finding in ranked]
 
 
 def test_the_finding_that_separates_two_diseases_ranks_first() -> None:
@@ -45,20 +47,20 @@ def test_answered_findings_are_not_suggested() -> None:
 
 def test_an_answer_names_the_disease_that_it_makes_likelier() -> None:
     diagnosis = small_diagnosis(_TWINS, none_share=0.0)
-    base = diagnosis.base
-    patient, _ = build_patient(base.terms, [base.terms.numbers[SEIZURE]])
-    first = rank_next_findings(base, patient, diagnosis.compute_posterior(patient), 1)[0]
+    knowledge_base = diagnosis.knowledge_base
+    patient, _ = build_patient(knowledge_base.terms, [knowledge_base.terms.numbers[SEIZURE]])
+    first = rank_next_findings(knowledge_base, patient, diagnosis.compute_posterior(patient), 1)[0]
     assert (first.gains_if_present, first.gains_if_absent) == (0, 1)
     assert 0 < first.bits < 1
 
 
 def test_the_factors_of_a_disease_multiply_to_what_its_odds_changed_by() -> None:
     diagnosis = small_diagnosis()
-    base = diagnosis.base
+    knowledge_base = diagnosis.knowledge_base
     patient, _ = build_patient(
-        base.terms,
-        [base.terms.numbers[term_id] for term_id in (SEIZURE, ATAXIA)],
-        [base.terms.numbers[SCOLIOSIS]],
+        knowledge_base.terms,
+        [knowledge_base.terms.numbers[term_id] for term_id in (SEIZURE, ATAXIA)],
+        [knowledge_base.terms.numbers[SCOLIOSIS]],
     )
     posterior = diagnosis.compute_posterior(patient)
     product = []

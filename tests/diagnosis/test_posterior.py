@@ -36,7 +36,7 @@ _small = functools.cache(small_diagnosis)
 
 
 def _term_numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
-    return [diagnosis.base.terms.numbers[term_id] for term_id in ids]
+    return [diagnosis.knowledge_base.terms.numbers[term_id] for term_id in ids]
 
 
 def _posterior(
@@ -48,7 +48,7 @@ def _posterior(
 ) -> Posterior:
     diagnosis = diagnosis or _small()
     patient, _ = build_patient(
-        diagnosis.base.terms,
+        diagnosis.knowledge_base.terms,
         _term_numbers(diagnosis, observed),
         _term_numbers(diagnosis, excluded),
         age,
@@ -58,7 +58,7 @@ def _posterior(
 
 
 def _odds(posterior: Posterior, disease: int) -> float:
-    return float(posterior.probabilities[disease] / posterior.none)
+    return float(posterior.probabilities[disease] / posterior.none_probability)
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,7 +72,7 @@ def test_probabilities_sum_to_one_with_none_of_these(
     observed: list[str], excluded: list[str], age: float | None, female: bool | None
 ) -> None:
     posterior = _posterior(observed, excluded, age, female)
-    assert posterior.probabilities.sum() + posterior.none == pytest.approx(1)
+    assert posterior.probabilities.sum() + posterior.none_probability == pytest.approx(1)
     assert (posterior.probabilities >= 0).all()
 
 
@@ -150,7 +150,9 @@ def test_what_another_finding_implies_counts_once() -> None:
 def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> None:
     diagnosis = _small()
     seizure, focal, eye = _term_numbers(diagnosis, [SEIZURE, FOCAL, EYE])
-    patient, contradicted = build_patient(diagnosis.base.terms, [focal], [seizure, focal, eye])
+    patient, contradicted = build_patient(
+        diagnosis.knowledge_base.terms, [focal], [seizure, focal, eye]
+    )
     assert patient.observed == (focal,)
     assert patient.excluded == (eye,)
     assert contradicted == tuple(sorted((seizure, focal)))
@@ -158,7 +160,7 @@ def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> No
 
 def test_without_findings_the_posterior_is_the_prior() -> None:
     posterior = _posterior([])
-    assert posterior.none == pytest.approx(0.3)
+    assert posterior.none_probability == pytest.approx(0.3)
     assert posterior.probabilities == pytest.approx(0.7 / len(SMALL))
 
 
@@ -177,21 +179,21 @@ def test_a_disease_that_was_counted_in_many_patients_is_likelier_before_any_find
 
 def test_findings_that_nothing_explains_raise_none_of_these() -> None:
     explained, unexplained = _posterior([SEIZURE, ATAXIA]), _posterior([LENS, ATAXIA, FOCAL])
-    assert unexplained.none > explained.none
+    assert unexplained.none_probability > explained.none_probability
 
 
 def test_without_a_prior_for_none_of_these_there_is_none() -> None:
     posterior = _posterior([SEIZURE], diagnosis=small_diagnosis(none_share=0.0))
-    assert posterior.none == 0
+    assert posterior.none_probability == 0
     assert posterior.probabilities.sum() == pytest.approx(1)
 
 
 def test_candidates_share_the_prior_among_them() -> None:
     diagnosis = _small()
-    patient, _ = build_patient(diagnosis.base.terms, _term_numbers(diagnosis, [ATAXIA]))
+    patient, _ = build_patient(diagnosis.knowledge_base.terms, _term_numbers(diagnosis, [ATAXIA]))
     posterior = diagnosis.compute_posterior(patient, [0, 1])
     assert posterior.probabilities[[2, 3]] == pytest.approx(0)
-    assert posterior.probabilities.sum() + posterior.none == pytest.approx(1)
+    assert posterior.probabilities.sum() + posterior.none_probability == pytest.approx(1)
     assert posterior.most_likely(5) == [0, 1]
 
 
@@ -216,7 +218,7 @@ def test_one_disease_alone_is_scored_as_all_are_together() -> None:
     diagnosis = _small()
     numbers = _term_numbers(diagnosis, _TERMS)
     for disease in range(len(SMALL)):
-        findings = diagnosis.base.findings_of(disease)
+        findings = diagnosis.knowledge_base.findings_of(disease)
         for term in numbers:
             alone = diagnosis.likelihood.explain_presence(disease, findings, term).ratio
             assert alone == pytest.approx(
@@ -236,14 +238,14 @@ def test_published_patients_are_diagnosed_better_than_by_naive_bayes(shared_data
     peer = NaiveBayes(load_hpo(), read_hpoa(str(config.annotations)).rows)
     ours, theirs = [], []
     for case in list(read_cases(shared_data))[::5]:
-        number = diagnosis.base.numbers.get(case.diagnosis)
+        number = diagnosis.knowledge_base.numbers.get(case.diagnosis)
         if number is not None:
-            patient = case.patient(diagnosis.base.terms)
+            patient = case.patient(diagnosis.knowledge_base.terms)
             ours.append(middle_rank(diagnosis.compute_posterior(patient).probabilities, number))
             theirs.append(middle_rank(peer.score(case.observed), peer.diseases[case.diagnosis]))
             for term in patient.observed[:3]:  # the reason given is the number that counted
                 explanation = diagnosis.likelihood.explain_presence(
-                    number, diagnosis.base.findings_of(number), term
+                    number, diagnosis.knowledge_base.findings_of(number), term
                 ).ratio
                 assert explanation == pytest.approx(
                     float(diagnosis.likelihood.present_ratios(term)[number]), rel=1e-3

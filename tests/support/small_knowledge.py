@@ -60,10 +60,10 @@ def small_diagnosis(
 ) -> DiagnosisModel:
     """Over ``small_base``; ``extra`` rows may tell onset and inheritance."""
     extra = list(extra)
-    base = small_base(diseases, extra)
+    knowledge_base = small_base(diseases, extra)
     return DiagnosisModel(
-        Likelihood(base),
-        build_priors(base, extra, {}, {}),
+        Likelihood(knowledge_base),
+        build_priors(knowledge_base, extra, {}, {}),
         prevalence_weight=0.5,
         reports_weight=reports_weight,
         none_share=none_share,

@@ -96,9 +96,9 @@ def test_micro_batches_keep_every_sequence_within_the_budget(
 
 def test_collate_points_at_the_state_before_each_target() -> None:
     batch = collate([Example((5, 6, 7), (1, 2)), Example((8, 9), (1,))], pad_id=0, device="cpu")
-    assert batch.tokens.tolist() == [6, 7, 9]
-    assert batch.rows.tolist() == [0, 0, 1]
-    assert batch.columns.tolist() == [0, 1, 0]
+    assert batch.target_tokens.tolist() == [6, 7, 9]
+    assert batch.hidden_rows.tolist() == [0, 0, 1]
+    assert batch.hidden_columns.tolist() == [0, 1, 0]
     assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 1, 0]]
 
 

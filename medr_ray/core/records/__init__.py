@@ -1,11 +1,11 @@
-"""The data contracts between the rooms: frozen dataclasses, an Arrow schema derived from each,
-content ids.
+"""The records that stages exchange, with their Arrow schemas and content ids.
 
-Stages exchange these records as Parquet. Sequences are tuples, so that a record is immutable and
-hashable. Other rooms import from here, not from the modules below.
+A record is a frozen dataclass, and stages exchange records as Parquet files. The Arrow schema of a
+file is derived from the class (``arrow_schema``). Sequences are tuples, so a record is immutable
+and hashable. Other packages import the names listed here, not the modules of this package.
 """
 
-from medr_ray.core.records.arrow import arrow_schema, closed_set, from_row, from_table, to_table
+from medr_ray.core.records.arrow import arrow_schema, from_row, from_table, literal_values, to_table
 from medr_ray.core.records.entities import EntityFrequency, EntityType, SeedEntity, Significance
 from medr_ray.core.records.evaluation import EvaluationResult, Reward, Verdict
 from medr_ray.core.records.graph import (
@@ -31,14 +31,14 @@ from medr_ray.core.records.literature import (
     Term,
 )
 from medr_ray.core.records.tasks import (
-    HOPS,
-    OBFUSCATION,
-    PARADIGM,
-    SPECIALTY,
+    HOPS_KEY,
+    OBFUSCATION_KEY,
+    PARADIGM_KEY,
+    SPECIALTY_KEY,
     Calibration,
     GuidanceStep,
     Language,
-    Metadatum,
+    MetadataItem,
     Paradigm,
     Placeholder,
     Question,
@@ -66,10 +66,10 @@ from medr_ray.core.records.trajectories import (
 )
 
 __all__ = [
-    "HOPS",
-    "OBFUSCATION",
-    "PARADIGM",
-    "SPECIALTY",
+    "HOPS_KEY",
+    "OBFUSCATION_KEY",
+    "PARADIGM_KEY",
+    "SPECIALTY_KEY",
     "Budget",
     "Calibration",
     "Chain",
@@ -89,7 +89,7 @@ __all__ = [
     "Language",
     "MeshHeading",
     "Message",
-    "Metadatum",
+    "MetadataItem",
     "Paradigm",
     "Placeholder",
     "Question",
@@ -118,10 +118,10 @@ __all__ = [
     "Verification",
     "arrow_schema",
     "canonical_json",
-    "closed_set",
     "content_id",
     "from_row",
     "from_table",
+    "literal_values",
     "question_metadata",
     "to_table",
 ]

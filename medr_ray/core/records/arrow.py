@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from medr_ray.core.errors import DataError
 
 if TYPE_CHECKING:
-    # The configuration imports records for their closed sets, and pyarrow takes half a second to
-    # import: it is loaded when the first schema is made.
+    # Pyarrow takes half a second to import. The configuration needs only the ``Literal`` types of
+    # the records, so pyarrow is loaded when the first schema is made.
     import pyarrow as pa
 
 R = TypeVar("R")
@@ -32,7 +32,7 @@ def _scalar_types() -> "dict[type, pa.DataType]":
 def _unwrap_optional(annotation: Any) -> tuple[Any, bool]:
     """Return (inner type, nullable) of an annotation.
 
-    A union is either one of closed sets or one with None.
+    A union is either one of ``Literal`` types or one with None.
     """
     # ``X | None`` and ``Optional[X]`` are of different classes before Python 3.14.
     if not isinstance(annotation, types.UnionType) and (
@@ -41,18 +41,18 @@ def _unwrap_optional(annotation: Any) -> tuple[Any, bool]:
         return annotation, False
     inner = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     nullable = len(inner) < len(typing.get_args(annotation))
-    # Of a union of closed sets every member is a string in Arrow, so the first stands for all.
+    # Every member of a union of ``Literal`` types is a string in Arrow: the first stands for all.
     return inner[0], nullable
 
 
 @functools.cache
-def closed_set(annotation: Any) -> tuple[str, ...]:
-    """Return the values of a ``Literal`` of strings, or of a union of such; else an empty tuple."""
+def literal_values(annotation: Any) -> tuple[str, ...]:
+    """Return the values of a ``Literal`` of strings or of a union of them, else an empty tuple."""
     if typing.get_origin(annotation) is Literal:
         return typing.get_args(annotation)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return tuple(
-            value for member in typing.get_args(annotation) for value in closed_set(member)
+            value for member in typing.get_args(annotation) for value in literal_values(member)
         )
     return ()
 
@@ -62,7 +62,7 @@ def _arrow_type(annotation: Any) -> "pa.DataType":
 
     if annotation in _SCALARS:
         return _scalar_types()[annotation]
-    if closed_set(annotation):
+    if literal_values(annotation):
         return pa.string()
     if typing.get_origin(annotation) is tuple:
         # Every tuple of a record is ``tuple[X, ...]``: a list of any length.
@@ -157,7 +157,7 @@ def _convert_value(record: type, name: str, annotation: Any, value: Any) -> Any:
     # The common case first: most values of a row are scalars.
     if value is None or annotation in _SCALARS:
         return value
-    allowed = closed_set(annotation)
+    allowed = literal_values(annotation)
     if allowed:
         if value not in allowed:
             raise DataError(

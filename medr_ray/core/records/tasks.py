@@ -11,11 +11,11 @@ Paradigm = Literal[
     "lookup", "multi_hop", "causal", "intersection", "temporal", "comparative", "quantitative"
 ]
 
-# Names of the metadata that a question gives its task.
-HOPS = "hops"
-PARADIGM = "paradigm"
-SPECIALTY = "specialty"
-OBFUSCATION = "obfuscation"
+# The names of the metadata items that a question gives its task.
+HOPS_KEY = "hops"
+PARADIGM_KEY = "paradigm"
+SPECIALTY_KEY = "specialty"
+OBFUSCATION_KEY = "obfuscation"
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Metadatum:
-    """A property of a task by name, such as its number of hops; reports compare by it."""
+class MetadataItem:
+    """A named property of a task, such as its number of hops. Reports compare tasks by it."""
 
     name: str
     value: str
@@ -102,33 +102,33 @@ class Task:
     answer: str
     aliases: tuple[str, ...] = ()
     answer_type: str = ""
-    metadata: tuple[Metadatum, ...] = ()
+    metadata: tuple[MetadataItem, ...] = ()
 
     def metadata_value(self, name: str) -> str | None:
-        """The metadatum of that name; None where the task has none."""
-        for metadatum in self.metadata:
-            if metadatum.name == name:
-                return metadatum.value
+        """The value of the metadata item with that name; None where the task has no such item."""
+        for item in self.metadata:
+            if item.name == name:
+                return item.value
         return None
 
     @property
     def hops(self) -> int | None:
         """How many facts in a row the answer needs; None where the source of the task does not
         say."""
-        hops = self.metadata_value(HOPS)
-        # Metadata are texts, whatever they count.
+        hops = self.metadata_value(HOPS_KEY)
+        # The value of a metadata item is always a text.
         return None if hops is None else int(hops)
 
 
 def question_metadata(
     paradigm: Paradigm, complexity: int, specialty: str, obfuscation: int
-) -> tuple[Metadatum, ...]:
-    """What a question's task says of how the question was made."""
+) -> tuple[MetadataItem, ...]:
+    """The metadata that describe how a question was made; its task carries them."""
     return (
-        Metadatum(HOPS, str(complexity)),
-        Metadatum(PARADIGM, paradigm),
-        Metadatum(SPECIALTY, specialty),
-        Metadatum(OBFUSCATION, str(obfuscation)),
+        MetadataItem(HOPS_KEY, str(complexity)),
+        MetadataItem(PARADIGM_KEY, paradigm),
+        MetadataItem(SPECIALTY_KEY, specialty),
+        MetadataItem(OBFUSCATION_KEY, str(obfuscation)),
     )
 
 

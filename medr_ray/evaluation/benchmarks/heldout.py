@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import HOPS, Task
+from medr_ray.core.records import HOPS_KEY, Task
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.judges import AnswerJudge, build_configured_judge
 from medr_ray.questions.artifacts import QUESTIONS
@@ -17,7 +17,7 @@ class HeldoutQuestions:
 
     name: str = "heldout"
     title: str = "Held-out questions"
-    slices: tuple[str, ...] = (HOPS,)
+    slices: tuple[str, ...] = (HOPS_KEY,)
 
     def load_tasks(self, config: PipelineConfig, run: RunDirectory) -> Sequence[Task]:
         """Raises DataError when the run holds no question out."""

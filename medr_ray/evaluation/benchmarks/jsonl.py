@@ -14,7 +14,7 @@ from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import Metadatum, Task, content_id
+from medr_ray.core.records import MetadataItem, Task, content_id
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.judges import AnswerJudge, build_configured_judge
 
@@ -66,8 +66,8 @@ class JsonlBenchmark:
     def _build_task(self, row: dict[str, Any]) -> Task:
         question = str(row["question"])
         answer = str(row["answer"])
-        # A field that a line lacks gives no metadatum, so the task is in no part of that slice.
-        metadata = tuple(Metadatum(name, str(row[name])) for name in self.slices if name in row)
+        # A field that a line lacks gives no metadata item: the task is in no part of that slice.
+        metadata = tuple(MetadataItem(name, str(row[name])) for name in self.slices if name in row)
         return Task(
             # Made of the content: a line that moves, or is in two files, keeps its id.
             task_id=content_id("task", question, answer),

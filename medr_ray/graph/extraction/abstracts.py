@@ -125,7 +125,7 @@ def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
     title_items = sentences[0].items if sentences else ()
     subjects = {}
     for kind in _NOUNS:
-        concept_ids = {item.concept_id for item in title_items if item.kind == kind}
+        concept_ids = {item.concept_id for item in title_items if item.entity_type == kind}
         if len(concept_ids) == 1:
             subjects[kind] = next(iter(concept_ids))
     return subjects

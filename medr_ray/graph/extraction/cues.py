@@ -93,15 +93,15 @@ def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem
         for j in range(i + 1, len(items)):
             right = items[j]
             # Items come in order, so all that follow are even further apart.
-            if right.start - left.end > _MAX_GAP:
+            if right.group_start - left.group_end > _MAX_GAP:
                 break
             if not _may_be_related(left, right):
                 continue
             if _is_meant(sentence.text, left) and _is_meant(sentence.text, right):
                 kinds_between = {
-                    item.kind
+                    item.entity_type
                     for item in items[i + 1 : j]
-                    if left.end <= item.start and item.end <= right.start
+                    if left.group_end <= item.group_start and item.group_end <= right.group_start
                 }
                 yield left, right, kinds_between
 
@@ -110,7 +110,7 @@ def _may_be_related(left: SentenceItem, right: SentenceItem) -> bool:
     """Whether the two may be related: a class is related only to its members."""
     if left.concept_id == right.concept_id or left.mention.end > right.mention.start:
         return False
-    return not left.is_class and (not right.is_class or right.mention.end == left.end)
+    return not left.is_class and (not right.is_class or right.mention.end == left.group_end)
 
 
 def _is_meant(sentence: str, item: SentenceItem) -> bool:
@@ -119,12 +119,12 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     end = item.mention.end
     if _COMPOUND.match(sentence, end):
         return False
-    return item.kind != DRUG or not _LACK.match(sentence, end)
+    return item.entity_type != DRUG or not _LACK.match(sentence, end)
 
 
 def _are_of_one_list(left: SentenceItem, right: SentenceItem) -> bool:
     """Whether the two are items of one list, or a member and its class."""
-    return right.start < left.end
+    return right.group_start < left.group_end
 
 
 def _find_best_cue(
@@ -136,14 +136,14 @@ def _find_best_cue(
         end = right.mention.start
         first_start = left.mention.start
     else:
-        start = left.end
-        end = right.start
-        first_start = left.start
+        start = left.group_end
+        end = right.group_start
+        first_start = left.group_start
     # Remarks in brackets would keep a pattern from matching all of the text between.
     between = _ASIDE.sub("", sentence[start:end])
     best: _CueMatch | None = None
-    for pattern in PATTERNS.get((left.kind, right.kind), ()):
-        confidence = _match_between(pattern, between, kinds_between, right.kind)
+    for pattern in PATTERNS.get((left.entity_type, right.entity_type), ()):
+        confidence = _match_between(pattern, between, kinds_between, right.entity_type)
         least = best.confidence if best else 0.0
         if confidence <= least or not _fits_surroundings(pattern, sentence, left, right):
             continue
@@ -166,11 +166,11 @@ def _fits_surroundings(
     if _are_of_one_list(left, right):
         end = right.mention.end
     else:
-        is_left_listed = left.mention.end != left.end
-        is_right_listed = right.mention.start != right.start
+        is_left_listed = left.mention.end != left.group_end
+        is_right_listed = right.mention.start != right.group_start
         if (is_left_listed and not cue.left_list) or (is_right_listed and not cue.right_list):
             return False
-        end = right.end
+        end = right.group_end
     if pattern.left is not None and not pattern.left.search(sentence, *left.mention.span):
         return False
     return pattern.after is None or pattern.after.match(sentence, end) is not None

@@ -1,10 +1,10 @@
-"""The named entities of one sentence, grouped by its grammar: lists, other names in brackets, and
-members of a class.
+"""Group the named entities of a sentence into lists, aliases, and classes with their members.
 
-A statement about one item of a list ("treated with A, B or C") applies to all items of that kind,
-so an item extends from the first item of its list to the last. A name followed by its class
-("Apraxia is a neurological disorder characterised by ...") extends to the end of the class. The
-class may be an entity itself, but the sentence is not about it.
+A statement about one item of a list ("treated with A, B or C") is true of all items of the list. So
+every item gets the extent of its whole list, from the first item to the last. In "Apraxia is a
+neurological disorder characterised by ..." a class ("neurological disorder") follows its member
+("Apraxia"). The member's extent then reaches to the end of the class. The class may be an entity
+too, but the sentence makes no statement about it, so it is marked.
 """
 
 import bisect
@@ -17,10 +17,19 @@ from typing import NamedTuple, Protocol
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.retrieval.snippets import Span
 
-# The text between two items of a list: "A, B", "A and the B", "A (x), or B".
+# The text between two items of a list: "A, B", "A and the B", "A (x), or B". ``[ ]`` is a space.
 _LIST_JOINT = re.compile(
-    r"(?:'s)?\s*(?:\([^()]*\))?\s*(?:,? ?(?:and/or|and|or|as well as)\s+(?:(?:an?|the) )?|"
-    r"[,;&]\s*(?:(?:and/or|and|or)\s+)?|/)(?:[\w-]+ )?"
+    r"""
+    (?:'s)?                                 # "Wilson's, ..."
+    \s* (?:\([^()]*\))? \s*                 # a remark on the first item
+    (?:
+        ,?[ ]? (?:and/or|and|or|as[ ]well[ ]as) \s+ (?:(?:an?|the)[ ])?
+      | [,;&] \s* (?:(?:and/or|and|or)\s+)?
+      | /
+    )
+    (?:[\w-]+[ ])?                          # one word before the second item: "severe"
+    """,
+    re.VERBOSE,
 )
 # The text between two names of one concept: "A (also known as B".
 _ALIAS_JOINT = re.compile(
@@ -28,21 +37,35 @@ _ALIAS_JOINT = re.compile(
 )
 # The text between a member and its class: "A is a rare B", "A, one of the B".
 _CLASS_JOINT = re.compile(
-    r"\s*(?:\([^()]*\)|\))?(?:,? (?:is|are) (?:an?|one of the|the)|, (?:an?|the)) "
-    r"(?:[\w,-]+ ){0,6}",
-    re.IGNORECASE,
+    r"""
+    \s* (?:\([^()]*\)|\))?                 # a remark on the member, or the end of its brackets
+    (?:
+        ,?[ ] (?:is|are)[ ] (?:an?|one[ ]of[ ]the|the)
+      | ,[ ] (?:an?|the)
+    )
+    [ ]
+    (?:[\w,-]+[ ]){0,6}                     # adjectives: "rare autoimmune"
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 # The text before a class whose member is no entity: "IIM are rare autoimmune diseases ...".
 _BEFORE_CLASS = re.compile(
-    r"\b(?:is|are) (?:an?|one of the|some|rare) "
-    r"(?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$"
+    r"""
+    \b (?:is|are)[ ] (?:an?|one[ ]of[ ]the|some|rare)[ ]
+    (?:                                     # adjectives, but no words that begin another phrase:
+        (?!(?:of|for|in|to|with|by|from|and|or)\b)     # "a cause of B" does not make B a class
+        [\w,-]+[ ]
+    ){0,6}
+    $
+    """,
+    re.VERBOSE,
 )
-# Two names joined by "and" may be the two ends of an association; three are an enumeration.
+# Two names joined by "and" may be the two ends of an association, so they are no enumeration yet.
 _MIN_ENUMERATION = 3
 
 
 class ConceptMention(Protocol):
-    """The part of ``entities.matching.Mention`` that is read here."""
+    """The part of ``entities.matching.Mention`` that this module reads."""
 
     @property
     def start(self) -> int: ...
@@ -55,7 +78,7 @@ class ConceptMention(Protocol):
 
 
 class SentenceMention(NamedTuple):
-    """A mention, counted in characters of its sentence."""
+    """A mention. ``start`` and ``end`` count the characters of its sentence."""
 
     start: int
     end: int
@@ -68,17 +91,19 @@ class SentenceMention(NamedTuple):
 
 @dataclass(frozen=True)
 class SentenceItem:
-    """A mention in its sentence.
+    """A mention with the list, the enumeration and the class that it belongs to.
 
-    [start, end) are the characters from the first item of its list to the last, and to the end of
-    their class. ``enumeration`` is the number of the enumeration it stands in, among items of any
-    kind, -1 for none. ``is_class`` marks a class whose member the sentence names.
+    [group_start, group_end) are the characters of its list, extended to the end of the class that
+    follows. Without a list and a class they are those of the mention. A list has items of one type;
+    an enumeration may have items of any type. ``enumeration`` is the number of the item's
+    enumeration in the sentence, -1 for none. ``is_class`` is true for a class whose member the
+    sentence names.
     """
 
     mention: SentenceMention
-    kind: str
-    start: int
-    end: int
+    entity_type: str
+    group_start: int
+    group_end: int
     enumeration: int = -1
     is_class: bool = False
 
@@ -100,12 +125,12 @@ def build_sentences(
     text: str,
     spans: Sequence[Span],
     mentions: Iterable[ConceptMention],
-    types: Mapping[str, str],
+    entity_types_by_concept: Mapping[str, str],
 ) -> list[Sentence]:
-    """The sentences [start, end) of a text with their mentions.
+    """Build the sentences of a text, whose characters [start, end) are ``spans``.
 
-    ``mentions`` are in characters of the text, in any order. A mention belongs to the sentence that
-    it begins in. Concepts without a type in ``types`` are left out.
+    ``mentions`` count the characters of the text and may come in any order. A mention belongs to
+    the sentence in which it begins. Mentions of concepts without an entity type are left out.
     """
     starts = [start for start, _ in spans]
     mentions_by_sentence: list[list[SentenceMention]] = [[] for _ in spans]
@@ -114,53 +139,61 @@ def build_sentences(
     )
     for mention in in_order:
         # The last sentence that begins at or before the mention.
-        number = bisect.bisect_right(starts, mention.start) - 1
-        if number < 0 or mention.concept_id not in types:
+        index = bisect.bisect_right(starts, mention.start) - 1
+        if index < 0 or mention.concept_id not in entity_types_by_concept:
             continue
-        offset = starts[number]
-        mentions_by_sentence[number].append(
+        offset = starts[index]
+        mentions_by_sentence[index].append(
             SentenceMention(mention.start - offset, mention.end - offset, mention.concept_id)
         )
     sentences = []
     for (start, end), sentence_mentions in zip(spans, mentions_by_sentence, strict=True):
         sentence = text[start:end]
-        items = group_mentions(sentence, sentence_mentions, types)
+        items = group_mentions(sentence, sentence_mentions, entity_types_by_concept)
         sentences.append(Sentence(sentence, start, items))
     return sentences
 
 
 def group_mentions(
-    sentence: str, mentions: Sequence[SentenceMention], types: Mapping[str, str]
+    sentence: str, mentions: Sequence[SentenceMention], entity_types_by_concept: Mapping[str, str]
 ) -> list[SentenceItem]:
-    """The items of a sentence, whose mentions are given in order."""
+    """Make the items of a sentence from its mentions, which must be in order."""
 
-    def is_enumerated(last: SentenceMention, mention: SentenceMention) -> bool:
-        if last.concept_id == mention.concept_id:
+    def are_joined_by_list_separator(previous: SentenceMention, mention: SentenceMention) -> bool:
+        if previous.concept_id == mention.concept_id:
             return False  # "A, and A ...": the second A begins another clause
-        return _LIST_JOINT.fullmatch(sentence, last.end, mention.start) is not None
+        return _LIST_JOINT.fullmatch(sentence, previous.end, mention.start) is not None
 
-    def is_of_one_list(last: SentenceMention, mention: SentenceMention) -> bool:
-        if types[last.concept_id] != types[mention.concept_id]:
+    def have_same_type(previous: SentenceMention, mention: SentenceMention) -> bool:
+        previous_type = entity_types_by_concept[previous.concept_id]
+        return previous_type == entity_types_by_concept[mention.concept_id]
+
+    def are_in_same_list(previous: SentenceMention, mention: SentenceMention) -> bool:
+        if not have_same_type(previous, mention):
             return False
         is_alias = (
-            last.concept_id == mention.concept_id
-            and _ALIAS_JOINT.fullmatch(sentence, last.end, mention.start) is not None
+            previous.concept_id == mention.concept_id
+            and _ALIAS_JOINT.fullmatch(sentence, previous.end, mention.start) is not None
         )
-        is_same_place = last.span == mention.span
-        return is_alias or is_same_place or is_enumerated(last, mention)
+        # Two concepts may have the same name.
+        is_same_place = previous.span == mention.span
+        return is_alias or is_same_place or are_joined_by_list_separator(previous, mention)
 
-    # Lists join items of one kind only, enumerations items of any kind.
+    # A list has items of one type only, an enumeration items of any type.
     items = [
-        SentenceItem(mention, types[mention.concept_id], run[0].start, run[-1].end)
-        for run in _split_runs(mentions, is_of_one_list)
+        SentenceItem(
+            mention, entity_types_by_concept[mention.concept_id], run[0].start, run[-1].end
+        )
+        for run in _split_runs(mentions, are_in_same_list)
         for mention in run
     ]
     enumerations: list[int] = []
-    for number, run in enumerate(_split_runs(mentions, is_enumerated)):
-        enumeration = number if len(run) >= _MIN_ENUMERATION else -1
+    for index, run in enumerate(_split_runs(mentions, are_joined_by_list_separator)):
+        enumeration = index if len(run) >= _MIN_ENUMERATION else -1
         enumerations += [enumeration] * len(run)
     numbered_items = [
-        replace(item, enumeration=number) for item, number in zip(items, enumerations, strict=True)
+        replace(item, enumeration=enumeration)
+        for item, enumeration in zip(items, enumerations, strict=True)
     ]
     return _mark_classes(sentence, numbered_items)
 
@@ -169,7 +202,7 @@ def _split_runs(
     mentions: Sequence[SentenceMention],
     is_joined: Callable[[SentenceMention, SentenceMention], bool],
 ) -> list[list[SentenceMention]]:
-    """Split the mentions into runs in which each mention is joined to the one before."""
+    """Split the mentions into runs in which each mention is joined to the previous one."""
     runs: list[list[SentenceMention]] = []
     for mention in mentions:
         if runs and is_joined(runs[-1][-1], mention):
@@ -180,27 +213,29 @@ def _split_runs(
 
 
 def _mark_classes(sentence: str, items: Sequence[SentenceItem]) -> list[SentenceItem]:
-    """Extend members to the end of their class, and mark the classes."""
-    class_ends: dict[Span, int] = {}  # by the extent of the member's list
-    class_numbers = {
-        number
-        for number, item in enumerate(items)
-        if item.kind == DISEASE and _BEFORE_CLASS.search(sentence, 0, item.mention.start)
+    """Extend members to the end of their class, and mark the items that are classes."""
+    # The extent of a list -> the end of its class, because all items of the list are members.
+    class_ends: dict[Span, int] = {}
+    # Only diseases are recognised as a class without a named member.
+    class_indices = {
+        index
+        for index, item in enumerate(items)
+        if item.entity_type == DISEASE and _BEFORE_CLASS.search(sentence, 0, item.mention.start)
     }
-    for number, (last, item) in enumerate(itertools.pairwise(items)):
+    for index, (previous, item) in enumerate(itertools.pairwise(items)):
         is_member_of_class = (
-            last.kind == item.kind
-            and last.end <= item.start
-            and _CLASS_JOINT.fullmatch(sentence, last.end, item.start)
+            previous.entity_type == item.entity_type
+            and previous.group_end <= item.group_start  # not two items of one list
+            and _CLASS_JOINT.fullmatch(sentence, previous.group_end, item.group_start)
         )
         if is_member_of_class:
-            class_ends[last.start, last.end] = item.mention.end
-            class_numbers.add(number + 1)
+            class_ends[previous.group_start, previous.group_end] = item.mention.end
+            class_indices.add(index + 1)
     return [
         replace(
             item,
-            end=class_ends.get((item.start, item.end), item.end),
-            is_class=number in class_numbers,
+            group_end=class_ends.get((item.group_start, item.group_end), item.group_end),
+            is_class=index in class_indices,
         )
-        for number, item in enumerate(items)
+        for index, item in enumerate(items)
     ]

@@ -282,8 +282,8 @@ def _collect_concepts(sentences: Sequence[Sentence]) -> list[_Concept]:
     items_by_concept: dict[tuple[str, str], dict[int, list[SentenceItem]]] = {}
     for number, sentence in enumerate(sentences):
         for item in sentence.items:
-            if item.kind in _KIND_OF_TYPE:
-                key = (item.concept_id, _KIND_OF_TYPE[item.kind])
+            if item.entity_type in _KIND_OF_TYPE:
+                key = (item.concept_id, _KIND_OF_TYPE[item.entity_type])
                 items_by_concept.setdefault(key, {}).setdefault(number, []).append(item)
     return [
         _Concept(concept_id, kind, items, sum(map(len, items.values())))
@@ -348,7 +348,7 @@ def _pair_items(
         left, right = (first, second) if is_in_order else (second, first)
         if left.mention.end > right.mention.start or left.is_class or right.is_class:
             continue
-        if left.kind != right.kind and _are_enumerated_together(left, right):
+        if left.entity_type != right.entity_type and _are_enumerated_together(left, right):
             continue
         yield left, right
 
@@ -363,7 +363,7 @@ def _is_asserted(text: str, left: SentenceItem, right: SentenceItem) -> bool:
 def _is_direct(sentence: Sentence, left: SentenceItem, right: SentenceItem) -> bool:
     """Whether nothing else is named between the lists of the two."""
     return not any(
-        left.end <= item.mention.start and item.mention.end <= right.start
+        left.group_end <= item.mention.start and item.mention.end <= right.group_start
         for item in sentence.items
     )
 

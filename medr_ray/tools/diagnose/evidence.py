@@ -42,17 +42,20 @@ class EvidenceUpdate:
 
 
 def read_evidence(
-    base: KnowledgeBase, disease: int, names: Mapping[str, int], passages: Iterable[SearchHit]
+    knowledge_base: KnowledgeBase,
+    disease: int,
+    names: Mapping[str, int],
+    passages: Iterable[SearchHit],
 ) -> tuple[tuple[AnnotatedFinding, ...], list[EvidenceUpdate]]:
     """The findings of a disease after reading the passages, and what changed them.
 
     ``names`` are the findings to read about: normalised names by term number.
     """
-    findings = {finding.term: finding for finding in base.findings_of(disease)}
+    findings = {finding.term: finding for finding in knowledge_base.findings_of(disease)}
     updates: list[EvidenceUpdate] = []
     counted: set[tuple[str, int, str]] = set()
-    for passage, sentence, count in _count_patients(base.names[disease], names, passages):
-        finding = _pool_finding(base, tuple(findings.values()), count.term)
+    for passage, sentence, count in _count_patients(knowledge_base.names[disease], names, passages):
+        finding = _pool_finding(knowledge_base, tuple(findings.values()), count.term)
         # Passages of one document may overlap, and the annotation may cite the article already.
         key = (passage.document_id, count.term, sentence)
         if key in counted or passage.document_id in finding.references:
@@ -98,10 +101,10 @@ def _sentences_about(disease_name: str, passage: SearchHit) -> Sequence[str]:
 
 
 def _pool_finding(
-    base: KnowledgeBase, findings: Sequence[AnnotatedFinding], term: int
+    knowledge_base: KnowledgeBase, findings: Sequence[AnnotatedFinding], term: int
 ) -> AnnotatedFinding:
     """What the disease has of a finding in whatever form: of the term and more specific ones."""
-    with_ancestors = base.terms.with_ancestors
+    with_ancestors = knowledge_base.terms.with_ancestors
     specific = [finding for finding in findings if term in with_ancestors(finding.term)]
     if not specific:
         return AnnotatedFinding(term, _UNANNOTATED, (), overall=True)

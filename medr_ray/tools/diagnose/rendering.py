@@ -47,7 +47,7 @@ def render_diagnosis(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, chars: 
         reasons = _render_reasons(diagnosis, answer, disease)
         if reasons:
             lines.append((rank + 1, f"   {reasons}"))
-    lines.append((1, f"None of these: {_format_percent(answer.posterior.none)}"))
+    lines.append((1, f"None of these: {_format_percent(answer.posterior.none_probability)}"))
     lines += [(2, _render_next(diagnosis, finding)) for finding in answer.next_findings[:1]]
     lines += [(2, _render_update(diagnosis, update)) for update in answer.updates]
     return _fit_lines(lines, chars)
@@ -72,7 +72,9 @@ def _render_problems(diagnosis: DiagnosisModel, answer: DiagnosisAnswer) -> list
         f"Not understood: {name.text!r}; {_render_nearest(name)}" for name in answer.unresolved
     ]
     if answer.contradicted:
-        terms = ", ".join(diagnosis.base.terms.names[term] for term in answer.contradicted)
+        terms = ", ".join(
+            diagnosis.knowledge_base.terms.names[term] for term in answer.contradicted
+        )
         lines.append(f"Both observed and excluded, counted as observed: {terms}")
     if not answer.patient.observed and not answer.patient.excluded:
         lines.append(
@@ -88,16 +90,16 @@ def _render_nearest(name: UnresolvedName) -> str:
 def _render_disease(
     diagnosis: DiagnosisModel, answer: DiagnosisAnswer, rank: int, disease: int
 ) -> str:
-    base = diagnosis.base
+    knowledge_base = diagnosis.knowledge_base
     figure = diagnosis.priors.figures.get(disease)
     prevalence = "prevalence unknown"
     if figure:
         prevalence = f"prevalence {figure.value:.0e} by {figure.disorder}"
-    reported = int(diagnosis.priors.reported[disease])
+    reported = int(diagnosis.priors.most_reported_patients[disease])
     counted = f", counted in {reported} patient{'s' * (reported != 1)}" if reported else ""
     share = _format_percent(float(answer.posterior.probabilities[disease]))
-    records = ", ".join(base.records[disease][:2])
-    return f"{rank}. {share} {base.names[disease]} ({records}; {prevalence}{counted})"
+    records = ", ".join(knowledge_base.records[disease][:2])
+    return f"{rank}. {share} {knowledge_base.names[disease]} ({records}; {prevalence}{counted})"
 
 
 def _render_reasons(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, disease: int) -> str:
@@ -118,7 +120,7 @@ def _render_factor(diagnosis: DiagnosisModel, entry: FindingFactor) -> str:
 
     "by" says what else is annotated that the finding follows from, "akin to" what it is only
     related to."""
-    names = diagnosis.base.terms.names
+    names = diagnosis.knowledge_base.terms.names
     explanation = entry.explanation
     finding_name = names[entry.term] if entry.observed else f"no {names[entry.term]}"
     text = f"{finding_name} x{entry.factor:.2g}"
@@ -138,7 +140,7 @@ def _render_factor(diagnosis: DiagnosisModel, entry: FindingFactor) -> str:
 
 
 def _render_next(diagnosis: DiagnosisModel, finding: NextFinding) -> str:
-    terms = diagnosis.base.terms
+    terms = diagnosis.knowledge_base.terms
     return (
         f"Look for next: {terms.names[finding.term]} ({terms.ids[finding.term]}; "
         f"{finding.bits:.2f} bits expected): "
@@ -148,14 +150,15 @@ def _render_next(diagnosis: DiagnosisModel, finding: NextFinding) -> str:
 
 
 def _disease_name(diagnosis: DiagnosisModel, disease: int | None) -> str:
-    return _UNLISTED_DISEASE if disease is None else diagnosis.base.names[disease]
+    return _UNLISTED_DISEASE if disease is None else diagnosis.knowledge_base.names[disease]
 
 
 def _render_update(diagnosis: DiagnosisModel, update: EvidenceUpdate) -> str:
-    base = diagnosis.base
+    knowledge_base = diagnosis.knowledge_base
     return (
-        f"Evidence: {base.terms.names[update.term]} in {update.affected} of {update.patients} with "
-        f"{base.names[update.disease]}, {update.before:.0%} -> {update.after:.0%} "
+        f"Evidence: {knowledge_base.terms.names[update.term]} in {update.affected} of "
+        f"{update.patients} with {knowledge_base.names[update.disease]}, "
+        f"{update.before:.0%} -> {update.after:.0%} "
         f'({update.document_id}: "{truncate(update.sentence, _QUOTED_CHARS)}")'
     )
 

@@ -114,7 +114,7 @@ class DiagnoseTool:
             raise ToolError(_describe_unresolved(unresolved_diseases))
         sex = arguments.get("sex")
         patient, contradicted = build_patient(
-            diagnosis.base.terms,
+            diagnosis.knowledge_base.terms,
             observed,
             excluded,
             age=arguments.get("age"),
@@ -133,7 +133,7 @@ class DiagnoseTool:
             patient=patient,
             posterior=posterior,
             diseases=posterior.most_likely(arguments.get("results", self._config.results)),
-            next_findings=rank_next_findings(diagnosis.base, patient, posterior, 1),
+            next_findings=rank_next_findings(diagnosis.knowledge_base, patient, posterior, 1),
             updates=updates,
             updated_findings=updated_findings,
             unresolved=unresolved,
@@ -155,14 +155,16 @@ class DiagnoseTool:
         terms = (*patient.observed, *patient.excluded)
         forms = findings.unambiguous_forms()
         names = {form: term for form, term in forms.items() if term in terms}
-        term_names = diagnosis.base.terms.names
+        term_names = diagnosis.knowledge_base.terms.names
         queried = " ".join(term_names[term] for term in terms[:_QUERY_FINDINGS])
         updated_findings: dict[int, Sequence[AnnotatedFinding]] = {}
         updates: list[EvidenceUpdate] = []
         # Only for the likeliest diseases: each of them costs a search.
         for disease in posterior.most_likely(self._config.evidence_diseases):
-            hits = self._search(f"{diagnosis.base.names[disease]} patients {queried}")
-            disease_findings, disease_updates = read_evidence(diagnosis.base, disease, names, hits)
+            hits = self._search(f"{diagnosis.knowledge_base.names[disease]} patients {queried}")
+            disease_findings, disease_updates = read_evidence(
+                diagnosis.knowledge_base, disease, names, hits
+            )
             if disease_updates:
                 updated_findings[disease] = disease_findings
                 updates += disease_updates
@@ -199,8 +201,8 @@ def load_diagnosis_resources(
 ) -> tuple[DiagnosisModel, NameResolver, NameResolver]:
     """(diagnosis model, resolver of findings, resolver of diseases); read once per process."""
     diagnosis = load_diagnosis(config)
-    findings = finding_resolver(load_hpo(), diagnosis.base.terms)
-    return diagnosis, findings, disease_resolver(diagnosis.base)
+    findings = finding_resolver(load_hpo(), diagnosis.knowledge_base.terms)
+    return diagnosis, findings, disease_resolver(diagnosis.knowledge_base)
 
 
 def _describe_unresolved(unresolved: Sequence[UnresolvedName]) -> str:

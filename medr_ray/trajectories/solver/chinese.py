@@ -1,11 +1,11 @@
 """The grammar of Chinese questions.
 
-The phrases of hops and clauses come from ``CHINESE_WORDING``. Entity names stay as the documents
-print them, mostly in English.
+It takes the phrases of hops and clauses from ``CHINESE_WORDING``. Entity names are those of the
+documents, mostly in English.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -14,8 +14,9 @@ from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
 from medr_ray.trajectories.solver.plans import Plan, PlanWalk
 from medr_ray.trajectories.solver.question_grammar import (
+    ClausePattern,
+    HopPattern,
     HopWithStart,
-    PhrasePatterns,
     QuestionGrammar,
 )
 
@@ -47,9 +48,10 @@ class ChineseGrammar(QuestionGrammar):
     reference_pattern = re.compile("该(?:疾病|基因|表现|药物)")
     description_pattern = re.compile("(?P<facts>.+)的疾病")
     fact_separator = re.compile("且")
+    # By predicate, in the wording of ``questions.drafting.obfuscation``.
     fact_patterns: ClassVar = {
         "associated_gene": re.compile("与基因(?P<known>.+)相关"),
-        "has_finding": re.compile(f"在(?P<clinical>{_SHARE_PATTERN})中出现(?P<known>.+)"),
+        "has_finding": re.compile(f"在(?P<qualifier>{_SHARE_PATTERN})中出现(?P<known>.+)"),
         "presents_with": re.compile("表现为(?P<known>.+)"),
         "complicated_by": re.compile("并发(?P<known>.+)"),
     }
@@ -68,8 +70,8 @@ class ChineseGrammar(QuestionGrammar):
         "高": "largest",
         "低": "smallest",
     }
-    meeting_pattern = re.compile("既是(?P<steps>.+)的是什么？")
-    meeting_separator = re.compile("、又是")
+    intersection_pattern = re.compile("既是(?P<steps>.+)的是什么？")
+    intersection_separator = re.compile("、又是")
     target_pattern = re.compile("(?P<step>.+)是什么？")
 
     def _split_sentences(self, text: str) -> list[str]:
@@ -95,7 +97,7 @@ class ChineseGrammar(QuestionGrammar):
         return walk in self._parse_start(start_text)
 
     @cached_property
-    def _hop_patterns(self) -> PhrasePatterns:
+    def _hop_patterns(self) -> Sequence[HopPattern]:
         patterns = []
         for key, phrase in CHINESE_WORDING.items():
             if key.startswith(_CLAUSE_PREFIX):
@@ -103,16 +105,18 @@ class ChineseGrammar(QuestionGrammar):
             predicate, inverse = _parse_wording_key(key)
             # A symmetric predicate has one phrase for both directions.
             if not (inverse and predicate.symmetric):
-                patterns.append((predicate, inverse, _compile_phrase(phrase, "known")))
+                pattern = _compile_phrase(phrase, "known")
+                patterns.append(HopPattern(predicate, inverse, pattern))
         return patterns
 
     @cached_property
-    def _clause_patterns(self) -> PhrasePatterns:
+    def _clause_patterns(self) -> Sequence[ClausePattern]:
         patterns = []
         for key, phrase in CHINESE_WORDING.items():
             if key.startswith(_CLAUSE_PREFIX):
                 predicate, inverse = _parse_wording_key(key.removeprefix(_CLAUSE_PREFIX))
-                patterns.append((predicate, not inverse, _compile_phrase(phrase, "other")))
+                pattern = _compile_phrase(phrase, "other")
+                patterns.append(ClausePattern(predicate, forward=not inverse, pattern=pattern))
         return patterns
 
     def _split_report(self, phrase: str) -> tuple[str, str] | None:
@@ -154,18 +158,18 @@ class ChineseGrammar(QuestionGrammar):
         if sum(refers) == len(walks):
             remaining = iter(walks)
             matched = [next(remaining) if is_reference else None for is_reference in refers]
-            yield from self._build_meeting_plans(last_hops, matched)
+            yield from self._build_intersection_plans(last_hops, matched)
 
 
 def _parse_wording_key(key: str) -> tuple[Predicate, bool]:
-    """(predicate, whether the phrase goes from object to subject) of a directed name."""
+    """Returns (predicate, whether the phrase is inverse) of a predicate's directed name."""
     return PREDICATES[key.removeprefix(INVERSE)], key.startswith(INVERSE)
 
 
 def _compile_phrase(phrase: str, entity_placeholder: str) -> re.Pattern[str]:
     """A phrase of CHINESE_WORDING as a pattern. ``entity_placeholder`` is what the phrase calls the
     entity that goes into the group ``known``."""
-    groups = {"{clinical}": f"(?P<clinical>{_SHARE_PATTERN})", "{other}": "(?P<other>另一种)?"}
+    groups = {"{clinical}": f"(?P<qualifier>{_SHARE_PATTERN})", "{other}": "(?P<other>另一种)?"}
     # In a clause {other} is the entity, so this replaces the optional "another".
     groups[f"{{{entity_placeholder}}}"] = "(?P<known>.+)"
     parts = re.split(r"(\{\w+\})", phrase)

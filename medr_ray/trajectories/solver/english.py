@@ -1,11 +1,11 @@
 """The grammar of English questions.
 
-The phrases of hops and clauses come from ``knowledge.predicates``, from which the questions are
-worded as well.
+It takes the phrases of hops and clauses from ``knowledge.predicates``. The questions are worded
+with the same phrases.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -13,8 +13,9 @@ from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.trajectories.solver.plans import Plan, PlanWalk
 from medr_ray.trajectories.solver.question_grammar import (
+    ClausePattern,
+    HopPattern,
     HopWithStart,
-    PhrasePatterns,
     QuestionGrammar,
 )
 
@@ -27,10 +28,11 @@ _SHARE_PATTERN = "|".join(
         *map(re.escape, COMPARISONS),
     )
 )
-# A full stop inside a name does not end a sentence; one before these words does.
+# Names may contain ". ", so a full stop ends a sentence only before words that begin the next one.
 _SENTENCE_BREAK = re.compile(
     r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )"
 )
+# "..., as reported in 1977 in Chest": the step holds by this report, and others may differ.
 _REPORTED_STEP = re.compile(
     r"(?P<step>.+), as (?P<report>reported (?:in \d{4}|between \d{4} and \d{4})(?: in .+)?)"
 )
@@ -48,9 +50,10 @@ class EnglishGrammar(QuestionGrammar):
     reference_pattern = re.compile(r"that (?:disease|gene|finding|drug)")
     description_pattern = re.compile("the disease (?P<facts>.+)")
     fact_separator = re.compile(" and ")
+    # By predicate, in the wording of ``questions.drafting.obfuscation``.
     fact_patterns: ClassVar = {
         "associated_gene": re.compile(r"associated with the gene (?P<known>.+)"),
-        "has_finding": re.compile(rf"with (?P<known>.+) in (?P<clinical>{_SHARE_PATTERN})"),
+        "has_finding": re.compile(rf"with (?P<known>.+) in (?P<qualifier>{_SHARE_PATTERN})"),
         "presents_with": re.compile(r"presenting with (?P<known>.+)"),
         "complicated_by": re.compile(r"complicated by (?P<known>.+)"),
     }
@@ -66,14 +69,15 @@ class EnglishGrammar(QuestionGrammar):
             r"stated, which shows it in the (?P<superlative>largest|smallest) share of patients\?"
         ),
     )
+    # The identity: the English words are also the names of the answer kinds.
     superlative_kinds: ClassVar = {
         "earliest": "earliest",
         "latest": "latest",
         "largest": "largest",
         "smallest": "smallest",
     }
-    meeting_pattern = re.compile(r"What is both (?P<steps>.+)\?")
-    meeting_separator = re.compile(",? and (?=the )")
+    intersection_pattern = re.compile(r"What is both (?P<steps>.+)\?")
+    intersection_separator = re.compile(",? and (?=the )")
     target_pattern = re.compile(r"What is (?P<step>.+)\?")
 
     def _split_sentences(self, text: str) -> list[str]:
@@ -87,39 +91,41 @@ class EnglishGrammar(QuestionGrammar):
             if step["begins"]:
                 for start in self._parse_start(start_text):
                     yield (*walks, start.with_hop(hop, label))
-            # A label closes a walk: the next sentence begins another one.
+            # A walk with a label is complete: only a sentence with "Begin" may follow it.
             elif walks and not walks[-1].label and self._refers_to_end(start_text, walks[-1]):
                 yield (*walks[:-1], walks[-1].with_hop(hop, label))
 
     @cached_property
-    def _hop_patterns(self) -> PhrasePatterns:
+    def _hop_patterns(self) -> Sequence[HopPattern]:
         patterns = []
         for predicate in PREDICATES.values():
             pattern = _compile_hop_phrase(predicate.phrase, predicate.preposition)
-            patterns.append((predicate, False, pattern))
+            patterns.append(HopPattern(predicate, inverse=False, pattern=pattern))
             # A symmetric predicate has one phrase for both directions.
             if predicate.inverse_phrase and not predicate.symmetric:
                 pattern = _compile_hop_phrase(
                     predicate.inverse_phrase, predicate.inverse_preposition
                 )
-                patterns.append((predicate, True, pattern))
+                patterns.append(HopPattern(predicate, inverse=True, pattern=pattern))
         return patterns
 
     @cached_property
-    def _clause_patterns(self) -> PhrasePatterns:
+    def _clause_patterns(self) -> Sequence[ClausePattern]:
         patterns = []
         for predicate in PREDICATES.values():
             if predicate.clause:
-                patterns.append((predicate, True, _compile_clause(predicate.clause)))
+                pattern = _compile_clause(predicate.clause)
+                patterns.append(ClausePattern(predicate, forward=True, pattern=pattern))
             if predicate.inverse_clause and not predicate.symmetric:
-                patterns.append((predicate, False, _compile_clause(predicate.inverse_clause)))
+                pattern = _compile_clause(predicate.inverse_clause)
+                patterns.append(ClausePattern(predicate, forward=False, pattern=pattern))
         return patterns
 
     def _split_report(self, phrase: str) -> tuple[str, str] | None:
         match = _REPORTED_STEP.fullmatch(phrase)
         return (match["step"], match["report"]) if match is not None else None
 
-    def _group_to_step(self, group: str) -> str:
+    def _singularise_group(self, group: str) -> str:
         return re.sub(r"^the (other )?diseases", r"the \1disease", group)
 
     def _parse_share_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
@@ -140,25 +146,26 @@ class EnglishGrammar(QuestionGrammar):
     def _join_walks(
         self, last_hops: tuple[HopWithStart, ...], walks: tuple[PlanWalk, ...]
     ) -> Iterator[Plan]:
-        # The question refers to every walk before it by label ("gene A").
+        # The question must refer to every walk before it by its label ("gene A"), and every walk
+        # must have a label of its own. Otherwise this reading of the text is wrong.
         walks_by_label = {walk.label: walk for walk in walks if walk.label}
         start_texts = [start_text for _, start_text in last_hops]
         if len(walks_by_label) == len(walks) and set(walks_by_label) <= set(start_texts):
             labelled_walks = [walks_by_label.get(start_text) for start_text in start_texts]
-            yield from self._build_meeting_plans(last_hops, labelled_walks)
+            yield from self._build_intersection_plans(last_hops, labelled_walks)
 
 
 def _compile_hop_phrase(phrase: str, preposition: str) -> re.Pattern[str]:
     ending = f" {preposition}" if preposition else ""
-    return re.compile(f"the (?P<other>other )?{_escape(phrase)}{ending} (?P<known>.+)")
+    return re.compile(f"the (?P<other>other )?{_wording_to_pattern(phrase)}{ending} (?P<known>.+)")
 
 
 def _compile_clause(wording: str) -> re.Pattern[str]:
     head, _, tail = wording.partition("{other}")
-    return re.compile(f"{_escape(head)}(?P<known>.+){_escape(tail)}")
+    return re.compile(f"{_wording_to_pattern(head)}(?P<known>.+){_wording_to_pattern(tail)}")
 
 
-def _escape(wording: str) -> str:
-    """The wording as a pattern; its placeholder for a qualifier matches any share."""
+def _wording_to_pattern(wording: str) -> str:
+    """The wording as a pattern in which ``{clinical}`` matches any share of patients."""
     escaped_parts = (re.escape(part) for part in wording.split("{clinical}"))
-    return f"(?P<clinical>{_SHARE_PATTERN})".join(escaped_parts)
+    return f"(?P<qualifier>{_SHARE_PATTERN})".join(escaped_parts)

@@ -163,7 +163,7 @@ def parse_sentence(sentence: str, title: str = "") -> Fact | None:
         match = pattern.fullmatch(sentence)
         if match:
             subject, obj = _split_subject_and_object(match["rest"], title)
-            clinical = match.groupdict().get("clinical") or ""
+            clinical = match.groupdict().get("qualifier") or ""
             return Fact(predicate.name, subject, obj, clinical)
     return None
 
@@ -183,6 +183,6 @@ def _sentence_patterns() -> list[tuple[Predicate, re.Pattern[str]]]:
     for predicate in PREDICATES.values():
         head = predicate.sentence.removesuffix("{subject} is {object}.")
         escaped_parts = (re.escape(part) for part in head.split("{clinical}"))
-        head_pattern = "(?P<clinical>.+? patients?)".join(escaped_parts)
+        head_pattern = "(?P<qualifier>.+? patients?)".join(escaped_parts)
         patterns.append((predicate, re.compile(head_pattern + r"(?P<rest>.+ is .+)\.")))
     return patterns

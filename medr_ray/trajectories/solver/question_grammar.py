@@ -1,12 +1,13 @@
-"""The grammar of questions: text to plans. What English and Chinese share.
+"""The grammar that English and Chinese questions share. It parses a question's text into plans.
 
 Parsing is a search with backtracking. Entity names may contain any word ("and", "with", "that"), so
 a text can often be read in several ways. A ``_parse`` method that is a generator yields all
 readings of its text, the likeliest first; ``question_reader`` takes the first plan that fits.
 
-A question is some steps, a sentence each, and the question itself as the last sentence. Reading
-goes from the sentences to walks, and from the walks and the question to a plan. A language supplies
-its patterns and how it splits and joins sentences (``english``, ``chinese``).
+A text consists of some steps, a sentence each, and the question itself as the last sentence. The
+sentences of the steps are parsed into walks. The walks and the question together make a plan. The
+grammar of a language (``english``, ``chinese``) has its patterns, splits the text into sentences
+and joins the walks.
 """
 
 import re
@@ -14,22 +15,37 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from medr_ray.knowledge.predicates import PREDICATES, Predicate
 from medr_ray.trajectories.solver.plans import AnswerKind, Condition, Plan, PlanHop, PlanWalk
 
-# (predicate, direction, pattern) of each phrase. The meaning of the direction is documented at each
-# use.
-PhrasePatterns = Sequence[tuple[Predicate, bool, re.Pattern[str]]]
 HopWithStart = tuple[PlanHop, str]  # a hop, and the text of what it starts from
+
+
+class HopPattern(NamedTuple):
+    """The wording of a hop. An ``inverse`` hop goes from the relation's object to its subject."""
+
+    predicate: Predicate
+    inverse: bool
+    pattern: re.Pattern[str]
+
+
+class ClausePattern(NamedTuple):
+    """The wording of a clause. A ``forward`` clause describes the relation's subject, any other
+    clause its object."""
+
+    predicate: Predicate
+    forward: bool
+    pattern: re.Pattern[str]
 
 
 class QuestionGrammar(ABC):
     """The grammar of one language.
 
-    Groups in the patterns: ``known`` is the entity that a step or clause starts from, ``clinical``
-    a qualifier; ``other`` is present when a step goes to "the other" entity of its kind.
+    The patterns have these groups: ``known`` is the entity that a step or clause starts from, and
+    ``qualifier`` is a qualifier. ``other`` matches when a step goes to "the other" entity of its
+    kind.
     """
 
     step_pattern: ClassVar[re.Pattern[str]]  # a sentence before the question
@@ -46,8 +62,8 @@ class QuestionGrammar(ABC):
     superlative_patterns: ClassVar[Sequence[re.Pattern[str]]]
     superlative_kinds: ClassVar[Mapping[str, AnswerKind]]
     # What two ``steps`` both lead to, and what separates them.
-    meeting_pattern: ClassVar[re.Pattern[str]]
-    meeting_separator: ClassVar[re.Pattern[str]]
+    intersection_pattern: ClassVar[re.Pattern[str]]
+    intersection_separator: ClassVar[re.Pattern[str]]
     target_pattern: ClassVar[re.Pattern[str]]  # what a single ``step`` leads to
 
     def parse(self, text: str) -> Iterator[Plan]:
@@ -70,17 +86,17 @@ class QuestionGrammar(ABC):
 
     @property
     @abstractmethod
-    def _hop_patterns(self) -> PhrasePatterns:
-        """The phrase of each hop; the direction is true for a hop from object to subject."""
+    def _hop_patterns(self) -> Sequence[HopPattern]:
+        """The patterns of all hops."""
 
     @property
     @abstractmethod
-    def _clause_patterns(self) -> PhrasePatterns:
-        """Each clause; the direction is true when the clause is about the relation's subject."""
+    def _clause_patterns(self) -> Sequence[ClausePattern]:
+        """The patterns of all clauses."""
 
     @abstractmethod
     def _split_report(self, phrase: str) -> tuple[str, str] | None:
-        """(a step, the report that it rests on as a qualifier); None without a report."""
+        """Split a phrase into (a step, the report that it rests on); None without a report."""
 
     @abstractmethod
     def _parse_share_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
@@ -95,10 +111,10 @@ class QuestionGrammar(ABC):
 
     def _parse_qualifier(self, match: re.Match[str]) -> str:
         """The qualifier in the words of documents."""
-        return match.groupdict().get("clinical") or ""
+        return match.groupdict().get("qualifier") or ""
 
-    def _group_to_step(self, group: str) -> str:
-        """The step to one disease of a group: "the disease ..." for "the diseases ..."."""
+    def _singularise_group(self, group: str) -> str:
+        """The singular of the words for a group: "the disease ..." for "the diseases ..."."""
         return group
 
     # --- walks ------------------------------------------------------------------------
@@ -218,9 +234,9 @@ class QuestionGrammar(ABC):
     def _parse_question(self, question: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
         yield from self._parse_share_question(question, walks)
         yield from self._parse_superlative_question(question, walks)
-        meeting = self.meeting_pattern.fullmatch(question)
-        if meeting:
-            yield from self._parse_meeting_question(meeting["steps"], walks)
+        intersection = self.intersection_pattern.fullmatch(question)
+        if intersection:
+            yield from self._parse_intersection_question(intersection["steps"], walks)
             return
         target = self.target_pattern.fullmatch(question)
         if target:
@@ -235,17 +251,19 @@ class QuestionGrammar(ABC):
             if match:
                 answer_kind = self.superlative_kinds[match["superlative"]]
                 finding = match.groupdict().get("finding") or ""
-                for walk in self._parse_last_step(self._group_to_step(match["group"]), walks):
+                for walk in self._parse_last_step(self._singularise_group(match["group"]), walks):
                     yield Plan((walk,), answer_kind, finding)
 
-    def _parse_meeting_question(self, steps: str, walks: tuple[PlanWalk, ...]) -> Iterator[Plan]:
+    def _parse_intersection_question(
+        self, steps: str, walks: tuple[PlanWalk, ...]
+    ) -> Iterator[Plan]:
         """Readings of "STEP and STEP", the last hops of two walks that meet."""
-        for separator in self.meeting_separator.finditer(steps):
+        for separator in self.intersection_separator.finditer(steps):
             for first in self._parse_hops(steps[: separator.start()]):
                 for second in self._parse_hops(steps[separator.end() :]):
                     yield from self._join_walks((first, second), walks)
 
-    def _build_meeting_plans(
+    def _build_intersection_plans(
         self, last_hops: tuple[HopWithStart, ...], walks: Sequence[PlanWalk | None]
     ) -> Iterator[Plan]:
         """The plans of two walks, each ending with its last hop. A walk that is None has no

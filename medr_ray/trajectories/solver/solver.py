@@ -190,7 +190,7 @@ class Solver:
         start = _Position.at_start(first)
         if not others and self._plan.answer_kind in ("entity", "share"):
             return self._follow(first.hops, start, self._answer)
-        # Extremes and meeting walks treat the last hop apart: it may have several ends.
+        # Extremes and walks that intersect treat the last hop apart: it may have several ends.
         return self._follow(first.hops[:-1], start, self._take_last_hop)
 
     # --- following hops ---------------------------------------------------------------

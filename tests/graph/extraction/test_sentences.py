@@ -15,7 +15,7 @@ def read_items(text: str) -> dict[str, SentenceItem]:
 def read_extent(text: str, name: str) -> str:
     plain, _, _ = parse_marked_text(text)
     item = read_items(text)[name]
-    return plain[item.start : item.end]
+    return plain[item.group_start : item.group_end]
 
 
 def test_an_item_reaches_over_its_list() -> None:
@@ -53,7 +53,7 @@ def test_a_name_that_comes_again_begins_a_clause() -> None:
     text = "{RET:gene} binds {TSH:gene}, and {TSH:gene} and {RB1:gene} form a complex."
     plain, mentions, types = parse_marked_text(text)
     (sentence,) = build_sentences(plain, [(0, len(plain))], mentions, types)
-    assert [plain[item.start : item.end] for item in sentence.items] == [
+    assert [plain[item.group_start : item.group_end] for item in sentence.items] == [
         "RET",
         "TSH",
         "TSH and RB1",

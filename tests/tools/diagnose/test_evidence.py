@@ -62,15 +62,20 @@ class _Passage:
 
 
 def _find_updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int, str]]:
-    base = small_base()
+    knowledge_base = small_base()
     names = {
-        "seizure": base.terms.numbers[SEIZURE],
-        "ataxia": base.terms.numbers[ATAXIA],
-        "ectopia lentis": base.terms.numbers[LENS],
+        "seizure": knowledge_base.terms.numbers[SEIZURE],
+        "ataxia": knowledge_base.terms.numbers[ATAXIA],
+        "ectopia lentis": knowledge_base.terms.numbers[LENS],
     }
-    _, updates = read_evidence(base, disease, names, passages)
+    _, updates = read_evidence(knowledge_base, disease, names, passages)
     return [
-        (base.terms.ids[update.term], update.affected, update.patients, update.document_id)
+        (
+            knowledge_base.terms.ids[update.term],
+            update.affected,
+            update.patients,
+            update.document_id,
+        )
         for update in updates
     ]
 
@@ -102,15 +107,15 @@ def test_what_the_annotations_were_made_of_does_not_count_again() -> None:
 
 def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -> None:
     diagnosis = small_diagnosis()
-    base = diagnosis.base
-    ataxia = base.terms.numbers[ATAXIA]
-    patient, _ = build_patient(base.terms, [ataxia])
+    knowledge_base = diagnosis.knowledge_base
+    ataxia = knowledge_base.terms.numbers[ATAXIA]
+    patient, _ = build_patient(knowledge_base.terms, [ataxia])
     before = diagnosis.compute_posterior(patient)
     for affected, rises in ((39, True), (1, False)):
         passage = _Passage(
             "PMID:9", "Disease 1", f"Ataxia was present in {affected} of 40 patients."
         )
-        findings, (update,) = read_evidence(base, 0, {"ataxia": ataxia}, [passage])
+        findings, (update,) = read_evidence(knowledge_base, 0, {"ataxia": ataxia}, [passage])
         after = diagnosis.compute_posterior(patient, updated_findings={0: findings})
         assert bool(after.probabilities[0] > before.probabilities[0]) is rises
         assert (update.after > update.before) is rises
@@ -125,11 +130,11 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
 def test_nothing_new_leaves_a_disease_as_it_was() -> None:
     diagnosis = small_diagnosis()
     patient, _ = build_patient(
-        diagnosis.base.terms,
-        [diagnosis.base.terms.numbers[term_id] for term_id in (SEIZURE, LENS)],
-        [diagnosis.base.terms.numbers[ATAXIA]],
+        diagnosis.knowledge_base.terms,
+        [diagnosis.knowledge_base.terms.numbers[term_id] for term_id in (SEIZURE, LENS)],
+        [diagnosis.knowledge_base.terms.numbers[ATAXIA]],
     )
-    unmoved = {disease: diagnosis.base.findings_of(disease) for disease in range(4)}
+    unmoved = {disease: diagnosis.knowledge_base.findings_of(disease) for disease in range(4)}
     assert diagnosis.compute_posterior(
         patient, updated_findings=unmoved
     ).probabilities == pytest.approx(diagnosis.compute_posterior(patient).probabilities, rel=1e-4)
@@ -137,12 +142,12 @@ def test_nothing_new_leaves_a_disease_as_it_was() -> None:
 
 def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
     diagnosis = small_diagnosis()
-    base = diagnosis.base
-    seizure = base.terms.numbers[SEIZURE]
-    patient, _ = build_patient(base.terms, [seizure])
+    knowledge_base = diagnosis.knowledge_base
+    seizure = knowledge_base.terms.numbers[SEIZURE]
+    patient, _ = build_patient(knowledge_base.terms, [seizure])
     passage = _Passage("PMID:9", "Disease 3", "Seizures were present in 2 of 80 patients.")
     findings, (update,) = read_evidence(
-        base, 2, {"seizure": seizure}, [passage]
+        knowledge_base, 2, {"seizure": seizure}, [passage]
     )  # focal seizures are annotated with 45 %
     assert update.before == pytest.approx(0.45)
     assert update.after < 0.1
