@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-_FOLDER = Path("tests") / "benchmarks"
+_BENCHMARKS_FOLDER = Path("tests") / "benchmarks"
 _DISTRIBUTION = "medr-ray"
 
 
@@ -75,10 +75,11 @@ def find_folder(start: Path) -> Path:
     """
     package_root = Path(__file__).resolve().parents[2]
     for root in (start.resolve(), *start.resolve().parents, package_root):
-        if (root / _FOLDER).is_dir() and _is_own_checkout(root):
-            return root / _FOLDER
+        if (root / _BENCHMARKS_FOLDER).is_dir() and _is_own_checkout(root):
+            return root / _BENCHMARKS_FOLDER
     raise ConfigError(
-        f"medr bench: no {_FOLDER} in {start} or above it. Measurements live in the repository, "
+        f"medr bench: no {_BENCHMARKS_FOLDER} in {start} or above it. "
+        "Measurements live in the repository, "
         "not in the wheel: clone it and run medr bench inside"
     )
 

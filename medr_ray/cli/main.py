@@ -12,7 +12,7 @@ import typer
 from medr_ray.cli import bench, config, doctor, models, report, run, serve, stages, submit, trace
 from medr_ray.core.errors import MedrError
 
-INTERRUPTED = 130
+INTERRUPTED_EXIT_CODE = 130
 
 app = typer.Typer(
     name="medr",
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED_EXIT_CODE)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """``medr trace``: where a result comes from, as a tree down to sentences and source files."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +18,7 @@ def trace(
     ],
     config: OptionalConfigFile = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run directory, in place of -c.")
+        str | None, typer.Option("--run", help="A run directory or its URI, in place of -c.")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -28,17 +27,22 @@ def trace(
 
     from medr_ray.core.errors import ConfigError
     from medr_ray.core.run import RunDirectory, open_run
-    from medr_ray.lineage import trace as trace_id
+    from medr_ray.lineage import trace as trace_result
 
     is_given_once = (config is None) != (run is None)
     if not is_given_once:
         raise ConfigError(
             "medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two"
         )
-    directory = (
-        RunDirectory(str(run)) if run is not None else open_run(resolve_config(config, overrides))
-    )
-    Console().print(_build_tree(trace_id(directory, identifier)))
+    if run is not None:
+        # A run directory is complete by itself: there is no configuration to change.
+        if overrides:
+            raise ConfigError("medr trace: --set has no effect with --run: use it with -c FILE")
+        # As text, because ``Path`` would turn s3://bucket/run into s3:/bucket/run.
+        directory = RunDirectory(run)
+    else:
+        directory = open_run(resolve_config(config, overrides))
+    Console().print(_build_tree(trace_result(directory, identifier)))
 
 
 def _build_tree(node: "TraceNode", parent: "Tree | None" = None) -> "Tree":

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-SIDECAR = ".md5"  # suffix, behind the full name of the file it belongs to
+SIDECAR_SUFFIX = ".md5"  # suffix, behind the full name of the file it belongs to
 _MD5 = re.compile(r"\b[0-9a-f]{32}\b")
 
 

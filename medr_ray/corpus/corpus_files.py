@@ -20,9 +20,9 @@ import pyarrow.fs as pafs
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.files import locate_file, open_unpacked
-from medr_ray.corpus.checksum import SIDECAR, compute_stream_md5, parse_sidecar_md5
+from medr_ray.corpus.checksum import SIDECAR_SUFFIX, compute_stream_md5, parse_sidecar_md5
 
-EMBEDDED = "embedded"
+EMBEDDED_SOURCE = "embedded"
 _SUFFIXES = (".xml", ".xml.gz")
 _TAIL_BYTES = 4096  # one small read of a remote file
 
@@ -74,14 +74,14 @@ def open_corpus_file(file: CorpusFile) -> Iterator[BinaryIO]:
 
 def _expand_source(source: str) -> list[str]:
     """The URIs of a source's files."""
-    if source == EMBEDDED:
-        return [f"{EMBEDDED}:{name}" for name in sorted(_list_embedded_files())]
+    if source == EMBEDDED_SOURCE:
+        return [f"{EMBEDDED_SOURCE}:{name}" for name in sorted(_list_embedded_files())]
     fs, path = _locate_file(source)
     paths = _match_paths(fs, path)
     if not paths:
         raise DataError(
             f"corpus.sources: {source!r} names no file; give an XML file, a folder, a glob or "
-            f"{EMBEDDED!r}"
+            f"{EMBEDDED_SOURCE!r}"
         )
     # pyarrow returns paths without the scheme, which opening them needs.
     scheme = source[: source.index("://") + 3] if "://" in source else ""
@@ -120,7 +120,7 @@ def _list_embedded_files() -> dict[str, Path]:
 
 
 def _locate_file(uri: str) -> tuple[pafs.FileSystem, str]:
-    if uri.startswith(f"{EMBEDDED}:"):
+    if uri.startswith(f"{EMBEDDED_SOURCE}:"):
         return pafs.LocalFileSystem(), str(_list_embedded_files()[uri.partition(":")[2]])
     return locate_file(uri)
 
@@ -136,7 +136,7 @@ def _describe_file(number: int, uri: str) -> CorpusFile:
 
 def _read_sidecar(fs: pafs.FileSystem, path: str, uri: str) -> str | None:
     """The MD5 of a file's sidecar; None without one. DataError when there is no MD5 in it."""
-    sidecar = fs.get_file_info(f"{path}{SIDECAR}")
+    sidecar = fs.get_file_info(f"{path}{SIDECAR_SUFFIX}")
     if sidecar.type != pafs.FileType.File:
         return None
     with fs.open_input_stream(sidecar.path) as stream:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError
 from medr_ray.core.progress import Bar
-from medr_ray.corpus.checksum import SIDECAR, compute_file_md5, parse_sidecar_md5
+from medr_ray.corpus.checksum import SIDECAR_SUFFIX, compute_file_md5, parse_sidecar_md5
 from medr_ray.corpus.mirror import (
     BASELINE,
     UPDATES,
@@ -287,11 +287,11 @@ class Downloader:
         partial = self._store.partial_file(file.key)
         for attempt in range(_MD5_ATTEMPTS):
             sidecar = await self._retry_policy.call(
-                self._source.read_small_file, file.path + SIDECAR, _LARGEST_SIDECAR
+                self._source.read_small_file, file.path + SIDECAR_SUFFIX, _LARGEST_SIDECAR
             )
             expected = parse_sidecar_md5(sidecar)
             if expected is None:
-                raise RefusedError(f"its {SIDECAR} holds no MD5 checksum")
+                raise RefusedError(f"its {SIDECAR_SUFFIX} holds no MD5 checksum")
             # The file may exist although the manifest has no entry of it.
             if attempt == 0 and await _hash_if_exists(self._store.path(file.key)) == expected:
                 self.kept += 1
@@ -308,7 +308,7 @@ class Downloader:
                 return
             partial.discard()
         raise RefusedError(
-            f"its MD5 is {actual}, its {SIDECAR} says {expected}, {_MD5_ATTEMPTS} times over"
+            f"its MD5 is {actual}, its {SIDECAR_SUFFIX} says {expected}, {_MD5_ATTEMPTS} times over"
         )
 
     def _record_complete(self, file: ListedFile, sidecar: bytes, md5: str) -> None:

@@ -1,20 +1,23 @@
-"""The two passes of ingest, one file per task.
+"""The two passes of ingest, with one task for each file.
 
-The first pass turns a file into a part with all its citations, its deletions and the records that
-had to be quarantined. Between the passes, the (PMID, version, place) of all records decide which
-are kept. The second pass writes, for each part, the records that are kept, in order.
+The first pass writes a part for each file with all its citations, and reports its deletions and the
+records that had to be quarantined. Between the passes, the (PMID, version, file, position) of all
+records decide which are kept. The second pass writes the kept records of each part, in order.
 
-Rules: files count in the given order, records in file order. Of one (PMID, version) the last record
-is kept. A deletion removes the records before it, not those after it. Of one PMID the highest
-remaining version is the citation. Dates are not considered. A record that cannot be read is
-quarantined with its reason and place. So is a file, which then contributes nothing at all.
+Rules: files apply in the given order, records in the order of their file. For each (PMID, version),
+the last record is kept. A deletion removes the records of its (PMID, version) from its own file,
+wherever they stand in it, and from the files before, but not from later files. For each PMID, the
+highest version that remains becomes the citation. Dates are ignored. An unreadable record is
+quarantined with its reason and place. An unreadable file is quarantined as a whole and contributes
+no records.
 
-A part is named after its file and marked with the file's content. So files that were read before
-are not read again when others are added, and the citations are the same as if all were read anew.
+The name of a part contains a hash of its file's content, and its marker the content's fingerprint.
+So files that were read before are not read again when others are added, and the citations are the
+same as if all files were read again.
 
-Memory: a task holds one piece of its file at a time (8 MiB of XML, one record, and what they
-become), about 0.4 GB with its interpreter and libraries. The driver holds about 20 bytes for each
-record of the corpus, a few times over while it sorts them: 3 GB for the whole of PubMed.
+Memory: a task holds one piece of its file at a time (8 MiB of XML, one record, and the tables made
+from them), about 0.4 GB with its interpreter and libraries. The driver holds about 20 bytes for
+each record of the corpus, in several copies while it sorts them: 3 GB for the whole of PubMed.
 """
 
 import re
@@ -35,10 +38,10 @@ from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.corpus.corpus_files import CorpusFile, open_corpus_file
 from medr_ray.corpus.record_stream import CitationChunk, read_citations
 
-READ = "parts"  # folder of the first pass; the second writes CITATIONS
+ALL_RECORDS_FOLDER = "parts"  # of the first pass; the second writes CITATIONS
 _READ_ERRORS = (DataError, OSError, *BROKEN_GZIP)  # what a damaged file or stream raises
-_UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
-_KEYS = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}
+_UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")
+_KEY_SCHEMA = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ class QuarantinedRecord:
 class FileReport:
     """The counts of the first pass over a file.
 
-    ``deletions`` are (PMID, version) pairs. ``hard`` counts the citations that the compiled
-    passes left to the plain reader.
+    ``hard`` counts the citations that the fast compiled parser could not handle, which the slower
+    XML reader then parsed. ``deletions`` are (PMID, version) pairs. They are lists, not tuples,
+    because the report is read back from the JSON of the part's marker.
     """
 
     name: str
@@ -77,7 +81,7 @@ def build_part_name(file: CorpusFile) -> str:
     The name comes first, so that the sorted parts of NLM's files are in the order of their numbers.
     """
     stem = file.name.removesuffix(".gz").removesuffix(".xml")
-    return f"{_UNSAFE.sub('-', stem)}-{digest(*file.content)[:8]}"
+    return f"{_UNSAFE_CHARACTERS.sub('-', stem)}-{digest(*file.content)[:8]}"
 
 
 def build_part_fingerprint(file: CorpusFile, limit: int | None) -> str:
@@ -90,8 +94,8 @@ def build_part_fingerprint(file: CorpusFile, limit: int | None) -> str:
 
 
 def read_corpus_file(file: CorpusFile, directory: Directory, limit: int | None) -> FileReport:
-    """Write the part of a file, and then its marker with the report."""
-    parts = Parts(directory, READ)
+    """Write the part of a file, then its marker, which contains the returned report."""
+    parts = Parts(directory, ALL_RECORDS_FOLDER)
     name = build_part_name(file)
     schema = arrow_schema(Citation)
     reader = _FileReader(file, limit)
@@ -122,7 +126,7 @@ def _report_unreadable(file: CorpusFile, error: Exception) -> FileReport:
 
 
 class _FileReader:
-    """Reads one file: its tables one by one, and the counts over all of them."""
+    """Reads one file as a sequence of tables and counts what they contain."""
 
     def __init__(self, file: CorpusFile, limit: int | None) -> None:
         self._file = file
@@ -155,7 +159,7 @@ class _FileReader:
             self._quarantined.append(asdict(quarantined))
 
     def build_report(self) -> FileReport:
-        """The report over the tables read so far."""
+        """The counts over the tables read so far."""
         return FileReport(
             name=self._file.name,
             records=self._records,
@@ -171,7 +175,7 @@ class _FileReader:
 
 def read_reports(directory: Directory, files: Iterable[CorpusFile]) -> list[FileReport]:
     """The reports of finished parts, in the order of the files."""
-    markers = Parts(directory, READ).read_markers()
+    markers = Parts(directory, ALL_RECORDS_FOLDER).read_markers()
     fields = FileReport.__dataclass_fields__
     reports = []
     for file in files:
@@ -187,32 +191,36 @@ def read_reports(directory: Directory, files: Iterable[CorpusFile]) -> list[File
 class DroppedRecords:
     """The records that are not kept.
 
-    ``positions`` are those of the dropped records of each file, by its place in the order.
-    ``revised`` counts the records that another record replaced, ``deletions_hit`` those that a
-    deletion removed.
+    ``positions`` maps the number of a file, from 0 in the given order, to the positions of its
+    dropped records. ``replaced`` counts the records that were dropped because a later record of
+    their (PMID, version) or a higher version of their PMID is kept. ``deleted`` counts the last
+    records of their (PMID, version) that a deletion removed.
     """
 
     positions: Mapping[int, list[int]]
-    revised: int
-    deletions_hit: int
+    replaced: int
+    deleted: int
 
 
 def read_record_keys(directory: Directory, files: Iterable[CorpusFile]) -> pl.DataFrame:
     """(file, pmid, version, position) of every record of the parts, in order."""
-    frames = [pl.DataFrame(schema=_KEYS)]
+    # The empty frame is for a corpus without files, of which ``concat`` would fail.
+    frames = [pl.DataFrame(schema=_KEY_SCHEMA)]
     for number, file in enumerate(files):
-        path = f"{READ}/{build_part_name(file)}.parquet"
+        path = f"{ALL_RECORDS_FOLDER}/{build_part_name(file)}.parquet"
         table = directory.read_table(path, ["pmid", "version", "position"])
         columns = [pl.lit(number).alias("file"), pl.col("pmid", "version", "position")]
-        frames.append(pl.DataFrame(table).select(columns).cast(_KEYS))  # type: ignore[arg-type]
+        frames.append(pl.DataFrame(table).select(columns).cast(_KEY_SCHEMA))  # type: ignore[arg-type]
     return pl.concat(frames)
 
 
 def choose_dropped_records(keys: pl.DataFrame, reports: Iterable[FileReport]) -> DroppedRecords:
     """Apply the rules of the module docstring to ``keys`` (file, pmid, version, position)."""
+    # In this order the last row of each (pmid, version) is the one that is kept, and the last row
+    # of each pmid has the highest version.
     ordered = keys.sort("pmid", "version", "file", "position")
     last = ordered.filter(_is_last_of("pmid", "version"))
-    # A deletion does not reach records of later files.
+    # Records of files after the last deletion stay.
     deleted = last.join(_find_last_deletions(reports), on=["pmid", "version"]).filter(
         pl.col("deleted_in") >= pl.col("file")
     )
@@ -221,20 +229,22 @@ def choose_dropped_records(keys: pl.DataFrame, reports: Iterable[FileReport]) ->
     dropped = keys.join(kept, on=["file", "position"], how="anti").sort("file", "position")
     by_file = dropped.group_by("file", maintain_order=True).agg("position")
     positions = dict(zip(by_file["file"], by_file["position"].to_list(), strict=True))
-    revised = keys.height - deleted.height - kept.height
-    return DroppedRecords(positions, revised, deleted.height)
+    # Every record is kept, deleted or replaced.
+    replaced = keys.height - deleted.height - kept.height
+    return DroppedRecords(positions, replaced, deleted.height)
 
 
 def _is_last_of(*columns: str) -> pl.Expr:
-    """Whether the next row of a sorted frame differs in one of the columns."""
+    """Whether the next row of a sorted frame differs in one of the columns. True for the last
+    row."""
     same = pl.all_horizontal(pl.col(column) == pl.col(column).shift(-1) for column in columns)
     return same.fill_null(False).not_()
 
 
 def _find_last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
-    """(pmid, version) with the number of the last file that deletes it.
+    """Returns for each deleted (pmid, version) the number of the last file that deletes it.
 
-    Within one file the deletions follow the records, whatever their place.
+    The place of a deletion in its file does not matter: it also removes the records after it.
     """
     rows = [
         (int(pmid), version, number)
@@ -252,20 +262,22 @@ def _find_last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
 def write_kept_citations(
     name: str, dropped: list[int], directory: Directory, fingerprint: str
 ) -> int:
-    """Write the records of the part ``name`` that are kept into ``citations``.
+    """Write the kept records of the part ``name`` into ``citations``.
 
-    ``dropped`` are the positions of the other records. ``fingerprint`` identifies what the part is
-    made from. Returns the number of citations with an abstract.
+    ``dropped`` are the positions of the other records. ``fingerprint`` identifies everything that
+    the part is made from. Returns the number of citations with an abstract.
     """
     parts = Parts(directory, CITATIONS.name)
     if not dropped:
         # A part from which no record is dropped is linked instead of written again.
-        report = Parts(directory, READ).read_marker(name)
-        directory.link_or_copy(f"{READ}/{name}.parquet", f"{CITATIONS.name}/{name}.parquet")
+        report = Parts(directory, ALL_RECORDS_FOLDER).read_marker(name)
+        directory.link_or_copy(
+            f"{ALL_RECORDS_FOLDER}/{name}.parquet", f"{CITATIONS.name}/{name}.parquet"
+        )
         counts = {field: report[field] for field in ("citations", "with_abstract")}
         parts.finish(name, fingerprint, counts)
         return int(report["with_abstract"])
-    table = directory.read_table(f"{READ}/{name}.parquet")
+    table = directory.read_table(f"{ALL_RECORDS_FOLDER}/{name}.parquet")
     positions = table["position"]
     is_dropped = pc.is_in(positions, pa.array(dropped, positions.type))
     kept = table.filter(pc.invert(is_dropped))
@@ -275,5 +287,5 @@ def write_kept_citations(
 
 
 def count_with_abstract(table: pa.Table) -> int:
-    """How many citations of the table have an abstract."""
+    """The number of citations in the table that have an abstract."""
     return pc.sum(pc.not_equal(table["abstract"], "")).as_py() or 0

@@ -31,7 +31,7 @@ SET_END = b"</PubmedArticleSet>"
 # buffer begins within this many of its last bytes.
 LONGEST_TAG = 32
 HEADER_BYTES = 2**16  # within which the first element must begin
-_CHUNK = 4 * 2**20  # bytes per read
+_CHUNK_BYTES = 4 * 2**20  # bytes per read
 
 _OPENING = re.compile(rb"<(PubmedArticle|PubmedBookArticle|DeleteCitation)(?=[\s>])")
 _ROOT = re.compile(rb"<(PubmedArticleSet|PubmedArticle|PubmedBookArticle)[\s>]")
@@ -124,7 +124,7 @@ def read_records(stream: BinaryIO) -> Iterator[PubmedRecord]:
         is_closed = opening is None and (is_closed or SET_END in buffer[at:])
         # The buffer may end within a tag, so its last bytes are looked at again.
         keep = opening.start() if opening else max(at, len(buffer) - LONGEST_TAG)
-        more = stream.read(_CHUNK)
+        more = stream.read(_CHUNK_BYTES)
         if not more:
             break
         buffer = buffer[keep:] + more
@@ -140,7 +140,7 @@ def _read_beginning(stream: BinaryIO) -> tuple[bytes, FileHeader]:
     """The first bytes of a stream, as many as its header needs. DataError when there is none."""
     buffer = b""
     while len(buffer) < HEADER_BYTES:
-        more = stream.read(_CHUNK)
+        more = stream.read(_CHUNK_BYTES)
         if not more:
             break
         buffer += more

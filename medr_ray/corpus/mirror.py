@@ -27,8 +27,8 @@ DownloadState = Literal["complete", "failed"]
 COMPLETE: DownloadState = "complete"
 FAILED: DownloadState = "failed"
 
-_NAME = re.compile(r"pubmed([0-9]{2})n([0-9]{4,6})\.xml\.gz")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)i?B?", re.IGNORECASE)
+_FILE_NAME = re.compile(r"pubmed([0-9]{2})n([0-9]{4,6})\.xml\.gz")
+_LISTED_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)i?B?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}  # bytes; listings use powers of 2
 _UNIT_WORDS = frozenset({"B", "KB", "MB", "GB", "KIB", "MIB", "GIB"})
 _MAX_NAMED = 10  # files that a message names; the rest are only counted
@@ -98,7 +98,7 @@ class MirrorPlan:
 
 def parse_year_and_number(name: str) -> tuple[int, int] | None:
     """(26, 1) of ``pubmed26n0001.xml.gz``; None for every other kind of name."""
-    match = _NAME.fullmatch(name)
+    match = _FILE_NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -152,7 +152,7 @@ def _parse_description(anchor: etree._Element, name: str) -> tuple[int | None, s
     words = text.replace(name, " ").split()
     if len(words) > 1 and words[-1].upper() in _UNIT_WORDS:  # "19.5 MiB"
         words[-2:] = [words[-2] + words[-1]]
-    sizes = [match for match in map(_SIZE.fullmatch, words) if match]
+    sizes = [match for match in map(_LISTED_SIZE.fullmatch, words) if match]
     if not sizes:
         return None, " ".join(words)
     # The last number, because a date may precede the size.

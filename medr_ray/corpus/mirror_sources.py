@@ -38,7 +38,7 @@ from medr_ray.corpus.mirror import (
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 
 T = TypeVar("T")
-_CHUNK = 2**20  # bytes read from a file at a time
+_CHUNK_BYTES = 2**20  # bytes read from a file at a time
 _LARGEST_LISTING = 2**25  # bytes; NLM's, of 2,700 names, has about 300 kB
 _MAX_REDIRECTS = 5
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -374,7 +374,7 @@ def _open_file(path: Path) -> BinaryIO:
 async def _read_chunks(file: BinaryIO) -> AsyncIterator[bytes]:
     try:
         # In a thread: a network mount can block for long.
-        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield chunk
     except OSError as error:
         raise TransientError(f"reading failed: {error.strerror}") from error

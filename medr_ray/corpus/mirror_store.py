@@ -16,7 +16,7 @@ from pathlib import Path
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.lock import run_lock
 from medr_ray.core.run import MANIFEST, Directory
-from medr_ray.corpus.checksum import SIDECAR, parse_sidecar_md5
+from medr_ray.corpus.checksum import SIDECAR_SUFFIX, parse_sidecar_md5
 from medr_ray.corpus.mirror import (
     COMPLETE,
     FAILED,
@@ -27,9 +27,9 @@ from medr_ray.corpus.mirror import (
     parse_year_and_number,
 )
 
-_PART = ".part"
-_VALIDATOR = ".part.validator"
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib drops the second slash of a URI
+_PART_SUFFIX = ".part"
+_VALIDATOR_SUFFIX = ".part.validator"
+_URI_START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib drops the second slash of a URI
 
 
 class MirrorStore:
@@ -40,7 +40,7 @@ class MirrorStore:
     """
 
     def __init__(self, root: Path) -> None:
-        if _URI.match(str(root)):
+        if _URI_START.match(str(root)):
             raise ConfigError(
                 f"DEST {root}: a mirror is a local folder; mount object storage to write there"
             )
@@ -93,7 +93,7 @@ class MirrorStore:
 
     def _read_sidecar(self, key: str) -> str | None:
         """The MD5 that the file's sidecar on disk names."""
-        path = self.root / (key + SIDECAR)
+        path = self.root / (key + SIDECAR_SUFFIX)
         return parse_sidecar_md5(path.read_bytes()) if path.is_file() else None
 
     def list_partial_files(self) -> list[str]:
@@ -102,7 +102,7 @@ class MirrorStore:
             f"{folder}/{name}"
             for folder in FOLDERS
             for name in self._list_names(folder)
-            if name.endswith(_PART)
+            if name.endswith(_PART_SUFFIX)
         ]
 
     def _list_names(self, folder: str) -> list[str]:
@@ -112,7 +112,7 @@ class MirrorStore:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_file())
 
     def write_sidecar(self, key: str, content: bytes) -> None:
-        self._directory.write_bytes(key + SIDECAR, content)
+        self._directory.write_bytes(key + SIDECAR_SUFFIX, content)
 
     def record_states(self, states: Iterable[FileState]) -> None:
         """Put the states into the manifest, in place of those it had of these files."""
@@ -138,7 +138,7 @@ class MirrorStore:
         """Remove files with all that belongs to them, and from the manifest."""
         for key in keys:
             # The file first: a killed removal then leaves no file without its sidecar.
-            for ending in ("", SIDECAR, _PART, _VALIDATOR):
+            for ending in ("", SIDECAR_SUFFIX, _PART_SUFFIX, _VALIDATOR_SUFFIX):
                 (self.root / (key + ending)).unlink(missing_ok=True)
             self.states.pop(key, None)
         self.record_states(())
@@ -153,8 +153,8 @@ class PartialFile:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self.path = target.with_name(target.name + _PART)
-        self._validator_path = target.with_name(target.name + _VALIDATOR)
+        self.path = target.with_name(target.name + _PART_SUFFIX)
+        self._validator_path = target.with_name(target.name + _VALIDATOR_SUFFIX)
 
     @property
     def size(self) -> int:

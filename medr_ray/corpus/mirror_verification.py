@@ -13,7 +13,7 @@ from rich.console import Console
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.progress import Bar
-from medr_ray.corpus.checksum import SIDECAR, compute_file_md5
+from medr_ray.corpus.checksum import SIDECAR_SUFFIX, compute_file_md5
 from medr_ray.corpus.mirror import (
     COMPLETE,
     FileState,
@@ -95,11 +95,11 @@ def find_problem(stored: StoredFile | None, md5: str | None, state: FileState | 
     if stored is None:
         return "missing"
     if stored.md5 is None:
-        return f"has no {SIDECAR}, so nothing says that it is whole"
+        return f"has no {SIDECAR_SUFFIX}, so nothing says that it is whole"
     if md5 != stored.md5:
-        return f"corrupt: its MD5 is {md5}, its {SIDECAR} says {stored.md5}"
+        return f"corrupt: its MD5 is {md5}, its {SIDECAR_SUFFIX} says {stored.md5}"
     if state is not None and state.md5 != md5:
-        return f"its {SIDECAR} says {md5}, the manifest {state.md5}"
+        return f"its {SIDECAR_SUFFIX} says {md5}, the manifest {state.md5}"
     return ""
 
 

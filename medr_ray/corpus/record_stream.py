@@ -21,11 +21,16 @@ from medr_ray.corpus import medline, scan
 from medr_ray.corpus.byte_words import SLACK
 from medr_ray.corpus.column_memory import ScanResult, Workspace, replace_rows
 
-_PIECE = 8 * 2**20  # bytes read before the next scan
-_BLOCK = 2**20  # bytes a read: few enough that the copy comes from the processor's cache
-_SPARE = 2**20  # bytes of room for a record that a piece cuts in two, before more is allocated
-_LONGEST_RECORD = 64 * 2**20  # bytes; NLM's records stay below 1 MiB
-_TAGS = {scan.CITATION: medline.CITATION, scan.BOOK: medline.BOOK, scan.DELETION: medline.DELETION}
+_PIECE_BYTES = 8 * 2**20  # read before the next scan
+_BLOCK_BYTES = 2**20  # for each read: few enough that the copy comes from the processor's cache
+# Room for the beginning of a record that a piece cuts in two, before more is allocated.
+_SPARE_BYTES = 2**20
+_MAX_RECORD_BYTES = 64 * 2**20  # NLM's records stay below 1 MiB
+_TAG_BY_KIND = {
+    scan.CITATION: medline.CITATION,
+    scan.BOOK: medline.BOOK,
+    scan.DELETION: medline.DELETION,
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class _Window:
         self._stream = stream
         self.offset = 0
         self.size = 0
-        self.workspace = Workspace(_PIECE + _SPARE)
+        self.workspace = Workspace(_PIECE_BYTES + _SPARE_BYTES)
 
     def copy_bytes(self, begin: int, end: int) -> bytes:
         return self.workspace.text[begin:end].tobytes()
@@ -118,19 +123,19 @@ class _Window:
         DataError when a record is longer than any can be.
         """
         kept = self.copy_bytes(keep, self.size)
-        if len(kept) > _LONGEST_RECORD:
+        if len(kept) > _MAX_RECORD_BYTES:
             raise DataError(
                 f"the record that begins at byte {self.offset + keep} does not end within "
-                f"{_LONGEST_RECORD} bytes; download the file again"
+                f"{_MAX_RECORD_BYTES} bytes; download the file again"
             )
-        if len(kept) + _PIECE > self.workspace.size:
-            self.workspace = Workspace(2 * len(kept) + _PIECE)
+        if len(kept) + _PIECE_BYTES > self.workspace.size:
+            self.workspace = Workspace(2 * len(kept) + _PIECE_BYTES)
         self._write_block(0, kept)
         self.offset += keep
         self.size = len(kept)
-        target = len(kept) + _PIECE
+        target = len(kept) + _PIECE_BYTES
         while self.size < target:
-            block = self._stream.read(min(_BLOCK, target - self.size))
+            block = self._stream.read(min(_BLOCK_BYTES, target - self.size))
             if not block:
                 break
             self._write_block(self.size, block)
@@ -188,5 +193,5 @@ def _copy_record(
     """A record that the passes left, out of the memory that will be used again."""
     begin = int(record["begin"])
     data = window.copy_bytes(begin, int(record["end"]))
-    tag = _TAGS[int(record["kind"])]
+    tag = _TAG_BY_KIND[int(record["kind"])]
     return medline.PubmedRecord(tag, position, window.offset + begin, data, encoding)

@@ -33,10 +33,10 @@ CITATION, BOOK, DELETION = range(3)  # kinds of record
 NO_LIMIT = 2**62  # of records, more than there can be
 
 # Beyond these a record is left to the plain reader; the XML parser has limits of its own.
-_MAX_OPEN = 64  # elements in one another
+_MAX_OPEN_ELEMENTS = 64  # nested in each other
 _MAX_ATTRIBUTES = 8  # of one element
-_LONGEST_NAME = 256  # bytes
-_LONGEST_RECORD = 8 * 2**20  # bytes
+_MAX_NAME_BYTES = 256
+_MAX_RECORD_BYTES = 8 * 2**20
 
 _O_NAME, _O_SIZE, _O_STATE, _O_FIELD = range(4)  # columns of the open elements
 _A_NAME, _A_SIZE, _A_VALUE, _A_END = range(4)  # columns of the attributes of a tag
@@ -58,7 +58,7 @@ _LESS_SIGNS = repeat_byte(_LESS)
 
 def allocate_scratch() -> tuple[Array, Array]:
     """The memory a scan needs besides its results: open elements, and the attributes of a tag."""
-    return np.empty((_MAX_OPEN, 4), np.int64), np.empty((_MAX_ATTRIBUTES, 4), np.int64)
+    return np.empty((_MAX_OPEN_ELEMENTS, 4), np.int64), np.empty((_MAX_ATTRIBUTES, 4), np.int64)
 
 
 # --- tags -----------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def _parse_attributes(
         at += 4 * is_prefix  # over ":mml"
         size = at - name
         at = _skip_class(text, at, WHITE_SPACE)
-        if is_xmlns != is_prefix or text[at] != _EQUALS or size > _LONGEST_NAME:
+        if is_xmlns != is_prefix or text[at] != _EQUALS or size > _MAX_NAME_BYTES:
             return -1, 0, False
         value = _skip_class(text, at + 1, WHITE_SPACE) + 1  # behind the opening quote
         end = _find_value_end(text, value - 1)
@@ -206,7 +206,7 @@ def _parse_open_tag(
     size = at - name
     count = 0
     declares = False
-    if not _BYTE_CLASS[initial] & NAME_START or size > _LONGEST_NAME:
+    if not _BYTE_CLASS[initial] & NAME_START or size > _MAX_NAME_BYTES:
         return -1, 0, 0, False, False
     if text[at] != _GREATER:
         at, count, declares = _parse_attributes(text, words, at, attributes)
@@ -297,7 +297,7 @@ def _enter_element(
     )
     if declares and mathml == 0:
         mathml = depth + 1
-    if close < 0 or (is_prefixed and mathml == 0) or depth + 1 == _MAX_OPEN:
+    if close < 0 or (is_prefixed and mathml == 0) or depth + 1 == _MAX_OPEN_ELEMENTS:
         return -1, field_count, mathml, False
     parent_state = open_elements[depth, _O_STATE]
     parent_row = open_elements[depth, _O_FIELD]
@@ -471,7 +471,7 @@ def scan_records(
             end, next_field = _scan_citation(
                 text, words, begin, stop, open_elements, attributes, grammar, fields, field_count
             )
-        is_short = 0 <= end <= begin + _LONGEST_RECORD
+        is_short = 0 <= end <= begin + _MAX_RECORD_BYTES
         is_read = is_short and has_valid_characters(text, words, begin, end)
         if end < 0:
             end = _find_record_end(text, words, begin + 1 + _KIND_SIZES[kind], stop, kind)

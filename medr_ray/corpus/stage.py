@@ -13,7 +13,7 @@ from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.corpus.ingest import (
-    READ,
+    ALL_RECORDS_FOLDER,
     DroppedRecords,
     FileReport,
     build_part_fingerprint,
@@ -55,7 +55,7 @@ def _run_first_passes(context: StageContext, files: list[CorpusFile]) -> int:
     directory = context.directory
     limit = context.config.corpus.limit_per_file
     fingerprints = {build_part_name(file): build_part_fingerprint(file, limit) for file in files}
-    stale = set(Parts(directory, READ).discard_stale(fingerprints))
+    stale = set(Parts(directory, ALL_RECORDS_FOLDER).discard_stale(fingerprints))
     waiting = [file for file in files if build_part_name(file) in stale]
 
     def read_file(row: dict[str, Any]) -> dict[str, Any]:
@@ -114,9 +114,9 @@ def _summarise_counts(
         "files": len(reports),
         "records": sum(report.records for report in reports),
         "citations": sum(marker["citations"] for marker in markers),
-        "revised": dropped.revised,
+        "revised": dropped.replaced,
         "deletions": sum(len(report.deletions) for report in reports),
-        "deletions_hit": dropped.deletions_hit,
+        "deletions_hit": dropped.deleted,
         "books": sum(report.books for report in reports),
         "quarantined_records": quarantined - unreadable,
         "quarantined_files": unreadable,

@@ -14,7 +14,7 @@ from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Verdict
 from medr_ray.core.run import RunDirectory
-from medr_ray.llm.roles import ChatCompleter, open_chat_client
+from medr_ray.llm.roles import TextClient, open_chat_client
 from medr_ray.questions.answer_matching import answers_match
 
 CORRECT: Final = "correct"
@@ -73,7 +73,7 @@ class RulesAnswerJudge:
 class LLMAnswerJudge:
     """A language model called ``name`` decides."""
 
-    def __init__(self, client: ChatCompleter, name: str) -> None:
+    def __init__(self, client: TextClient, name: str) -> None:
         self._client = client
         self._name = name
 

@@ -23,7 +23,7 @@ from medr_ray.evaluation.artifacts import (
 from medr_ray.evaluation.benchmarks import Benchmark, BenchmarkTask, select_benchmarks
 from medr_ray.evaluation.figures import BenchmarkFigures, compute_figures, write_figures
 from medr_ray.evaluation.judges import UNSCORED, JudgedAnswer
-from medr_ray.evaluation.report.json_layout import layout_evaluation
+from medr_ray.evaluation.report.json_layout import build_evaluation_json
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
 from medr_ray.serving.app import find_free_port, find_weights_directories, serve_application
 
@@ -91,7 +91,7 @@ def _answer_over_http(context: StageContext, runner: EvaluationRunner) -> None:
     # A key of this run only: nobody else on the network can use the endpoint.
     key = secrets.token_urlsafe(32)
     serving_config = configure_serving(context.config)
-    with serve_application(serving_config, context.run, key=key) as served:
+    with serve_application(serving_config, context.run, api_key=key) as served:
         runner.answer_pending(Endpoint(served.base_url, key))
 
 
@@ -117,7 +117,7 @@ def write_results(
         for benchmark in benchmarks
     ]
     write_figures(directory, figures)
-    return layout_evaluation(figures)
+    return build_evaluation_json(figures)
 
 
 def _count_benchmark(

@@ -1,7 +1,7 @@
 """Who gets what of one service: the governor's side, as a pure state machine over given times.
 
 Guaranteed, for times that do not run backwards: slots are granted in the order of their times, at
-most ``SLOT_HORIZON`` ahead, and the rate limiters bound all of them together; at most
+most ``SLOT_HORIZON_SECONDS`` ahead, and the rate limiters bound all of them together; at most
 ``ConcurrencyLimit.limit`` leases are held by clients that were heard from within ``LEASE_SECONDS``;
 clients are served in turn, each as far as it has requests waiting. Nothing is granted during a
 pause or while the circuit is open. A slot that is returned unused does not count.
@@ -19,7 +19,7 @@ from medr_ray.governor.metrics import RequestCounts, ServiceState
 from medr_ray.governor.protocol import (
     LEASE_SECONDS,
     MAX_SLOT_SECONDS,
-    SLOT_HORIZON,
+    SLOT_HORIZON_SECONDS,
     Grant,
     Notice,
     Outcome,
@@ -29,19 +29,20 @@ from medr_ray.governor.protocol import (
 from medr_ray.governor.rate_limiter import build_limiters
 
 # Slots of a busy service are granted when the first of them is this near, several at a time.
-_REFILL_AHEAD = SLOT_HORIZON / 2  # seconds
-# Slots that nobody waits for are granted less far ahead, for they may pass unused.
-_SPARE_AHEAD = SLOT_HORIZON / 4  # seconds
+_REFILL_AHEAD_SECONDS = SLOT_HORIZON_SECONDS / 2
+# Slots that nobody waits for are granted less far ahead, because they may pass unused.
+_SPARE_AHEAD_SECONDS = SLOT_HORIZON_SECONDS / 4
 # A client that was silent for so long has lost its leases. Less than LEASE_SECONDS, so that they
 # are in use again within that time.
-_MAX_SILENCE = 0.9 * LEASE_SECONDS  # seconds
-_MIN_WAIT = 0.001  # seconds between two allocations, so that rounding cannot make a busy loop
-_FORGET_AFTER = 3600.0  # seconds without a request; longer than any pause and any window in use
-_DEFAULT_PAUSE = 1.0  # seconds, where a service refuses without saying for how long
+_MAX_SILENCE_SECONDS = 0.9 * LEASE_SECONDS
+_MIN_WAIT_SECONDS = 0.001  # between two allocations, so that rounding cannot make a busy loop
+# A service without a request for so long is forgotten. Longer than any pause and any window in use.
+_FORGET_AFTER_SECONDS = 3600.0
+_DEFAULT_PAUSE_SECONDS = 1.0  # if a service refuses without saying for how long
 
 # The slots that an earlier governor may have granted end at most so long after it was lost: some
 # were granted ahead, returned and granted ahead once more, and each may be used late.
-_PREDECESSOR_SECONDS = 2 * SLOT_HORIZON + 3 * MAX_SLOT_SECONDS
+_PREDECESSOR_SECONDS = 2 * SLOT_HORIZON_SECONDS + 3 * MAX_SLOT_SECONDS
 
 
 @dataclass
@@ -147,7 +148,7 @@ class LeaseAllocator:
         client.apply_report(report)
         shortest = min_slot_seconds(self.service.limits.seconds)
         client.slot_seconds = min(MAX_SLOT_SECONDS, max(report.slot_seconds, shortest))
-        client.expires_at = now + _MAX_SILENCE
+        client.expires_at = now + _MAX_SILENCE_SECONDS
         self._last_report_at = now
         if not client.held_leases:
             self._breaker.release_probe(client_id)
@@ -179,7 +180,7 @@ class LeaseAllocator:
     def _record_result(self, outcome: Outcome, now: float) -> None:
         sent = outcome.slot.start
         # Without this a service that refuses and names no time would be asked again at once.
-        pause = _DEFAULT_PAUSE if outcome.retry_after is None else outcome.retry_after
+        pause = _DEFAULT_PAUSE_SECONDS if outcome.retry_after is None else outcome.retry_after
         is_as_good_as_down = pause > MAX_PAUSE_SECONDS
         if outcome.result == "succeeded":
             self._breaker.record_success(sent)
@@ -247,13 +248,13 @@ class LeaseAllocator:
         if first is None:
             self._grant_spare_slots(now)
             return
-        if first > now + _REFILL_AHEAD:
+        if first > now + _REFILL_AHEAD_SECONDS:
             return
         for client_id, client in self._take_turns(lambda client: self._can_use_slot(client, now)):
             start = self._earliest_start(client.wanted_slots[0], now)
             # Slots that are granted cannot be taken back, so no more of them than a dead client may
             # waste.
-            if start > now + SLOT_HORIZON:
+            if start > now + SLOT_HORIZON_SECONDS:
                 return
             if not client.idle_leases:
                 self._grant_lease(client_id, client, now)
@@ -270,7 +271,7 @@ class LeaseAllocator:
         one size get them, so they are booked without amounts."""
         for _, client in self._take_turns(lambda client: client.spare_slots > 0):
             start = self._earliest_start(Amounts(), now)
-            if start > now + _SPARE_AHEAD:
+            if start > now + _SPARE_AHEAD_SECONDS:
                 return
             client.granted_slots.append(self._book_slot(client, start, Amounts()))
             client.spare_slots -= 1
@@ -373,12 +374,12 @@ class LeaseAllocator:
         else:
             first = self._next_slot_start(now)
             if first is not None:
-                moments.append(max(now + _MIN_WAIT, first - _REFILL_AHEAD))
+                moments.append(max(now + _MIN_WAIT_SECONDS, first - _REFILL_AHEAD_SECONDS))
         return min(moments, default=float("inf"))
 
     def is_forgettable(self, now: float) -> bool:
         """Whether the last report is so long ago that none of the state matters any more."""
-        return not self._clients and now > self._last_report_at + _FORGET_AFTER
+        return not self._clients and now > self._last_report_at + _FORGET_AFTER_SECONDS
 
     def snapshot(self, now: float) -> ServiceState:
         """The service as it stands."""

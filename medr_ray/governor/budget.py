@@ -1,4 +1,5 @@
-"""Budgets as a hard stop: by estimate, what is spent and in flight never exceeds a limit."""
+"""Budgets that no request may exceed: what is spent plus the estimates of the requests in flight
+stays within the limits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Budget:
 
 
 class Charge(NamedTuple):
-    """What a request will take of a budget at most."""
+    """The most that a request can take of a budget."""
 
     budget: Budget
     estimate: Spend
@@ -50,21 +51,20 @@ class Charge(NamedTuple):
 
 @dataclass
 class BudgetLedger:
-    """What was ``spent`` of a budget by finished requests, and what is ``reserved`` by each client
-    for those in flight."""
+    """How much of a budget finished requests have ``spent``, and how much each client has
+    ``reserved`` for requests in flight."""
 
     spent: Spend
     reserved: dict[str, Spend] = field(default_factory=dict)
 
     def reserve(self, client_id: str, charge: Charge, already_reserved: Spend = _ZERO) -> str:
-        """Set a request's estimate aside. Returns the reason why not if the budget does not cover
-        it, else an empty text.
+        """Reserve a request's estimate. Returns "", or the reason for refusing it when the budget
+        does not cover it.
 
-        ``already_reserved`` is what the client has in flight. It counts if this ledger does not
-        know the client, because the governor was replaced.
+        ``already_reserved`` is what the client has in flight. It is used if this ledger does not
+        know the client yet, because the governor was replaced.
         """
         budget, estimate = charge
-        # ``already_reserved`` is for a client that this ledger meets for the first time.
         own = self.reserved.get(client_id, already_reserved)
         others = (spend for other, spend in self.reserved.items() if other != client_id)
         in_flight = _sum_spends(others).plus(own)
@@ -90,14 +90,14 @@ class BudgetLedger:
         return ""
 
     def settle(self, client_id: str, reserved: Spend, used: Spend) -> None:
-        """Replace a reservation by what was really used."""
+        """Replace a reservation by what was used."""
         # A governor that was restarted may not know the reservation, hence the lower bound of
         # ``minus``.
         self.reserved[client_id] = self.reserved.get(client_id, _ZERO).minus(reserved)
         self.spent = self.spent.plus(used)
 
     def write_off_client(self, client_id: str) -> None:
-        """Count as spent what a client that died had in flight, for it may have been."""
+        """Count what a client that died had in flight as spent, because it may have been."""
         self.spent = self.spent.plus(self.reserved.pop(client_id, _ZERO))
 
 

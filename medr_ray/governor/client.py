@@ -1,8 +1,7 @@
-"""A process's side of the governor: where its requests wait, whatever thread and event loop they
-run in.
+"""The client of the governor in each process. Its requests wait here, in any thread and event loop.
 
-A thread of its own talks to the governor, so leases are renewed and outcomes reported while the
-callers' loops are busy, and callers that find a slot at hand never wait for the governor. The
+A separate thread talks to the governor, so leases are renewed and outcomes reported while the
+callers' event loops are busy. A caller for whom a slot is ready never waits for the governor. The
 thread ends when nobody uses the client any more. A governor that does not answer is tried again for
 ``RECONNECT_SECONDS``; what it had granted is void.
 """
@@ -27,7 +26,7 @@ from medr_ray.governor.protocol import GovernorResponse, Outcome, Slot, StateRep
 
 T = TypeVar("T")
 RECONNECT_SECONDS = 60.0  # for which a governor that does not answer is tried again
-_RETRY_INTERVAL = 0.2  # seconds between two attempts to reach it
+_RETRY_INTERVAL_SECONDS = 0.2  # between two attempts to reach it
 
 SlotFuture = Future[Slot]  # what a waiting request waits for
 
@@ -75,7 +74,7 @@ class _ServiceEntry:
             raise CircuitOpen(self.service.name, seconds)
 
     def serve_waiters(self, reading: ClockReading) -> None:
-        """Let the requests go whose turn it is."""
+        """Release the requests whose turn it is."""
         for future, slot in self.state.serve_waiters(reading):
             # False where the caller was cancelled meanwhile: its slot goes to the next one.
             if future.set_running_or_notify_cancel():
@@ -162,8 +161,8 @@ class GovernorClient:
     # --- budgets ----------------------------------------------------------------------
 
     async def reserve(self, charge: Charge) -> None:
-        """Set a request's estimate aside, which ``settle`` has to end. Raises BudgetExceeded when
-        the budget does not cover it."""
+        """Reserve a request's estimate; ``settle`` must release it. Raises BudgetExceeded when the
+        budget does not cover it."""
         reservation = self._run_in_loop(self._reserve_from_governor(charge))
         try:
             # Shielded: a reservation on its way cannot be taken back, only undone afterwards.
@@ -208,10 +207,10 @@ class GovernorClient:
             except GovernorLost as error:
                 if clock.now() > give_up_at:
                     raise _unreachable_error(error) from error
-            await asyncio.sleep(_RETRY_INTERVAL)
+            await asyncio.sleep(_RETRY_INTERVAL_SECONDS)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
-        """Every service that the governor knows, as it stands."""
+        """The current state of every service that the governor knows."""
         states = self._run_in_loop(self._retry_while_lost(self._connection.snapshot))
         return await asyncio.wrap_future(states)
 
@@ -309,7 +308,7 @@ class GovernorClient:
             if entry.lost_at is None:
                 entry.lost_at = now
             entry.offset = ClockOffset()  # another governor has another clock
-            entry.state.handle_connection_loss(silent_until=now + _RETRY_INTERVAL)
+            entry.state.handle_connection_loss(silent_until=now + _RETRY_INTERVAL_SECONDS)
             if now > entry.lost_at + RECONNECT_SECONDS:
                 entry.fail_waiters(_unreachable_error(error))
 

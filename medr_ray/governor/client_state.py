@@ -1,4 +1,4 @@
-"""What a process holds of one service: the client's side, as a pure state machine over given times.
+"""The leases and slots of one process for one service, as a pure state machine over given times.
 
 Guaranteed: a request is sent between the times of its slot, whatever the governor's clock may show
 within what is known of it; no slot is used twice, and none during a pause or while the circuit is
@@ -29,11 +29,12 @@ CallerT = TypeVar("CallerT")
 
 _MAX_REPORTED_WAITERS = 512  # bounds the size of a report and the work for it
 # Seconds for which changes are gathered before they are reported.
-_URGENT_REPORT_DELAY = 0.05  # changes that make room for others
-_REPORT_DELAY = 0.5  # changes that make none
+_URGENT_REPORT_DELAY_SECONDS = 0.05  # changes that make room for others
+_REPORT_DELAY_SECONDS = 0.5  # changes that make none
 _IDLE_LEASE_SECONDS = 1.0  # for which a lease is kept for the next request
-_RATE_WINDOW = 0.5  # seconds over which the rate of requests is averaged
-# Slots are asked for longer by the one factor after a miss, and shorter by the other after a use.
+_RATE_WINDOW_SECONDS = 0.5  # over which the rate of requests is averaged
+# The requested length of slots grows by the first factor when a waiting request missed its slot,
+# and shrinks by the second when a slot was used.
 _SLOT_GROWTH = 1.25
 _SLOT_DECAY = 0.97
 _MAX_PINGS = 3  # reports that ask a governor for nothing but its time
@@ -128,7 +129,7 @@ class ClientState(Generic[CallerT]):
         self._in_flight += 1
         # A steady stream of r requests a second has a decayed sum of r: each adds 1 / window, and
         # its part decays over the window.
-        self._rate = self._rate_at(reading.now) + 1 / _RATE_WINDOW
+        self._rate = self._rate_at(reading.now) + 1 / _RATE_WINDOW_SECONDS
         self._last_sent_at = reading.now
         self._last_needed_at = reading.now
         shortest = min_slot_seconds(self.limits.seconds)
@@ -188,9 +189,9 @@ class ClientState(Generic[CallerT]):
             delay = 0.0
         elif self.limits.is_sized:
             # What the request did not use of its estimate is room for others.
-            delay = _URGENT_REPORT_DELAY
+            delay = _URGENT_REPORT_DELAY_SECONDS
         else:
-            delay = _REPORT_DELAY
+            delay = _REPORT_DELAY_SECONDS
         # Never later than what was due already.
         self._report_due_at = min(self._report_due_at, now + delay)
 
@@ -213,12 +214,12 @@ class ClientState(Generic[CallerT]):
     def _return_slots(self, slots: list[Slot], now: float) -> None:
         if self.limits.is_metered:
             self._returned_slots += slots
-            self._report_due_at = min(self._report_due_at, now + _URGENT_REPORT_DELAY)
+            self._report_due_at = min(self._report_due_at, now + _URGENT_REPORT_DELAY_SECONDS)
 
     def circuit_open_seconds(self, reading: ClockReading) -> float:
         """Seconds for which nothing is sent because the service only fails; 0 if it is not left
         alone."""
-        # 0 stands for a closed circuit and is no time: a clock may show less.
+        # 0 means a closed circuit and is not a time: a clock may show less.
         if not self.notice.circuit_open_until:
             return 0.0
         return max(0.0, self.notice.circuit_open_until - reading.latest)
@@ -287,9 +288,9 @@ class ClientState(Generic[CallerT]):
         """When to ask for more. A process with nothing at hand asks at once; else it waits so that
         several requests can be reported together."""
         if self._last_report.wanted_slots:
-            return self._reported_at + _URGENT_REPORT_DELAY
+            return self._reported_at + _URGENT_REPORT_DELAY_SECONDS
         seconds_covered = self._slots[-1].start - reading.earliest if self._slots else 0.0
-        return self._reported_at + min(_URGENT_REPORT_DELAY, max(0.0, seconds_covered / 2))
+        return self._reported_at + min(_URGENT_REPORT_DELAY_SECONDS, max(0.0, seconds_covered / 2))
 
     # --- what is needed ---------------------------------------------------------------
 
@@ -334,7 +335,7 @@ class ClientState(Generic[CallerT]):
 
     def _rate_at(self, now: float) -> float:
         """Requests per second lately, as an exponentially decaying average."""
-        return self._rate * math.exp(-max(0.0, now - self._last_sent_at) / _RATE_WINDOW)
+        return self._rate * math.exp(-max(0.0, now - self._last_sent_at) / _RATE_WINDOW_SECONDS)
 
     # --- talking to the governor ------------------------------------------------------
 
@@ -417,7 +418,7 @@ class ClientState(Generic[CallerT]):
         if report_number == last.number:
             last.is_awaited = False
             last.is_ping = False
-            self._next_poll_at = now + _URGENT_REPORT_DELAY
+            self._next_poll_at = now + _URGENT_REPORT_DELAY_SECONDS
         if not grant.number:
             return
         self._acknowledged.append(grant.number)

@@ -11,7 +11,7 @@ MAX_PAUSE_SECONDS = 600.0  # an endpoint that asks for a longer pause is as good
 
 
 class CircuitOpen(InfrastructureError):
-    """The service only failed lately and is left alone; ``seconds`` until it is tried again."""
+    """The service failed repeatedly and is left alone for another ``seconds``."""
 
     def __init__(self, service: str, seconds: float) -> None:
         super().__init__(

@@ -1,9 +1,9 @@
-"""The gate that every call to a service over the network passes: models, live sources, web search,
-page fetches.
+"""The gate through which all network calls to models, live sources, web search and web pages go.
 
-All callers of a Ray cluster (of a process, without Ray) that name the same service and secret share
-its limits: never more than they allow in any window, nothing while the service asked for a pause, a
-single try at a service that only failed lately.
+All callers in a Ray cluster (or in one process, without Ray) that use the same service and secret
+share its limits. No window ever exceeds them. No request is sent during a pause that the service
+asked for. After repeated failures the service is left alone for a while, then tried with a single
+request.
 """
 
 import hashlib
@@ -17,19 +17,20 @@ from medr_ray.governor.protocol import Outcome, RequestResult, Slot
 
 __all__ = ["Gate", "Limits", "Permit"]
 
-_KEY_CHARACTERS = 16  # of a SHA-256 digest in hexadecimal: 64 bits tell services apart
+_KEY_CHARACTERS = 16  # of a SHA-256 digest in hexadecimal: 64 bits are enough for distinct keys
 
 
 class Permit:
     """Permission for one request.
 
-    A block that records nothing counts as a request that succeeded and took what was estimated. A
-    block left by an exception without a record counts as one of unknown result.
+    If the ``async with`` block ends without a record, the request counts as succeeded and as using
+    what was estimated. If an exception leaves the block and neither usage nor a result was
+    recorded, the result of the request counts as unknown.
     """
 
     def __init__(self, slot: Slot, estimate: Amounts) -> None:
         self._slot = slot
-        self._used = estimate
+        self._usage = estimate
         self._usd = 0.0
         self._is_usage_known = False
         self._result: RequestResult = "succeeded"
@@ -37,26 +38,31 @@ class Permit:
         self._overloaded = False
 
     def record_usage(self, input_tokens: int, output_tokens: int, usd: float = 0.0) -> None:
-        """Replace the estimate by what the request really took."""
-        self._used = Amounts(input_tokens, output_tokens)
+        """Replace the estimate by what the request used."""
+        self._usage = Amounts(input_tokens, output_tokens)
         self._usd = usd
         self._is_usage_known = True
 
     def record_refusal(self, retry_after: float | None) -> None:
-        """The service said 429 or 503 and took nothing: all callers wait for ``retry_after``
-        seconds (None: one second), and fewer requests are sent at once."""
+        """Record that the service refused the request (429 or 503) and used no tokens.
+
+        All callers then wait for ``retry_after`` seconds (None: one second), and fewer requests are
+        sent at once.
+        """
         self.record_usage(0, 0)
         self._result = "refused"
         self._retry_after = retry_after
 
     def record_failure(self, overloaded: bool = False) -> None:
-        """The service said 5xx, timed out or did not accept the connection; ``overloaded`` where
-        fewer requests at once may help (a time-out)."""
+        """Record that the service replied with 5xx, timed out or accepted no connection.
+
+        Set ``overloaded`` if sending fewer requests at once may help, as after a time-out.
+        """
         self._result = "failed"
         self._overloaded = overloaded
 
     def record_exception(self) -> None:
-        """The block was left by an exception."""
+        """Record that an exception left the block."""
         if self._result == "succeeded" and not self._is_usage_known:
             self._result = "unknown"
 
@@ -64,27 +70,34 @@ class Permit:
     def outcome(self) -> Outcome:
         """What is known about the request."""
         return Outcome(
-            self._slot, self._used, self._result, self._retry_after, self._overloaded, self._usd
+            slot=self._slot,
+            used=self._usage,
+            result=self._result,
+            retry_after=self._retry_after,
+            overloaded=self._overloaded,
+            usd=self._usd,
         )
 
     @property
     def spend(self) -> Spend:
-        """What the request took of a budget."""
-        return Spend(sum(self._used), self._usd)
+        """How much of a budget the request used."""
+        return Spend(self._usage.input_tokens + self._usage.output_tokens, self._usd)
 
 
 class Gate:
-    """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key;
-    only its hash is kept). Metrics show it under ``display_name``, which several services may
-    share. Cheap to make, and may be pickled."""
+    """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key).
+
+    Metrics display it under ``display_name``, which several services may share. A gate is cheap to
+    create and can be pickled.
+    """
 
     def __init__(
         self, service: str, limits: Limits, *, secret: str = "", display_name: str = ""
     ) -> None:
         secret_hash = hashlib.sha256(secret.encode()).hexdigest()
         digest = hashlib.sha256(f"{service}\n{secret_hash}".encode()).hexdigest()
-        # The secret counts, because services limit each key by itself; its hash may be sent and
-        # shown.
+        # The secret is part of the key because services limit each API key separately. Only its
+        # hash is ever sent or displayed.
         key = digest[:_KEY_CHARACTERS]
         self._service = GovernedService(key, display_name or service, limits)
 
@@ -96,11 +109,12 @@ class Gate:
         *,
         charge: Charge | None = None,
     ) -> AsyncIterator[Permit]:
-        """Wait for the turn of a request that takes at most so many tokens, and at most ``charge``
-        of a budget.
+        """Wait until a request may be sent that uses at most this many tokens, and at most
+        ``charge`` of a budget.
 
-        Raises InfrastructureError while the service is left alone because it only failed
-        (``CircuitOpen``), and BudgetExceeded at once when the budget does not cover the request."""
+        Raises CircuitOpen (an InfrastructureError) while the service is left alone after repeated
+        failures, and BudgetExceeded without waiting when the budget does not cover the request.
+        """
         client = get_governor_client()
         # The budget comes first: a request that it does not cover must not use up a slot.
         if charge is not None:
@@ -110,12 +124,14 @@ class Gate:
             estimate = Amounts(input_tokens, output_tokens)
             permit = Permit(await client.acquire(self._service, estimate), estimate)
             yield permit
-        # Also when the caller is cancelled: the lease and the reservation have to go back.
+        # BaseException includes the cancellation of the caller.
         except BaseException:
             if permit is not None:
                 permit.record_exception()
             raise
         finally:
+            # ``finish`` and ``settle`` do not wait for the governor: an await here could be
+            # cancelled like the caller, and the lease and the reservation would be lost.
             if permit is not None:
                 client.finish(self._service, permit.outcome)
             if charge is not None:

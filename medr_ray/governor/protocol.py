@@ -1,4 +1,4 @@
-"""What a process and the governor tell each other about one service. All times are by the
+"""The messages between a process and the governor about one service. All times are by the
 governor's clock.
 
 A process may send a request while it holds a lease, one of the service's ``concurrency``, and,
@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 from medr_ray.governor.limits import Amounts
 
-SLOT_HORIZON = 1.0  # seconds that slots are granted ahead: all that a dead process can waste
+# How far ahead slots are granted: all that a process that died can waste.
+SLOT_HORIZON_SECONDS = 1.0
 LEASE_SECONDS = 5.0  # within which others can use what a process that died had
 MAX_SLOT_SECONDS = 1.0  # for which a slot is valid at most
 POLL_SECONDS = 1.5  # that the governor delays an answer at most while it has nothing to grant
@@ -27,8 +28,8 @@ class Slot(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a request that was sent in ``slot``. ``overloaded``: it failed because the
-    service took too long."""
+    """The result of a request that was sent in ``slot``, and what it ``used``. ``overloaded`` if it
+    failed because the service took too long."""
 
     slot: Slot
     used: Amounts
@@ -39,8 +40,8 @@ class Outcome(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What every process has to respect: a pause, an open circuit, and whether others wait for
-    leases that it holds (``contended``)."""
+    """The state of a service that every process has to respect: a pause, an open circuit, and
+    whether others wait for leases of this process (``contended``)."""
 
     paused_until: float = 0.0
     circuit_open_until: float = 0.0

@@ -136,7 +136,7 @@ def _read_hpoa_rows(
             has_header = True
         elif not line.startswith("#") and line.strip():
             if not has_header:
-                raise report.format_error(_HPOA_EXPECTED, f"line {number}: {line[:60]!r}")
+                raise report.build_format_error(_HPOA_EXPECTED, f"line {number}: {line[:60]!r}")
             try:
                 yield _parse_hpoa_row(line.rstrip("\r\n").split("\t"), names)
             except ValueError as error:
@@ -212,5 +212,5 @@ def _build_table(
     expected: str,
 ) -> AnnotationTable:
     if not rows:
-        raise report.format_error(expected, "no row that can be used")
+        raise report.build_format_error(expected, "no row that can be used")
     return AnnotationTable(rows, names, report.bad_count, tuple(report.skipped))

@@ -60,8 +60,8 @@ class ConceptDraft:
     ``vocabulary_bits`` has one bit per vocabulary that the concept is in. ``claims`` are its forms
     with the rank of each claim: the vocabulary's rank, plus ``SYNONYM_PENALTY`` for a synonym; the
     smallest rank wins. ``names`` are its preferred names in all vocabularies, as forms. ``symbols``
-    are the forms that must match in exact case. ``xrefs`` are its other ids. ``codes`` and
-    ``findings`` are the evidence for its specialty, unless ``specialty`` gives it.
+    are the forms that must match in exact case. ``xrefs`` are its other ids. ``specialty_codes``
+    and ``findings`` are the evidence for its specialty, unless ``specialty`` gives it.
     ``has_provisional_id`` when the id is made from a name.
     """
 
@@ -73,7 +73,7 @@ class ConceptDraft:
     names: tuple[str, ...]
     symbols: tuple[str, ...] = ()
     xrefs: tuple[str, ...] = ()
-    codes: tuple[str, ...] = ()
+    specialty_codes: tuple[str, ...] = ()
     findings: Counter[str] | None = None
     specialty: str = ""
     has_provisional_id: bool = False
@@ -94,7 +94,7 @@ class ConceptDraft:
             (name,),
             entry.symbols,
             _identifying_references(entry),
-            entry.codes,
+            entry.specialty_codes,
             specialty=entry.specialty,
         )
 
@@ -112,7 +112,7 @@ class ConceptDraft:
         self.names = tuple(dict.fromkeys((*self.names, *other.names)))
         self.symbols = tuple(dict.fromkeys((*self.symbols, *other.symbols)))
         self.xrefs = tuple(xref for xref in xrefs if xref != self.concept_id)
-        self.codes += other.codes
+        self.specialty_codes += other.specialty_codes
         self.specialty = self.specialty or other.specialty
 
     def _yields_id_to(self, other: "ConceptDraft") -> bool:

@@ -201,7 +201,7 @@ def _make_draft(
     synonyms: Iterable[str] = (),
     symbols: tuple[str, ...] = (),
     xrefs: tuple[str, ...] = (),
-    codes: tuple[str, ...] = (),
+    specialty_codes: tuple[str, ...] = (),
     synonym_penalty: int = SYNONYM_PENALTY,
 ) -> ConceptDraft:
     rank = _RANK[vocabulary]
@@ -215,7 +215,7 @@ def _make_draft(
         (preferred_form,),
         symbols,
         xrefs,
-        codes,
+        specialty_codes,
         # The name dictionaries have no reliable numbers: their ids are headings and names.
         has_provisional_id=concept_id.startswith(("MESH:", "DRUG:")),
     )
@@ -276,7 +276,7 @@ def _draft_dictionary_entry(
         entity_type,
         normalise(entry.name),
         map(normalise, entry.variants),
-        codes=entry.trees if entity_type == DISEASE else (),
+        specialty_codes=entry.trees if entity_type == DISEASE else (),
     )
 
 
@@ -333,7 +333,7 @@ def _merge_heading(heading: ConceptDraft, concept: ConceptDraft) -> None:
     concept.names += heading.names
     concept.vocabulary_bits |= heading.vocabulary_bits
     if concept.entity_type == DISEASE:
-        concept.codes += heading.codes
+        concept.specialty_codes += heading.specialty_codes
 
 
 def _finish_concept(draft: ConceptDraft, number: int, owners: Mapping[str, int]) -> Concept:
@@ -346,7 +346,7 @@ def _finish_concept(draft: ConceptDraft, number: int, owners: Mapping[str, int])
     symbols = tuple(form for form in forms if form in draft.symbols)
     specialty = draft.specialty
     if draft.entity_type == DISEASE and not specialty:
-        specialty = decide_specialty(draft.name, draft.codes, draft.findings)
+        specialty = decide_specialty(draft.name, draft.specialty_codes, draft.findings)
     return Concept(
         draft.concept_id,
         draft.name,

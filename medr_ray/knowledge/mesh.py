@@ -135,7 +135,7 @@ def _read_rows(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabular
     for where, row in read_rows(stream, report, "\t"):
         # Without a header, only the first row can show that the file is something else.
         if not row_count and not (len(row) >= 4 and _UI.fullmatch(row[0])):
-            raise report.format_error(_EXPECTED_ROWS, repr("\t".join(row)[:80]))
+            raise report.build_format_error(_EXPECTED_ROWS, repr("\t".join(row)[:80]))
         row_count += 1
         if len(row) < 4:
             report.skip_record(
@@ -153,7 +153,7 @@ def _read_rows(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabular
         if entry:
             yield entry
     if not row_count:
-        raise report.format_error(_EXPECTED_ROWS, "no row")
+        raise report.build_format_error(_EXPECTED_ROWS, "no row")
 
 
 def _build_descriptor_entry(
@@ -239,4 +239,4 @@ def _build_entry(
     if entity_type == DISEASE:
         # Only these branches say anything about a specialty.
         codes = tuple(tree for tree in trees if tree.startswith(("C", "F")))
-    return VocabularyEntry(f"MESH:{ui}", name, entity_type, terms, codes=codes)
+    return VocabularyEntry(f"MESH:{ui}", name, entity_type, terms, specialty_codes=codes)

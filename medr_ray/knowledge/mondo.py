@@ -78,7 +78,7 @@ def read_mondo(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabular
                 DISEASE,
                 term.synonyms,
                 xrefs=term.xrefs,
-                codes=index.list_branch_codes(ancestors),
+                specialty_codes=index.list_branch_codes(ancestors),
             )
 
 
@@ -92,7 +92,7 @@ def read_hierarchy(path: str) -> Hierarchy:
     with open_vocabulary(path) as stream:
         terms = _read_terms(stream, report, parents)
     if not terms:
-        raise report.format_error(_EXPECTED, "no term")
+        raise report.build_format_error(_EXPECTED, "no term")
     return Hierarchy({term.concept_id: term.xrefs for term in terms}, parents)
 
 
@@ -105,7 +105,7 @@ def _read_terms(
     try:
         return read(stream, report, parents)
     except ValueError as error:
-        raise report.format_error(_EXPECTED, f"other JSON: {error}") from None
+        raise report.build_format_error(_EXPECTED, f"other JSON: {error}") from None
 
 
 def _read_list(

@@ -44,12 +44,14 @@ def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
             labels = [label for label in texts_of(disorder, _LABEL_PATH) if label not in _NO_PERIOD]
             unknown = [label for label in labels if label not in _PERIODS]
             if unknown:
-                raise report.format_error(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")
+                raise report.build_format_error(
+                    _EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}"
+                )
             if labels:
                 spans = [_PERIODS[label] for label in labels]
                 earliest = min(low for low, _ in spans)
                 latest = max(high for _, high in spans)
                 ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (earliest, latest)
     if not ages:
-        raise report.format_error(_EXPECTED, "no <AverageAgeOfOnset>")
+        raise report.build_format_error(_EXPECTED, "no <AverageAgeOfOnset>")
     return ages

@@ -109,7 +109,7 @@ def read_prevalence(path: str) -> PrevalenceTable:
             if figures:
                 kept[figures[0].disorder] = _select_best(figures)
     if not disorder_count:
-        raise report.format_error(_EXPECTED, "no <Disorder>")
+        raise report.build_format_error(_EXPECTED, "no <Disorder>")
     return PrevalenceTable(kept, disorder_count, report.bad_count, tuple(report.skipped))
 
 

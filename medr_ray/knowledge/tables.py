@@ -136,7 +136,7 @@ def read_csv(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyE
     header = first_line.decode("utf-8-sig", "replace").replace('"', "").strip().casefold()
     has_types = "type" in re.split(r"[\t,]", header)
     if not has_types and report.entity_type is None:
-        raise report.format_error(
+        raise report.build_format_error(
             "a column 'type', or entity_type set for this file in entities.lexicons", "neither"
         )
     delimiter = "\t" if b"\t" in first_line else ","

@@ -54,7 +54,7 @@ def read_source(
     with open_vocabulary(source.path) as stream:
         entries = list(_select_entries(read(stream, report), source, report))
     if not entries:
-        raise report.format_error(expected, f"no usable entry{_explain_no_entry(report)}")
+        raise report.build_format_error(expected, f"no usable entry{_explain_no_entry(report)}")
     report.entry_count = len(entries)
     return entries, report
 

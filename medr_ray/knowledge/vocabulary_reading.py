@@ -2,9 +2,10 @@
 reporting the records that could not be used.
 
 A file is local or at any URI that ``pyarrow.fs`` understands. Whether it is gzip is decided by its
-first bytes, not by its name. A bad record is counted and reported with its place; it never stops
-the reading. XML and JSON are parsed record by record, so memory does not grow with the file. The
-XML parser fetches nothing and expands no entity, because files may come from anywhere.
+first bytes, not by its name. A bad record is counted and reported with its place, and reading
+continues. A file that is not well-formed XML or JSON stops with an error. XML and JSON are parsed
+record by record, so memory does not grow with the file. The XML parser fetches nothing and expands
+no entity, because files may come from anywhere.
 """
 
 import contextlib
@@ -25,8 +26,9 @@ from medr_ray.core.files import BROKEN_GZIP, locate_file, open_unpacked
 from medr_ray.core.records import EntityType
 
 _MAX_NAMED_RECORDS = 50  # bad records named in a report; all are counted
-_CHUNK = 2**20  # characters read at a time
-_INVALID_BYTE = "\N{REPLACEMENT CHARACTER}"  # what decoding makes of a byte that is not UTF-8
+_CHUNK_CHARACTERS = 2**20  # characters read at a time
+# Stands for each byte that could not be decoded as UTF-8.
+_INVALID_BYTE = "\N{REPLACEMENT CHARACTER}"
 _DECODER = json.JSONDecoder()
 # The prefix of concept ids by the name that vocabularies give to the authority, in lower case.
 _PREFIX_BY_NAMESPACE = {
@@ -43,6 +45,8 @@ _PREFIX_BY_NAMESPACE = {
 }
 _SEPARATORS = re.compile(r"[\s,]*")
 # Characters kept from the previous chunk while searching for a key, which a chunk may cut in two.
+# They must hold the quoted key, the colon, the bracket and the white space between them; the keys
+# that are searched for have fewer than ten letters.
 _KEY_OVERLAP = 64
 
 
@@ -50,9 +54,9 @@ _KEY_OVERLAP = 64
 class VocabularyEntry:
     """A record of a vocabulary, with names as the file prints them.
 
-    ``symbols`` are names that count only in exactly that case. ``xrefs`` are ids of the same thing
-    in other vocabularies. ``codes`` decide the specialty of a disease (MeSH tree numbers, MONDO ids
-    of broader diseases), unless ``specialty`` gives it.
+    ``symbols`` are names that match only with the same upper and lower case. ``xrefs`` are the ids
+    of the same concept in other vocabularies. ``specialty_codes`` (MeSH tree numbers, or MONDO ids
+    of broader diseases) determine the specialty of a disease unless ``specialty`` is set.
     """
 
     concept_id: str
@@ -61,7 +65,7 @@ class VocabularyEntry:
     synonyms: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     xrefs: tuple[str, ...] = ()
-    codes: tuple[str, ...] = ()
+    specialty_codes: tuple[str, ...] = ()
     specialty: str = ""
 
 
@@ -75,12 +79,14 @@ class SkippedRecord:
 
 @dataclass
 class MeshRecords:
-    """What the MeSH files read so far contain beside their entries.
+    """What later readers need to know of the MeSH files read so far.
 
-    ``trees_by_heading`` has the tree numbers of each heading by its UI: supplementary concepts take
-    theirs from there. ``type_by_non_drug_name`` has the normalised names of all records that are
-    not drugs, with their types ("" for a record that is not a disease or gene product either). They
-    show which entries of other drug vocabularies are no drugs.
+    ``trees_by_heading`` maps the UI of a heading to its tree numbers. A supplementary concept has
+    no tree numbers of its own and gets those of the headings it is mapped to.
+
+    ``type_by_non_drug_name`` maps the normalised name of every record that is not a drug to its
+    type ("" if it is not a disease or gene product either). The lexicon uses it to drop names
+    and entries of other drug vocabularies that are not drugs.
     """
 
     trees_by_heading: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -116,8 +122,8 @@ class VocabularyReport:
         """Count a sound record that does not belong in the lexicon."""
         self.omitted[reason] += 1
 
-    def format_error(self, expected: str, actual: str) -> DataError:
-        """The error for a file that is of another format; the caller raises it."""
+    def build_format_error(self, expected: str, actual: str) -> DataError:
+        """Returns the error for a file of another format; the caller raises it."""
         return DataError(f"{self.path}: expected {expected}, found {actual}")
 
 
@@ -139,7 +145,7 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of the file as stored, hexadecimal. DataError when it cannot be read."""
+    """SHA-256 of the file as stored, in hexadecimal. Raises DataError when it cannot be read."""
     fs, path_in_fs = locate_file(path)
     try:
         # By default pyarrow unpacks by the ending of the name; the digest is of the stored bytes.
@@ -191,8 +197,9 @@ def read_table(
     columns = [column.strip().casefold() for column in header]
     missing = [column for column in required if column not in columns]
     if missing:
-        raise report.format_error(
+        raise report.build_format_error(
             f"a first row with the columns {', '.join(map(repr, required))}",
+            # Eight columns are enough to recognise the file, and keep the message to one line.
             f"{', '.join(map(repr, header[:8])) or 'nothing'} (missing: {', '.join(missing)})",
         )
     for where, row in rows:
@@ -226,7 +233,7 @@ def read_elements(
             yield f"{element.tag} {number} (line {element.sourceline})", element
             _free_element(element)
     except etree.XMLSyntaxError as error:
-        raise report.format_error(expected, f"no well-formed XML: {error}") from None
+        raise report.build_format_error(expected, f"no well-formed XML: {error}") from None
 
 
 def _free_element(element: etree._Element) -> None:
@@ -260,6 +267,7 @@ def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
     read from its beginning and stays open. Raises ValueError when there is no such array, an
     element is broken, or the text ends inside the array.
     """
+    # Callers look at the beginning of the file first, or read several arrays of one file.
     stream.seek(0)
     text = as_text(stream)
     try:
@@ -273,9 +281,10 @@ def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
             try:
                 value, position = _DECODER.raw_decode(buffer, position)
             except json.JSONDecodeError:
-                # The element is broken or goes on behind the buffer. Reading as much again as the
-                # element has so far keeps the time for a very long element linear in its length.
-                more = text.read(max(_CHUNK, len(buffer) - position))
+                # The element is broken or continues beyond the buffer. Reading at least as much
+                # again as is already buffered keeps the time linear in the length of a very long
+                # element.
+                more = text.read(max(_CHUNK_CHARACTERS, len(buffer) - position))
                 if not more:
                     raise ValueError("broken or cut off inside its list") from None
                 buffer = buffer[position:] + more
@@ -287,27 +296,28 @@ def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
 
 
 def _find_array(text: io.TextIOBase, key: str) -> tuple[str, int]:
-    """(a piece of the text, the position behind the array's opening bracket in it)."""
+    """Returns a piece of the text and the position in it that follows the array's opening
+    bracket."""
     if not key:
-        buffer = text.read(_CHUNK)
+        buffer = text.read(_CHUNK_CHARACTERS)
         match = re.match(r"\s*\[", buffer)
         if match is None:
             raise ValueError("no list")
         return buffer, match.end()
     opening = re.compile(rf'"{re.escape(key)}"\s*:\s*\[')
-    buffer = text.read(_CHUNK)
+    buffer = text.read(_CHUNK_CHARACTERS)
     while buffer:
         match = opening.search(buffer)
         if match:
             return buffer, match.end()
-        more = text.read(_CHUNK)
+        more = text.read(_CHUNK_CHARACTERS)
         buffer = buffer[-_KEY_OVERLAP:] + more if more else ""
     raise ValueError(f"no list {key!r}")
 
 
 def make_xref(namespace: str, local_id: str) -> str:
-    """``AUTHORITY:id`` as concept ids are written; "" when the namespace is not one of concepts or
-    the id is empty."""
+    """``AUTHORITY:id`` in the form of concept ids; "" if the namespace is unknown or the id is
+    empty."""
     prefix = _PREFIX_BY_NAMESPACE.get(namespace.strip().casefold(), "")
     stripped_id = local_id.strip()
     return f"{prefix}:{stripped_id}" if prefix and stripped_id else ""

@@ -18,7 +18,7 @@ from medr_ray.governor.budget import Spend
 
 CACHE_FILE = "responses.sqlite"
 _LOCK_SECONDS = 30.0  # a writer waits this long for another process to finish
-_SCHEMA = """
+_CREATE_TABLES = """
 CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL,
     budget TEXT NOT NULL, usd REAL NOT NULL DEFAULT 0);
@@ -49,7 +49,7 @@ class ResponseCache:
             # Readers do not wait for a writer. It needs shared memory, so the file has to be on a
             # local disk.
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_CREATE_TABLES)
             columns = [row[1] for row in self._db.execute("PRAGMA table_info(usage)")]
             # CREATE TABLE IF NOT EXISTS leaves an older table as it is.
             if "usd" not in columns:

@@ -87,7 +87,7 @@ class ChatClient:
         seed: int | None = None,
         tools: Tools | None = None,
     ) -> ChatResult:
-        """One completion; what is None is as the endpoint's configuration says.
+        """One completion. Parameters left at None use the endpoint's configuration.
 
         ``tools`` are functions in OpenAI's format that the model may call natively (see
         ``ChatResult.tool_calls``). The answer is cached, unless it is sampled without a seed: such
@@ -108,20 +108,20 @@ class ChatClient:
         self._store.put(key, asdict(result))
         return result
 
-    async def complete_json(self, messages: Messages, model: type[ReplyModel]) -> ReplyModel:
-        """A completion read as ``model``.
+    async def complete_json(self, messages: Messages, reply_type: type[ReplyModel]) -> ReplyModel:
+        """A completion, parsed as ``reply_type``.
 
         A reply that cannot be read is sent back once with the error. Raises ModelError when the
         second reply cannot be read either.
         """
         first = await self.complete(messages)
         try:
-            return _read_complete_reply(first, model)
+            return _read_complete_reply(first, reply_type)
         except ModelError as error:
             complaint = {"role": "user", "content": f"{error}. Reply with the JSON object only."}
         answered = [*messages, {"role": "assistant", "content": first.text}]
         second = await self.complete([*answered, complaint])
-        return _read_complete_reply(second, model)
+        return _read_complete_reply(second, reply_type)
 
     def _build_payload(
         self,
@@ -211,7 +211,7 @@ class ChatClient:
             self._store.add_spend(spent)
 
     def _build_charge(self, prompt_tokens: int, output_tokens: int) -> Charge | None:
-        """What a request may cost, against the budget; None where there is no budget."""
+        """The most that a request may take of the budget; None without a budget."""
         endpoint = self._endpoint
         if endpoint.budget_tokens is None and endpoint.budget_usd is None:
             return None

@@ -18,7 +18,7 @@ _QUOTED_CHARACTERS = 200  # of a bad reply, in an error
 
 
 def read_reply(text: str, model: type[ReplyModel]) -> ReplyModel:
-    """The reply as ``model``. Raises ModelError that says what is wrong with it."""
+    """The reply, parsed as ``model``. Raises ModelError with the reason if it cannot be parsed."""
     try:
         return model.model_validate(_find_json(text))
     except ValidationError as error:

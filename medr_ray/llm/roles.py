@@ -1,9 +1,10 @@
-"""What a role asks of a language model, and how it gets one.
+"""The interfaces through which the pipeline uses language models, and how to open a client for
+them.
 
 A role is a place where a language model does part of the work: it judges entities, extracts
-relations, writes or rewrites text, answers questions, teaches, or scores. Every role takes one of
-the two protocols below, so that a test can give it a scripted model, and is built over
-``open_chat_client``. Its part in a stage's fingerprint is ``EndpointConfig.identity``.
+relations, writes or rewrites text, answers questions, teaches, or scores. Code for a role accepts
+one of the two protocols below, so tests can pass a scripted model; in a run the client comes from
+``open_chat_client``. A stage's fingerprint includes ``EndpointConfig.identity`` of the endpoint.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,15 +25,15 @@ ReplyModel = TypeVar("ReplyModel", bound=BaseModel)
 
 
 class JsonClient(Protocol):
-    """A model that replies with JSON of a given form."""
+    """A client whose model replies with JSON of a given form."""
 
-    async def complete_json(self, messages: Messages, model: type[ReplyModel]) -> ReplyModel:
-        """The reply as ``model``; raises ModelError when it cannot be read as one."""
+    async def complete_json(self, messages: Messages, reply_type: type[ReplyModel]) -> ReplyModel:
+        """The reply, parsed as ``reply_type``. Raises ModelError when it cannot be parsed."""
         ...
 
 
-class ChatCompleter(Protocol):
-    """A model that replies with text or with calls of the ``tools`` it is offered."""
+class TextClient(Protocol):
+    """A client whose model replies with text, or with calls of the ``tools`` it is offered."""
 
     async def complete(
         self,
@@ -44,15 +45,15 @@ class ChatCompleter(Protocol):
         seed: int | None = None,
         tools: Tools | None = None,
     ) -> "ChatResult":
-        """One completion; what is None is as the endpoint's configuration says."""
+        """One completion. Parameters left at None use the endpoint's configuration."""
         ...
 
 
 def open_chat_client(endpoint: EndpointConfig, run: Directory | None = None) -> "ChatClient":
-    """A client of ``endpoint``; it fits both protocols.
+    """A client of ``endpoint`` that implements both protocols.
 
-    With ``run`` its response cache and its budget lie in that run's directory. Raises ConfigError
-    when the endpoint names no model.
+    With ``run``, the response cache and the tokens spent are kept in that run's directory. Without
+    it, nothing is cached. Raises ConfigError when the endpoint names no model.
     """
     from medr_ray.llm.client import ChatClient
 

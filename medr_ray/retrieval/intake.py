@@ -28,7 +28,7 @@ from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.readers import READ_TOGETHER, READERS, UnusableRecords
 
-FOLDER = "parts/read"
+READ_DOCUMENTS_FOLDER = "parts/read"
 _QUARANTINE = "quarantine.jsonl"
 _PART_BYTES = 4 * 2**20  # of a packed file: some thousand documents
 _MOST_PARTS = 256  # files that are open at once while a batch is read
@@ -104,7 +104,7 @@ def read_batches(context: StageContext, batches: Sequence[FileBatch]) -> None:
     for batch in batches:
         fingerprints |= dict.fromkeys(batch.part_names, batch.made_from)
     # A batch is read as a whole, so one stale part has all of its files read again.
-    stale = set(Parts(directory, FOLDER).discard_stale(fingerprints))
+    stale = set(Parts(directory, READ_DOCUMENTS_FOLDER).discard_stale(fingerprints))
     waiting = [batch for batch in batches if stale & set(batch.part_names)]
 
     def read(row: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def read_batches(context: StageContext, batches: Sequence[FileBatch]) -> None:
 
 def read_batch(batch: FileBatch, directory: Directory) -> int:
     """Write a batch's parts; returns the number of its documents."""
-    parts = Parts(directory, FOLDER)
+    parts = Parts(directory, READ_DOCUMENTS_FOLDER)
     unusable = UnusableRecords()
     total = 0
     documents = READERS[batch.source](batch.uris, unusable)
@@ -142,7 +142,7 @@ def read_batch(batch: FileBatch, directory: Directory) -> int:
 
 
 def read_part(directory: Directory, name: str) -> list[Document]:
-    return directory.read_records(f"{FOLDER}/{name}.parquet", Document)
+    return directory.read_records(f"{READ_DOCUMENTS_FOLDER}/{name}.parquet", Document)
 
 
 def hash_documents(documents: Sequence[Document]) -> str:
@@ -160,7 +160,7 @@ def count_unusable(directory: Directory) -> int:
 
 
 def _unusable_path(batch: FileBatch) -> str:
-    return f"{FOLDER}/{batch.name}.jsonl"
+    return f"{READ_DOCUMENTS_FOLDER}/{batch.name}.jsonl"
 
 
 def _divide_documents(documents: Iterator[Document], parts: int, folder: Path) -> None:

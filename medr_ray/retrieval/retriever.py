@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from medr_ray.engines.encoder import Encoder
 
 _PAIR_WEIGHT = 0.5  # of a pair of words against its words, which count already
-_CACHED_QUERIES = 1024  # rollouts of a group ask the same things
+_MAX_CACHED_QUERIES = 1024  # rollouts of a group ask the same things
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ class Retriever:
         )
         self._appraiser = _build_appraiser(table, retrieval, before)
         # Ranking is cheap beside finding, so the cache serves all weights of one query.
-        self._find_candidates = functools.lru_cache(_CACHED_QUERIES)(self._finder.find_candidates)
+        self._find_candidates = functools.lru_cache(_MAX_CACHED_QUERIES)(
+            self._finder.find_candidates
+        )
 
     @classmethod
     def open(

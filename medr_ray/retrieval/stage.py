@@ -74,7 +74,7 @@ def plan_units(context: StageContext) -> list[IndexUnit]:
         elif source.source == HPO:
             units += _plan_disease_records()
         else:
-            parts = Parts(context.directory, intake.FOLDER)
+            parts = Parts(context.directory, intake.READ_DOCUMENTS_FOLDER)
             for batch in intake.plan_batches([source]):
                 for name in batch.part_names:
                     content = parts.read_marker(name)["content"]

@@ -11,8 +11,9 @@ from medr_ray.core.config import EngineConfig
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.batching_loop import EngineLoop
 
-# Calls in flight; Ray queues what comes beyond. The engine itself decides how many run together.
-_MAX_CALLS = 1024
+# Ray queues the calls beyond this limit. The engine itself decides how many of the others run
+# together.
+_MAX_CONCURRENT_CALLS = 1024
 
 
 class EngineServer:
@@ -35,14 +36,15 @@ class EngineServer:
         await self._loop.run_exclusively(lambda: self._engine.load_weights(weights, version))
         return self._engine.version
 
-    def load_model(self) -> int:
-        """The version served; returns once the model is loaded."""
+    def wait_until_loaded(self) -> int:
+        """Returns the version of the weights. Ray runs it after the constructor, which loads the
+        model."""
         return self._engine.version
 
 
 class EngineClient:
-    """An engine actor, for whoever samples from it. It may be sent to other processes; the one that
-    started the engine ends it with ``close``."""
+    """Handle to an engine actor. It can be sent to other processes; only the process that started
+    the engine should call ``close``."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
@@ -53,26 +55,29 @@ class EngineClient:
 
     def load_weights(self, weights: Mapping[str, Any], version: int) -> int:
         """Swap the weights once the running requests are done; returns the version now served."""
+        # The weights are large: they travel through the object store, which is shared memory on one
+        # machine, and not inside the call.
         return ray.get(self._actor.load_weights.remote(ray.put(weights), version))
 
     def close(self) -> None:
-        """End the engine."""
+        """Kill the actor, with all requests that are still running."""
         ray.kill(self._actor)
 
 
 def start_engine(
     model_dir: Path, config: EngineConfig, trust_remote_code: bool = False
 ) -> EngineClient:
-    """An engine actor with the model loaded."""
+    """Start an engine actor and wait until its model is loaded."""
     has_gpu = config.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
     engine_class = ray.remote(EngineServer).options(
         num_cpus=1,
         num_gpus=config.gpu_share if has_gpu else 0,
-        max_concurrency=_MAX_CALLS,
-        # Not in the placement group of a trainer that starts the engine: its bundles are taken.
+        max_concurrency=_MAX_CONCURRENT_CALLS,
+        # Do not inherit the placement group of the trainer that starts the engine: all its bundles
+        # are in use.
         scheduling_strategy="DEFAULT",
     )
     actor: Any = engine_class.remote(str(model_dir), config, trust_remote_code)
-    # The first call is answered after the constructor, which loads the model.
-    ray.get(actor.load_model.remote())
+    # Raises here when the model cannot be loaded.
+    ray.get(actor.wait_until_loaded.remote())
     return EngineClient(actor)

@@ -17,8 +17,8 @@ from medr_ray.rollouts.failure_kinds import RolloutFailure
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutRequest, rollout_key
 
-FOLDER = "parts"
-FAILURES = "failures"
+TRAJECTORIES_FOLDER = "parts"
+FAILURES_FOLDER = "failures"
 _KEY_COLUMNS = ["question_id", "mode", "rollout"]
 R = TypeVar("R", Trajectory, RolloutFailure)
 
@@ -43,7 +43,7 @@ class Ledger:
     def done(self) -> list[Trajectory]:
         """The trajectories finished so far, in the order of their ids."""
         by_key: dict[str, Trajectory] = {}
-        for trajectory in self._read_parts(FOLDER, Trajectory):
+        for trajectory in self._read_parts(TRAJECTORIES_FOLDER, Trajectory):
             # Parts are read in the order of their names, so the first one with the key counts.
             by_key.setdefault(_record_key(trajectory), trajectory)
         return sorted(by_key.values(), key=lambda trajectory: trajectory.trajectory_id)
@@ -53,7 +53,7 @@ class Ledger:
         reason; ``attempts`` are those of all drivers together."""
         self._read_new_keys()
         by_key: dict[str, RolloutFailure] = {}
-        for failure in self._read_parts(FAILURES, RolloutFailure):
+        for failure in self._read_parts(FAILURES_FOLDER, RolloutFailure):
             key = _record_key(failure)
             earlier = by_key.get(key)
             attempts = failure.attempts + (earlier.attempts if earlier else 0)
@@ -113,20 +113,22 @@ class Ledger:
         ]
         self.duplicates += len(trajectories) - len(new)
         if new:
-            name = self._next_part_name(FOLDER)
-            self._directory.write_records(f"{FOLDER}/{name}", Trajectory, new)
+            name = self._next_part_name(TRAJECTORIES_FOLDER)
+            self._directory.write_records(f"{TRAJECTORIES_FOLDER}/{name}", Trajectory, new)
             self._parts_read.add(name)
             self._kept |= {_record_key(trajectory) for trajectory in new}
         if failures:
-            name = self._next_part_name(FAILURES)
-            self._directory.write_records(f"{FAILURES}/{name}", RolloutFailure, failures)
+            name = self._next_part_name(FAILURES_FOLDER)
+            self._directory.write_records(f"{FAILURES_FOLDER}/{name}", RolloutFailure, failures)
 
     def _read_new_keys(self) -> None:
         """Learn the keys of the parts that were written since."""
-        for name in self._directory.list_files(FOLDER):
+        for name in self._directory.list_files(TRAJECTORIES_FOLDER):
             if name in self._parts_read:
                 continue
-            table = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY_COLUMNS)
+            table = self._directory.read_table(
+                f"{TRAJECTORIES_FOLDER}/{name}", columns=_KEY_COLUMNS
+            )
             for row in table.to_pylist():
                 self._kept.add(rollout_key(row["question_id"], row["mode"], row["rollout"]))
             # Parts are never changed, so each is read once.

@@ -40,7 +40,7 @@ from medr_ray.rollouts.worker import (
 )
 from medr_ray.rollouts.worker_group import WorkerEvent, WorkerGroup
 
-REPORTS = "stalls"  # the folder of reports on workers that stalled
+STALL_REPORTS_FOLDER = "stalls"
 _TICK_SECONDS = 0.25  # how often the clock is looked at while no event arrives
 # Between two health checks; a quarter of ``rollouts.stall_seconds`` where that is shorter.
 _HEALTH_CHECK_SECONDS = 10.0
@@ -436,5 +436,5 @@ class RolloutPool:
         if self._reports is not None:
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             subject = "pool" if worker is None else f"worker-{worker}"
-            name = f"{REPORTS}/{moment}-{self._counts['accounts']:03d}-{subject}.txt"
+            name = f"{STALL_REPORTS_FOLDER}/{moment}-{self._counts['accounts']:03d}-{subject}.txt"
             self._reports.write_bytes(name, f"{text}\n".encode())

@@ -1,8 +1,8 @@
 """Starting and stopping the Serve application of a run: gateway, model and retriever on one
 address.
 
-The address answers when ``serve_application`` yields it, and everything it started is gone
-afterwards. A taken port or a missing model is reported before anything starts.
+The server is reachable when ``serve_application`` yields; on exit everything it started is shut
+down. A port that is in use or a missing model is reported before anything starts.
 """
 
 import contextlib
@@ -29,23 +29,25 @@ if TYPE_CHECKING:
 _APPLICATION_NAME = "medr"
 # A query is milliseconds of work; this leaves room for a model and an agent worker on 2 CPUs.
 _SEARCH_CPUS = 0.5
-# The gateway only waits for replies; the model's queue is what refuses.
-_GATEWAY_REQUESTS = 10_000
-# Requests a replica holds for each place in its batch, so that the next ones wait in it.
+# The gateway only waits for replies, so it needs no limit of its own; overload is rejected by the
+# model's queue.
+_MAX_GATEWAY_REQUESTS = 10_000
+# Requests a replica accepts per place in its batch, so that the next ones are already waiting there
+# when a place becomes free.
 _REQUESTS_PER_BATCH_PLACE = 2
 
 
 @dataclass(frozen=True)
 class ServedApplication:
-    """Where it answers (``http://host:port/v1``) and under which model names."""
+    """A running application: its address (``http://host:port/v1``) and the names of its models."""
 
     base_url: str
     models: tuple[str, ...]
 
 
 def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
-    """Model directories of a run by name: base, and sft and grpo where those stages have written
-    theirs."""
+    """Model directories of a run by name: base, then sft and grpo if those stages have written
+    their models."""
     directories = {"base": str(model_path(config.models.policy))}
     for stage in ("sft", "grpo"):
         if run.stage(stage).exists("model/config.json"):
@@ -54,21 +56,22 @@ def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[
 
 
 def find_served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
-    """Model directories by served name, ``serving.model_name`` first. Raises MedrError when its
-    weights are absent."""
+    """Model directories by served name, ``serving.model_name`` first. Raises MedrError when the
+    configured weights do not exist yet."""
     directories = find_weights_directories(config, run)
-    weights = config.serving.weights
-    if weights not in directories:
+    weights_name = config.serving.weights
+    if weights_name not in directories:
+        # The names are in the order in which a run makes the models: base, sft, grpo.
         latest = list(directories)[-1]
         raise MedrError(
-            f"{run.uri} has no {weights} model yet: run `medr run --until {weights}`, "
+            f"{run.uri} has no {weights_name} model yet: run `medr run --until {weights_name}`, "
             f"or serve others with --set serving.weights={latest}"
         )
-    return {config.serving.model_name: directories[weights], **directories}
+    return {config.serving.model_name: directories[weights_name], **directories}
 
 
 def find_free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on at the moment."""
+    """Returns a port on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         # The port is free again when the probe closes. Another process may take it before Serve
@@ -95,13 +98,13 @@ def serve_application(
     config: PipelineConfig,
     run: RunDirectory,
     *,
-    key: str | None = None,
+    api_key: str | None = None,
 ) -> Iterator[ServedApplication]:
     """Serve the run's models and index at ``serving.host`` and ``serving.port``; Ray must be up.
 
-    ``key`` is asked of every request; it defaults to the environment variable
-    ``serving.api_key_env``. Raises MedrError when the port is taken, a model is missing, or Serve
-    already runs on this cluster.
+    Every request must carry ``api_key``, which defaults to the value of the environment variable
+    that ``serving.api_key_env`` names. Without either, no key is required. Raises MedrError when
+    the port is in use, a model is missing, or Serve already runs on this cluster.
     """
     from ray import serve
     from ray.serve.config import HTTPOptions
@@ -116,10 +119,12 @@ def serve_application(
             "Ray Serve already runs on this cluster with an address of its own: "
             "`serve shutdown` ends it, or use another cluster"
         )
-    verifier = ApiKeyVerifier.for_key(key or os.environ.get(config.serving.api_key_env))
+    verifier = ApiKeyVerifier.for_key(api_key or os.environ.get(config.serving.api_key_env))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging_config: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
-    # Before ``serve.run``, which takes no HTTP options and would start Serve with those of its own.
+    # Call this before ``serve.run``, which accepts no HTTP options and would start Serve with its
+    # defaults. It is outside of the ``try`` because there is nothing to shut down until Serve has
+    # started.
     serve.start(
         proxy_location="HeadOnly",
         http_options=HTTPOptions(host=host, port=port),
@@ -148,7 +153,7 @@ def _run_application(application: "Application", logging_config: dict[str, objec
 
 
 def _read_deployment_messages() -> list[str]:
-    """What Serve says of each deployment that has a problem."""
+    """Returns "name: message" for each deployment about which Serve reports a message."""
     from ray import serve
 
     application = serve.status().applications.get(_APPLICATION_NAME)
@@ -167,8 +172,8 @@ def bind_application(
     directories: dict[str, str],
     verifier: ApiKeyVerifier,
 ) -> "Application":
-    """Gateway, model and retriever, bound but not running. ``directories`` are model directories by
-    served name."""
+    """Bind gateway, model and retriever into an application that does not run yet. ``directories``
+    are model directories by served name."""
     from ray import serve
 
     from medr_ray.serving.gateway import Gateway
@@ -184,7 +189,9 @@ def bind_application(
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
     )(ModelReplica).bind(directories, config.engine, serving, config.models.trust_remote_code)
     gateway = serve.deployment(
-        name="gateway", max_ongoing_requests=_GATEWAY_REQUESTS, ray_actor_options={"num_cpus": 0}
+        name="gateway",
+        max_ongoing_requests=_MAX_GATEWAY_REQUESTS,
+        ray_actor_options={"num_cpus": 0},
     )(Gateway)
     return gateway.bind(model, _bind_search(config, run), verifier, tuple(directories))
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_SCHEME = "bearer "
+_BEARER_PREFIX = "bearer "
 
 
 def _hash_key(key: str) -> str:
@@ -43,8 +43,8 @@ class ApiKeyVerifier:
             return True
         header = authorization or ""
         # Names of schemes are case-insensitive (RFC 9110, section 11.1).
-        if not header.lower().startswith(_SCHEME):
+        if not header.lower().startswith(_BEARER_PREFIX):
             return False
-        key = header[len(_SCHEME) :].strip()
+        key = header[len(_BEARER_PREFIX) :].strip()
         # The time must not tell how much of the key was right.
         return hmac.compare_digest(_hash_key(key), self.digest)

@@ -27,7 +27,7 @@ _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "store": (False,),
 }
 # They name the caller and change no answer.
-_LABELS = ("user", "metadata")
+_IGNORED_FIELDS = ("user", "metadata")
 # As many as OpenAI's own API takes.
 _MAX_STOP_TEXTS = 4
 SearchMode = Literal["text", "vector", "hybrid"]
@@ -90,7 +90,7 @@ class ChatRequest(BaseModel):
                 neutral = _NEUTRAL_VALUES[name]
                 if value is not None and value not in neutral:
                     raise ValueError(f"{name} is not supported, only {neutral[0]!r}")
-            elif name not in _LABELS:
+            elif name not in _IGNORED_FIELDS:
                 kept[name] = value
         return kept
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-# A function's name as OpenAI-compatible endpoints accept it.
-TOOL_NAME = r"[A-Za-z0-9_-]{1,64}"
+# The names of functions that OpenAI-compatible endpoints accept.
+TOOL_NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Tools by the names the configuration uses.
+"""Builds the tools named in ``agent.tools``.
 
-A name in ``agent.tools`` is a built-in tool, ``mcp:<server>`` (every tool of a server in
+A name selects a built-in tool, ``mcp:<server>`` (every tool of a server in
 ``tools.mcp``), or ``package.module:object``. Such an object is a typed function (see
-``tools.schema``), a Tool, or a builder: a function of exactly ``(config, searcher)`` that returns a
-Tool. Modules are imported only when one of their tools is used.
+``tools.schema``), a Tool, or a builder: a function with exactly the parameters
+``(config, searcher)`` that returns a Tool. Modules are imported only when one of their tools is
+used.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, MedrError
 from medr_ray.core.run import Directory
 from medr_ray.retrieval.retriever import Retriever
-from medr_ray.tools.base import TOOL_NAME, Tool
+from medr_ray.tools.base import TOOL_NAME_PATTERN, Tool
 from medr_ray.tools.cassette.recorder import open_cassette
 from medr_ray.tools.schema import from_function
 from medr_ray.tools.search import Searcher
@@ -38,11 +39,11 @@ _TOOL_ATTRIBUTES = ("name", "description", "parameters", "call")
 
 @dataclass(frozen=True)
 class Toolbox:
-    """An agent's tools, and ``rarity``, the weight of a word in their index, which a tool policy
-    looks at.
+    """An agent's tools, and ``rarity``, which returns the weight of a word in their index and is
+    used by the tool policy.
 
-    A cassette does not hold the weights, so ``rarity`` is None while one records or replays. The
-    agent's prompt is then the same in both.
+    A cassette does not store these weights, so ``rarity`` is None in both record and replay mode;
+    otherwise the agent's prompt would differ between them.
     """
 
     tools: list[Tool]
@@ -50,11 +51,10 @@ class Toolbox:
 
 
 def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
-    """The agent's tools over the index in this directory and the live sources, if any are
-    configured. Nothing published after the cut-off is returned by them. While a cassette replays,
-    the index is not opened.
+    """Open the agent's tools over the index in this directory and the configured live sources.
 
-    Raises ConfigError as ``build_tools`` does, and what ``Retriever.open`` raises.
+    The tools return nothing published after ``tools.before``. In replay mode the index is not
+    opened. Raises the errors of ``build_tools`` and of ``Retriever.open``.
     """
     from medr_ray.retrieval.live import combine_searchers, open_live
 
@@ -63,36 +63,42 @@ def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
     retriever = Retriever.open(index, config.retrieval, config.models, before=config.tools.before)
     live = open_live(config.tools.live, config.retrieval, config.tools.before)
     tools = build_tools(config, combine_searchers(retriever, live, config.retrieval.results))
-    return Toolbox(tools, retriever.rarity if config.tools.cassette.mode == "off" else None)
+    is_recording = config.tools.cassette.mode == "record"
+    return Toolbox(tools, None if is_recording else retriever.rarity)
 
 
 def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:
-    """The tools named in ``agent.tools``, in order, over one searcher; recorded where
-    ``tools.cassette`` says so.
+    """Build the tools named in ``agent.tools``, in that order. All of them use ``searcher``. In
+    record mode their calls are recorded.
 
-    Raises ConfigError for a module that cannot be imported, an object that is no tool, and two
-    tools of one name; InfrastructureError when an MCP server cannot be reached.
+    Raises ConfigError for a module that cannot be imported, an object that is not a tool, and two
+    tools with the same name; InfrastructureError when an MCP server cannot be reached.
     """
+    # For callers with a searcher of their own; ``open_tools`` has already handled replay mode.
     if config.tools.cassette.mode == "replay":
         return open_cassette(config).replay_tools(config.agent.tools)
-    groups = {name: _build_selected_tools(name, config, searcher) for name in config.agent.tools}
-    # Over the list and not over the groups: a name that is configured twice has only one group.
-    _check_names([tool.name for name in config.agent.tools for tool in groups[name]])
+    selectors = config.agent.tools
+    tools_by_selector = {
+        selector: _build_selected_tools(selector, config, searcher) for selector in selectors
+    }
+    # Go through the list, not the dictionary, in which a selector that is configured twice appears
+    # only once.
+    _check_names([tool.name for selector in selectors for tool in tools_by_selector[selector]])
     if config.tools.cassette.mode == "record":
-        return open_cassette(config).record_tools(groups)
-    return [tool for group in groups.values() for tool in group]
+        return open_cassette(config).record_tools(tools_by_selector)
+    return [tool for tools in tools_by_selector.values() for tool in tools]
 
 
-def _build_selected_tools(name: str, config: PipelineConfig, searcher: Searcher) -> list[Tool]:
-    """The tools that one name in ``agent.tools`` stands for."""
-    if name.startswith(_MCP_PREFIX):
-        return _build_server_tools(name.removeprefix(_MCP_PREFIX), config)
-    target = BUILT_IN.get(name, name)
+def _build_selected_tools(selector: str, config: PipelineConfig, searcher: Searcher) -> list[Tool]:
+    """Build the tools that an entry of ``agent.tools`` selects: one, or all of an MCP server."""
+    if selector.startswith(_MCP_PREFIX):
+        return _build_server_tools(selector.removeprefix(_MCP_PREFIX), config)
+    target = BUILT_IN.get(selector, selector)
     return [_build_tool(target, _import_object(target), config, searcher)]
 
 
 def _build_server_tools(server: str, config: PipelineConfig) -> list[Tool]:
-    """The tools of a server in ``tools.mcp``."""
+    """Build the tools of a server in ``tools.mcp``."""
     from medr_ray.tools.mcp import build_mcp_tools
 
     return build_mcp_tools(server, config.tools.mcp[server])
@@ -120,8 +126,8 @@ def _import_object(target: str) -> Any:
 
 
 def _build_tool(target: str, candidate: Any, config: PipelineConfig, searcher: Searcher) -> Tool:
-    """The tool of an imported object: the object itself, what a builder returns, or the tool of a
-    function. Raises ConfigError."""
+    """Returns the tool of an imported object: the object itself, what a builder returns, or a tool
+    that calls a function. Raises ConfigError."""
     if _is_tool(candidate):
         return candidate
     if not callable(candidate):
@@ -142,11 +148,11 @@ def _is_tool(candidate: Any) -> bool:
 
 
 def _check_names(names: list[str]) -> None:
-    """Raises ConfigError for two tools of one name and for a name that endpoints refuse."""
+    """Raises ConfigError for two tools with the same name and for a name that endpoints refuse."""
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(f"agent.tools: {count} tools are named {name!r}: keep one")
-        if not re.fullmatch(TOOL_NAME, name):
+        if not re.fullmatch(TOOL_NAME_PATTERN, name):
             raise ConfigError(
                 f"agent.tools: {name!r} is no name for a tool: 1 to 64 of A-Z a-z 0-9 _ -"
             )

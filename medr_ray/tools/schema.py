@@ -36,7 +36,7 @@ from pydantic.errors import PydanticUserError
 
 from medr_ray.core.errors import ConfigError, MedrError, ToolError
 from medr_ray.tools.arguments import check_arguments
-from medr_ray.tools.base import TOOL_NAME, ToolResult
+from medr_ray.tools.base import TOOL_NAME_PATTERN, ToolResult
 from medr_ray.tools.threads import DaemonThreads
 
 _LOG = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def from_function(function: Callable[..., Any]) -> FunctionTool:
     Raises ConfigError for a function without a usable name, a docstring or types.
     """
     name = getattr(function, "__name__", "")
-    if not re.fullmatch(TOOL_NAME, name):
+    if not re.fullmatch(TOOL_NAME_PATTERN, name):
         raise ConfigError(
             f"{name!r} is no name for a tool: define a function (def) named in A-Z a-z 0-9 _"
         )

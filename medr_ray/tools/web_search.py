@@ -44,7 +44,7 @@ from medr_ray.retrieval.readers.plain_records import validate_record
 from medr_ray.retrieval.snippets import truncate
 
 WEB_SOURCE = "web"  # the source of every hit
-_CACHED_QUERIES = 1024
+_MAX_CACHED_QUERIES = 1024
 _MAX_URL_CHARS = 2048
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _DATE_FORMATS = ("%b %d, %Y", "%d %b %Y", "%B %d, %Y", "%d %B %Y")  # "Mar 3, 2021", "3 March 2021"
@@ -178,7 +178,7 @@ class WebSearch:
         self._config = config
         self._provider = provider
         self._before = before
-        self._cache = QueryCache[str, Sequence[_ResultPage]](_CACHED_QUERIES)
+        self._cache = QueryCache[str, Sequence[_ResultPage]](_MAX_CACHED_QUERIES)
 
     def search(
         self, query: str, *, sources: Sequence[str] | None = None

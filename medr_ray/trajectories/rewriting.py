@@ -32,7 +32,7 @@ from medr_ray.questions.answer_matching import occurs_in
 from medr_ray.trajectories.filtering import find_leak
 
 REWRITTEN = "rewritten"  # the outcome of a thought with a new text
-FOLDER = "rewrites"
+REWRITES_FOLDER = "rewrites"
 _DIALOGUES_PER_PART = 32
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -76,7 +76,7 @@ def rewrite_all(
     Sends as many requests at once as the endpoint's ``concurrency``. Raises the client's errors,
     except ModelError.
     """
-    parts = Parts(directory, FOLDER)
+    parts = Parts(directory, REWRITES_FOLDER)
     batches = {
         f"part-{start // _DIALOGUES_PER_PART:05d}": dialogues[start : start + _DIALOGUES_PER_PART]
         for start in range(0, len(dialogues), _DIALOGUES_PER_PART)
@@ -94,7 +94,7 @@ def rewrite_all(
     return [
         rewrite
         for name in batches
-        for rewrite in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)
+        for rewrite in directory.read_records(f"{REWRITES_FOLDER}/{name}.parquet", Rewrite)
     ]
 
 

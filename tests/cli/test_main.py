@@ -217,8 +217,11 @@ def test_trace_draws_a_tree_and_leaves_brackets_alone(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finished_graph(config_file.parent)
-    assert exit_code("trace", "rel-1", "--run", str(config_file.parent / "runs" / "toy")) == 0
+    run = config_file.parent / "runs" / "toy"
+    assert exit_code("trace", "rel-1", "--run", str(run)) == 0
     assert "A disease [rare] | has_onset | HP:1" in capsys.readouterr().out
+    assert exit_code("trace", "rel-1", "--run", run.as_uri()) == 0
+    assert exit_code("trace", "rel-1", "--run", str(run), "--set", "run.name=other") == 1
     assert exit_code("trace", "OMIM:1", "-c", str(config_file)) == 0
     assert exit_code("trace", "rel-2", "-c", str(config_file)) == 1
     assert exit_code("trace", "rel-1") == 1

@@ -72,7 +72,7 @@ def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path:
     _write(folder / "a2.xml.gz", _article(2, 1, "late v1"), _article(1, title="new"))
     dropped, _ = _ingest(folder, directory)
     assert _read_kept(directory) == [("2", "v2"), ("3", "again"), ("1", "new")]
-    assert dropped.revised == 3
+    assert dropped.replaced == 3
 
 
 def test_a_deletion_removes_earlier_records_and_no_later_ones(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_deletion_removes_earlier_records_and_no_later_ones(tmp_path: Path) ->
     _write(folder / "a3.xml.gz", _article(2, title="back"))
     dropped, reports = _ingest(folder, directory)
     assert _read_kept(directory) == [("3", "t"), ("4", "t"), ("2", "back")]
-    assert (dropped.deletions_hit, sum(len(report.deletions) for report in reports)) == (1, 3)
+    assert (dropped.deleted, sum(len(report.deletions) for report in reports)) == (1, 3)
 
 
 def _write_gzipped(path: Path, data: bytes) -> None:
@@ -200,7 +200,7 @@ def test_baseline_and_update_of_nlm(shared_data: Path, tmp_path: Path) -> None:
     assert (
         len({citation.pmid for citation in citations})
         == len(citations)
-        == 60 - dropped.revised - dropped.deletions_hit
+        == 60 - dropped.replaced - dropped.deleted
     )
     baseline, update = (
         pl.Series([c.pmid for c in citations if c.source_file.startswith(f"pubmed26n{n}")])
@@ -243,7 +243,7 @@ def test_the_deletions_of_a_real_update_are_gone(shared_data: Path, tmp_path: Pa
     _write(folder / "pubmed20n1017.xml.gz", _article(int(pmids[7]), title="back"))
     dropped, _ = _ingest(folder, directory)
     kept = dict(_read_kept(directory))
-    assert (dropped.deletions_hit, dropped.revised) == (
+    assert (dropped.deleted, dropped.replaced) == (
         261,
         1,
     )  # the one that is back was written anew

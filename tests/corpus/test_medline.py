@@ -104,7 +104,7 @@ def test_records_of_every_kind_are_split_whatever_the_read_size(
 ) -> None:
     data = document(ARTICLE, b"<PubmedBookArticle><x/></PubmedBookArticle>", ARTICLE, DELETIONS)
     for chunk in (1_000_000, 97, 1):
-        monkeypatch.setattr("medr_ray.corpus.medline._CHUNK", chunk)
+        monkeypatch.setattr("medr_ray.corpus.medline._CHUNK_BYTES", chunk)
         records = list(read_records(io.BytesIO(data)))
         assert [(record.kind, record.position) for record in records] == [
             (CITATION, 0),
@@ -137,7 +137,7 @@ def test_a_truncated_document_is_an_error_that_says_where(cut: int, where: str) 
 def test_the_end_of_a_set_may_lie_far_from_the_end_of_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("medr_ray.corpus.medline._CHUNK", 50)
+    monkeypatch.setattr("medr_ray.corpus.medline._CHUNK_BYTES", 50)
     assert len(list(read_records(io.BytesIO(document(ARTICLE) + b"\n" * 500)))) == 1
 
 

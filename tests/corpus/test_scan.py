@@ -257,7 +257,7 @@ def test_the_size_of_the_pieces_changes_nothing(
     piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = plain_account(MIXED)
-    monkeypatch.setattr(record_stream, "_PIECE", piece)
+    monkeypatch.setattr(record_stream, "_PIECE_BYTES", piece)
     assert read_fast(MIXED) == plain
     assert (plain.records, plain.books, plain.deletions) == (6, 1, [("7", 1), ("8", 3)])
     for cut in (1, 19, 20, 500, len(MIXED) - 100):
@@ -313,8 +313,8 @@ def test_what_is_no_whole_document_is_an_error(data: bytes, message: str) -> Non
 
 
 def test_a_record_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_stream, "_LONGEST_RECORD", 10_000)
-    monkeypatch.setattr(record_stream, "_PIECE", 5_000)
+    monkeypatch.setattr(record_stream, "_MAX_RECORD_BYTES", 10_000)
+    monkeypatch.setattr(record_stream, "_PIECE_BYTES", 5_000)
     with pytest.raises(
         DataError, match="record that begins at byte 58 does not end within 10000 bytes"
     ):
@@ -341,7 +341,7 @@ def test_tables_outlive_the_memory_they_were_read_in(monkeypatch: pytest.MonkeyP
             for number in range(60)
         ]
     )
-    monkeypatch.setattr(record_stream, "_PIECE", 5_000)
+    monkeypatch.setattr(record_stream, "_PIECE_BYTES", 5_000)
     chunks = list(record_stream.read_citations(io.BytesIO(data), "file.xml"))
     assert len(chunks) > 10
     assert (
@@ -477,8 +477,8 @@ def test_damaged_records_are_read_or_rejected_as_by_the_plain_reader(
     records: list[tuple[bytes, list[tuple[str, float, bool, bytes]]]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record_stream, "_PIECE", 2**16)
-        patch.setattr(record_stream, "_SPARE", 2**12)
+        patch.setattr(record_stream, "_PIECE_BYTES", 2**16)
+        patch.setattr(record_stream, "_SPARE_BYTES", 2**12)
         data = document(
             ARTICLE, *(damage_record(record, edits) for record, edits in records), ARTICLE
         )

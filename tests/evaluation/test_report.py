@@ -13,7 +13,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.report import print_report, write_report
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number
-from medr_ray.evaluation.report.json_layout import layout_report
+from medr_ray.evaluation.report.json_layout import build_report_json
 
 GOOD = {"base": 0, "sft": 15, "grpo": 30}
 
@@ -22,7 +22,7 @@ def test_report_json_has_the_figures_of_every_stage(tmp_path: Path) -> None:
     config, run = write_run(tmp_path, GOOD)
     returned = write_report(config, run)
     report = json.loads((run.local / "report.json").read_text())
-    assert report == layout_report(returned)
+    assert report == build_report_json(returned)
     assert report["corpus"]["citations"] == 50783
     assert report["entities"]["rare"] == 900
     assert report["graph"]["relations"] == 4000
@@ -37,7 +37,7 @@ def test_report_json_has_the_figures_of_every_stage(tmp_path: Path) -> None:
 
 def test_exact_match_intervals_and_the_paired_test_are_in_the_report(tmp_path: Path) -> None:
     config, run = write_run(tmp_path, GOOD, unscored=2)
-    evaluation = layout_report(write_report(config, run))["evaluation"]
+    evaluation = build_report_json(write_report(config, run))["evaluation"]
     sft = evaluation["sft"]
     interval = binomtest(15, 38).proportion_ci(0.95, method="wilson")
     assert (sft["exact_match"], sft["n"], sft["unscored"]) == (pytest.approx(15 / 38), 38, 2)
@@ -101,7 +101,7 @@ def test_a_run_that_got_half_way_is_reported_half(tmp_path: Path) -> None:
     for name in ("sft", "grpo", "evaluation"):
         run.stage(name).clear()
     report = write_report(config, run)
-    layout = layout_report(report)
+    layout = build_report_json(report)
     assert "evaluation" not in layout
     assert list(layout["stages"])[-1] == "trajectories"
     print_report(report, Console(file=io.StringIO()))

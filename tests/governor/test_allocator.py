@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.governed_world import World, most_within
 
 from medr_ray.governor.limits import Amounts, Limits
-from medr_ray.governor.protocol import LEASE_SECONDS, SLOT_HORIZON
+from medr_ray.governor.protocol import LEASE_SECONDS, SLOT_HORIZON_SECONDS
 
 _RATES = [(20, 1.0), (3, 1.0), (0.5, 1.0), (100, 10.0), (600, 60.0)]
 
@@ -87,7 +87,7 @@ def test_the_share_of_a_process_that_died_is_back_within_a_lease() -> None:
     world.run(5.0)
     dead.die()
     world.run(5.0 + LEASE_SECONDS + 10)
-    begin = 5.0 + max(SLOT_HORIZON, LEASE_SECONDS)
+    begin = 5.0 + max(SLOT_HORIZON_SECONDS, LEASE_SECONDS)
     assert (
         sum(arrival.time >= begin for arrival in world.arrivals if arrival.process == alive.name)
         >= 0.95 * 20 * 10 - 1

@@ -79,7 +79,7 @@ def test_descriptors_have_official_ids_terms_types_and_tree_numbers() -> None:
         DISEASE,
     )
     assert marfan.synonyms == ("Marfan Syndrome", "Syndrome, Marfan", "Marfan's Syndrome")
-    assert marfan.codes == ("C05.116.099.674", "C16.320.540")
+    assert marfan.specialty_codes == ("C05.116.099.674", "C16.320.540")
     assert benzilates.entity_type == DRUG
     assert report.omitted["neither a disease nor a chemical"] == 1
     assert report.bad_count == 1
@@ -96,7 +96,7 @@ def test_supplementary_concepts_have_their_class_and_the_trees_of_their_headings
         ("bevonium", "piribenzil"),
     )
     assert (disease.concept_id, disease.entity_type) == ("MESH:C538103", DISEASE)
-    assert disease.codes == ("C05.116.099.674", "C16.320.540")
+    assert disease.specialty_codes == ("C05.116.099.674", "C16.320.540")
 
 
 def test_classes_are_enough_without_the_headings() -> None:
@@ -182,6 +182,6 @@ def test_the_real_files_are_read_whole(shared_data: Path) -> None:
     by_id = {entry.concept_id: entry for entry in (*descriptors, *concepts)}
     assert by_id["MESH:D008382"].name == "Marfan Syndrome"
     assert by_id["MESH:C538103"].name == "Palindromic rheumatism"
-    assert "C05.550.114.154" in by_id["MESH:C538103"].codes  # of rheumatoid arthritis
+    assert "C05.550.114.154" in by_id["MESH:C538103"].specialty_codes  # of rheumatoid arthritis
     assert len(concepts) > 6000
     assert {entry.entity_type for entry in concepts} == {DISEASE}

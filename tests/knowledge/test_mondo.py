@@ -114,7 +114,7 @@ def test_without_exact_matches_the_cross_references_count() -> None:
 
 
 def test_the_place_in_the_ontology_is_kept_for_the_specialty() -> None:
-    assert entries(RELEASE, VocabularyReport("mondo.json"))["MONDO:0007947"].codes == (
+    assert entries(RELEASE, VocabularyReport("mondo.json"))["MONDO:0007947"].specialty_codes == (
         "MONDO:0004995",
     )
 
@@ -128,7 +128,7 @@ def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
         "disease",
         ("MFS",),
         xrefs=("OMIM:154700",),
-        codes=("MONDO:0004995",),
+        specialty_codes=("MONDO:0004995",),
     )
     assert "MONDO:0000001" not in by_id
     assert [skip.where for skip in report.skipped] == ["element 4", "element 5", "element 6"]

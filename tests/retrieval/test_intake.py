@@ -29,7 +29,7 @@ def write(path: Path, pages: list[dict[str, Any]]) -> intake.FileBatch:
 
 
 def contents(directory: Directory, batch: intake.FileBatch) -> dict[str, str]:
-    parts = Parts(directory, intake.FOLDER)
+    parts = Parts(directory, intake.READ_DOCUMENTS_FOLDER)
     return {name: parts.read_marker(name)["content"] for name in batch.part_names}
 
 
@@ -57,7 +57,11 @@ def test_of_records_with_one_id_the_last_counts_and_the_others_are_listed(tmp_pa
     assert intake.read_batch(batch, directory) == 2
     texts = [document.text for document in intake.read_part(directory, batch.part_name(0))]
     assert "Drug 1 (LiverTox)\nHepatotoxicity: Second." in texts
-    (line,) = directory.read_bytes(f"{intake.FOLDER}/{batch.name}.jsonl").decode().splitlines()
+    (line,) = (
+        directory.read_bytes(f"{intake.READ_DOCUMENTS_FOLDER}/{batch.name}.jsonl")
+        .decode()
+        .splitlines()
+    )
     assert json.loads(line) == {
         "file": str(tmp_path / "pages.jsonl"),
         "where": "LIVERTOX:Drug_1",

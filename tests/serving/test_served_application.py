@@ -53,7 +53,7 @@ def served(
     root = tmp_path_factory.mktemp("runs")
     build_tiny_model(root / "served" / "grpo" / "model", seed=1)
     config = make_config(root, tiny_model)
-    with serve_application(config, open_run(config), key=KEY) as application:
+    with serve_application(config, open_run(config), api_key=KEY) as application:
         yield application
 
 

@@ -24,13 +24,13 @@ class ScriptedJudge:
         self.prompts: list[str] = []
 
     async def complete_json(
-        self, messages: Sequence[Mapping[str, Any]], model: type[BaseModel]
+        self, messages: Sequence[Mapping[str, Any]], reply_type: type[BaseModel]
     ) -> BaseModel:
         self.prompts.append(messages[-1]["content"])
         reply = self._replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
-        return model(score=reply, reason="because")
+        return reply_type(score=reply, reason="because")
 
 
 def make_trajectory(number: int = 0) -> Trajectory:

@@ -22,7 +22,7 @@ from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import DialogueEncoder, build_training_examples, read_copies
 from medr_ray.trajectories.filtering import find_leak
-from medr_ray.trajectories.rewriting import FOLDER
+from medr_ray.trajectories.rewriting import REWRITES_FOLDER
 from medr_ray.trajectories.stage import execute
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
@@ -129,7 +129,7 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         for m in result.trajectory.messages
         if find_leak(m.content)
     ] == []
-    assert context.directory.list_files(FOLDER) == ["part-00000.parquet"]
+    assert context.directory.list_files(REWRITES_FOLDER) == ["part-00000.parquet"]
 
     copies = read_copies(context.directory)
     examples = build_training_examples(judged, DialogueEncoder.open(config), 4096, copies)

@@ -1,8 +1,9 @@
-"""The layout of ``report.json``, and of the counts in the evaluation's manifest.
+"""Builds the content of ``report.json``, and of the counts in the evaluation's manifest.
 
-A stage's counts stand under its name. Under ``evaluation`` stand the figures of the held-out
-questions: ``questions``, an entry for each model, and ``<second>_vs_<first>`` for each comparison.
-Every other benchmark has the same keys under ``evaluation.benchmarks.<name>``.
+The key of a stage's counts is the name of the stage. ``evaluation`` contains the figures of the
+held-out questions: ``questions`` (how many there are), an entry for each model, and
+``<second>_vs_<first>`` for each comparison. ``evaluation.benchmarks.<name>`` contains the same keys
+for every other benchmark.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ _GRPO_CURVES = ("reward_mean", "exact_match", "entropy", "mismatch_kl", "loss")
 _SFT_CURVES = ("loss", "learning_rate")
 
 
-def layout_report(report: Report) -> dict[str, Any]:
+def build_report_json(report: Report) -> dict[str, Any]:
     """The report as plain values, ready for JSON."""
     layout: dict[str, Any] = {
         "run": report.run,
@@ -34,19 +35,21 @@ def layout_report(report: Report) -> dict[str, Any]:
         "versions": dict(report.versions),
     }
     for stage in report.stages:
-        # The details last: they replace a count of the same name.
-        layout[stage.name] = {**stage.counts, **_layout_stage_details(stage.name, report)}
+        # Details come last so that they override a count with the same key.
+        layout[stage.name] = {**stage.counts, **_build_stage_details_json(stage.name, report)}
     layout["conclusions"] = list(report.conclusions)
     return layout
 
 
-def layout_evaluation(figures: Sequence[BenchmarkFigures]) -> dict[str, Any]:
-    """The figures of all benchmarks."""
-    return _merge_benchmarks({each.benchmark: _layout_benchmark(each) for each in figures})
+def build_evaluation_json(figures: Sequence[BenchmarkFigures]) -> dict[str, Any]:
+    """The figures of all benchmarks, as they appear under ``evaluation``."""
+    return _merge_benchmarks(
+        {benchmark.benchmark: _build_benchmark_json(benchmark) for benchmark in figures}
+    )
 
 
-def _layout_stage_details(stage: str, report: Report) -> dict[str, Any]:
-    """What the report has of a stage beside its counts."""
+def _build_stage_details_json(stage: str, report: Report) -> dict[str, Any]:
+    """The entries of a stage that are not in its counts, such as training curves."""
     if stage == "sft":
         return {f"{field}_curve": report.sft_steps.curve(field) for field in _SFT_CURVES}
     if stage == "grpo":
@@ -58,7 +61,7 @@ def _layout_stage_details(stage: str, report: Report) -> dict[str, Any]:
         }
     if stage == "evaluation":
         layouts = {
-            benchmark.figures.benchmark: _layout_benchmark_report(benchmark)
+            benchmark.figures.benchmark: _build_benchmark_report_json(benchmark)
             for benchmark in report.benchmarks
         }
         return _merge_benchmarks(layouts)
@@ -66,7 +69,8 @@ def _layout_stage_details(stage: str, report: Report) -> dict[str, Any]:
 
 
 def _merge_benchmarks(layouts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The held-out questions at the top, the other benchmarks by name below."""
+    """Put the held-out questions at the top level and the other benchmarks under
+    ``benchmarks``."""
     merged = dict(layouts.get(HELDOUT.name, {}))
     others = {name: layout for name, layout in layouts.items() if name != HELDOUT.name}
     if others:
@@ -74,25 +78,25 @@ def _merge_benchmarks(layouts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _layout_benchmark_report(benchmark: BenchmarkReport) -> dict[str, Any]:
-    samples = [_layout_sample(sample) for sample in benchmark.samples]
-    return {**_layout_benchmark(benchmark.figures), "samples": samples}
+def _build_benchmark_report_json(benchmark: BenchmarkReport) -> dict[str, Any]:
+    samples = [_build_sample_json(sample) for sample in benchmark.samples]
+    return {**_build_benchmark_json(benchmark.figures), "samples": samples}
 
 
-def _layout_benchmark(figures: BenchmarkFigures) -> dict[str, Any]:
-    # Others read report.json: its keys are a contract of their own, apart from the dataclasses'
-    # names.
+def _build_benchmark_json(figures: BenchmarkFigures) -> dict[str, Any]:
+    # Other programs read report.json, so these keys must not change when a dataclass field is
+    # renamed.
     layout: dict[str, Any] = {"questions": figures.tasks}
     for model in figures.models:
-        layout[model.model] = _layout_model(model)
+        layout[model.model] = _build_model_json(model)
     for comparison in figures.comparisons:
-        layout[f"{comparison.second}_vs_{comparison.first}"] = _layout_comparison(comparison)
+        layout[f"{comparison.second}_vs_{comparison.first}"] = _build_comparison_json(comparison)
     return layout
 
 
-def _layout_model(model: ModelFigures) -> dict[str, Any]:
+def _build_model_json(model: ModelFigures) -> dict[str, Any]:
     layout: dict[str, Any] = {
-        **_layout_match(model.exact_match),
+        **_build_match_json(model.exact_match),
         "answer_rate": model.answer_rate,
         "unscored": model.unscored,
         "tool_calls": model.tool_calls,
@@ -101,18 +105,20 @@ def _layout_model(model: ModelFigures) -> dict[str, Any]:
     }
     for model_slice in model.slices:
         layout[f"by_{model_slice.name}"] = {
-            part.value: _layout_match(part.exact_match) for part in model_slice.parts
+            part.value: _build_match_json(part.exact_match) for part in model_slice.parts
         }
     if model.pass_at_k:
         layout["pass_at_k"] = {str(estimate.k): estimate.value for estimate in model.pass_at_k}
     return layout
 
 
-def _layout_match(match: Proportion) -> dict[str, Any]:
+def _build_match_json(match: Proportion) -> dict[str, Any]:
     return {"exact_match": match.value, "low": match.low, "high": match.high, "n": match.n}
 
 
-def _layout_comparison(comparison: Comparison) -> dict[str, Any]:
+def _build_comparison_json(comparison: Comparison) -> dict[str, Any]:
+    # ``b`` and ``c`` are the usual names of these counts in McNemar's test. They are written again
+    # as ``only_<model>``, which a reader understands without knowing the test.
     return {
         **asdict(comparison.test),
         f"only_{comparison.first}": comparison.test.b,
@@ -120,7 +126,7 @@ def _layout_comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _layout_sample(sample: SampleTask) -> dict[str, Any]:
+def _build_sample_json(sample: SampleTask) -> dict[str, Any]:
     task = sample.task
     return {
         "question_id": task.task_id,

@@ -12,7 +12,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.report.blocks import Block, build_blocks
 from medr_ray.evaluation.report.collect import collect_report
-from medr_ray.evaluation.report.json_layout import layout_report
+from medr_ray.evaluation.report.json_layout import build_report_json
 from medr_ray.evaluation.report.records import Report
 
 JSON_FILE = "report.json"
@@ -25,7 +25,7 @@ def write_report(config: PipelineConfig, run: RunDirectory) -> Report:
     report = collect_report(config, run)
     if not report.stages:
         raise DataError(f"{run.uri}: no finished stage to report on; run `medr run` first")
-    run.write_json(JSON_FILE, layout_report(report))
+    run.write_json(JSON_FILE, build_report_json(report))
     run.write_bytes(MARKDOWN_FILE, render_markdown(report).encode())
     return report
 

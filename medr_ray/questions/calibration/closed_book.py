@@ -24,7 +24,7 @@ from medr_ray.core.run import Directory
 from medr_ray.entities.rarity import compute_clopper_pearson
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
-from medr_ray.llm.roles import ChatCompleter
+from medr_ray.llm.roles import TextClient
 from medr_ray.questions.answer_matching import answers_match
 
 # Sampling temperature of several attempts where the endpoint says 0: attempts that cannot differ
@@ -139,7 +139,7 @@ class Examiner:
     Several attempts are sampled with the seeds 0, 1, ..., so that they differ and can be cached.
     """
 
-    def __init__(self, endpoint: EndpointConfig, client: ChatCompleter, attempts: int) -> None:
+    def __init__(self, endpoint: EndpointConfig, client: TextClient, attempts: int) -> None:
         self.model = endpoint.model
         self.concurrency = endpoint.concurrency
         self.attempts = attempts

@@ -2,7 +2,7 @@
 
 The stage chooses from the accepted drafts. The outcome for a seed depends only on the graph, the
 configuration and the run's seed, so it does not matter which worker drafts which seeds. A rejected
-draft keeps every reason.
+draft is recorded with every reason for which it failed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,12 @@ from medr_ray.questions.wording.writers import Draft, QuestionWriter, open_rules
 
 @dataclass(frozen=True)
 class QuestionGraph:
-    """The graph that questions are drafted from."""
+    """The graph that questions are drafted from.
+
+    ``entities`` are by entity id and ``relations`` by relation id. ``seed_graphs`` maps the entity
+    id of a seed to the ids of its relations, ``chains`` to its chain (a seed without one is
+    missing), and ``specialties`` to its specialty.
+    """
 
     entities: Mapping[str, Entity]
     relations: Mapping[str, Relation]
@@ -96,8 +101,8 @@ class Drafter:
             if is_stated_in(relation, config.sources)
         ]
         disambiguators = LevelDisambiguators(
-            exact=Disambiguator(relations, facts, False, config.clauses),
-            comparing=Disambiguator(relations, facts, True, config.clauses),
+            exact=Disambiguator(relations, facts, compare=False, max_clauses=config.clauses),
+            comparing=Disambiguator(relations, facts, compare=True, max_clauses=config.clauses),
         )
         self._planner = CandidatePlanner(
             facts, disambiguators, WalkGrower(relations, facts, hub_degree), config
@@ -122,7 +127,8 @@ class Drafter:
         drafts = [
             self._make_draft(path, level) for path, level in self._planner.plan_paths(seed_input)
         ]
-        # At a level that describes the start, a draft whose start fits no description is dropped.
+        # Levels that describe the start need a description that fits only that entity. Drop drafts
+        # for which none was found.
         return self.word_and_verify(
             [
                 draft
@@ -135,7 +141,10 @@ class Drafter:
     def word_and_verify(
         self, drafts: Sequence[Draft], writer: QuestionWriter
     ) -> tuple[list[Candidate], list[RejectedDraft]]:
-        """Word and verify drafts. Returns (accepted candidates, rejected ones)."""
+        """Word and verify drafts. Returns (accepted candidates, rejected ones).
+
+        The stage calls this a second time with the configured writer, for the drafts it chose.
+        """
         accepted = []
         rejected = []
         for draft, written in zip(drafts, writer.write(drafts), strict=True):
@@ -150,9 +159,8 @@ class Drafter:
         return accepted, rejected
 
     def _make_draft(self, path: QuestionPath, level: int) -> Draft:
-        return Draft(
-            path, describe_start(path, self._facts) if is_describing_level(level) else None, level
-        )
+        description = describe_start(path, self._facts) if is_describing_level(level) else None
+        return Draft(path, description, level)
 
 
 class DraftingWorker:
@@ -175,17 +183,18 @@ class DraftingWorker:
         self._rejected_folder = rejected_folder
         self._drafter = Drafter.from_graph(read_graph(run), config)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Draft ``row["seeds"]`` into the parts called ``row["part"]``. Returns the counts."""
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Draft ``batch["seeds"]`` and write the parts named ``batch["part"]``. Returns the
+        counts."""
         accepted: list[Candidate] = []
         rejected: list[RejectedDraft] = []
-        for seed in row["seeds"]:
+        for seed in batch["seeds"]:
             seed_accepted, seed_rejected = self._drafter.draft_seed(seed)
             accepted += seed_accepted
             rejected += seed_rejected
-        part = row["part"]
+        part = batch["part"]
         self._directory.write_records(f"{self._rejected_folder}/{part}", RejectedDraft, rejected)
-        # The accepted part comes last: a resumed run takes it as the sign that the whole
-        # batch is done.
+        # Write the accepted part last: a resumed run treats its presence as proof that the batch is
+        # complete.
         self._directory.write_records(f"{self._accepted_folder}/{part}", Candidate, accepted)
-        return {"seeds": len(row["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}
+        return {"seeds": len(batch["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}

@@ -29,7 +29,7 @@ from medr_ray.retrieval.live.source import LiveQuery, LiveSource
 from medr_ray.retrieval.query_text import plain_line, plain_lines, split_query
 from medr_ray.retrieval.retriever import RetrievalHit
 
-_CACHED_QUERIES = 1024  # to all sources
+_MAX_CACHED_QUERIES = 1024  # to all sources
 _KEPT_DOCUMENTS = 10_000  # that can still be read by their ids
 
 LIVE_SOURCES: dict[str, Callable[[LiveConfig], LiveSource]] = {
@@ -72,7 +72,7 @@ class LiveSearcher:
         self._retrieval = retrieval
         self._before = before
         self._ranker = LiveRanker(retrieval, before)
-        self._answers = QueryCache[tuple[str, LiveQuery], list[Document]](_CACHED_QUERIES)
+        self._answers = QueryCache[tuple[str, LiveQuery], list[Document]](_MAX_CACHED_QUERIES)
         # Written on the background loop and read by callers: single operations of a dictionary are
         # atomic.
         self._documents: OrderedDict[str, Document] = OrderedDict()

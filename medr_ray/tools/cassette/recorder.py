@@ -42,7 +42,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
 from medr_ray.core.run import Directory, installed_versions
 from medr_ray.retrieval.readers.plain_records import validate_record
-from medr_ray.tools.base import TOOL_NAME, Tool, ToolResult, for_episode
+from medr_ray.tools.base import TOOL_NAME_PATTERN, Tool, ToolResult, for_episode
 from medr_ray.tools.cassette.write_once_store import WriteOnceStore
 from medr_ray.tools.threads import DaemonThreads
 
@@ -100,13 +100,13 @@ class _Header(BaseModel):
 class _RecordedTool(BaseModel):
     """What an agent is shown of a tool."""
 
-    name: str = Field(pattern=f"^{TOOL_NAME}$")
+    name: str = Field(pattern=f"^{TOOL_NAME_PATTERN}$")
     description: str
     parameters: dict[str, Any]
 
 
 class _RecordedToolset(BaseModel):
-    """A file of ``tools/``: the tools that one name in ``agent.tools`` stands for."""
+    """A file of ``tools/``: the tools that one entry of ``agent.tools`` selects."""
 
     tools: list[_RecordedTool]
 
@@ -136,8 +136,8 @@ class Cassette:
         self._tool_seconds = config.agent.tool_seconds
 
     def record_tools(self, groups: Mapping[str, Sequence[Tool]]) -> list[Tool]:
-        """These tools, with all their answers stored on the cassette. ``groups`` are the tools by
-        the name in ``agent.tools`` that stands for them.
+        """These tools, with all their answers stored on the cassette. ``groups`` are the tools
+        by the entry of ``agent.tools`` that selects them.
 
         Raises ConfigError for a tool that is shown otherwise than on the cassette.
         """

@@ -184,7 +184,7 @@ class _ScriptedModel:
     def __init__(self, *replies: str | Exception) -> None:
         self._replies, self.prompts = list(replies), []
 
-    async def complete_json(self, messages: list[dict[str, str]], model: Any) -> Any:
+    async def complete_json(self, messages: list[dict[str, str]], reply_type: Any) -> Any:
         self.prompts.append(messages[0]["content"])
         reply = self._replies.pop(0)
         if isinstance(reply, Exception):

@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 
 from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.tools.arguments import check_arguments
-from medr_ray.tools.base import TOOL_NAME
+from medr_ray.tools.base import TOOL_NAME_PATTERN
 from medr_ray.tools.mcp.schema_sanitizer import (
     sanitize_description,
     sanitize_name,
@@ -27,7 +27,7 @@ def parameters(schema: dict[str, Any]) -> dict[str, Any]:
 
 @given(st.text(min_size=1, max_size=80))
 def test_a_name_is_one_that_endpoints_take(name: str) -> None:
-    assert re.fullmatch(TOOL_NAME, sanitize_name("drugs", name))
+    assert re.fullmatch(TOOL_NAME_PATTERN, sanitize_name("drugs", name))
 
 
 @given(st.text(), st.integers(min_value=2, max_value=50))

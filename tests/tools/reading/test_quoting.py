@@ -49,12 +49,12 @@ class _ScriptedModel:
         self.requests: list[Sequence[dict[str, str]]] = []
 
     async def complete_json(
-        self, messages: Sequence[dict[str, str]], model: type[QuotesReply]
+        self, messages: Sequence[dict[str, str]], reply_type: type[QuotesReply]
     ) -> QuotesReply:
         self.requests.append(messages)
         if self.reply is None:
             raise ModelError("the reply is no JSON")
-        return model(quotes=self.reply)
+        return reply_type(quotes=self.reply)
 
 
 def test_a_model_quotes_only_what_stands_there() -> None:
