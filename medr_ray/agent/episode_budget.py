@@ -1,4 +1,4 @@
-"""When an episode must end with an answer: pure decisions over what it has used.
+"""Decides when an episode must end with an answer, by pure functions of what it has used.
 
 The answer is requested while the agent can still give it. The last observations are cut so that an
 answer fits behind them, as far as tokens can be estimated.
@@ -68,9 +68,9 @@ def cut_observations(
     """
     if not context or not texts:
         return list(texts)
-    room = agent.max_tokens - context - agent.max_turn_tokens - estimate_tokens(frame)
-    limit = max(room * _BYTES_PER_TOKEN // len(texts), _FEWEST_BYTES)
-    return [cut_bytes(text, limit) for text in texts]
+    available_tokens = agent.max_tokens - context - agent.max_turn_tokens - estimate_tokens(frame)
+    byte_limit = max(available_tokens * _BYTES_PER_TOKEN // len(texts), _FEWEST_BYTES)
+    return [cut_bytes(text, byte_limit) for text in texts]
 
 
 def cut_bytes(text: str, limit: int) -> str:

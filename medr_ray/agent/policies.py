@@ -1,7 +1,7 @@
-"""Who decides the next turn: a language model behind a chat endpoint, or our own engine token by
-token.
+"""Policies, which decide the next turn of an agent.
 
-A policy serves one episode and keeps that episode's state; it is cheap to make.
+The turn comes from a language model behind a chat endpoint, or token by token from our own engine.
+A policy serves one episode and keeps the state of that episode. It is cheap to create.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -79,10 +79,10 @@ class EnginePolicy:
         """The engine's next reply; None when the prompt leaves no room for a token."""
         prompt = self._encode_prompt(messages)
         # max_tokens bounds prompt and reply together.
-        room = min(self._agent.max_turn_tokens, self._agent.max_tokens - len(prompt))
-        if room < 1:
+        available_tokens = min(self._agent.max_turn_tokens, self._agent.max_tokens - len(prompt))
+        if available_tokens < 1:
             return None
-        sampling = Sampling(max_tokens=room, temperature=self._temperature)
+        sampling = Sampling(max_tokens=available_tokens, temperature=self._temperature)
         generation = await self._generate(prompt, sampling)
         output_ids = generation.output_ids
         self._ids = [*prompt, *output_ids]

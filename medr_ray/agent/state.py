@@ -3,9 +3,9 @@
 The context c is the dialogue itself. The knowledge k is a graph of queries, documents and
 hypotheses. The hypotheses h stand in the order they were first stated.
 
-Nothing is inferred: a hypothesis is what the agent wrote in one of a few plain forms, an edge is
-what a tool response showed. A document names a hypothesis when its words stand in the lines of the
-response that belong to that document.
+Nothing is inferred. A hypothesis is a text that the agent wrote in one of a few plain forms, and an
+edge is something that a tool response showed. A document names a hypothesis when the lines of the
+response that belong to the document contain the words of the hypothesis.
 """
 
 import json
@@ -52,8 +52,11 @@ _NO_NAME = re.compile(
 
 @dataclass(frozen=True)
 class AgentState:
-    """What an agent has gathered and claimed: ``evidence`` in the order of the calls,
-    ``hypotheses`` in the order they were first stated in each kind."""
+    """The evidence and the hypotheses of an agent so far.
+
+    ``evidence`` is in the order of the calls. ``hypotheses`` are in the order in which the replies
+    first state them.
+    """
 
     evidence: tuple[EvidenceEdge, ...]
     hypotheses: tuple[Hypothesis, ...]
@@ -101,16 +104,19 @@ def _clean_name(text: str) -> str:
 
 
 def _collect_hypotheses(turns: Sequence[ReplyTurn]) -> Iterator[Hypothesis]:
-    """Each hypothesis of a kind once, whatever its case, from the reply that states it first."""
+    """Yield each hypothesis of a kind once, from the reply that states it first.
+
+    Texts that differ only in case are the same hypothesis.
+    """
     seen: set[tuple[str, str]] = set()
-    for number, turn in enumerate(turns):
+    for reply, turn in enumerate(turns):
         stated = find_hypotheses(turn.thought)
         if turn.answer:
             stated.append((ANSWER, " ".join(turn.answer.split())))
         for kind, text in stated:
             if (kind, text.casefold()) not in seen:
                 seen.add((kind, text.casefold()))
-                yield Hypothesis(text, kind, number)
+                yield Hypothesis(text, kind, reply)
 
 
 def _edges_of_call(
@@ -142,7 +148,7 @@ def _texts_in(value: object) -> Iterator[str]:
 
 
 def document_passages(observation: ToolObservation) -> list[tuple[str, str]]:
-    """(document id, its part of what was shown).
+    """Returns (document id, the part of the shown text that belongs to it) pairs.
 
     A part runs from the line that gives the document's id up to the line that gives another's.
     Where only one document was shown, its part is the whole text.

@@ -1,8 +1,8 @@
 """Features that explain the choice between the medical retriever and the general search (paper
 section 2.2, φ(s, q)).
 
-They are of the question and of the calls so far. Nothing is used that the agent cannot know: no
-answer, no path, no true number of hops. A feature that cannot be computed is NaN, never a guess.
+They describe the question and the calls so far, and use only what the agent can know: no answer, no
+path, no true number of hops. A feature that cannot be computed is NaN, never a guess.
 """
 
 import math
@@ -65,10 +65,10 @@ def extract_features(
     last_failed = False
     last_empty = False
     if history:
-        last = history[-1]
-        last_medical = last.tool == MEDICAL
-        last_failed = last.status == "error"
-        last_empty = last.status == "ok" and not last.documents
+        last_event = history[-1]
+        last_medical = last_event.tool == MEDICAL
+        last_failed = last_event.status == "error"
+        last_empty = last_event.status == "ok" and not last_event.documents
     return (
         rarest,
         float(hops),

@@ -1,7 +1,7 @@
-"""A dialogue as turns: what the agent thought, what it called, and what each call returned.
+"""Splits a dialogue into turns: a thought, the calls of the agent, and the result of each call.
 
-An observation is paired with the event of its call, in call order. In rows of an earlier form calls
-beyond the budget had no response; there as many are paired as there are.
+Every observation is paired with the event of its call, in call order. In rows of an earlier form
+calls beyond the budget had no response, so these calls have no observation.
 """
 
 from collections.abc import Iterable, Sequence

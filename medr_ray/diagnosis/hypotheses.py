@@ -1,4 +1,4 @@
-"""Which disease records are one diagnosis, and which are none because they contain or repeat one.
+"""Groups disease records into hypotheses: the diagnoses among which the model chooses.
 
 Bayes' rule needs hypotheses that exclude each other:
 
@@ -25,8 +25,11 @@ _EMPTY_HIERARCHY = Hierarchy({}, {})
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """The hypothesis of each record, without the records that have none; and the records that are
-    broader than each hypothesis."""
+    """The result of grouping.
+
+    ``hypothesis_of_record`` has the hypothesis of every record that belongs to one.
+    ``broader_records`` has the records that are broader than each hypothesis.
+    """
 
     hypothesis_of_record: Mapping[str, str]
     broader_records: Mapping[str, tuple[str, ...]]
@@ -40,7 +43,7 @@ def group_records(names: Mapping[str, str], mondo: Hierarchy | None = None) -> H
     parts: set[str] = set()
     for record in sorted(names, key=record_order):
         if same_as[record] != record or record.startswith(_OMIM):
-            continue  # part of an OMIM hypothesis, or one itself
+            continue  # belongs to an OMIM hypothesis, or is one
         narrower = {
             same_as[other] for other in neighbours.find_narrower(record) if other in same_as
         }
@@ -51,7 +54,7 @@ def group_records(names: Mapping[str, str], mondo: Hierarchy | None = None) -> H
             parts.add(record)
     broader_records: dict[str, list[str]] = defaultdict(list)
     for record, narrower in narrower_by_record.items():
-        # Only real hypotheses: what is broader itself, or a part, is none.
+        # A record that is broader itself, or a part, is no hypothesis.
         for hypothesis in narrower - narrower_by_record.keys() - parts:
             broader_records[hypothesis].append(record)
     hypothesis_of_record = {
@@ -130,7 +133,7 @@ class _RecordHierarchy:
 
 
 def _collect_reachable(terms: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
-    """All terms that ``edges`` lead to from the given ones; those only where an edge leads back."""
+    """All terms that ``edges`` lead to from the given terms, in one or more steps."""
     reached: set[str] = set()
     pending = [target for term in terms for target in edges.get(term, ())]
     while pending:

@@ -1,8 +1,8 @@
 """The annotated findings of diseases, in arrays that compare all diseases with a patient at once.
 
-Terms and diseases are numbered; diseases in ``record_order`` of their ids. Obsolete and alternative
-term ids count as the current one. A finding that a source negates, or counts in no patient, is left
-out, and so is a disease without any finding.
+Terms and diseases have numbers. Diseases are numbered in the ``record_order`` of their ids. An
+obsolete or alternative term id counts as the current id. Findings that a source negates or counts
+in no patient are left out, and so are diseases without any finding.
 """
 
 from collections import defaultdict
@@ -25,8 +25,8 @@ _UNANNOTATED_FINDINGS = 1  # expected of a patient beside the annotated ones
 class AnnotatedFinding:
     """One finding of one disease: the term's number, how often it occurs, and the references.
 
-    ``overall`` when patients were counted with the finding in any form, so that more specific
-    findings add nothing to it.
+    ``overall`` is true when patients were counted with the finding in any form. More specific
+    findings then add nothing to it.
     """
 
     term: int
@@ -39,8 +39,9 @@ class AnnotatedFinding:
 class FindingTerms:
     """The findings of the ontology.
 
-    ``ids`` and ``names`` are by number, ``numbers`` by id, obsolete and alternative ids too.
-    ``ancestors`` are the numbers of each term's ancestors, the term itself first.
+    The number of a term is its index in ``ids`` and ``names``. ``numbers`` has the number of every
+    id, also of obsolete and alternative ids. ``ancestors`` has the numbers of each term's
+    ancestors; the first is the term itself.
     """
 
     ids: tuple[str, ...]
@@ -98,7 +99,7 @@ class FindingTable:
         return np.minimum(self.affected / (self.affected + self.unaffected), MAX_SHARE)
 
     def max_patients(self) -> FloatArray:
-        """[diseases] the largest number of patients that one finding of each was counted in."""
+        """[diseases] the largest number of patients in which one finding was counted."""
         # reduceat needs every part to have a row; a disease without findings is never listed.
         return np.maximum.reduceat(self.counted, self.starts[:-1])
 
@@ -118,12 +119,12 @@ class FindingTable:
 class KnowledgeBase:
     """Diseases by number, with the shares of their patients who have each finding.
 
-    ``records`` are the ids merged into each disease, its own first; ``numbers`` has them all.
-    ``annotated_shares`` has the shares as annotated, ``propagated_shares`` the same with all
-    ancestors, ``broader_shares`` the propagated findings of broader records. ``background_shares``
-    [terms] is the mean of ``propagated_shares`` over diseases: how often a patient with any disease
-    has the finding. ``expected_findings`` [diseases] is the expected number of findings of a
-    patient.
+    ``records`` are the ids that were merged into each disease; the first is its own. ``numbers``
+    has the number of the disease for all of these ids. ``annotated_shares`` has the shares as
+    annotated. ``propagated_shares`` also gives them to all ancestors of a finding.
+    ``broader_shares`` has the propagated shares of broader records. ``background_shares`` [terms]
+    is the mean of ``propagated_shares`` over diseases: how often a patient with any disease has the
+    finding. ``expected_findings`` [diseases] is the expected number of findings of a patient.
     """
 
     terms: FindingTerms
@@ -149,7 +150,10 @@ RowsByTerm = Mapping[int, Sequence[Annotation]]  # of one disease, by the number
 def build_knowledge_base(
     hpo: Hpo, rows: Iterable[Annotation], names: Mapping[str, str], hypotheses: Hypotheses
 ) -> KnowledgeBase:
-    """The knowledge base of the hypotheses that have a finding. DataError when none has."""
+    """The knowledge base of the hypotheses that have a finding.
+
+    Raises DataError when no hypothesis has a finding.
+    """
     terms = build_finding_terms(hpo)
     rows_by_record = _group_finding_rows(rows, terms)
     records, rows_by_disease = _group_by_hypothesis(names, hypotheses, rows_by_record)

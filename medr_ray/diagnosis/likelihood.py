@@ -1,5 +1,4 @@
-"""Likelihood ratios of a finding: how much likelier it is with each disease than with diseases at
-large.
+"""Likelihood ratios: how much likelier a finding is with a disease than with diseases at large.
 
 A disease explains a recorded finding in the best of five ways. Each way counts as a share of the
 ideal ratio P(finding | disease) / P(finding):
@@ -69,7 +68,7 @@ class Likelihood:
         self.present_ratios = functools.lru_cache(_CACHED_TERMS)(self._compute_present_ratios)
 
     def _compute_present_ratios(self, term: int) -> NDArray[np.float32]:
-        """[diseases] ratio of a finding that a patient has."""
+        """[diseases] the ratio of a finding that a patient has."""
         knowledge_base = self.knowledge_base
         background = knowledge_base.background_shares
         ratios = np.full(len(knowledge_base.ids), LEAK)
@@ -89,7 +88,7 @@ class Likelihood:
         return ratios.astype(np.float32)
 
     def absent_ratios(self, term: int) -> tuple[NDArray[np.int32], FloatArray]:
-        """(diseases, ratios) of a finding that was excluded.
+        """Returns (diseases, ratios) for a finding that was excluded.
 
         The diseases are those that have the finding or something more specific; the ratio of all
         others is 1.
@@ -112,8 +111,8 @@ class Likelihood:
             return Explanation(ratio, "exact", most_frequent)
         explanations = [Explanation(LEAK, "leak", None)]
         broader_entries = self.knowledge_base.broader_shares.entries_of(term)
-        for number, share in zip(*broader_entries, strict=True):
-            if number == disease:
+        for listed_disease, share in zip(*broader_entries, strict=True):
+            if listed_disease == disease:
                 ratio = BROADER * float(share) / float(background[term])
                 explanations.append(Explanation(ratio, "broader", None))
         for ancestor in self.knowledge_base.terms.ancestors[term][1:]:

@@ -1,12 +1,12 @@
-"""Which finding to look for next: the one whose presence or absence is the most informative.
+"""Chooses the finding to look for next: its presence or absence gives the most information.
 
 The value of a question is the mutual information of its answer and the diagnosis, in bits: the
 entropy of the answer, minus its entropy once the diagnosis is known. The diagnoses are the
 likeliest ones, "none of these", and all others together. A finding is present with its annotated
 share, and as often as by chance where a disease has no annotation of it.
 
-Findings that the patient's own findings already answer are no questions: observed findings, what
-they imply, and what an excluded finding rules out.
+Findings that the patient's own findings already answer are not suggested: observed findings, the
+findings that they imply, and those that an excluded finding rules out.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Why a diagnosis ranks where it does: the likelihood ratio of each finding, and its basis."""
+"""Explains the rank of a diagnosis by the likelihood ratio of each finding and its basis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,8 @@
-"""The engine protocol: token ids in, sampled token ids and their log-probabilities out, with the
-version of the weights that sampled them."""
+"""The engine protocol.
+
+An engine takes token ids and returns sampled token ids, their log-probabilities and the version of
+the weights that sampled them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +27,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Generation:
-    """What an engine sampled for one prompt.
+    """The continuation that an engine sampled for one prompt.
 
     ``output_ids`` includes the end-of-turn token when it was sampled. ``logprobs`` has one natural
     logarithm per output id, at the sampling temperature (at temperature 1 when greedy). ``version``
-    is that of the weights.
+    is the version of the weights.
     """
 
     output_ids: tuple[int, ...]

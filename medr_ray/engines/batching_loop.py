@@ -1,10 +1,9 @@
-"""One engine shared by many coroutines: each request joins the running batch and waits only for
-its own end.
+"""Lets many coroutines share one engine. Their requests run in one batch.
 
-Guaranteed: only one thread touches the engine. A request that nobody awaits any more ends at its
-next token. When the engine fails, the requests it was working on fail, and it takes new ones. An
-action such as a change of weights runs alone: after the requests that were there before it, and
-before those that come later.
+Guaranteed: a request joins the running batch and waits only for its own end. Only one thread uses
+the engine. A request that nobody awaits any more ends at its next token. When the engine fails, the
+running requests fail, and the engine then takes new ones. An action, such as a change of weights,
+runs alone: after the requests that came before it, and before the requests that come later.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Samplin
 class _PendingRequest:
     """A request and the coroutine that waits for it.
 
-    ``texts`` is there when the request is streamed: it gets the text so far after each step, and
+    ``texts`` is set when the request is streamed. The text so far is put there after each step, and
     None at the end.
     """
 
@@ -158,7 +157,7 @@ class EngineLoop:
         return [pending for pending in running if not self._deliver_progress(pending)]
 
     def _deliver_progress(self, pending: _PendingRequest) -> bool:
-        """Pass the text and the result on to who waits; True when the request is done."""
+        """Pass text and result on to the waiting coroutine; True when the request is done."""
         generation = pending.request.generation if pending.request is not None else None
         if pending.texts is not None:
             pending.texts.put_nowait(self.engine.text_so_far(pending.request))

@@ -1,4 +1,4 @@
-"""What the entities stage writes for others."""
+"""The files that the entities stage writes for other stages."""
 
 from medr_ray.core.artifacts import Artifact
 from medr_ray.core.records import EntityFrequency, SeedEntity

@@ -1,5 +1,4 @@
-"""Which forms of the lexicon are searched for in text, and whether case folded or exactly as
-written.
+"""Chooses the forms of the lexicon that are searched for in text, case folded or as written.
 
 Names are matched case folded, gene symbols as written. Forms with few letters could be other words,
 so they are matched in capitals only (digits do not count: "at 10" is no name). Everyday English

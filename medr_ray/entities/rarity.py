@@ -1,4 +1,4 @@
-"""Which concepts are rare: document frequencies with 95 % intervals, and the rule that decides.
+"""Decides which concepts are rare, by their document frequencies with 95 % intervals.
 
 df is the number of citations that name a concept, N the number of all citations. In a corpus that
 is large enough, a concept is rare when the upper end of the Clopper-Pearson interval of df / N lies

@@ -1,4 +1,4 @@
-"""Why a hit has its score: what each factor added to it."""
+"""Explains the score of a hit by the part that each factor added to it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which documents a search may return: by source, year and kind of evidence, as SQL on the index.
+"""Limits a search to documents of a source, year or kind of evidence, as SQL on the index.
 
 A document without a year is in no span of years. A publication-date cut-off is different: it
 removes what was, or may have been, published later, and so keeps curated records, which describe no

@@ -1,9 +1,8 @@
-"""What may answer a query: candidates out of the table by full text, by vectors, and by a title the
-query names.
+"""Finds documents that may answer a query: by full text, by vectors, and by a title in the query.
 
-Guarantees: a query is words, never syntax, so "p<0.05" or "HIV/AIDS" cannot be malformed. The same
-query and filter give the same candidates. Nothing that the filter or the publication-date cut-off
-excludes is among them.
+Guaranteed: a query is read as words and never as syntax, so "p<0.05" or "HIV/AIDS" cannot be
+malformed. The same query and filter give the same candidates. No candidate is excluded by the
+filter or the publication-date cut-off.
 """
 
 import datetime
@@ -56,7 +55,7 @@ class CandidateFinder:
         self._encode = encode
         self._cutoff = published_before(before)
         self._retracted = retracted
-        # An index of an earlier version may lack some.
+        # An index of an earlier version may lack some columns.
         self._columns = [column for column in COLUMNS if column in table.schema.names]
 
     def find_candidates(
@@ -194,19 +193,19 @@ class CandidateFinder:
             return rows
 
         rows = select_first(self._limit + 1, columns)
-        # One row more than wanted shows whether the last place is tied.
+        # One row more than needed shows whether the last place is tied.
         if len(rows) <= self._limit or rows[-1][score] != rows[-2][score]:
             return rows[: self._limit]
         # Scores of equal documents are equal numbers, so they can be compared exactly.
-        last = rows[-1][score]
-        better = [row for row in rows if row[score] != last]
+        tied_score = rows[-1][score]
+        better = [row for row in rows if row[score] != tied_score]
         tied = _list_tied(
-            lambda limit: select_first(limit, ["document_id"]), score, last, self._limit
+            lambda limit: select_first(limit, ["document_id"]), score, tied_score, self._limit
         )
-        # The rows of better scores are sure of their places; the rest goes to the first ids.
+        # Rows with a better score have their places. The tied rows with the first ids get the rest.
         places = self._limit - len(better)
         chosen = self._find_by_id(sorted(tied)[:places], None, columns)
-        return [*better, *({**row, score: last} for row in chosen)]
+        return [*better, *({**row, score: tied_score} for row in chosen)]
 
     def _find_by_id(
         self, ids: Sequence[str], where: str | None, columns: Sequence[str]
@@ -221,16 +220,16 @@ class CandidateFinder:
 
 
 def _list_tied(
-    select_first: Callable[[int], list[Row]], score: str, last: float, limit: int
+    select_first: Callable[[int], list[Row]], score: str, tied_score: float, limit: int
 ) -> list[str]:
-    """Ids of all rows with the score ``last``, which is that of the last of the best ``limit``."""
+    """The ids of all rows with ``tied_score``, the score of the last of the best ``limit`` rows."""
     limit *= _TIED_GROWTH
     rows = select_first(limit)
     # Ends when a worse score shows up, which means that all tied rows are there.
-    while len(rows) == limit < _MOST_TIED and rows[-1][score] == last:
+    while len(rows) == limit < _MOST_TIED and rows[-1][score] == tied_score:
         limit *= _TIED_GROWTH
         rows = select_first(limit)
-    return [row["document_id"] for row in rows if row[score] == last]
+    return [row["document_id"] for row in rows if row[score] == tied_score]
 
 
 def _list_runs(tokens: list[str]) -> set[str]:

@@ -1,9 +1,9 @@
-"""Files of other publishers to documents, read once and kept in parts.
+"""Reads the files of other publishers into documents, once, and stores them in parts.
 
-Guarantees: the part a document is in depends only on its id and the size of its file, and a part is
-sorted by id, so a new edition of a file changes few parts. Of several records with one id the last
-counts. What could not be used is listed with file, place and reason. Parts of files that are no
-longer configured are removed.
+Guaranteed: the part of a document depends only on the document's id and the size of its file, and a
+part is sorted by id. So a new edition of a file changes few parts. Of several records with one id
+the last one counts. Records that could not be used are listed with file, place and reason. Parts of
+files that are no longer configured are removed.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _VERSION = 1  # of what the readers make of a record; a new one reads all files 
 
 @dataclass(frozen=True)
 class FileBatch:
-    """Files that are read together, and the parts they make."""
+    """Files that are read together, and the number of parts that their documents are stored in."""
 
     name: str
     source: str
@@ -46,29 +46,32 @@ class FileBatch:
     parts: int
     made_from: str
 
-    def part_name(self, number: int) -> str:
-        return f"{self.name}-{number:03d}"
+    def part_name(self, part_number: int) -> str:
+        return f"{self.name}-{part_number:03d}"
 
     @property
     def part_names(self) -> list[str]:
-        return [self.part_name(number) for number in range(self.parts)]
+        return [self.part_name(part_number) for part_number in range(self.parts)]
 
 
 # --- which files ----------------------------------------------------------------------
 
 
 def plan_batches(sources: Sequence[DocumentSource]) -> list[FileBatch]:
-    """The batches of the configured files. DataError for a path that names no file."""
+    """The batches of the configured files. Raises DataError for a path that names no file."""
     batches = []
     for source in sources:
         groups = _group_files(source.source, list_source_files(source))
-        for number, files in enumerate(groups):
-            batches.append(_plan_batch(source.source, number, files))
+        for batch_number, files in enumerate(groups):
+            batches.append(_plan_batch(source.source, batch_number, files))
     return batches
 
 
 def list_source_files(source: DocumentSource) -> list[CorpusFile]:
-    """The files of a source, in the order of its paths. DataError for a path that names none."""
+    """The files of a source, in the order of its paths.
+
+    Raises DataError for a path that names no file.
+    """
     files: list[CorpusFile] = []
     for path in source.paths:
         try:
@@ -85,13 +88,13 @@ def _group_files(source: str, files: list[CorpusFile]) -> list[list[CorpusFile]]
     return [[file] for file in files]
 
 
-def _plan_batch(source: str, number: int, files: list[CorpusFile]) -> FileBatch:
+def _plan_batch(source: str, batch_number: int, files: list[CorpusFile]) -> FileBatch:
     size = sum(file.size for file in files)
     # A power of two, so that a file that grows a little keeps its division into parts.
     parts = min(_MOST_PARTS, 1 << max(0, (size - 1) // _PART_BYTES).bit_length())
     made_from = digest(_VERSION, source, parts, [file.content for file in files])
     uris = tuple(file.uri for file in files)
-    return FileBatch(f"{source}-{number:03d}", source, uris, parts, made_from)
+    return FileBatch(f"{source}-{batch_number:03d}", source, uris, parts, made_from)
 
 
 # --- reading --------------------------------------------------------------------------
@@ -130,12 +133,12 @@ def read_batch(batch: FileBatch, directory: Directory) -> int:
     # memory at a time, however large the file is.
     with tempfile.TemporaryDirectory() as folder:
         _divide_documents(documents, batch.parts, Path(folder))
-        for number in range(batch.parts):
-            unsorted = from_table(Document, pq.read_table(_share_path(Path(folder), number)))
+        for part_number in range(batch.parts):
+            unsorted = from_table(Document, pq.read_table(_share_path(Path(folder), part_number)))
             part = _sort_without_duplicates(unsorted, ", ".join(batch.uris), unusable)
             report = {"documents": len(part), "content": hash_documents(part)}
             table = to_table(Document, part)
-            parts.write(batch.part_name(number), batch.made_from, table, report)
+            parts.write(batch.part_name(part_number), batch.made_from, table, report)
             total += len(part)
     directory.write_jsonl(_unusable_path(batch), unusable)
     return total
@@ -168,20 +171,20 @@ def _divide_documents(documents: Iterator[Document], parts: int, folder: Path) -
     schema = arrow_schema(Document)
     with ExitStack() as stack:
         writers = []
-        for number in range(parts):
-            writer = pq.ParquetWriter(_share_path(folder, number), schema)
+        for part_number in range(parts):
+            writer = pq.ParquetWriter(_share_path(folder, part_number), schema)
             writers.append(stack.enter_context(writer))
         while group := list(islice(documents, _DOCUMENTS_AT_ONCE)):
-            shares: dict[int, list[Document]] = {}
+            documents_by_part: dict[int, list[Document]] = {}
             for document in group:
-                number = _choose_part(document.document_id, parts)
-                shares.setdefault(number, []).append(document)
-            for number, share in shares.items():
-                writers[number].write_table(to_table(Document, share))
+                part_number = _choose_part(document.document_id, parts)
+                documents_by_part.setdefault(part_number, []).append(document)
+            for part_number, part_documents in documents_by_part.items():
+                writers[part_number].write_table(to_table(Document, part_documents))
 
 
-def _share_path(folder: Path, number: int) -> Path:
-    return folder / f"{number}.parquet"
+def _share_path(folder: Path, part_number: int) -> Path:
+    return folder / f"{part_number}.parquet"
 
 
 def _choose_part(document_id: str, parts: int) -> int:
@@ -192,7 +195,10 @@ def _choose_part(document_id: str, parts: int) -> int:
 def _sort_without_duplicates(
     documents: Sequence[Document], file: str, unusable: UnusableRecords
 ) -> list[Document]:
-    """By id; of several with one id the last, because editions of a record follow each other."""
+    """Sort by id and keep the last of several documents with one id.
+
+    The last one is the latest edition, because editions of a record follow each other.
+    """
     latest = {document.document_id: document for document in documents}
     for document in documents:
         if latest[document.document_id] is not document:

@@ -3,8 +3,8 @@ https://www.scimagojr.com/journalrank.php.
 
 The file is a table separated by ``;`` with decimal commas, plain or gzip, a row per journal with
 the columns ``Title``, ``Issn`` (eight characters each, without the hyphen, joined by commas) and
-``SJR``. What counts is a journal's place among the ranked ones, because SJR itself has a long tail.
-Use asks for attribution to SCImago.
+``SJR``. A journal counts by its place among the ranked ones, because SJR itself has a long tail.
+Anyone who uses the ranks must attribute them to SCImago.
 """
 
 import bisect

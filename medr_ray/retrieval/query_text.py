@@ -1,9 +1,9 @@
-"""Text from the network as plain text, and queries as words.
+"""Turns text from the network into plain text, and queries into words.
 
-Guarantees: what ``plain_line`` returns has no control or invisible formatting characters, so it can
-neither move a cursor nor hide anything. What ``split_query`` returns has no character with a
-meaning to a search service, so a query can neither be malformed nor reach a field it was not meant
-for.
+Guaranteed: the result of ``plain_line`` has no control or invisible formatting characters, so it
+can neither move a cursor nor hide anything. The words of ``split_query`` have no character with a
+meaning to a search service, so a query can neither be malformed nor reach a field that it was not
+meant for.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""How candidates are ranked: pure arithmetic over scores, apart from where the scores come from.
+"""Ranks candidates by pure arithmetic over their scores.
 
 Relevance lies in [0, 1] within one query.
 

@@ -1,4 +1,4 @@
-"""Papers that another list has as retracted.
+"""Reads a list of papers that are known to be retracted.
 
 PubMed flags a retraction only once its notice is indexed. The list is a text file with one PMID a
 line, plain or gzip, such as the PubMed search "Retracted Publication"[pt] gives when it is saved in

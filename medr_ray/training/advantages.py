@@ -1,9 +1,9 @@
 """Advantages: reward minus the mean of its group (paper section 4.2).
 
 The group of a question's rollouts stands in for a value network (GRPO, DeepSeekMath, arXiv
-2402.03300). Unlike there the difference is not divided by the group's standard deviation: the
-paper's objective does not, and the division gives most weight to questions that nearly all or
-nearly none of the rollouts answer.
+2402.03300). Unlike in GRPO, the difference is not divided by the group's standard deviation. The
+paper's objective has no such division, and it would give most weight to questions that nearly all
+or nearly none of the rollouts answer.
 
 An unscored rollout (null reward) is no part of its group: it moves neither the baseline nor the
 gradient. A group that lost too many rollouts, or whose rewards are all equal, teaches nothing and
@@ -17,8 +17,10 @@ _EQUAL_REWARDS = 1e-6  # rewards closer than this are the same reward
 
 
 def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[float | None]:
-    """One advantage per rollout, null for unscored ones; all null when fewer than ``minimum`` are
-    scored."""
+    """One advantage per rollout, None for an unscored rollout.
+
+    All are None when fewer than ``minimum`` rollouts are scored.
+    """
     scored = [reward for reward in rewards if reward is not None]
     # Rollouts are not lost at random: the slow ones run into deadlines. The mean of a few that are
     # left would be a biased baseline, so the whole group is excluded.
@@ -30,6 +32,6 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
 
 
 def has_spread(advantages: Sequence[float | None]) -> bool:
-    """Whether a group has anything to teach."""
+    """Whether the advantages of a group differ, so that it has something to teach."""
     scored = [advantage for advantage in advantages if advantage is not None]
     return bool(scored) and max(scored) - min(scored) > _EQUAL_REWARDS

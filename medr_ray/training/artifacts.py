@@ -1,4 +1,4 @@
-"""What the SFT and GRPO stages write for others."""
+"""The files that the SFT and GRPO stages write for other stages."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Optimiser backends behind one interface: plain torch (DDP when there are several workers) and
 DeepSpeed (ZeRO).
 
-A step is: ``backward`` for each micro-batch, ``last`` true on the final one, then ``step``.
+A step is: ``backward`` for each micro-batch, ``is_last`` true for the last one, then ``step``.
 
 The loss given to ``backward`` is already divided by the token count of all workers, so the gradient
 is the sum over workers. DDP and DeepSpeed average over workers instead, which is why ``backward``
@@ -31,8 +31,8 @@ class TrainerBackend(Protocol):
         """(log-probabilities, entropies), as ``PolicyModule.forward``."""
         ...
 
-    def backward(self, loss: torch.Tensor, last: bool) -> None:
-        """Add the gradient of a micro-batch; gradients are exchanged with the ``last`` one."""
+    def backward(self, loss: torch.Tensor, is_last: bool) -> None:
+        """Add the gradient of a micro-batch; gradients are exchanged with the last one."""
         ...
 
     def step(self, learning_rate: float) -> float:
@@ -82,8 +82,8 @@ class TorchBackend:
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         return self._runner(batch)
 
-    def backward(self, loss: torch.Tensor, last: bool) -> None:
-        exchanges = last or self._runner is self._module
+    def backward(self, loss: torch.Tensor, is_last: bool) -> None:
+        exchanges = is_last or self._runner is self._module
         # One exchange for a step, not one for each micro-batch.
         with contextlib.nullcontext() if exchanges else self._runner.no_sync():
             (loss * world_size()).backward()
@@ -150,9 +150,9 @@ class DeepSpeedBackend:
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         return self._engine(batch)
 
-    def backward(self, loss: torch.Tensor, last: bool) -> None:
+    def backward(self, loss: torch.Tensor, is_last: bool) -> None:
         # The number of micro-batches differs by step, so DeepSpeed cannot count them itself.
-        self._engine.set_gradient_accumulation_boundary(is_boundary=last)
+        self._engine.set_gradient_accumulation_boundary(is_boundary=is_last)
         self._engine.backward(loss * world_size())
 
     def step(self, learning_rate: float) -> float:

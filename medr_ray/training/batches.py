@@ -1,6 +1,7 @@
-"""Which examples go into which step, and how sequences become padded tensors.
+"""Plans which examples each step learns from, and pads sequences into tensors.
 
-Pure and seeded: every rank computes the same plan and takes its own part of it.
+The plan is a pure function of its seed: every rank computes the same plan and takes its own part
+of it.
 """
 
 import random

@@ -1,10 +1,10 @@
-"""Which questions to roll out next (paper section 4.2): difficulty rises with the pass rate.
+"""Chooses the questions to roll out next (paper section 4.2): difficulty rises with the pass rate.
 
 Pure and seeded. Questions of at most ``level`` hops are eligible; the level rises by one when the
 pass rate of the recent groups at the current level reaches ``raise_at``. An update takes turns
 between the eligible numbers of hops, so that a new level joins the easier ones and does not replace
-them. Among questions of equal length every one is visited once before any is visited again, but for
-those solved by the whole group, which wait one more round.
+them. Among questions with the same number of hops, every question is visited once before any is
+visited again. A question that the whole group solved waits one more round.
 """
 
 import random
@@ -20,8 +20,11 @@ _WINDOW_GROUPS = 12  # groups the pass rate is taken over
 
 @dataclass
 class Curriculum:
-    """State of the sampler. ``hops`` gives every question's number of hops by its id; ``recent``
-    the pass rates of the latest groups at the current level."""
+    """The state of the sampler.
+
+    ``hops`` has the number of hops of every question by its id. ``recent`` has the pass rates of
+    the latest groups at the current level.
+    """
 
     hops: Mapping[str, int]
     seed: int
@@ -35,8 +38,10 @@ class Curriculum:
             self.level = min(self.hops.values())
 
     def select_questions(self, count: int, update: int) -> list[str]:
-        """``count`` question ids for an update: of each number of hops in turn, fewest visits
-        first."""
+        """Choose ``count`` question ids for an update.
+
+        They take turns between the numbers of hops. Questions with the fewest visits come first.
+        """
         # Seeded by the update, not by one generator for the run: a resumed run draws the same.
         rng = random.Random(f"{self.seed}/{update}")
         eligible = sorted(question for question, hops in self.hops.items() if hops <= self.level)
@@ -55,7 +60,8 @@ class Curriculum:
     def record_pass_rates(self, pass_rates: Mapping[str, float]) -> None:
         """Record the pass rate in [0, 1] of each question's group."""
         for question, rate in pass_rates.items():
-            # A group that all solved has no spread and taught nothing: it counts as two visits.
+            # A group in which all rollouts solved the question taught nothing, because its rewards
+            # have no spread. It counts as two visits, so the question waits longer.
             visits = 2 if rate == 1.0 else 1
             self.visits[question] = self.visits.get(question, 0) + visits
             if self.hops[question] == self.level:
@@ -69,7 +75,7 @@ class Curriculum:
         return is_full and sum(self.recent) / _WINDOW_GROUPS >= self.raise_at
 
     def state(self) -> dict[str, Any]:
-        """What ``resume`` continues from."""
+        """The state that ``resume`` continues from."""
         return {"level": self.level, "visits": self.visits, "recent": self.recent}
 
     @classmethod

@@ -1,8 +1,7 @@
-"""Rollouts as something to learn from: scored groups, and the token sequences with their
-advantages.
+"""Turns rollouts into scored groups, and these into token sequences with advantages.
 
-Guaranteed: every sampled token is trained at most once, as the token it was. Tokens of the
-environment (questions, tool responses) carry no loss.
+Guaranteed: the model is trained at most once on every sampled token, and on exactly the token that
+was sampled. Tokens of the environment (questions, tool responses) carry no loss.
 """
 
 from collections.abc import Sequence
@@ -42,10 +41,10 @@ def score_groups(
 
 
 def make_examples(rollout: ScoredRollout) -> list[Example]:
-    """The rollout's token sequences; none where it teaches nothing.
+    """The token sequences of a rollout; none for a rollout without an advantage.
 
-    One sequence where each prompt extends the tokens before it, so that a dialogue of many turns is
-    read once. Where a prompt does not, a new sequence begins.
+    As long as each prompt extends the tokens before it, the turns make one sequence, so the model
+    reads a long dialogue once. A prompt that does not extend them begins a new sequence.
     """
     if rollout.advantage is None:
         return []

@@ -39,13 +39,13 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     trust_remote_code = job.config.models.trust_remote_code
     model_dir = Path(job.model_dir)
     directory = Directory(job.directory_uri)
-    rank, world = get_rank_and_world_size()
+    rank, world_size = get_rank_and_world_size()
     torch.manual_seed(job.config.run.seed)
 
     # Start, or continue behind the latest checkpoint.
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
     state = TrainerState.from_checkpoint(load_checkpoint(backend))
-    learner = Learner(backend, grpo, job.pad_id, rank, world)
+    learner = Learner(backend, grpo, job.pad_id, rank, world_size)
     coordinator = start_coordinator(job, state.curriculum) if rank == 0 else None
     if state.update:
         # The engine was started with the SFT model.
@@ -78,8 +78,8 @@ def _share_with_workers(collected: CollectedRollouts | None) -> CollectedRollout
     """Rank 0's rollouts, on every worker; the others give None."""
     from ray.train.collective import broadcast_from_rank_zero
 
-    _, world = get_rank_and_world_size()
-    if world == 1 and collected is not None:
+    _, world_size = get_rank_and_world_size()
+    if world_size == 1 and collected is not None:
         return collected
     # Ray Train broadcasts less than a kilobyte: a reference goes that way, the rollouts through
     # the object store. In a list, because Ray would resolve a bare reference.

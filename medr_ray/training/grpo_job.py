@@ -1,4 +1,4 @@
-"""What the GRPO stage gives to its Ray Train workers."""
+"""The job that the GRPO stage gives to its Ray Train workers."""
 
 from dataclasses import dataclass
 

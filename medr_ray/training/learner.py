@@ -1,4 +1,4 @@
-"""Every worker's half of a GRPO update: from scored rollouts to one optimiser step."""
+"""The part of a GRPO update that every worker runs: scored rollouts become an optimiser step."""
 
 import time
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from medr_ray.training.workers import (
 
 
 class Learner:
-    """One worker's part in learning: rank ``rank`` of ``world``."""
+    """Learns from the examples of one worker, which has rank ``rank`` of ``world_size``."""
 
     def __init__(
-        self, backend: TrainerBackend, config: GRPOConfig, pad_id: int, rank: int, world: int
+        self, backend: TrainerBackend, config: GRPOConfig, pad_id: int, rank: int, world_size: int
     ) -> None:
         self._backend = backend
         self._config = config
         self._pad_id = pad_id
         self._rank = rank
-        self._world = world
+        self._world_size = world_size
         self._policy_loss = POLICY_LOSSES[config.loss]
 
     def learn(self, rollouts: Sequence[ScoredRollout], update: int) -> LearningFigures:
@@ -44,9 +44,9 @@ class Learner:
         tokens = sum(len(example.targets) for example in examples)
         # A worker without an example would have no micro-batch to take part in the gradient
         # exchange with. All workers see the same examples, so all of them return here.
-        if len(examples) < self._world:
+        if len(examples) < self._world_size:
             return _nothing_learned(tokens)
-        own_loss, own_sums = self._accumulate(examples[self._rank :: self._world], tokens)
+        own_loss, own_sums = self._accumulate(examples[self._rank :: self._world_size], tokens)
         loss, *sums = sum_over_workers(own_loss, *own_sums)
         rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)
         norm = self._backend.step(rate)

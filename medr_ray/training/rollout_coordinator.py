@@ -1,7 +1,8 @@
-"""Rank 0's half of a GRPO update: choose questions, have them rolled out, score the rollouts, and
-give the engine the weights that came of them.
+"""The part of a GRPO update that only rank 0 runs.
 
-A rollout that infrastructure failed is excluded and counted; it is never a reward.
+It chooses questions, has them rolled out, scores the rollouts, and gives the engine the new
+weights. A rollout that failed because of the infrastructure is excluded and counted. It never
+becomes a reward.
 """
 
 import time

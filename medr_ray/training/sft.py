@@ -65,11 +65,11 @@ def sft_worker(settings: dict[str, Any]) -> None:
     config = job.config
     model_dir = Path(job.model_dir)
     directory = Directory(job.directory_uri)
-    rank, world = get_rank_and_world_size()
+    rank, world_size = get_rank_and_world_size()
     torch.manual_seed(job.seed)
     examples = read_examples(directory)
     steps = plan_steps(
-        len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps
+        len(examples), config.batch_size * world_size, config.epochs, job.seed, config.max_steps
     )
     backend = load_backend(
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
@@ -77,7 +77,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     state = load_checkpoint(backend) or {"step": 0, "history": []}
     for step in range(state["step"], len(steps)):
         started = time.monotonic()
-        own = [examples[index] for index in steps[step][rank::world]]
+        own = [examples[index] for index in steps[step][rank::world_size]]
         loss, tokens = _accumulate_batch(backend, own, job)
         rate = scheduled_learning_rate(config.optimiser, step, len(steps))
         norm = backend.step(rate)

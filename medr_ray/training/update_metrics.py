@@ -1,7 +1,7 @@
-"""What one GRPO update is described by, and what a checkpoint keeps of a run.
+"""The metrics of a GRPO update, and the state of a run that a checkpoint keeps.
 
 Field names are the keys of ``grpo/metrics.jsonl`` and of a checkpoint's state: renaming one changes
-those files. A figure that nothing was measured for is null.
+those files. A figure that was not measured is null.
 """
 
 from dataclasses import asdict, dataclass, replace

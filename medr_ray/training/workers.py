@@ -127,7 +127,7 @@ def accumulate_gradients(
         if is_filler:
             # Still backpropagated, because the backward pass takes part in the exchange.
             loss = loss * 0.0
-        backend.backward(loss, last=index == rounds - 1)
+        backend.backward(loss, is_last=index == rounds - 1)
         total_loss += float(loss.detach())
     return total_loss
 

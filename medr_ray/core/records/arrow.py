@@ -122,7 +122,7 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
     """Return one record from plain Python values, as in Arrow rows and JSON objects.
 
     A field that an older row lacks takes its default. Raises DataError where the field has no
-    default, and for a value outside its field's closed set.
+    default, and for a value that its field's ``Literal`` does not have.
     """
     missing = [name for name in _required_fields(record) if name not in row]  # type: ignore[arg-type]
     if missing:

@@ -1,4 +1,4 @@
-"""How often entities are named in the corpus, and which were judged to be seeds."""
+"""Counts of entities in the corpus, and the entities that were judged to be seeds."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What an answer was worth: rewards in training, verdicts in an evaluation."""
+"""The judgement of an answer: a reward in training, a verdict in an evaluation."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What was read: citations of the literature and their parts."""
+"""Citations of the literature and their parts."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Tasks that agents are given, and the multi-hop questions most of them come from."""
+"""The tasks of agents, and the multi-hop questions that most of them come from."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -28,7 +28,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Turn:
-    """What the engine saw and sampled in one turn; empty for policies that are not token models.
+    """The tokens that the engine read and sampled in one turn; empty for policies without tokens.
 
     ``logprobs`` are the log-probabilities of the sampled tokens (natural logarithm, at temperature
     1), ``policy_version`` is the version of the weights.
@@ -71,8 +71,11 @@ class Usage:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What the agent claimed in reply number ``reply`` (from 0): a finding ("relation = value", a
-    step on the way), a candidate for the answer, or the answer."""
+    """A claim of the agent in reply number ``reply`` (from 0).
+
+    It is a finding ("relation = value", a step on the way), a candidate for the answer, or the
+    answer.
+    """
 
     text: str
     kind: HypothesisKind
@@ -81,10 +84,10 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class EvidenceEdge:
-    """An edge of what an agent gathered in tool event number ``call`` (from 0).
+    """An edge of the evidence that an agent gathered in tool event number ``call`` (from 0).
 
-    "found" leads from a query to a document it returned, "names" from a document to a hypothesis
-    whose words stand in what was shown of the document.
+    "found" leads from a query to a document that it returned. "names" leads from a document to a
+    hypothesis whose words stand in the shown part of the document.
     """
 
     kind: EvidenceKind
@@ -98,7 +101,7 @@ class Trajectory:
     """One agent run on one task.
 
     ``question_id`` is the task's id. ``mode`` is "guided" or "exploration"; in an evaluation it
-    names the weights, so it is no closed set. ``answer`` is null when none was given; ``cost`` is
+    names the weights, so any text is possible. ``answer`` is null when none was given; ``cost`` is
     in USD, null when unknown. ``asked`` says what was nearly spent when the agent was asked for
     its answer, "" when it was not asked. ``evidence`` and ``hypotheses`` are the agent's state at
     the end.

@@ -1,5 +1,4 @@
-"""What an abstract states about the entities it names: statements by cues, and ties between
-entities that no cue connects.
+"""Reads an abstract: statements that cues give, and ties between entities that no cue connects.
 
 Both are computed from the given mentions and types alone, so a benchmark can use the annotators'
 entities. A sentence that begins with "this disorder" is read as one about the disease of the title,
@@ -96,8 +95,10 @@ def read_statements(
     title_subjects = _find_title_subjects(sentences)
     for sentence, factor in zip(sentences, section_factors, strict=True):
         yield from read_sentence(sentence, factor)
-        for kind, subject in title_subjects.items():
-            yield from _read_reference(sentence, factor * _REFERENCE_FACTOR, kind, subject, types)
+        for entity_type, subject in title_subjects.items():
+            yield from _read_reference(
+                sentence, factor * _REFERENCE_FACTOR, entity_type, subject, types
+            )
 
 
 def _drop_doubtful(statements: Iterable[RelationStatement]) -> list[RelationStatement]:
@@ -124,18 +125,18 @@ def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
     """The concept of each type that the first sentence names, where it names exactly one."""
     title_items = sentences[0].items if sentences else ()
     subjects = {}
-    for kind in _NOUNS:
-        concept_ids = {item.concept_id for item in title_items if item.entity_type == kind}
+    for entity_type in _NOUNS:
+        concept_ids = {item.concept_id for item in title_items if item.entity_type == entity_type}
         if len(concept_ids) == 1:
-            subjects[kind] = next(iter(concept_ids))
+            subjects[entity_type] = next(iter(concept_ids))
     return subjects
 
 
 def _read_reference(
-    sentence: Sentence, factor: float, kind: str, subject: str, types: Mapping[str, str]
+    sentence: Sentence, factor: float, entity_type: str, subject: str, types: Mapping[str, str]
 ) -> list[RelationStatement]:
     """The statements of a sentence that begins by referring to the subject without its name."""
-    reference = _REFERENCES[kind].match(sentence.text)
+    reference = _REFERENCES[entity_type].match(sentence.text)
     # A sentence that names the subject as well is read by its name.
     if reference is None or any(item.concept_id == subject for item in sentence.items):
         return []

@@ -1,5 +1,6 @@
-"""Whether a sentence asserts the statement of a cue: negation and speculation within the clause,
-and the section of the sentence.
+"""Decides whether a sentence asserts the statement of a cue, or denies or doubts it.
+
+It looks at negation and speculation within the clause, and at the section of the sentence.
 
 A clause ends at a colon, a semicolon or a word of contrast. A statement is denied by words between
 the two entities, before them in their clause with no comma in between, or right behind them ("was

@@ -1,10 +1,9 @@
-"""Statements by cue patterns: what the words between two named entities of one sentence say about
-them.
+"""Finds the statements of a sentence by cues, which are words between two named entities.
 
-Precision comes before recall. The words between must contain a cue, the pair must have the
-predicate's types, and a negation in the clause drops the statement. A statement about one item of a
-list ("characterised by A, B and C") applies to all items. A cue with other words around it counts
-for less, and a hedge lowers the confidence.
+Precision comes before recall: the words between must contain a cue, the pair must have the types of
+the cue's predicate, and a negation in the clause drops the statement. A statement about one item of
+a list ("characterised by A, B and C") applies to all items. Other words around a cue and a hedge
+lower the confidence.
 """
 
 import re
@@ -53,8 +52,8 @@ def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[Relat
     """The statements of a sentence between its items; ``section_factor`` is a factor on their
     confidence."""
     statements = []
-    for left, right, kinds_between in _list_pairs(sentence):
-        match = _find_best_cue(sentence.text, left, right, kinds_between)
+    for left, right, types_between in _list_pairs(sentence):
+        match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
         wording = (match.start, left.mention.end)
@@ -86,8 +85,8 @@ class _CueMatch:
 
 
 def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem, set[str]]]:
-    """Pairs of items that are close enough to be related, with the kinds of the items between their
-    lists."""
+    """Pairs of items that are close enough to be related, with the entity types of the items
+    between their lists."""
     items = sentence.items
     for i, left in enumerate(items):
         for j in range(i + 1, len(items)):
@@ -98,12 +97,12 @@ def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem
             if not _may_be_related(left, right):
                 continue
             if _is_meant(sentence.text, left) and _is_meant(sentence.text, right):
-                kinds_between = {
+                types_between = {
                     item.entity_type
                     for item in items[i + 1 : j]
                     if left.group_end <= item.group_start and item.group_end <= right.group_start
                 }
-                yield left, right, kinds_between
+                yield left, right, types_between
 
 
 def _may_be_related(left: SentenceItem, right: SentenceItem) -> bool:
@@ -128,7 +127,7 @@ def _are_of_one_list(left: SentenceItem, right: SentenceItem) -> bool:
 
 
 def _find_best_cue(
-    sentence: str, left: SentenceItem, right: SentenceItem, kinds_between: set[str]
+    sentence: str, left: SentenceItem, right: SentenceItem, types_between: set[str]
 ) -> _CueMatch | None:
     """The most confident cue for the pair; of equal ones the first of the table."""
     if _are_of_one_list(left, right):
@@ -143,7 +142,7 @@ def _find_best_cue(
     between = _ASIDE.sub("", sentence[start:end])
     best: _CueMatch | None = None
     for pattern in PATTERNS.get((left.entity_type, right.entity_type), ()):
-        confidence = _match_between(pattern, between, kinds_between, right.entity_type)
+        confidence = _match_between(pattern, between, types_between, right.entity_type)
         least = best.confidence if best else 0.0
         if confidence <= least or not _fits_surroundings(pattern, sentence, left, right):
             continue
@@ -177,14 +176,14 @@ def _fits_surroundings(
 
 
 def _match_between(
-    pattern: Pattern, between: str, kinds_between: set[str], right_kind: str
+    pattern: Pattern, between: str, types_between: set[str], right_type: str
 ) -> float:
     """The confidence that the words between give this cue; 0 where they do not contain it."""
     confidence = pattern.cue.confidence
-    if not kinds_between and pattern.whole.fullmatch(between):
+    if not types_between and pattern.whole.fullmatch(between):
         return confidence
-    # A loose cue may reach over items of the right item's kind, but over no others.
-    if pattern.core is None or not kinds_between <= {right_kind}:
+    # A loose cue may reach over items of the right item's type, but over no others.
+    if pattern.core is None or not types_between <= {right_type}:
         return 0.0
     core = pattern.core.search(between)
     if core is None:

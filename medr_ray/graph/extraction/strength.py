@@ -1,5 +1,6 @@
-"""How strongly a document ties two entities together: the probability that they are related, from
-plain counts.
+"""Estimates how strongly a document ties two entities together.
+
+The strength is the probability that they are related, computed from plain counts.
 
 A cue says how two entities are related, but many documents say it in words that no cue covers.
 Other signals show that the two belong together: one sentence names both, several sentences do, the

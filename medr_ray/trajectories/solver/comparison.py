@@ -1,8 +1,8 @@
 """Ranks diseases for questions that ask for an extreme: the earliest or latest age of onset, the
 largest or smallest share of patients with a finding.
 
-``solver`` collects what documents state of each candidate; here it becomes a span of numbers, and
-the spans decide who comes first.
+``solver`` collects the statements of documents about each candidate. This module turns them into a
+span of numbers and decides by the spans which candidate comes first.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,8 +2,8 @@
 
 ``question_reader`` makes a plan from a question's text, ``solver`` follows it. The entities on the
 way have no name in the question. Each is given by conditions: the relation that leads to it, and
-what else the question says of it. Every condition names the entity at its other end, so each hop is
-the same task: find the entity that meets all conditions.
+the further facts that the question states of it. Every condition names the entity at its other end,
+so each hop is the same task: find the entity that meets all conditions.
 """
 
 from dataclasses import dataclass, field
