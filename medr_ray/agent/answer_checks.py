@@ -72,7 +72,7 @@ class _CandidateTracker:
     def process_turn(self, turn: ReplyTurn) -> int:
         """Record a turn; returns how many of its calls check a candidate."""
         for candidate in self._record_stated_candidates(turn.thought):
-            # Documents that were shown before the candidate was stated are no check of it.
+            # Documents that were shown before the candidate was stated are not a check of it.
             if candidate not in self._documents_by_candidate:
                 self._documents_by_candidate[candidate] = _documents_with(
                     candidate, self._shown_passages

@@ -117,7 +117,7 @@ class ChatPolicy:
     It is called as ``complete(messages)``, under ``agent.tool_calls: native`` as
     ``complete(messages, tools=...)``. That raises ContextLengthExceeded when the dialogue no longer
     fits and InfrastructureError when the endpoint stays out of reach. ``hint`` is shown to the
-    model behind the question and is no part of the recorded dialogue.
+    model behind the question and is not part of the recorded dialogue.
     """
 
     def __init__(self, complete: Complete, hint: str = "") -> None:

@@ -119,7 +119,7 @@ def _child_values(value: Any) -> Sequence[Any]:
 
 
 def _describe_non_object(arguments: Any) -> str:
-    """What is wrong with arguments that are no object. A text comes from an endpoint with native
+    """Why arguments that are not an object are wrong. A text comes from an endpoint with native
     calls that could not read it as JSON itself."""
     if isinstance(arguments, str):
         try:

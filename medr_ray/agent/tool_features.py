@@ -92,7 +92,7 @@ def read_choices(trajectory: Trajectory, rarity: Rarity | None = None) -> list[T
     )
     history: list[ToolEvent] = []
     choices: list[ToolChoice] = []
-    # Calls of other tools are part of the history, but they are no choices.
+    # Calls of other tools are part of the history, but they are not choices.
     for turn in read_turns(trajectory):
         events = [
             observation.event

@@ -1,5 +1,5 @@
-"""The checks of ``medr doctor``. Each looks at one thing and returns a CheckResult; none changes
-anything.
+"""The checks of ``medr doctor``. Each examines one thing, changes nothing and returns a
+CheckResult.
 
 "fail" means that the configured pipeline cannot run, "warn" that it can, but slower or only in
 part.

@@ -1,4 +1,4 @@
-"""``medr doctor``: what this machine has and lacks, each with how to mend it."""
+"""``medr doctor``: checks this machine and says how to fix what is missing."""
 
 import typer
 

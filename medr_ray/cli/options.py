@@ -1,4 +1,4 @@
-"""Options several commands share, and the configuration they resolve to."""
+"""The options that several commands share, and the configuration to which they resolve."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,8 @@ Overrides = Annotated[
 
 
 def resolve_config(config: Path | None, overrides: list[str] | None) -> "PipelineConfig":
-    """YAML < environment < ``--set``. Raises ConfigError."""
+    """The configuration: the YAML file, overridden by the environment, overridden by ``--set``.
+    Raises ConfigError."""
     from medr_ray.core.settings import load_config
 
     return load_config(config, overrides or ())

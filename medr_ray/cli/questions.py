@@ -90,7 +90,7 @@ def show(
 
 
 def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:
-    """Print a question with its trace. Raises DataError when there is none of that id."""
+    """Print a question with its trace. Raises DataError when there is none with that id."""
     from rich.console import Console
 
     from medr_ray.questions.question_trace import read_question_trace

@@ -1,4 +1,4 @@
-"""``medr report``: what the run has reached, from its manifests and results."""
+"""``medr report``: the results of a run, from its manifests and tables."""
 
 from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 

@@ -1,4 +1,4 @@
-"""What every ``medr STAGE show`` shares: the stage with its counts and rows, or one item of it."""
+"""Shared by every ``medr STAGE show``: prints the stage's counts and rows, or one item of it."""
 
 import json
 from collections.abc import Callable

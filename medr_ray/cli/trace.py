@@ -1,4 +1,5 @@
-"""``medr trace``: where a result comes from, as a tree down to sentences and source files."""
+"""``medr trace``: prints where a result comes from, as a tree down to sentences and source
+files."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,7 @@ def trace(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Walk from a trajectory, question, chain, relation, entity or document down to its sources."""
+    """Trace a trajectory, question, chain, relation, entity or document to its sources."""
     from rich.console import Console
 
     from medr_ray.core.errors import ConfigError
@@ -46,7 +47,8 @@ def trace(
 
 
 def _build_tree(node: "TraceNode", parent: "Tree | None" = None) -> "Tree":
-    """The node and all below it as a branch of ``parent``, or as a tree of its own."""
+    """Build the tree of the node and everything below it. With ``parent``, it is added there as a
+    branch."""
     from rich.text import Text
     from rich.tree import Tree
 

@@ -34,7 +34,7 @@ class Parts:
         markers = self.read_markers()
         sources = {name: marker.get("made_from") for name, marker in markers.items()}
         for name in markers.keys() | self._list_tables():
-            # "" is no source: a part that is not required is removed whatever its marker says.
+            # "" is not a source: a part that is not required is removed whatever its marker says.
             if sources.get(name) != required.get(name, ""):
                 self._remove_part(name)
         return [name for name, source in required.items() if sources.get(name) != source]

@@ -48,7 +48,7 @@ def matches_name(text: Array, at: int, table: Array, row: int, size: int) -> boo
 
 @inner()
 def _character_size(text: Array, at: int) -> int:
-    """Bytes of the UTF-8 character at this place; 0 where there is none or XML forbids it.
+    """Bytes of the UTF-8 character at this place; 0 if there is none or XML forbids it.
 
     Control characters count as allowed here; ``has_valid_characters`` checks them.
     """

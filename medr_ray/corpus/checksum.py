@@ -15,7 +15,7 @@ _MD5 = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def parse_sidecar_md5(content: bytes) -> str | None:
-    """The checksum in the content of a ``.md5`` file, in lower case; None where there is none."""
+    """The checksum in the content of a ``.md5`` file, in lower case; None if there is none."""
     match = _MD5.search(content.decode("ascii", "replace").lower())
     return match.group() if match else None
 

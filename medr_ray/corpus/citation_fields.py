@@ -97,7 +97,7 @@ FIELD = np.dtype(
 STATE_IGNORED = 0  # inside an element that is not read
 STATE_ROOT = 1  # outside the record
 
-# Entries of Grammar.meaning that are no number of a field.
+# Entries of Grammar.meaning that are not the number of a field.
 NO_FIELD = -1
 INNER_FIELD = -2  # the inner child of the field around it
 

@@ -255,7 +255,7 @@ def _end_item(
 def _parse_year(text: Array, at: int, end: int) -> int:
     """The first year from 1500 to 2099 that is a word of its own; -1 when there is none."""
     value = 0
-    digits = 0  # of the word so far; -1 inside a word that is no year
+    digits = 0  # of the word so far; -1 inside a word that is not a year
     while at <= end:
         byte = int(text[at]) if at < end else _SPACE
         is_digit = _ZERO <= byte <= _NINE
@@ -295,7 +295,7 @@ def _locate_single_fields(
     """Set ``places`` to the rows of the fields that count once (-1: absent).
 
     Returns the version of the PMID, or -1 when the record is not for this pass: something is
-    missing, occurs twice, or is no number.
+    missing, occurs twice, or is not a number.
     """
     for number in range(len(places)):
         places[number] = -1

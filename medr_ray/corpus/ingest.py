@@ -210,7 +210,8 @@ def read_record_keys(directory: Directory, files: Iterable[CorpusFile]) -> pl.Da
         path = f"{ALL_RECORDS_FOLDER}/{build_part_name(file)}.parquet"
         table = directory.read_table(path, ["pmid", "version", "position"])
         columns = [pl.lit(number).alias("file"), pl.col("pmid", "version", "position")]
-        frames.append(pl.DataFrame(table).select(columns).cast(_KEY_SCHEMA))  # type: ignore[arg-type]
+        keys = pl.DataFrame(table).select(columns)
+        frames.append(keys.cast(_KEY_SCHEMA))  # type: ignore[arg-type]
     return pl.concat(frames)
 
 

@@ -80,7 +80,7 @@ def read_header(beginning: bytes) -> FileHeader | None:
 
 
 def build_format_error() -> DataError:
-    """The error of a file that is no PubMed XML."""
+    """The error of a file that is not PubMed XML."""
     return DataError(
         "not PubMed XML: no PubmedArticleSet, PubmedArticle or PubmedBookArticle at its beginning"
     )
@@ -101,7 +101,7 @@ def build_truncation_error(offset: int, is_inside_record: bool) -> DataError:
 def read_records(stream: BinaryIO) -> Iterator[PubmedRecord]:
     """Every citation, book and list of deletions, in file order.
 
-    DataError when the stream is no PubMed XML or ends early; errors of the stream itself (a broken
+    DataError when the stream is not PubMed XML or ends early; errors of the stream itself (a broken
     gzip) pass through.
     """
     buffer, header = _read_beginning(stream)

@@ -293,7 +293,7 @@ def resolve_redirect(url: str, location: str) -> str:
 
 
 def _check_status(response: httpx.Response) -> None:
-    """Raise the error of a response that is no success."""
+    """Raise the error of a response that is not a success."""
     status = response.status_code
     if status in _TRANSIENT_STATUSES:
         pause = parse_retry_after(response.headers)

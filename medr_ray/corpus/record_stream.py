@@ -70,7 +70,7 @@ def read_citations(
     """The records of a stream, or its first ``limit`` citations and books, about a thousand a
     chunk.
 
-    DataError when the stream is no PubMed XML or ends early; errors of the stream itself (a broken
+    DataError when the stream is not PubMed XML or ends early; errors of the stream itself (a broken
     gzip) pass through.
     """
     window = _Window(stream)

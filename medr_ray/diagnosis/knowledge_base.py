@@ -70,7 +70,7 @@ def build_finding_terms(hpo: Hpo) -> FindingTerms:
         others = ancestor_ids[term_id] - {term_id}
         numbers_above = sorted(numbers[other] for other in others if other in numbers)
         ancestors.append(np.array([number, *numbers_above]))
-    # ``replacements`` also has merged disease records, which are no terms.
+    # ``replacements`` also has merged disease records, which are not terms.
     for obsolete, current in hpo.replacements.items():
         if current in numbers:
             numbers.setdefault(obsolete, numbers[current])

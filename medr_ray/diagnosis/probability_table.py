@@ -31,7 +31,7 @@ class ProbabilityTable:
         return self.diseases[part], self.values[part]
 
     def dense_row(self, term: int) -> FloatArray:
-        """[diseases] values of a term, 0 where there is none."""
+        """[diseases] values of a term, 0 if there is none."""
         row = np.zeros(self.disease_count)
         diseases, values = self.entries_of(term)
         row[diseases] = values

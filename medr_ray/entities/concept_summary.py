@@ -78,7 +78,7 @@ class ConceptSummary:
 
     ``frequency`` has df, tf and df / N with its interval; N is ``citations``. ``rare`` is decided
     by ``rule``. ``rank`` counts from 1 among ``candidates``. ``aliases`` are the forms of the
-    lexicon that no mention has. For a concept that was no candidate, ``rank``, the verdict
+    lexicon that no mention has. For a concept that was not a candidate, ``rank``, the verdict
     (``significance``) and the prevalence are null.
     """
 

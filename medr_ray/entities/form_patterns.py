@@ -1,7 +1,7 @@
 """Chooses the forms of the lexicon that are searched for in text, case folded or as written.
 
 Names are matched case folded, gene symbols as written. Forms with few letters could be other words,
-so they are matched in capitals only (digits do not count: "at 10" is no name). Everyday English
+so they are matched in capitals only (digits do not count: "at 10" is not a name). Everyday English
 words, and abbreviations with another and more common meaning in medicine, are not matched at all. A
 disease is also matched by its adjective ("hypertensive"), unless that is a form of another concept.
 """

@@ -1,9 +1,8 @@
-"""One governor for all callers: a named Ray actor where Ray is up, an object of the process where
-it is not.
+"""The one governor of all callers: a named Ray actor, or an object in the process without Ray.
 
-The actor outlives the job that made it, so jobs of one cluster that share a service share its
-limits. It restarts when its process dies; clients report to the new one what they hold, and it
-grants nothing before the slots of the old one have passed.
+The actor outlives the job that created it, so all jobs of a cluster that use a service share its
+limits. It restarts when its process dies: clients report their leases and slots to the new one,
+which grants nothing before the slots of the old one have passed.
 """
 
 import os

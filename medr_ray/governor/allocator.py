@@ -1,4 +1,5 @@
-"""Who gets what of one service: the governor's side, as a pure state machine over given times.
+"""Grants leases and slots of one service to clients: the governor's side, as a pure state machine
+over given times.
 
 Guaranteed, for times that do not run backwards: slots are granted in the order of their times, at
 most ``SLOT_HORIZON_SECONDS`` ahead, and the rate limiters bound all of them together; at most

@@ -1,8 +1,9 @@
-"""A circuit breaker: a service that only fails is left alone for a while, then tried with a single
-request.
+"""A circuit breaker: a service that fails repeatedly is left alone for a while, then tried with a
+single request.
 
-Closed: every request passes. Open: none does until ``open_until``. Half-open after that: one client
-may try; its success closes the circuit, its failure opens it again for twice as long.
+While the circuit is closed, every request passes. While it is open, none does until ``open_until``.
+After that it is half-open and one client may try: success closes the circuit, failure opens it
+again for twice as long.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a service allows, and how precisely requests have to be timed for it."""
+"""The limits of a service, and how precisely requests must be timed to respect them."""
 
 import math
 from dataclasses import dataclass

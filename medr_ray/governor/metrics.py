@@ -1,4 +1,4 @@
-"""What the governor counts, as a snapshot and as Ray metrics (the dashboard, Prometheus)."""
+"""The governor's counts, as a snapshot and as Ray metrics (for the dashboard and Prometheus)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace

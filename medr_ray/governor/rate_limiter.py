@@ -1,4 +1,4 @@
-"""When how much of something may be taken: the rate limits of a service as arithmetic over given
+"""The rate limits of a service: computes when an amount may be used, as arithmetic over given
 times.
 
 Guaranteed by ``RateLimiter``, for times that do not run backwards: whatever is taken for the time

@@ -1,8 +1,8 @@
-"""The governor's side of the conversation: receives reports and answers them when there is
+"""The governor's server: it receives the reports of clients and answers them when there is
 something to grant.
 
-It runs in one event loop, that of the cluster's actor or of a process without Ray. The decisions
-are ``LeaseAllocator``'s and ``BudgetLedger``'s.
+It runs in one event loop, that of the cluster's actor or of a process without Ray.
+``LeaseAllocator`` and ``BudgetLedger`` make the decisions.
 """
 
 import asyncio

@@ -125,7 +125,7 @@ def other_end(relation: Relation, entity: str) -> str | None:
 
 
 def _is_passable(relation: Relation) -> bool:
-    """Whether a chain can walk it in both directions, so that its far end is no dead end."""
+    """Whether a chain can walk it in both directions, so that its far end is not a dead end."""
     return is_walkable(relation, relation.subject) and is_walkable(relation, relation.object)
 
 

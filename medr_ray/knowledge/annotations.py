@@ -29,7 +29,7 @@ from medr_ray.knowledge.vocabulary_reading import (
     text_of,
 )
 
-# Aspects of a row. C also covers other clinical courses, which are no ages at onset.
+# Aspects of a row. C also covers other clinical courses, which are not ages at onset.
 FINDING = "P"
 ONSET = "C"
 INHERITANCE = "I"

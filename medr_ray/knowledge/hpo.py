@@ -8,7 +8,7 @@
 Records of OMIM, Orphanet and DECIPHER with the same normalised name become one disease under the
 first id (OMIM before ORPHA before DECIPHER, then by number). A disease has one fact for each
 (predicate, object): the one with the most precise frequency, with the reference of its row. Negated
-annotations and those of 0 % are no facts.
+annotations and those of 0 % are not facts.
 """
 
 import functools
@@ -253,10 +253,10 @@ def _read_annotations(
 def _select_predicate(
     aspect: str, term_id: str, onset: set[str], inheritance: set[str]
 ) -> str | None:
-    """The predicate of a row; None for a row that is no fact.
+    """The predicate of a row; None for a row that is not a fact.
 
     Aspects are P (phenotypic abnormality), I (inheritance) and C (clinical course). Rows of other
-    aspects (modifiers, history) and of other terms (penetrance, pace of progression) are no facts.
+    aspects (modifiers, history) and of other terms (penetrance, pace of progression) are not facts.
     """
     if aspect == "P":
         return "has_finding"

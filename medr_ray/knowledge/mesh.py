@@ -12,7 +12,7 @@ Every term of a record is a name of it, permuted terms too. Tree numbers decide 
 - Of D, small molecules, hormones and antibodies are drugs. What is nothing but a protein is a gene
   product. Classes of action, dosage forms and mixtures are neither: taken for drugs, they are two
   thirds of the false chemicals in BC5CDR's training set.
-- All other records are left out. Their names are kept to show that they are no drugs.
+- All other records are left out. Their names are kept to show that they are not drugs.
 
 A supplementary concept has the type of its class, or else that of the headings it is mapped to; it
 is a disease if any of them is. It takes its tree numbers from them.
@@ -96,7 +96,7 @@ def classify_trees(trees: Iterable[str]) -> EntityType | Literal[""]:
     if any(tree.startswith((*_MOLECULE_TREES, _ANTIBODY_TREE)) for tree in chemical):
         return DRUG
     if any(tree.startswith(_LARGE_MOLECULE_TREES) for tree in chemical):
-        # A protein that MeSH also lists outside the trees of proteins is no plain gene product.
+        # A protein that MeSH also lists outside the trees of proteins is not a plain gene product.
         has_protein_tree = any(tree.startswith(_PROTEIN_TREES) for tree in chemical)
         is_only_protein = all(tree.startswith(_PROTEIN_ASPECT_TREES) for tree in chemical)
         return GENE if has_protein_tree and is_only_protein else ""

@@ -28,5 +28,5 @@ _YEARS: dict[str, tuple[float, float]] = {
 
 def onset_years(term_id: str) -> tuple[float, float] | None:
     """The (earliest, latest) age of an onset term in years, before birth negative; None for a term
-    that is no age."""
+    that is not an age."""
     return _YEARS.get(term_id)

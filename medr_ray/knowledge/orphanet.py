@@ -27,7 +27,7 @@ from medr_ray.knowledge.vocabulary_reading import (
 _EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
 _CODE = re.compile(r"\d+")
 _OBSOLETE = re.compile(r"(obsolete|deprecated|inactive)\b", re.IGNORECASE)
-# Precedes some names and is no part of them.
+# Precedes some names and is not part of them.
 _REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")
 # Values of <Source>. The others (UMLS, ICD, MedDRA and so on) name no concepts here.
 _REFERENCE_SOURCES = frozenset({"OMIM", "MeSH", "MONDO"})

@@ -5,7 +5,7 @@ The file lists several figures for each disorder: of different kinds, places and
 ``read_prevalence`` keeps one for each disorder: point prevalence before prevalence at birth before
 lifetime prevalence, validated before not validated, worldwide before a region, a value before a
 class. Of equally good figures it keeps the median. Incidences and numbers of cases or families are
-no prevalence.
+not prevalences.
 
 A figure is the value (``ValMoy``, per 100,000) where the file gives one, else the geometric mean of
 the bounds of its class (``PrevalenceClass``): "1-9 / 100 000" is 3e-5. An open class is taken to
@@ -44,7 +44,7 @@ _CLASSES = {
 }
 _UNKNOWN_CLASSES = frozenset(("", "Unknown", "Not yet documented"))
 _EXPECTED = "the XML of Orphadata product 9, prevalence"
-_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")  # precedes some names and is no part of them
+_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")  # precedes some names and is not part of them
 _VALUE_BASE = 100_000  # people; the unit of ValMoy
 _MAX_CITED = 80  # characters of the list of references in a description
 
@@ -136,9 +136,9 @@ def _parse_orpha_code(code: str) -> int:
 
 
 def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
-    """The figure of a <Prevalence>; None when it is no prevalence or its value is unknown.
+    """The figure of a <Prevalence>; None when it is not a prevalence or its value is unknown.
 
-    Raises ValueError for an unknown kind or class, and for a value that is no share.
+    Raises ValueError for an unknown kind or class, and for a value that is not a share.
     """
     kind = text_of(element, "PrevalenceType/Name")
     if kind in _NO_PREVALENCE:
@@ -166,7 +166,7 @@ def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
 
 def _class_mean(label: str) -> float | None:
     """The geometric mean of a class's bounds; None for an unknown prevalence. Raises ValueError for
-    a label that is no class."""
+    a label that is not a class."""
     if label in _UNKNOWN_CLASSES:
         return None
     if label not in _CLASSES:

@@ -334,7 +334,7 @@ def _specialty_from_tree_number(tree_number: str) -> str:
 
 def _elect_specialty(votes: Mapping[str, int], preferred: str = "") -> str:
     """The specialty with the most votes, general medicine apart; on a tie the preferred one, else
-    the alphabetically first; "" where there is none."""
+    the alphabetically first; "" if there is none."""
     specific = [name for name in votes if name != GENERAL]
     if not specific:
         return ""
@@ -388,7 +388,7 @@ def term_specialties(hpo: Hpo, term_id: str) -> list[str]:
 def phenotype_specialty(hpo: Hpo, term_id: str) -> str:
     """One of a phenotype's specialties: the one that its name shows, else the alphabetically first.
 
-    General medicine only where there is no other; "" where there is none.
+    General medicine only where there is no other; "" if there is none.
     """
     specialties = term_specialties(hpo, term_id)
     by_name = _specialty_from_name(hpo.terms[term_id].name)

@@ -250,7 +250,7 @@ def _free_element(element: etree._Element) -> None:
 
 
 def text_of(element: etree._Element, path: str) -> str:
-    """The text at ``path`` below the element, with single spaces; "" where there is none."""
+    """The text at ``path`` below the element, with single spaces; "" if there is none."""
     return " ".join((element.findtext(path) or "").split())
 
 

@@ -1,4 +1,4 @@
-"""Answered requests in a SQLite file, looked up by their content, so that none is sent twice.
+"""A cache of answered requests in a SQLite file, by their content, so that none is sent twice.
 
 A request is stored under a hash of everything that decides its answer; API keys and headers are not
 part of it. Several processes of a host may share the file, which has a write-ahead log. It also

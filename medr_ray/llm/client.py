@@ -274,7 +274,7 @@ def _read_complete_reply(result: ChatResult, model: type[ReplyModel]) -> ReplyMo
 
 
 def _record_status(permit: Permit, error: openai.APIStatusError) -> None:
-    """Report an error status to the governor. A status about the request alone is no failure: it
+    """Report an error status to the governor. A status about the request alone is not a failure: it
     shows that the endpoint works."""
     status = error.status_code
     pause = parse_retry_after(error.response.headers)

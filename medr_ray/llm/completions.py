@@ -1,5 +1,5 @@
-"""What a chat endpoint answered (text, native tool calls, usage), and an estimate of the tokens a
-request takes before it is sent."""
+"""The result of a chat request (text, native tool calls, usage), and an estimate of its tokens
+before it is sent."""
 
 import json
 from collections.abc import Mapping, Sequence

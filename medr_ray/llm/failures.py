@@ -1,7 +1,7 @@
-"""What a failed request to a language model means.
+"""Classifies failed requests to a language model.
 
-A failure may pass when the same request is sent again, or it is the user's configuration, or the
-model's, or an endpoint that is down.
+A failure is one that may pass when the same request is sent again, an error in the user's
+configuration, an error of the model, or an endpoint that is down.
 """
 
 import json

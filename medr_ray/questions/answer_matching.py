@@ -131,7 +131,7 @@ def _format_date(year: str, month: int, day: str, text: str) -> str:
     try:
         return date(int(year), month, int(day)).strftime("date%Y%m%d")
     except ValueError:
-        # "31 february 2020" is no date: it is compared as plain text.
+        # "31 february 2020" is not a date: it is compared as plain text.
         return text
 
 
@@ -187,7 +187,7 @@ def canonical_form(text: str) -> str:
     """One spelling for all tolerated ones: normalised words without articles, joined by single
     spaces."""
     words = [word for word in normalize_words(text) if word != "the"]
-    # "a" alone, or inside a name ("vitamin a"), is no article.
+    # "a" alone, or inside a name ("vitamin a"), is not an article.
     if len(words) > 1 and words[0] in ("a", "an"):
         words = words[1:]
     return " ".join(words)

@@ -89,7 +89,7 @@ class CandidateFinder:
         return [_mark_named_title(candidates[key], runs) for key in sorted(candidates)]
 
     def find_document(self, document_id: str) -> Document | None:
-        """A document by its id; None where there is none or it is later than the cut-off."""
+        """A document by its id; None if there is none or it is later than the cut-off."""
         rows = self._find_by_id([document_id], self._cutoff, self._columns)
         return self._build_document(rows[0]) if rows else None
 

@@ -165,7 +165,7 @@ class IndexSettings:
         return CosineCalibration(unrelated, weight)
 
     def write(self, directory: Directory) -> None:
-        # A pydantic section is no dataclass, so ``asdict`` leaves it as it is.
+        # A pydantic section is not a dataclass, so ``asdict`` leaves it as it is.
         encoding = self.encoding.model_dump(mode="json")
         directory.write_json(SETTINGS_FILE, {**asdict(self), "encoding": encoding})
 

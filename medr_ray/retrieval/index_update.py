@@ -72,7 +72,7 @@ def _sample_cosine(marks: Sequence[str], read_part: ReadPart) -> float | None:
 
 
 def _open_existing(directory: Directory, dimensions: int) -> Any:
-    """The table; None where there is none, or one with another schema."""
+    """The table; None if there is none, or one with another schema."""
     if not index.has_table(directory):
         return None
     table = index.open_table(directory)

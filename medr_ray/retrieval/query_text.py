@@ -51,7 +51,7 @@ def split_query(query: str) -> list[str]:
 def loosen_query(query: str) -> tuple[str, ...]:
     """A query as searches that ask for less and less.
 
-    First all of its words ("vitamin A" needs its stop word), then all that are no stop words, then
+    First all of its words ("vitamin A" needs its stop word), then all that are not stop words, then
     any of those.
     """
     informative = informative_words(query)
@@ -59,9 +59,9 @@ def loosen_query(query: str) -> tuple[str, ...]:
 
 
 def informative_words(query: str) -> list[str]:
-    """The words of the query that are no stop words, each once; all words where nothing is left."""
+    """The words of the query that are not stop words, each once; all words if none is left."""
     words = split_query(query)
     terms = extract_terms(" ".join(words)).words
-    # The terms know only ASCII words; words of other scripts are no stop words.
+    # The terms know only ASCII words; words of other scripts are not stop words.
     kept = [word for word in dict.fromkeys(words) if word in terms or not word.isascii()]
     return kept or words

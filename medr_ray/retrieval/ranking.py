@@ -80,7 +80,7 @@ class CosineCalibration:
     weight: float = TITLE_VECTOR_WEIGHT
 
     def relevance(self, cosine: float) -> float:
-        """In [0, 1]; 0 is no relation, 1 the same text."""
+        """In [0, 1]; 0 means no relation, 1 the same text."""
         # Linear from ``unrelated``, which becomes 0, to 1. Below it a cosine is noise.
         return min(1.0, max(0.0, (cosine - self.unrelated) / (1 - self.unrelated)))
 

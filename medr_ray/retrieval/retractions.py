@@ -15,7 +15,7 @@ from medr_ray.knowledge.vocabulary_reading import as_text, open_vocabulary
 def load_retracted_ids(path: str) -> frozenset[str]:
     """The document ids, ``PMID:<pmid>``.
 
-    DataError for a file that is missing or a line that is no PMID.
+    DataError for a file that is missing or a line that is not a PMID.
     """
     with open_vocabulary(path) as stream:
         pmids = [line.strip() for line in as_text(stream) if line.strip()]

@@ -216,7 +216,7 @@ class Retriever:
         return [ranked.candidates[i].document for i in ranked.positions[:count]]
 
     def document(self, document_id: str) -> Document | None:
-        """The document of that id; None where there is none or it is later than the cut-off."""
+        """The document with that id; None if there is none or it is later than the cut-off."""
         return self._finder.find_document(document_id)
 
     def rarity(self, word: str) -> float:

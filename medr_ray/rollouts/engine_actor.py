@@ -17,7 +17,7 @@ _MAX_CONCURRENT_CALLS = 1024
 
 
 class EngineServer:
-    """Holds one engine; many agents call ``generate`` concurrently."""
+    """The class of the actor: owns one engine, whose ``generate`` many agents call concurrently."""
 
     def __init__(
         self, model_dir: str, config: EngineConfig, trust_remote_code: bool = False

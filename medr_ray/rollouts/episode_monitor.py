@@ -1,5 +1,5 @@
-"""What a worker's episodes are doing, readable from another thread while the event loop is busy or
-blocked.
+"""Tracks what a worker's episodes are doing. Another thread can read it while the event loop is
+busy or blocked.
 
 An episode is listed from its start to its end. Every reply of a model and every result of a tool
 counts as activity. When an episode ends with an InfrastructureError, the monitor knows which side

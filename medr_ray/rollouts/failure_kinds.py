@@ -1,4 +1,4 @@
-"""Why a rollout has no trajectory.
+"""The reasons for which a rollout has no trajectory.
 
 A failure of any of these kinds is never an answer, a reward or a training row.
 """

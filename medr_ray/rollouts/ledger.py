@@ -1,10 +1,10 @@
-"""The ledger of a stage's rollouts: what is finished is kept in parts, each rollout once, so that a
-killed stage goes on where it ended.
+"""The ledger of a stage's rollouts. Finished ones are stored in parts, each rollout once, so that a
+stage that was killed continues where it stopped.
 
 A part appears whole or not at all. A request is done when its key is in a part, and a key counts
 once, from the first part that has it, however many drivers wrote. A duplicate that is recorded
-again is dropped and counted. What was given up is kept beside the parts, with its kind, reason and
-attempts.
+again is dropped and counted. Requests that were given up are stored separately, with the kind, the
+reason and the number of attempts.
 """
 
 import uuid

@@ -1,12 +1,12 @@
-"""A pool of worker actors that grows and shrinks with what there is to do.
+"""A pool of worker actors that grows and shrinks with the number of open requests.
 
 - Every request given to ``run`` comes back exactly once: as a trajectory, or as a failure of a
   kind.
 - A result that arrives after its request was given up is dropped and counted.
-- A worker that died, or whose event loop is blocked, is replaced. Its requests are tried afresh, on
-  another worker where there is one.
+- A worker that died, or whose event loop is blocked, is replaced. Its requests start again, on
+  another worker if there is one.
 - A request that keeps failing is given up after ``rollouts.retries`` fresh attempts.
-- Bugs (any exception that is no infrastructure failure) are raised, not retried.
+- Bugs (any exception that is not an infrastructure failure) are raised, not retried.
 """
 
 import itertools

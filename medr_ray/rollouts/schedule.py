@@ -1,6 +1,6 @@
-"""Which request goes to which worker, and how many workers there should be.
+"""Decides which request goes to which worker, and how many workers there should be.
 
-Decisions only: the caller gives the time and owns the processes.
+It only decides: the caller gives the time and owns the processes.
 
 - A request goes to a worker that is ready and has room. Workers that are still starting are not
   counted on.

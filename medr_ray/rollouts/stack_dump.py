@@ -1,6 +1,6 @@
-"""Where a process stands: the stacks of its threads and of an event loop's tasks.
+"""Dumps the stacks of a process: of its threads and of an event loop's tasks.
 
-Stacks name places in the code and hold no values of variables, so that they can be logged.
+Stacks name places in the code and contain no values of variables, so they can be logged.
 """
 
 import asyncio

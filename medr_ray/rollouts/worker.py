@@ -1,7 +1,7 @@
 """A worker actor: makes its environment once, then runs many episodes concurrently on its event
 loop.
 
-``heartbeat`` answers whatever the event loop does, because it is called in a thread of its own. An
+``heartbeat`` answers even if the event loop is blocked, because it is called in another thread. An
 infrastructure failure is returned as a report with its kind; any other exception is a bug and is
 raised.
 """

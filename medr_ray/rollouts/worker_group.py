@@ -1,8 +1,7 @@
-"""The worker actors of a pool: they are started, called and ended here, and what they return
-arrives in one queue.
+"""Starts, calls and ends the worker actors of a pool. Their results arrive in one queue.
 
-Nothing here waits for an actor. An actor that cannot be placed yet stays pending, and that is what
-the cluster's autoscaler sees.
+Nothing here waits for an actor. An actor that cannot be placed yet stays pending, which is what the
+cluster's autoscaler reacts to.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,9 +1,8 @@
-"""Serving: the trained model behind OpenAI-compatible endpoints and the retriever beside it, on Ray
-Serve.
+"""Serves the trained model at OpenAI-compatible endpoints, and the retriever, on Ray Serve.
 
-``serve_application`` starts both and says where they answer; inside it the address is live,
-afterwards it is gone. Loopback unless configured otherwise. A key is required when the environment
-names one, and is never stored or logged.
+``serve_application`` starts both and yields their address, which is reachable until its block ends.
+The address is on the loopback interface unless configured otherwise. A key is required when the
+environment contains one, and is never stored or logged.
 """
 
 from medr_ray.serving.app import ServedApplication, serve_application, serve_forever

@@ -1,7 +1,8 @@
 """The Serve application of a run for a Serve configuration file or a RayService:
 ``cluster/serve.yaml`` names it.
 
-There it listens beyond loopback, so it is built only where the environment holds an API key.
+Such an application can be reached from other machines, so it is built only if the environment
+contains an API key.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""Errors as OpenAI clients expect them: ``{"error": {message, type, param, code}}`` under the right
-status."""
+"""Builds errors in the form that OpenAI clients expect: ``{"error": {message, type, param, code}}``
+with the right status."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class HttpRefusal(MedrError):
 
     @classmethod
     def from_refusal(cls, refusal: Refusal) -> "HttpRefusal":
-        """The HTTP side of a replica's refusal."""
+        """The HTTP error for a replica's refusal."""
         return cls(refusal.status, refusal.message, refusal.code, refusal.param)
 
 

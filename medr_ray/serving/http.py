@@ -1,6 +1,6 @@
-"""The HTTP side as a FastAPI application over a chat backend and a search backend.
+"""The HTTP interface: a FastAPI application over a chat backend and a search backend.
 
-Every error has the form that OpenAI clients read. Without the key nothing but ``/healthz`` answers.
+Every error has the form that OpenAI clients read. Without the key only ``/healthz`` answers.
 A stream that was refused is an ordinary error response, because the status is decided by the
 stream's first item.
 """
@@ -204,7 +204,8 @@ async def _generate_events(
                 yield _format_event(chunk)
                 if includes_usage:
                     yield _format_event(build_usage_chunk(completion_id, created, model, item))
-    # A client that leaves cancels the generator. CancelledError is no Exception and passes through.
+    # A client that leaves cancels the generator. CancelledError is no subclass of Exception, so it
+    # passes through.
     except Exception as error:
         message = f"the stream failed: {type(error).__name__}"
         yield _format_event(build_error_body(500, message, "internal_error"))

@@ -1,7 +1,7 @@
-"""The API key: required when the environment names one, held as a digest only, compared in constant
-time.
+"""Checks the API key, which is required when the environment contains one.
 
-The key itself leaves this process in no argument, log line or file.
+Only the key's digest is stored, and it is compared in constant time. The key itself never leaves
+this process in an argument, a log line or a file.
 """
 
 import hashlib

@@ -1,5 +1,4 @@
-"""What the gateway sends to a model replica, and what comes back: a chat job, and a completion or a
-refusal.
+"""The messages between the gateway and a model replica: a chat job, and its completion or refusal.
 
 Refusals are values, not exceptions, so that a wrong request never counts as a failing replica.
 """

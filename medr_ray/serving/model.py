@@ -1,6 +1,6 @@
 """A replica of the model: checks and tokenises requests, answers them whole or as streams.
 
-The engine runs in a thread beside the event loop, so the replica always answers. Requests that
+The engine runs in its own thread, so the event loop always answers. Requests that
 arrive together are generated together, streamed or not, and each leaves when it is finished. A
 stream that nobody reads any more stops at the next token.
 """

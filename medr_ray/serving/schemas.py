@@ -1,7 +1,7 @@
-"""Requests and responses of the HTTP side, in OpenAI's shapes for chat and in our own for search.
+"""Requests and responses of the HTTP interface: OpenAI's formats for chat, our own for search.
 
-A parameter that is accepted has its effect. One that would be ignored is refused, unless its value
-asks for what happens anyway (SDKs send ``top_p: 1``).
+Every accepted parameter has an effect. One that would be ignored is refused, unless its value is
+the default behaviour anyway (SDKs send ``top_p: 1``).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from medr_ray.retrieval.authority import KINDS
 from medr_ray.serving.messages import ChatJob, Completion
 
-# Values that ask for what happens anyway. The first is named in the refusal of another.
+# Values that mean the default behaviour. The first is named when another value is refused.
 _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "top_p": (1,),
@@ -26,7 +26,7 @@ _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True, False),
     "store": (False,),
 }
-# They name the caller and change no answer.
+# They identify the caller and do not change the answer.
 _IGNORED_FIELDS = ("user", "metadata")
 # As many as OpenAI's own API takes.
 _MAX_STOP_TEXTS = 4

@@ -40,7 +40,7 @@ class DocumentLookup(Protocol):
     """Finds documents by id. The call blocks."""
 
     def document(self, document_id: str) -> ReadableDocument | None:
-        """The document, or None where there is none of that id."""
+        """The document, or None if there is none with that id."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A tool made from a typed function: the signature gives the JSON schema, the docstring the
+"""Builds a tool from a typed function: the signature becomes the JSON schema, the docstring the
 description.
 
 A user adds a tool in ten lines, in any module that the workers can import::

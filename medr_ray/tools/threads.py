@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop, in threads that nobody has to wait for.
+"""Runs blocking work outside of the event loop, in threads for which nobody has to wait.
 
 Work that hangs costs its own thread and nothing else. Work that was cancelled or is late frees its
 slot at once, so it neither keeps other tools waiting nor keeps the process from ending.

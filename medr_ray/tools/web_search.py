@@ -147,7 +147,7 @@ _PROVIDERS = {
 
 
 def open_web(config: WebSearchConfig, before: datetime.date | None) -> "WebSearch | None":
-    """The configured service, None where there is none. Raises ConfigError when its key is
+    """The configured service, None if there is none. Raises ConfigError when its key is
     missing."""
     if config.provider == "none":
         return None
@@ -192,7 +192,7 @@ class WebSearch:
         pages = run_and_wait(self._cache.get(service_query, self._request_pages))
         hits: dict[str, WebHit] = {}  # by address: services list a page more than once
         for hit in map(self._build_hit, pages):
-            if hit.url:  # "" is no http(s) address
+            if hit.url:  # "" is not an http(s) address
                 hits.setdefault(hit.url, hit)
         kept = [hit for hit in hits.values() if self._is_before_cutoff(hit)]
         left_out = len(hits) - len(kept)

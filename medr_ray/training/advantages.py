@@ -5,7 +5,7 @@ The group of a question's rollouts stands in for a value network (GRPO, DeepSeek
 paper's objective has no such division, and it would give most weight to questions that nearly all
 or nearly none of the rollouts answer.
 
-An unscored rollout (null reward) is no part of its group: it moves neither the baseline nor the
+An unscored rollout (null reward) is not part of its group: it moves neither the baseline nor the
 gradient. A group that lost too many rollouts, or whose rewards are all equal, teaches nothing and
 is left out.
 """

@@ -64,7 +64,7 @@ class PolicyModule(nn.Module):
         # In float32: softmax sums over the whole vocabulary, and in bf16 the rounding of this sum
         # would be in every log-probability.
         log_distribution = (logits.float() / self.temperature).log_softmax(-1)
-        # The entropy is reported and is no part of the loss.
+        # The entropy is reported and is not part of the loss.
         with torch.no_grad():
             entropy = -(log_distribution.exp() * log_distribution).sum(-1)
         return log_distribution.gather(1, tokens[:, None])[:, 0], entropy

@@ -51,7 +51,7 @@ def read_examples(directory: Directory) -> list[Example]:
     table = directory.read_table(SFT_EXAMPLES.name, columns=["ids", "mask"])
     examples = []
     for row in table.to_pylist():
-        # Nothing predicts the first token, so it is no target whatever the mask says.
+        # Nothing predicts the first token, so it is not a target whatever the mask says.
         targets = [
             position for position, is_target in enumerate(row["mask"]) if is_target and position > 0
         ]

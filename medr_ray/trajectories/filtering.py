@@ -1,7 +1,7 @@
 """Judges trajectories: which are worth learning from, and every reason against the others.
 
-A verdict lists all reasons, each with a detail that says where. A failure of a tool is no reason by
-itself. Loops are found by comparing calls with their arguments, not by the names of tools alone.
+A verdict lists all reasons, each with a detail that says where. A tool's failure alone is not
+a reason. Loops are found by comparing calls with their arguments, not by the names of tools alone.
 
 The reasons, by code:
 
@@ -116,7 +116,7 @@ def _judge_answer(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
 def is_supported(trajectory: Trajectory) -> bool:
     """Whether some tool response contains the answer."""
     answer = canonical_form(trajectory.answer or "")
-    # The first two messages are the system's and the question, which is no support.
+    # The first two messages are the system's and the question, which is not support.
     responses = (message for message in trajectory.messages[2:] if message.role == "user")
     return bool(answer) and any(
         answer in canonical_form(response.content) for response in responses

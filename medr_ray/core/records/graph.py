@@ -34,7 +34,7 @@ class Evidence:
     ``document_id``.
 
     ``reference`` is what the document itself cites for the sentence, such as ``PMID:12345678``, or
-    "". ``year`` and ``journal`` are the document's, null and "" for documents that are no articles.
+    "". ``year`` and ``journal`` are the document's; null and "" if it is not an article.
     """
 
     source: str

@@ -43,7 +43,7 @@ BENCHMARKS = _discover_benchmarks()
 def find_benchmark(reference: str) -> Benchmark:
     """The benchmark that ``reference`` names.
 
-    Raises ConfigError, with the nearest name, when there is none of that name.
+    Raises ConfigError, with the nearest name, when there is none with that name.
     """
     if ":" in reference:
         return _import_benchmark(reference)
@@ -57,7 +57,7 @@ def find_benchmark(reference: str) -> Benchmark:
 def select_benchmarks(references: Sequence[str]) -> list[Benchmark]:
     """The benchmarks of ``evaluation.benchmarks``, in order.
 
-    Raises ConfigError for an unknown name, a name that is no file name, and one that stands twice.
+    Raises ConfigError for an unknown name, a name that is not a file name, and one given twice.
     """
     benchmarks = [find_benchmark(reference) for reference in references]
     for name, count in Counter(benchmark.name for benchmark in benchmarks).items():

@@ -34,7 +34,7 @@ class JsonlBenchmark:
     slices: tuple[str, ...] = ()
 
     def load_tasks(self, config: PipelineConfig, run: RunDirectory) -> Sequence[Task]:
-        """Raises DataError, with file and line, for a line that is no task."""
+        """Raises DataError, with file and line, for a line that is not a task."""
         lines = self._read_bytes().decode("utf-8").splitlines()
         return [
             self._parse_task(line, number) for number, line in enumerate(lines, 1) if line.strip()

@@ -1,4 +1,4 @@
-"""The report as titled tables and paragraphs, so that terminal and Markdown say the same thing."""
+"""Builds the report as titled tables and paragraphs, which the terminal and Markdown share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

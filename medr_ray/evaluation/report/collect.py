@@ -1,4 +1,4 @@
-"""Reading a report out of a run directory: manifests, training logs, figures and sample answers."""
+"""Collects a report from a run directory: manifests, training logs, figures, sample answers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the figures show and what they do not, in sentences."""
+"""Writes sentences about what the figures show and what they do not."""
 
 from medr_ray.evaluation.figures import BenchmarkFigures, Comparison, ModelFigures
 from medr_ray.evaluation.report.formatting import format_p_value, format_percent

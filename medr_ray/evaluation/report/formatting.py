@@ -1,4 +1,4 @@
-"""Figures as people read them: percentages, p-values, numbers, curves in one line of text."""
+"""Formats figures for people: percentages, p-values, numbers, curves in one line of text."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Writing a report as ``report.json`` and ``report.md``, and printing it."""
+"""Writes a report as ``report.json`` and ``report.md``, and prints it."""
 
 from collections.abc import Sequence
 

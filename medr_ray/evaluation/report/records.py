@@ -1,4 +1,4 @@
-"""What a report consists of."""
+"""The records of which a report consists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -48,7 +48,7 @@ _CLASS_JOINT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-# The text before a class whose member is no entity: "IIM are rare autoimmune diseases ...".
+# The text before a class whose member is not an entity: "IIM are rare autoimmune diseases ...".
 _BEFORE_CLASS = re.compile(
     r"""
     \b (?:is|are)[ ] (?:an?|one[ ]of[ ]the|some|rare)[ ]
@@ -60,7 +60,7 @@ _BEFORE_CLASS = re.compile(
     """,
     re.VERBOSE,
 )
-# Two names joined by "and" may be the two ends of an association, so they are no enumeration yet.
+# Two names joined by "and" may be the two ends of an association: not yet an enumeration.
 _MIN_ENUMERATION = 3
 
 

@@ -225,7 +225,7 @@ def _follow_arcs(starts: Sequence[int], onward: Mapping[int, Arc]) -> tuple[Arc,
     entered = {arc.target for arc in onward.values()}
     begins = [start for start in starts if start in onward and start not in entered]
     path: list[Arc] = []
-    entity = begins[0] if begins else -1  # -1 is no entity
+    entity = begins[0] if begins else -1  # -1 is not an entity
     while entity in onward:
         path.append(onward[entity])
         entity = onward[entity].target

@@ -1,7 +1,7 @@
 """MedicallyValid of the paper's section 3.1.2: the relations and entities that a chain may use.
 
 A relation is walked from its subject to its object. It is walked back only where its predicate has
-a phrase for that direction, because a step that cannot be asked is no step of reasoning. A chain
+a phrase for that direction, because a step that cannot be asked is not a step of reasoning. A chain
 does not pass through an entity with too many neighbours: "seizure" connects everything and explains
 nothing. A relation below the confidence floor is not walked at all.
 

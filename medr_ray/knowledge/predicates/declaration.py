@@ -48,7 +48,7 @@ class Cue:
 
 @dataclass(frozen=True)
 class ChineseWording:
-    """The phrases and clauses of ``Predicate`` in Chinese, "" where there is none.
+    """The phrases and clauses of ``Predicate`` in Chinese, "" if there is none.
 
     Their placeholders are ``{known}`` (the known entity), ``{other}`` and ``{clinical}`` (the
     qualifier). In a clause, ``{other}`` is the name of the other entity. In a phrase, it is the
@@ -83,7 +83,7 @@ class Predicate:
       ``preposition`` and ``inverse_preposition`` join a phrase and the name after it.
     - ``sentence`` states the relation between ``{subject}`` and ``{object}``.
     - ``clause`` is a relative clause about the subject ("that is complicated by {other}"),
-      ``inverse_clause`` one about the object; "" where there is none.
+      ``inverse_clause`` one about the object; "" if there is none.
     - All of them may contain ``{clinical}``, the qualifier of the relation.
 
     A ``symmetric`` relation is stored once, with the smaller id as the subject. ``record_rank``

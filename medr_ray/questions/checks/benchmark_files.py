@@ -55,7 +55,7 @@ def read_benchmark(path: str) -> list[BenchmarkItem]:
 
 
 def _extract_question(path: str, number: int, row: Any) -> str:
-    # A row that is no object (a JSON array of strings, say) has no fields.
+    # A row that is not an object (a JSON array of strings, say) has no fields.
     fields = {}
     if isinstance(row, Mapping):
         fields = {str(name).strip().casefold(): value for name, value in row.items()}

@@ -45,7 +45,7 @@ from medr_ray.questions.drafting.question_patterns import (
 from medr_ray.questions.drafting.walks import WalkGrower
 
 _CAUSAL_PREDICATES = frozenset({"induced_by", "sign_induced_by", "complicated_by"})
-# How many ends can be compared: one is no choice, and more than eight are a table.
+# How many ends can be compared: one is not a choice, and more than eight are a table.
 _COMPARABLE_ENDS = range(2, 9)
 # Walks of one complexity per seed: they are cheap to grow but expensive to verify, and few are
 # chosen.

@@ -40,7 +40,7 @@ _EXTREMES = {
     "largest": re.compile(r"\blargest\b|最高"),
     "smallest": re.compile(r"\bsmallest\b|最低"),
 }
-# Letters. A shorter name that is no gene symbol may be any word, so it is not searched for.
+# Letters. A shorter name that is not a gene symbol may be any word, so it is not searched for.
 _MIN_NAME_LENGTH = 4
 
 

@@ -36,7 +36,7 @@ class IndexSearcher(Protocol):
         ...
 
     def document(self, document_id: str) -> Document | None:
-        """The document, None where there is none of that id."""
+        """The document, None if there is none with that id."""
         ...
 
 

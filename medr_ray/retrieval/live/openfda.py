@@ -120,7 +120,7 @@ class _Endpoint:
 
     async def search(self, query: LiveQuery, parse: Callable[[Any], T], count: int) -> list[T]:
         """Records with all of the query's words, else those of drugs named by any of them."""
-        # Quoted, so that AND, OR, NOT, colons and brackets of a question are no syntax.
+        # Quoted, so that AND, OR, NOT, colons and brackets of a question are not syntax.
         words = [f'"{word}"' for word in informative_words(query.query)]
         any_word = " OR ".join(words)
         named = " OR ".join(f"{field}:({any_word})" for field in self._name_fields)

@@ -74,7 +74,7 @@ class _TransientError(Exception):
 
 
 def read_api_key(variable: str) -> str:
-    """The key in an environment variable, "" where there is none."""
+    """The key in an environment variable, "" if there is none."""
     return os.environ.get(variable, "").strip()
 
 

@@ -3,7 +3,7 @@ openFDA has it.
 
 Format: https://open.fda.gov/apis/drug/label/searchable-fields/. Names and numbers may stand in
 ``openfda``, as in the API and its downloads, or beside the sections. Every field with a list of
-texts that is no name or number is a section. Labels of animal drugs are unusable.
+texts that is not a name or number is a section. Labels of animal drugs are unusable.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,7 +141,7 @@ def _list_sections(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     Tables (HTML) are left out, because they repeat the text.
     """
-    # Sections are no closed list: every other list of texts counts as one.
+    # Sections are not a closed list: every other list of texts counts as one.
     others = sorted(set(record) - {*_FIRST_SECTIONS} - _NO_SECTIONS)
     sections = []
     for name in (*_FIRST_SECTIONS, *others):

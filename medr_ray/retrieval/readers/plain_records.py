@@ -51,7 +51,7 @@ def read_json_lines(path: str, unusable: UnusableRecords) -> Iterator[tuple[str,
 
 
 def _parse_json(line: bytes) -> Any:
-    """The value of a line, None for an empty one. ValueError for what is no JSON or no text."""
+    """The value of a line, None for an empty one. ValueError for anything but JSON text."""
     value = json.loads(line) if line.strip() else None
     # JSON can escape half a surrogate pair, which cannot be encoded as text again.
     if b"\\ud" in line:

@@ -306,7 +306,7 @@ def _describe_tool(tool: Tool) -> dict[str, Any]:
 
 def _toolset_file(name: str) -> str:
     """The file that describes the tools of a name in ``agent.tools``. Hashed, because a name such
-    as ``package.module:object`` is no file name everywhere."""
+    as ``package.module:object`` is not a file name everywhere."""
     return f"tools/{hashlib.sha256(name.encode()).hexdigest()[:38]}.json"
 
 

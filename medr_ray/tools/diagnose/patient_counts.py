@@ -36,7 +36,7 @@ _COUNT_PATTERNS = (
     re.compile(rf"\ball\s+(?:the\s+)?(?P<all>{_NUMBER}){_PEOPLE}", re.IGNORECASE),
 )
 _PART_BREAK = re.compile(r"[,;:]\s+|\s+(?:and|but|while|whereas|although)\s+", re.IGNORECASE)
-_MAX_PATIENTS = 20_000  # more is no clinical series but a register, or a misprint
+_MAX_PATIENTS = 20_000  # more is not a clinical series but a register, or a misprint
 
 
 @dataclass(frozen=True)

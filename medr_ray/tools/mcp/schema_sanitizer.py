@@ -127,7 +127,7 @@ def _count_checks(schema: Any, root: Mapping[str, Any], by_reference: dict[str, 
 
 
 def _resolve_reference(reference: str, root: Any) -> Any:
-    """The schema that a reference names. None where there is none, which ``check_arguments``
+    """The schema that a reference names. None if there is none, which ``check_arguments``
     reports when the tool is called."""
     for part in reference.split("/")[1:]:
         root = root.get(part) if isinstance(root, Mapping) else None

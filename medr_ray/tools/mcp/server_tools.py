@@ -128,8 +128,8 @@ def _select_tools(
 
 
 def _render_content(result: "CallToolResult") -> str:
-    """The text of an answer, a part that is no text as its kind. An answer of structured data alone
-    is shown as JSON."""
+    """The text of an answer. A part that is not text is replaced by its kind. An answer that has
+    only structured data is shown as JSON."""
     parts = [_render_block(block) for block in result.content]
     if not parts and result.structured_content is not None:
         return json.dumps(result.structured_content, ensure_ascii=False)

@@ -2,9 +2,9 @@
 names.
 
 Pure decisions; others resolve and connect. An address counts as public when it is globally routable
-and is no tunnel to one that is not: IPv4 inside IPv6 (mapped, 6to4, Teredo, NAT64) is judged by the
-IPv4 address it leads to. Addresses where clouds keep their credentials are never allowed, whatever
-the configuration names.
+and does not tunnel to one that is not: IPv4 inside IPv6 (mapped, 6to4, Teredo, NAT64) is judged by
+the IPv4 address it leads to. Addresses where clouds keep their credentials are never allowed,
+whatever the configuration names.
 """
 
 import ipaddress
@@ -32,7 +32,7 @@ _CLOUD_SERVICES = frozenset(
         ),
     )
 )
-_MAX_URL_CHARS = 2048  # longer ones are no addresses of pages
+_MAX_URL_CHARS = 2048  # longer ones are not addresses of pages
 _QUOTED_CHARS = 100  # of an address in an error
 
 

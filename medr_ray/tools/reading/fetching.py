@@ -84,7 +84,7 @@ async def fetch_page(url: str, limits: ReadConfig, resolver: Resolve = resolve_h
     except TimeoutError:
         raise ToolError(f"read: the page did not come within {limits.seconds:g} s") from None
     except CircuitOpen as error:
-        # A host that keeps failing is no failure of ours: the rollout can go on.
+        # A host that keeps failing is not a failure of ours: the rollout can go on.
         raise ToolError(
             f"read: the page's host answers nobody: try again in {error.seconds:.0f} s"
         ) from None

@@ -135,7 +135,7 @@ def _in_document_words(condition: Condition) -> Condition:
 
 def _spell_out_shares(conditions: Sequence[Condition], index: int, notes: Notes) -> Iterator[str]:
     """Queries with the shares that the comparison in the condition at ``index`` covers; none when
-    its qualifier is no comparison."""
+    its qualifier is not a comparison."""
     condition = conditions[index]
     if condition.clinical not in COMPARISONS:
         return
