@@ -64,7 +64,7 @@ def _graph_parts(root: Path) -> dict[str, int]:
 
 def _question_parts(root: Path) -> dict[str, int]:
     """When each finished part of the questions was written."""
-    parts = root / "default" / "questions" / "parts" / "accepted"
+    parts = root / "default" / "questions" / "drafts" / "accepted"
     return {path.name: path.stat().st_mtime_ns for path in parts.glob(_ACCEPTED)}
 
 
@@ -82,7 +82,7 @@ def test_killed_drivers_and_workers_change_nothing_and_cost_nothing_that_was_fin
     grow = _command(prepared, tmp_path, 1, "graph", "run")
     generate = _command(prepared, tmp_path, 1, "questions", "generate")
     graph = tmp_path / "default" / "graph" / "parts"
-    questions = tmp_path / "default" / "questions" / "parts" / "accepted"
+    questions = tmp_path / "default" / "questions" / "drafts" / "accepted"
 
     process = start(tmp_path, *grow)
     wait_for_parts(process, graph, 5)

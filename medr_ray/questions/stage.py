@@ -50,8 +50,8 @@ _SEEDS_PER_PART = 8
 # Raise this with every change of the columns of questions.parquet, so that a run whose questions
 # have another format generates them again. It is 2 since the task is a column of its own.
 _QUESTIONS_FORMAT = 2
-_ACCEPTED_FOLDER = "parts/accepted"
-_REJECTED_FOLDER = "parts/rejected"
+_ACCEPTED_FOLDER = "drafts/accepted"
+_REJECTED_FOLDER = "drafts/rejected"
 R = TypeVar("R")
 
 

@@ -295,10 +295,8 @@ def test_other_workers_and_a_resumed_run_give_the_same_bytes(
     result: tuple[list[Question], Counts, StageContext], graph: QuestionGraph, tmp_path: Path
 ) -> None:
     context = _prepare(tmp_path, graph, workers=2)
-    for name in (
-        "parts/rejected",
-        "parts/accepted",
-    ):  # what a run that was killed after one batch had finished
+    # What a run leaves that was killed after one batch had finished.
+    for name in ("drafts/rejected", "drafts/accepted"):
         done = result[2].directory.child(name)
         first = done.list_files()[0]
         context.directory.child(name).write_bytes(first, done.read_bytes(first))
