@@ -29,7 +29,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
         "run": {"root": str(root)},
         "corpus": {"sources": [str(text)]},
         "retrieval": {"mode": "text"},
-        "ray": {"num_cpus": 6},
+        "ray": {"num_cpus": 3},
     }
     file = root / "config.yaml"
     file.write_text(yaml.safe_dump(settings))
