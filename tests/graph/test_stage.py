@@ -179,10 +179,10 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
             graph.local / "parts" / f"_{name}.json"
         ).unlink()  # as a worker leaves it that is killed between the two
     (graph.local / "parts" / f"{lost[-1]}.parquet").write_bytes(b"not a table")
-    assert run_graph(run, set_workers(config, 1))["seeds_expanded"] == len(lost)
+    assert run_graph(run, set_workers(config, 2))["seeds_expanded"] == len(lost)
     assert read_tables(run) == before
     graph.clear()
-    assert run_graph(run, set_workers(config, 1))["seeds_expanded"] == len(ALL)
+    assert run_graph(run, set_workers(config, 2))["seeds_expanded"] == len(ALL)
     assert read_tables(run) == before
 
 
