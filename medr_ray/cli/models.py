@@ -28,9 +28,10 @@ def fetch(
 @app.command("list")
 def list_models() -> None:
     """List the embedded models and where they are."""
+    from medr_ray.core.user_cache import cache_directory
     from medr_ray.engines import weights
 
     for name, model in sorted(weights.EMBEDDED_MODELS.items()):
-        path = weights.cache_directory() / "models" / name
+        path = cache_directory() / "models" / name
         place = str(path) if path.is_dir() else "not fetched"
         typer.echo(f"embedded:{name}  {place}  (from {model.requirement})")

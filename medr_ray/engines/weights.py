@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.errors import DataError, MedrError
+from medr_ray.core.user_cache import cache_directory
 
 _PREFIX = "embedded:"
 
@@ -74,11 +75,6 @@ EMBEDDED_MODELS = {
         _copy_model,
     ),
 }
-
-
-def cache_directory() -> Path:
-    """``MEDR_CACHE``, else ``~/.cache/medr_ray``."""
-    return Path(os.environ.get("MEDR_CACHE") or Path.home() / ".cache" / "medr_ray")
 
 
 def model_path(reference: str) -> Path:

@@ -4,6 +4,7 @@ in."""
 
 import io
 import itertools
+import runpy
 import tarfile
 import types
 from collections.abc import Iterator
@@ -600,3 +601,22 @@ def test_where_no_machine_code_can_be_kept_it_is_compiled_all_the_same() -> None
     code = compile("def twice(number):\n    return 2 * number", "<string>", "exec").co_consts[0]
     twice = types.FunctionType(code, {})  # a function of no file
     assert compiled.entry(twice)(21) == 42
+
+
+def test_copies_of_the_same_sources_share_their_machine_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDR_CACHE", str(tmp_path / "cache"))
+    source = "from medr_ray.core import compiled\n\n@compiled.entry\ndef f(x):\n    return 2 * x\n"
+
+    def count_cache_hits(copy: str, text: str) -> int:
+        path = tmp_path / copy / "room" / "module.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        namespace = runpy.run_path(str(path))
+        assert namespace["f"](21) in (42, 63)
+        return sum(namespace["f"].stats.cache_hits.values())
+
+    assert count_cache_hits("first", source) == 0
+    assert count_cache_hits("second", source) == 1
+    assert count_cache_hits("changed", source.replace("2 * x", "3 * x")) == 0
