@@ -251,7 +251,7 @@ def test_an_update_with_fewer_examples_than_workers_leaves_the_weights_alone() -
         """Fails whatever is called."""
 
     backend: TrainerBackend = Untouched()  # type: ignore[assignment]
-    figures = Learner(backend, make_config(1).grpo, 1, rank=0, world=2).learn([], update=0)
+    figures = Learner(backend, make_config(1).grpo, 1, rank=0, world_size=2).learn([], update=0)
     assert (figures.loss, figures.grad_norm, figures.tokens) == (0.0, 0.0, 0)
     assert figures.entropy is None
     assert figures.mismatch_kl is None
