@@ -194,7 +194,7 @@ def test_a_late_answer_reads_as_it_does_without_a_cassette(tmp_path: Path) -> No
     index = build_index(tmp_path / "index", [KRABBE])
     line = lines_of(("oracle", {"q": "hang"}))
     trajectories = [
-        episode(config(tmp_path / "c", mode, agent={"tool_seconds": 0.2}), index, *line)
+        episode(config(tmp_path / "c", mode, agent={"tool_seconds": 0.6}), index, *line)
         for mode in ("off", "record", "replay")
     ]
     assert len({trajectory.trajectory_id for trajectory in trajectories}) == 1
