@@ -106,7 +106,7 @@ def _use_shared_cache() -> Iterator[None]:
     ``NUMBA_CACHE_LOCATOR_CLASSES``) are left in force.
     """
     setting = "CACHE_LOCATOR_CLASSES"
-    if config.CACHE_DIR or getattr(config, setting, None):
+    if getattr(config, "CACHE_DIR", "") or getattr(config, setting, ""):
         yield
         return
     own = f"{__name__}.{SharedCacheLocator.__name__}"
