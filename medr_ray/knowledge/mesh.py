@@ -30,6 +30,7 @@ from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.knowledge.vocabulary_reading import (
     VocabularyEntry,
     VocabularyReport,
+    peek_first_byte,
     read_elements,
     read_rows,
     text_of,
@@ -68,7 +69,6 @@ _EXPECTED_XML = "MeSH XML (DescriptorRecordSet or SupplementalRecordSet)"
 _EXPECTED_ROWS = (
     "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped headings separated by tabs"
 )
-_BLANK_START = b"\xef\xbb\xbf \r\n\t"  # byte order mark and white space
 
 
 def read_mesh(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
@@ -77,9 +77,7 @@ def read_mesh(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabulary
     Descriptors are added to ``report.mesh.trees_by_heading``. Supplementary concepts look theirs up
     there, so the file of descriptors must be read first.
     """
-    first_character = stream.read(64).lstrip(_BLANK_START)[:1]
-    stream.seek(0)
-    if first_character == b"<":
+    if peek_first_byte(stream) == b"<":
         yield from _read_xml(stream, report)
     else:
         yield from _read_rows(stream, report)

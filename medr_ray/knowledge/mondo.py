@@ -24,6 +24,7 @@ from medr_ray.knowledge.vocabulary_reading import (
     VocabularyReport,
     make_xref,
     open_vocabulary,
+    peek_first_byte,
     read_json_array,
 )
 
@@ -42,7 +43,6 @@ _EXACT_MATCH_PATTERNS = (
     ("MESH", re.compile(r"(?:identifiers\.org/mesh[/:]|id\.nlm\.nih\.gov/mesh/)([CD]\d+)$")),
 )
 _EXPECTED = "mondo.json (an OBO graph) or a JSON list of terms with id, name, synonyms and xrefs"
-_BLANK_START = b"\xef\xbb\xbf \r\n\t"  # byte order mark and white space
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,7 @@ def _read_terms(
     stream: BinaryIO, report: VocabularyReport, parents: dict[str, list[str]]
 ) -> list[_Term]:
     """All terms of a file in either format; their direct parents are added to ``parents``."""
-    first_character = stream.read(64).lstrip(_BLANK_START)[:1]
-    read = _read_list if first_character == b"[" else _read_graph
+    read = _read_list if peek_first_byte(stream) == b"[" else _read_graph
     try:
         return read(stream, report, parents)
     except ValueError as error:

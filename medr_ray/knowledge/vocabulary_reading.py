@@ -25,6 +25,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.files import BROKEN_GZIP, locate_file, open_unpacked
 from medr_ray.core.records import EntityType
 
+_BLANK_START = b"\xef\xbb\xbf \r\n\t"  # byte order mark and white space
 _MAX_NAMED_RECORDS = 50  # bad records named in a report; all are counted
 _CHUNK_CHARACTERS = 2**20  # characters read at a time
 # Stands for each byte that could not be decoded as UTF-8.
@@ -142,6 +143,14 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: broken gzip ({error}); download it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}; name an existing file") from None
+
+
+def peek_first_byte(stream: BinaryIO) -> bytes:
+    """The first byte behind a byte order mark and white space, which tells the formats of a file
+    apart. The stream is at its start afterwards."""
+    first_byte = stream.read(64).lstrip(_BLANK_START)[:1]
+    stream.seek(0)
+    return first_byte
 
 
 def file_digest(path: str) -> str:

@@ -73,9 +73,7 @@ def execute(context: StageContext) -> Counts:
         specialties=graph.specialties,
         language=config.language,
     )
-    questions, too_easy = calibrate_difficulty(
-        context, assemble_chosen(split, assemble), ReplacementPool(split, assemble)
-    )
+    questions, too_easy = calibrate_difficulty(context, split, assemble)
     # This order is the order of rejected.jsonl: by step, and within a step as the step gave them.
     rejected = [
         *read_parts(context.directory, _REJECTED_FOLDER, parts, RejectedDraft),
@@ -217,17 +215,20 @@ def assemble_chosen(split: QuestionSplit, assemble: AssembleQuestion) -> list[Qu
 
 
 def calibrate_difficulty(
-    context: StageContext, questions: Sequence[Question], pool: ReplacementPool
+    context: StageContext, split: QuestionSplit, assemble: AssembleQuestion
 ) -> tuple[list[Question], list[RejectedDraft]]:
-    """Let the configured models examine the questions.
+    """Let the configured models examine the chosen questions.
 
     Returns (the questions that stay, with replacements in the place of too easy ones; the
     rejected ones). Without models all questions stay.
     """
     config = context.config.questions
+    questions = assemble_chosen(split, assemble)
     panel = open_panel(config, context.run, context.directory, context.console)
     if panel is None:
-        return list(questions), []
+        return questions, []
+    # Only here: comparing every chosen question takes time, and without models nothing is replaced.
+    pool = ReplacementPool(split, assemble)
     states = calibrate_questions(
         questions,
         panel.examine,
