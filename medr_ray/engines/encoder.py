@@ -1,4 +1,4 @@
-"""Embeddings of texts by a transformers encoder, in bfloat16, normalised to unit length.
+"""Embeddings of texts by a transformers encoder, normalised to unit length.
 
 Texts are encoded in the order of their length, so that batches need little padding; the vectors are
 returned in the order of the input. The same list of texts with the same batch size gives the same
@@ -42,6 +42,9 @@ class Encoder:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
+        # Imported here, because torch is slow to import.
+        from medr_ray.engines.number_format import select_dtype
+
         logging.disable_progress_bar()
         self._torch = torch
         self._batch = batch
@@ -55,7 +58,9 @@ class Encoder:
             path = _resolve_model(model)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
             self._model: Any = (
-                AutoModel.from_pretrained(path, dtype=torch.bfloat16).to(self._device).eval()
+                AutoModel.from_pretrained(path, dtype=select_dtype(self._device))
+                .to(self._device)
+                .eval()
             )
         except (OSError, ValueError) as error:
             raise MedrError(f"the encoder {model} cannot be loaded: {error}") from error

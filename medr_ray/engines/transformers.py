@@ -26,6 +26,7 @@ from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.engines.number_format import select_dtype
 from medr_ray.engines.slots import CacheWindow, SlotCache
 
 # The engine admits new requests at every fourth step, so requests that arrive within these steps
@@ -35,7 +36,6 @@ _MAX_PREFILL_TOKENS = 4096  # prompt tokens that one forward pass reads, with pa
 # If a prompt begins like another row, the engine copies the common beginning from that row. A
 # beginning that is shorter than this is read again.
 _MIN_COPIED_TOKENS = 16
-_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 @dataclass(eq=False)
@@ -69,8 +69,12 @@ class TransformersEngine:
         self.tokenizer = AutoTokenizer.from_pretrained(
             model_dir, trust_remote_code=trust_remote_code
         )
+        if config.dtype == "auto":
+            dtype = select_dtype(self._device)
+        else:
+            dtype = getattr(torch, config.dtype)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=_DTYPES[config.dtype], trust_remote_code=trust_remote_code
+            model_dir, dtype=dtype, trust_remote_code=trust_remote_code
         )
         _require_full_attention(model.config, model_dir)
         self.model: Any = model.to(self._device).eval()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from medr_ray.engines.number_format import select_dtype
 from medr_ray.training.batches import MicroBatch
 
 # Target tokens whose logits over the whole vocabulary exist at one time: 156 MB in float32 at a
@@ -20,10 +21,11 @@ _CHUNK_TOKENS = 256
 
 
 class PolicyModule(nn.Module):
-    """Wraps a causal language model; float32 weights, bf16 autocast inside ``forward``.
+    """Wraps a causal language model with float32 weights.
 
-    Matrix products are taken in bf16 for speed and memory. The weights stay float32, because bf16
-    keeps 8 bits of precision: an AdamW step of 1e-5 on a weight of 0.01 would be rounded away.
+    Matrix products are taken in bf16 for speed and memory, where the hardware computes in it (see
+    ``engines.number_format``). The weights stay float32, because bf16 keeps 8 bits of precision: an
+    AdamW step of 1e-5 on a weight of 0.01 would be rounded away.
 
     Logits are divided by ``temperature`` as the engine divides them when it samples; otherwise the
     probability ratio of the policy loss would compare two different distributions.
@@ -39,7 +41,9 @@ class PolicyModule(nn.Module):
 
         Entropies carry no gradient.
         """
-        with torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16):
+        device = batch.input_ids.device.type
+        dtype = select_dtype(device)
+        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
             hidden = self.model.get_decoder()(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
             ).last_hidden_state

@@ -25,8 +25,10 @@ class ModelsConfig(Section):
 class EngineConfig(Section):
     """How the engine runs a language model."""
 
-    dtype: Literal["bfloat16", "float32"] = Field(
-        "bfloat16", description="number format of the weights"
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="number format of the weights; auto is bfloat16, and float32 on a CPU without "
+        "instructions for bfloat16",
     )
     device: Operational[Literal["auto", "cpu", "cuda"]] = Field(
         "auto", description="where the engine runs; auto takes a GPU where there is one"
