@@ -32,17 +32,21 @@ test: .venv/.installed
 compile-corpus compile-entities: .venv/.installed
 	$(BIN)/python tests/support/compile_code.py $(@:compile-%=%)
 
+# Only the files with such a test: pytest imports a file before it looks at the marks of its tests,
+# and importing all of them takes half a minute.
+find_marked = $(shell grep -rl --include='test_*.py' 'mark\.$(1)' tests | sort)
+
 test-processes: .venv/.installed
-	$(BIN)/python -m pytest -m processes --durations=60 -o cache_dir=.pytest_cache/processes
+	$(BIN)/python -m pytest $(call find_marked,processes) -m processes --durations=60 -o cache_dir=.pytest_cache/processes
 
 test-ray: .venv/.installed
-	$(BIN)/python -m pytest -m 'slow and not processes' --durations=60 -o cache_dir=.pytest_cache/ray
+	$(BIN)/python -m pytest $(call find_marked,slow) -m 'slow and not processes' --durations=60 -o cache_dir=.pytest_cache/ray
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest -m 'not slow' --durations=60 -o cache_dir=.pytest_cache/fast
 
 soak: .venv/.installed
-	$(BIN)/python -m pytest -m soak --durations=0
+	$(BIN)/python -m pytest $(call find_marked,soak) -m soak --durations=0
 
 check: .venv/.installed
 	$(BIN)/ruff check medr_ray jobs tests
