@@ -91,7 +91,7 @@ def _call_json(call: FunctionCall) -> str:
     """The call as JSON. Arguments that are no JSON stay the text they are, which the protocol then
     names as the problem."""
     try:
-        arguments = json.loads(call.arguments)
+        arguments = json.loads(call.arguments)  # noqa: TID251
     except (ValueError, RecursionError):
         arguments = call.arguments
     value = {"name": call.name, "arguments": arguments}

@@ -78,7 +78,7 @@ def parse_reply(text: str) -> ParsedReply:
 def _parse_attempt(text: str) -> ToolCall | str:
     """The call, or what is wrong with it."""
     try:
-        value = json.loads(text)
+        value = json.loads(text)  # noqa: TID251
     except json.JSONDecodeError as error:
         return f"the tool call is not JSON: {error.msg} at character {error.pos}"
     except (ValueError, RecursionError):  # numbers of thousands of digits, brackets a thousand deep
@@ -123,7 +123,7 @@ def _describe_non_object(arguments: Any) -> str:
     calls that could not read it as JSON itself."""
     if isinstance(arguments, str):
         try:
-            json.loads(arguments)
+            json.loads(arguments)  # noqa: TID251
         except json.JSONDecodeError as error:
             return f"are not JSON: {error.msg} at character {error.pos}"
         except (ValueError, RecursionError):

@@ -8,7 +8,6 @@ edge is something that a tool response showed. A document names a hypothesis whe
 response that belong to the document contain the words of the hypothesis.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final
 
 from medr_ray.agent.transcript import ReplyTurn, ToolObservation
 from medr_ray.agent.wording import find_names
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import EvidenceEdge, Hypothesis, HypothesisKind
 
 FINDING: Final = "finding"
@@ -132,7 +132,7 @@ def _edges_of_call(
 def query_text(observation: ToolObservation) -> str:
     """What a call asked for: the texts among its arguments, or the tool's name where there are
     none."""
-    arguments = json.loads(observation.event.arguments or "{}")
+    arguments = parse_json(observation.event.arguments or "{}", "the arguments of a call")
     return " ".join(_texts_in(arguments)) or observation.event.tool
 
 

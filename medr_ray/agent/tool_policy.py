@@ -17,6 +17,7 @@ from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Rarity, ext
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.files import locate_file
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import from_row
 from medr_ray.tools.base import Tool
 
@@ -70,7 +71,7 @@ def load_tool_policy(uri: str) -> ToolPolicy:
     fs, path = locate_file(uri)
     try:
         with fs.open_input_stream(path) as stream:
-            policy = from_row(ToolPolicy, json.loads(stream.read()))
+            policy = from_row(ToolPolicy, parse_json(stream.read(), uri))
     except (OSError, ValueError, TypeError, DataError) as error:
         raise ConfigError(f"agent.tool_policy: {uri} is no fitted tool policy: {error}") from error
     # Weights of an earlier version would be multiplied with the wrong features.

@@ -1,11 +1,11 @@
 """What ``medr STAGE show`` shows of each stage's results: one table or metrics file, and a few of
 its columns."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.artifacts import StageFile
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.run import StageDirectory
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.artifacts import SEEDS
@@ -62,7 +62,10 @@ def read_preview(directory: StageDirectory, preview: Preview, count: int) -> lis
     if preview.file.name.endswith(".jsonl"):
         lines = directory.read_bytes(preview.file.name).decode().splitlines()
         # The last lines: of a training run they say how far it got.
-        return [_select_scalars(json.loads(line)) for line in lines[-count:]]
+        return [
+            _select_scalars(parse_json(line, preview.file.path, finite=False))
+            for line in lines[-count:]
+        ]
     # ``head`` stops reading as soon as it has enough rows.
     rows = directory.open_dataset(preview.file).head(count).to_pylist()
     return [_select_columns(row, preview.columns) for row in rows]

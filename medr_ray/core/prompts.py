@@ -5,11 +5,11 @@ several languages is a file per language, ``NAME.LANGUAGE.txt``.
 """
 
 import functools
-import json
 from importlib import resources
 from typing import Any
 
 from medr_ray.core.errors import ConfigError
+from medr_ray.core.json_text import parse_json
 
 
 @functools.cache
@@ -37,4 +37,4 @@ def read_package_json(package: str, file_name: str) -> Any:
 
     Every caller gets the same object, so a caller must not change it.
     """
-    return json.loads(resources.files(package).joinpath(file_name).read_text(encoding="utf-8"))
+    return parse_json(resources.files(package).joinpath(file_name).read_bytes(), file_name)

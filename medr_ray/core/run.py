@@ -28,6 +28,7 @@ from rich.console import Console
 from medr_ray.core.artifacts import Artifact, StageFile
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError, MedrError
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import canonical_json, from_table, to_table
 
 R = TypeVar("R")
@@ -180,7 +181,7 @@ class Directory:
         self.write_bytes(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        return parse_json(self.read_bytes(name), f"{self.uri}/{name}", finite=False)
 
     def write_jsonl(self, name: str, rows: Iterable[Any]) -> None:
         self.write_bytes(name, "".join(canonical_json(row) + "\n" for row in rows).encode())

@@ -4,13 +4,13 @@ No answer is incorrect, because that is the model's doing. A judge that cannot b
 understood leaves the answer unscored, never incorrect.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Verdict
 from medr_ray.core.run import RunDirectory
@@ -129,8 +129,8 @@ def _parse_json_verdict(reply: str) -> bool | None:
     if not 0 <= start < end:
         return None
     try:
-        value = json.loads(reply[start : end + 1]).get("correct")
-    except (json.JSONDecodeError, AttributeError):
+        value = parse_json(reply[start : end + 1], "the reply").get("correct")
+    except (InvalidJson, AttributeError):
         return None
     if isinstance(value, bool):
         return value

@@ -6,13 +6,13 @@ stores the tokens and US dollars spent, so that a budget still counts after a re
 """
 
 import hashlib
-import json
 import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import canonical_json
 from medr_ray.governor.budget import Spend
 
@@ -65,7 +65,7 @@ class ResponseCache:
             row = self._db.execute(
                 "SELECT response FROM responses WHERE key = ?", (key,)
             ).fetchone()
-        return json.loads(row[0]) if row else None
+        return parse_json(row[0], str(self._path)) if row else None
 
     def put(self, key: str, response: dict[str, Any]) -> None:
         """Store a response. Where the key has one already, that one stays."""

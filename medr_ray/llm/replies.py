@@ -36,7 +36,7 @@ def _find_json(text: str) -> Any:
     body = _THOUGHT.sub("", text)
     for candidate in (body, *_FENCED.findall(body)):
         try:
-            return json.loads(candidate)
+            return json.loads(candidate)  # noqa: TID251
         except json.JSONDecodeError:
             continue
     decoder = json.JSONDecoder()

@@ -8,11 +8,11 @@ wait in the order they came, so a busy model cannot keep the others out.
 import asyncio
 import contextlib
 import gc
-import json
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
+from medr_ray.core.json_text import parse_json
 from medr_ray.engines.base import BatchEngine
 from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.engines.chat import ChatRenderer
@@ -26,7 +26,9 @@ class PromptEncoder:
 
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
         self._renderer = ChatRenderer(tokenizer)
-        model_config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        settings = directory / "config.json"
+        # Infinity stands in the settings of some architectures.
+        model_config = parse_json(settings.read_bytes(), str(settings), finite=False)
         # Not every architecture states it. A tokenizer that has no limit says about 1e30, which
         # then stands for none.
         context = model_config.get("max_position_embeddings") or tokenizer.model_max_length

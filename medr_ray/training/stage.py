@@ -5,7 +5,6 @@ Heavy imports (torch, Ray, transformers) are inside the functions: every command
 stages.
 """
 
-import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig, TrainerConfig
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.progress import Bar
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.questions.artifacts import QUESTIONS
@@ -210,7 +210,9 @@ def _run_training(
         _fit_with_progress(trainer.fit, log, bar)
     # Optimiser state: gigabytes nobody needs once it is done.
     shutil.rmtree(local / "train", ignore_errors=True)
-    return [json.loads(line) for line in context.directory.read_bytes(metrics.name).splitlines()]
+    lines = context.directory.read_bytes(metrics.name).splitlines()
+    # A diverged training run writes NaN.
+    return [parse_json(line, metrics.path, finite=False) for line in lines]
 
 
 def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar) -> None:

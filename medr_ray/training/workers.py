@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 from medr_ray.core.config import OptimiserConfig, TrainerConfig
+from medr_ray.core.json_text import parse_json
 from medr_ray.training.backends import TrainerBackend, deepspeed_settings, make_backend
 from medr_ray.training.batches import Example, MicroBatch, collate, group_into_micro_batches
 from medr_ray.training.policy import load_policy_module
@@ -155,7 +156,8 @@ def load_checkpoint(backend: TrainerBackend) -> dict[str, Any] | None:
         return None
     with checkpoint.as_directory() as folder:
         backend.load(Path(folder))
-        return json.loads((Path(folder) / _STATE_FILE).read_text(encoding="utf-8"))
+        state = Path(folder) / _STATE_FILE
+        return parse_json(state.read_bytes(), str(state), finite=False)
 
 
 def save_model(

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from medr_ray.agent.protocol import parse_reply, parse_responses
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 from medr_ray.questions.answer_matching import answers_match, canonical_form
@@ -243,7 +244,7 @@ def _count_successes(trajectory: Trajectory) -> Counter[tuple[str, str]]:
 def _normalise_arguments(event: ToolEvent) -> str:
     """The arguments with the words of each text sorted and in lower case, so that a reordered query
     still counts as the same."""
-    arguments = json.loads(event.arguments or "{}")
+    arguments = parse_json(event.arguments or "{}", "the arguments of a call")
     normalised = {
         key: sorted(value.casefold().split()) if isinstance(value, str) else value
         for key, value in arguments.items()

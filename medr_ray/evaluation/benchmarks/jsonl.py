@@ -6,7 +6,6 @@ A module that declares one is all that a new benchmark needs::
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.records import MetadataItem, Task, content_id
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.judges import AnswerJudge, build_configured_judge
@@ -55,9 +55,9 @@ class JsonlBenchmark:
 
     def _parse_task(self, line: str, number: int) -> Task:
         try:
-            row = json.loads(line)
+            row = parse_json(line, "it")
             return self._build_task(row)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (InvalidJson, KeyError, TypeError) as error:
             raise DataError(
                 f"{self.path}, line {number}: not an object with a question and an answer "
                 f"({type(error).__name__}: {error})"

@@ -1,12 +1,12 @@
 """Collects a report from a run directory: manifests, training logs, figures, sample answers."""
 
-import json
 import os
 import platform
 from collections.abc import Sequence
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import EvaluationResult
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.stages import STAGES
@@ -60,7 +60,9 @@ def read_training_log(run: RunDirectory, metrics: StageFile) -> TrainingLog:
     if run.stage(metrics.stage).manifest() is None or not run.has(metrics):
         return TrainingLog(())
     lines = run.read_bytes(metrics.path).decode().splitlines()
-    return TrainingLog(tuple(json.loads(line) for line in lines if line))
+    return TrainingLog(
+        tuple(parse_json(line, metrics.path, finite=False) for line in lines if line)
+    )
 
 
 def _collect_benchmarks(run: RunDirectory) -> tuple[BenchmarkReport, ...]:

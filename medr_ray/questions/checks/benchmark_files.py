@@ -7,12 +7,12 @@ Encrypted benchmarks stay encrypted: no error quotes their text, and it is not p
 import base64
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.knowledge.vocabulary_reading import as_text, open_vocabulary
 
 _QUESTION_FIELDS = ("question", "prompt", "body")  # benchmarks' names for the text, in any case
@@ -74,8 +74,8 @@ def _extract_question(path: str, number: int, row: Any) -> str:
 
 def _json_rows(path: str, text: str) -> Sequence[Any]:
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
+        content = parse_json(text, path)
+    except InvalidJson:
         # Several JSON values are not one JSON document: the file is JSON Lines.
         return [
             _json_line(path, number, line)
@@ -89,7 +89,11 @@ def _json_rows(path: str, text: str) -> Sequence[Any]:
 
 
 def _json_line(path: str, number: int, line: str) -> Any:
-    return _decode_value(path, number, json.loads, line)
+    return _decode_value(path, number, _parse_line, line)
+
+
+def _parse_line(line: str) -> Any:
+    return parse_json(line, "the line")
 
 
 # --- CSV ------------------------------------------------------------------------------
@@ -159,7 +163,7 @@ def _decode_value(path: str, line: int, decode: Callable[[Any], V], value: Any) 
     """Return ``decode(value)``; raise a DataError that does not show the value on failure."""
     try:
         return decode(value)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, InvalidJson):
         # ``from None``, because the original error could quote the benchmark's text.
         raise DataError(
             f"{path}: line {line} cannot be read as JSON Lines, CSV with a column "

@@ -10,7 +10,6 @@ address, and is removed from every message of the service.
 import asyncio
 import contextlib
 import importlib.metadata
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from tenacity import (
 
 from medr_ray.core.config import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.retrieval.query_text import plain_line
@@ -273,9 +273,9 @@ async def with_deadline(seconds: float, name: str, work: Awaitable[T]) -> T:
 def parse_json_body(body: bytes, model: type[M]) -> M:
     """The body as an object of the model; DataError when it is no such JSON."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"no JSON: {error}") from None
+        value = parse_json(body, "the body")
+    except InvalidJson as error:
+        raise DataError(error.reason) from None
     return validate_record(model, value)
 
 

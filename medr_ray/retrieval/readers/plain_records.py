@@ -2,7 +2,6 @@
 the lines of a document's text."""
 
 import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar, cast
@@ -10,6 +9,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.knowledge.vocabulary_reading import open_vocabulary
 
 M = TypeVar("M", bound=BaseModel)
@@ -38,9 +38,9 @@ def read_json_lines(path: str, unusable: UnusableRecords) -> Iterator[tuple[str,
             for number, line in enumerate(buffer_lines(stream), 1):
                 where = f"line {number}"
                 try:
-                    value = _parse_json(line)
-                except (ValueError, RecursionError) as error:
-                    unusable.add_record(path, where, f"no JSON: {error}")
+                    value = parse_json(line, "the line") if line.strip() else None
+                except InvalidJson as error:
+                    unusable.add_record(path, where, error.reason)
                     continue
                 if isinstance(value, dict):
                     yield where, value
@@ -48,15 +48,6 @@ def read_json_lines(path: str, unusable: UnusableRecords) -> Iterator[tuple[str,
                     unusable.add_record(path, where, f"no JSON object, but {type(value).__name__}")
     except DataError as error:
         unusable.add_record(path, "the rest of the file", str(error))
-
-
-def _parse_json(line: bytes) -> Any:
-    """The value of a line, None for an empty one. ValueError for anything but JSON text."""
-    value = json.loads(line) if line.strip() else None
-    # JSON can escape half a surrogate pair, which cannot be encoded as text again.
-    if b"\\ud" in line:
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
 
 
 def buffer_lines(stream: BinaryIO) -> BinaryIO:

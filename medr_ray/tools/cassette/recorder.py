@@ -40,6 +40,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.run import Directory, installed_versions
 from medr_ray.retrieval.readers.plain_records import validate_record
 from medr_ray.tools.base import TOOL_NAME_PATTERN, Tool, ToolResult, for_episode
@@ -147,7 +148,9 @@ class Cassette:
             toolset = {"selected": name, "tools": descriptions}
             stored = self._store.put_if_absent(_toolset_file(name), toolset)
             # Compared as JSON, which knows no tuples: stored values are lists.
-            if stored.get("tools") != json.loads(json.dumps(descriptions)):
+            if stored.get("tools") != parse_json(
+                json.dumps(descriptions), "the tools' descriptions"
+            ):
                 raise ConfigError(
                     f"tools.cassette: {name} is not what it was when the cassette was "
                     f"begun (its tools, "

@@ -26,6 +26,7 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from medr_ray.core.errors import DataError, InfrastructureError
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.run import Directory
 
 _NAMESPACE = "medr"
@@ -50,9 +51,12 @@ class WriteOnceStore:
         if not self._directory.exists(name):
             return None
         try:
-            value = json.loads(self._directory.read_bytes(name))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{self.uri}/{name} is no JSON ({error}): remove it") from error
+            # A page may hold half a character; it is stored as an escape.
+            value = parse_json(
+                self._directory.read_bytes(name), f"{self.uri}/{name}", whole_characters=False
+            )
+        except InvalidJson as error:
+            raise DataError(f"{error}: remove it") from None
         if not isinstance(value, dict):
             raise DataError(f"{self.uri}/{name} holds no JSON object: remove it")
         return value

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
+from medr_ray.core.json_text import parse_json
 from medr_ray.retrieval.query_text import remove_hidden
 from medr_ray.tools.reading import parser
 from medr_ray.tools.reading.fetching import FetchedPage
@@ -84,7 +85,7 @@ async def _run_parser(page: FetchedPage, limits: ReadConfig) -> bytes:
 
 
 def _read_output(page: FetchedPage, output: bytes) -> PageText:
-    result = json.loads(output)
+    result = parse_json(output, "the parser's output")
     if "missing" in result:
         raise ConfigError(
             f"agent.tools: read cannot load what reads pages ({result['missing']}): install it for "
