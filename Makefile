@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on real PubMed records, then its report
-# make test   every test, in three parts of which two run beside each other, on two cores
+# make test   every test, in four parts of which three run beside each other, on two cores
 # make soak   campaigns of kills, faults and random examples, larger than those of the tests
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
@@ -8,7 +8,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test test-processes test-ray test-fast compile-corpus compile-entities soak check clean
+.PHONY: demo test test-processes test-end-to-end test-ray test-fast compile-corpus compile-entities soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -20,27 +20,33 @@ demo: .venv/.installed
 	$(BIN)/medr models fetch
 	$(BIN)/medr run -c configs/quickstart.yaml
 
-# Two parts at a time, the longest first: tests on Ray wait half of the time, for workers that start
-# and for deadlines. --keep-going: a failure in one part does not hide what the others find.
+# Three parts at a time on two cores, the longest first: tests on Ray wait half of the time, for
+# workers that start and for deadlines. --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	$(BIN)/medr models fetch
 	@$(MAKE) --no-print-directory --jobs=2 compile-corpus compile-entities
-	@echo 'Three parts, two at a time; each prints its tests when it is done.'
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
-		test-processes test-ray test-fast
+	@echo 'Four parts, three at a time; each prints its tests when it is done.'
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going \
+		test-processes test-ray test-end-to-end test-fast
 
 compile-corpus compile-entities: .venv/.installed
 	$(BIN)/python tests/support/compile_code.py $(@:compile-%=%)
 
 # Only the files with such a test: pytest imports a file before it looks at the marks of its tests,
 # and importing all of them takes half a minute.
+END_TO_END := tests/test_end_to_end.py
 find_marked = $(shell grep -rl --include='test_*.py' 'mark\.$(1)' tests | sort)
 
 test-processes: .venv/.installed
-	$(BIN)/python -m pytest $(call find_marked,processes) -m processes --durations=60 -o cache_dir=.pytest_cache/processes
+	$(BIN)/python -m pytest $(filter-out $(END_TO_END),$(call find_marked,processes)) -m processes \
+		--durations=60 -o cache_dir=.pytest_cache/processes
+
+test-end-to-end: .venv/.installed
+	$(BIN)/python -m pytest $(END_TO_END) --durations=60 -o cache_dir=.pytest_cache/end-to-end
 
 test-ray: .venv/.installed
-	$(BIN)/python -m pytest $(call find_marked,slow) -m 'slow and not processes' --durations=60 -o cache_dir=.pytest_cache/ray
+	$(BIN)/python -m pytest $(call find_marked,slow) -m 'slow and not processes' \
+		--durations=60 -o cache_dir=.pytest_cache/ray
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest -m 'not slow' --durations=60 -o cache_dir=.pytest_cache/fast

@@ -8,7 +8,7 @@ from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import ParsedReply, parse_reply, render_responses
 from medr_ray.agent.state import build_state
 from medr_ray.agent.transcript import ReplyTurn, ToolObservation
-from medr_ray.agent.untrusted_text import replace_surrogates
+from medr_ray.core.json_text import replace_surrogates
 from medr_ray.core.records import (
     Budget,
     Message,

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medr_ray.agent.instructions import EpisodePrompt
-from medr_ray.agent.protocol import parse_responses, render_call
-from medr_ray.agent.untrusted_text import replace_surrogates
+from medr_ray.agent.protocol import parse_responses, render_call, unpack_arguments
+from medr_ray.core.json_text import InvalidJson, replace_surrogates
 from medr_ray.core.records import Message
 from medr_ray.llm.completions import ChatResult, FunctionCall
+from medr_ray.llm.thoughts import join_thought
 
 _TAGS = ("<think>", "<answer>")
 _CALL_TAG = re.compile(r"<(/?tool_(?:call|response))>")
@@ -72,7 +73,7 @@ class NativeDialogue:
             for number, call in enumerate(result.tool_calls)
         )
         self._replies.append(_NativeReply(result.text, calls))
-        return render_native_reply(result.text, calls)
+        return render_native_reply(join_thought(result.reasoning, result.text), calls)
 
 
 def render_native_reply(content: str, calls: Sequence[FunctionCall]) -> str:
@@ -91,8 +92,8 @@ def _call_json(call: FunctionCall) -> str:
     """The call as JSON. Arguments that are no JSON stay the text they are, which the protocol then
     names as the problem."""
     try:
-        arguments = json.loads(call.arguments)  # noqa: TID251
-    except (ValueError, RecursionError):
+        arguments = unpack_arguments(call.arguments, "the arguments")
+    except InvalidJson:
         arguments = call.arguments
     value = {"name": call.name, "arguments": arguments}
     unescaped = json.dumps(value, ensure_ascii=False)

@@ -16,6 +16,7 @@ from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
+from medr_ray.llm.thoughts import join_thought
 
 EMPTY_TURN = Turn((), (), (), -1)
 # Characters. A shorter control token could be a word or a sign, and stays in fetched text.
@@ -141,7 +142,10 @@ class ChatPolicy:
             result = await self._complete(payload, **tools)
         except ContextLengthExceeded:
             return None
-        text = self._native.record_reply(result) if self._native else result.text
+        if self._native:
+            text = self._native.record_reply(result)
+        else:
+            text = join_thought(result.reasoning, result.text)
         return PolicyTurn(
             text,
             EMPTY_TURN,

@@ -2,11 +2,13 @@
 
 After ``defuse`` it cannot speak as the agent, end a tool response, or be read as a control token of
 a chat template. Nothing is left out and no figure changes ("p<0.05" stays): only the brackets of
-such tokens become look-alikes. After ``replace_surrogates`` it can be written as UTF-8.
+such tokens become look-alikes. What comes out can be written as UTF-8.
 """
 
 import re
 from collections.abc import Sequence
+
+from medr_ray.core.json_text import replace_surrogates
 
 TAGS = ("tool_call", "tool_response", "answer", "think")
 _LOOK_ALIKE = str.maketrans({"<": "‹", ">": "›", "[": "⟦", "]": "⟧", "|": "¦", "｜": "¦"})
@@ -51,13 +53,3 @@ def _break_token(token: str) -> str:
     if changed != token:
         return changed
     return f"{token[:1]} {token[1:]}"
-
-
-def replace_surrogates(text: str) -> str:
-    """The text without lone surrogates, which JSON can spell ("\\ud800") and no file can hold.
-    Pairs become their character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -22,6 +22,7 @@ _MAX_INTEGER_CHARACTERS = 20  # of the two above
 _MAX_FLOAT_CHARACTERS = 1_000  # more digits than any float has, few enough to convert at once
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # An object or a list, as far as its next sign shows: "[ref]" and "{smile}" are neither.
+_NEXT_OBJECT = re.compile(r"[\s,]*\{")
 _OPENING = re.compile(r"\{(?=\s*[\"}])|\[(?=\s*[\[\]{\"\d\-tfnNI])")
 # Characters that may be read per character of a text in which JSON is searched for.
 _SEARCH_EFFORT = 20
@@ -29,9 +30,9 @@ _SEARCHED_CHARACTERS = 4_096  # of such a text, after which they are dropped
 
 
 class InvalidJson(DataError):
-    """A text that is no JSON, or holds a value that cannot be processed.
+    """A text that is not JSON, or holds a value that cannot be processed.
 
-    ``source`` says whose text it is, ``reason`` what is wrong with it (a predicate: "is no JSON:
+    ``source`` says whose text it is, ``reason`` what is wrong with it (a predicate: "is not JSON:
     ..."), and ``position`` at which character, where that is known.
     """
 
@@ -83,6 +84,18 @@ def parse_json(
     return value
 
 
+def parse_json_sequence(text: str, source: str) -> list[Any]:
+    """The values of a text that is one JSON value, or several with nothing but space or commas
+    between them. Raises InvalidJson."""
+    try:
+        return [parse_json(text, source)]
+    except InvalidJson as error:
+        values = _parse_joined(text, source)
+        if values is None:
+            raise error from None
+        return values
+
+
 def find_json_values(text: str) -> Iterator[Any]:
     """The objects and lists that stand in a text, in order; not those inside of others.
 
@@ -119,6 +132,27 @@ def find_json_values(text: str) -> Iterator[Any]:
             raise InvalidJson("the text", "holds too many brackets that open no JSON")
 
 
+def replace_surrogates(text: str) -> str:
+    """The text without lone surrogates, which JSON can spell ("\\ud800") and no file can hold.
+    Pairs become their character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def measure_depth(value: Any) -> int:
+    """Levels of lists and objects in a value. They are counted level by level, because recursion
+    would overflow on the very values this is for."""
+    depth = 0
+    level = [value]
+    while containers := [member for member in level if isinstance(member, dict | list)]:
+        depth += 1
+        level = [member for container in containers for member in _child_values(container)]
+    return depth
+
+
 def _decode_bytes(data: bytes, source: str) -> str:
     """The text of UTF-8, UTF-16 or UTF-32, as its first bytes say."""
     encoding = json.detect_encoding(data)
@@ -131,12 +165,28 @@ def _decode_bytes(data: bytes, source: str) -> str:
         )
 
 
+def _parse_joined(text: str, source: str) -> list[Any] | None:
+    """The values of JSON objects that follow each other; None where there is anything else."""
+    values = []
+    position = 0
+    while match := _NEXT_OBJECT.match(text, position):
+        start = match.end() - 1
+        try:
+            value, position = _FINITE_DECODER.raw_decode(text, start)
+        except (json.JSONDecodeError, _RefusedValue, RecursionError):
+            return None
+        _check_depth(value, text[start:position], source, MAX_DEPTH)
+        _check_characters(value, text[start:position], source)
+        values.append(value)
+    return values if values and not text[position:].strip() else None
+
+
 def _describe_syntax(error: json.JSONDecodeError) -> str:
     message = error.msg.removesuffix(" at")  # "Invalid control character at"
     place = f"character {error.pos}"
     if error.lineno > 1:
         place = f"line {error.lineno}, column {error.colno}"
-    return f"is no JSON: {message} at {place}"
+    return f"is not JSON: {message} at {place}"
 
 
 def _describe_depth(max_depth: int) -> str:
@@ -199,7 +249,7 @@ _FINITE_DECODER = json.JSONDecoder(
 
 def _check_depth(value: Any, text: str, source: str, max_depth: int) -> None:
     # Most texts have fewer brackets than levels are allowed, and need no look at the value.
-    if text.count("[") + text.count("{") > max_depth and _measure_depth(value) > max_depth:
+    if text.count("[") + text.count("{") > max_depth and measure_depth(value) > max_depth:
         raise InvalidJson(source, _describe_depth(max_depth))
 
 
@@ -217,17 +267,6 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _measure_depth(value: Any) -> int:
-    """Levels of lists and objects. They are counted level by level, because recursion would
-    overflow on the very values this is for."""
-    depth = 0
-    level = [value]
-    while level := [member for member in level if isinstance(member, (dict, list))]:
-        depth += 1
-        level = [member for container in level for member in _child_values(container)]
-    return depth
 
 
 def _child_values(container: dict[str, Any] | list[Any]) -> Iterable[Any]:

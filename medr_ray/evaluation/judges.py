@@ -8,12 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from pydantic import BaseModel
+
+from medr_ray.agent.untrusted_text import defuse
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
-from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Verdict
 from medr_ray.core.run import RunDirectory
+from medr_ray.evaluation.verdicts import parse_verdict
 from medr_ray.llm.roles import TextClient, open_chat_client
 from medr_ray.questions.answer_matching import answers_match
 
@@ -25,9 +28,10 @@ UNSCORED: Final = "unscored"
 _JUDGE_ATTEMPTS = 2
 # Characters of a reply without a verdict that the reason quotes.
 _QUOTED_REPLY_CHARS = 200
-# ``correct: yes``, with any quotes and asterisks (JSON, Markdown) around the words.
-_VERDICT = re.compile(r"\bcorrect\b[\"'*\s]*[:=][\"'*\s]*(yes|no|true|false)\b", re.I)
-_VERDICT_WORDS = {"yes": True, "true": True, "no": False, "false": False}
+# Characters of an answer that the judge is shown. One that is longer is cut: an answer is a name,
+# a figure or a sentence.
+_SHOWN_ANSWER_CHARS = 4_000
+_ANSWER_TAG = re.compile(r"</?\s*given_answer\s*>", re.I)
 _PROMPT_FIELD = re.compile(r"\{(question|answer|aliases|prediction)\}")
 
 
@@ -70,6 +74,13 @@ class RulesAnswerJudge:
         return Judgement(CORRECT if is_correct else INCORRECT, "rules")
 
 
+class VerdictReply(BaseModel):
+    """What the judging model is asked for, where the endpoint can be held to a form."""
+
+    reason: str
+    correct: bool
+
+
 class LLMAnswerJudge:
     """A language model called ``name`` decides."""
 
@@ -86,10 +97,16 @@ class LLMAnswerJudge:
             try:
                 # The seed is part of the key of the response cache: without another one the second
                 # attempt would get the first reply again.
-                completion = await self._client.complete(messages, temperature=0.0, seed=seed)
+                completion = await self._client.complete(
+                    messages, temperature=0.0, seed=seed, reply_type=VerdictReply
+                )
             except (InfrastructureError, ModelError) as error:
                 return Judgement(UNSCORED, self._name, str(error))
             reply = completion.text
+            if completion.finish_reason == "length":
+                # What is left of it may state the opposite of the whole.
+                reason = f"the judge's reply was cut off: {reply[:_QUOTED_REPLY_CHARS]!r}"
+                continue
             is_correct = parse_verdict(reply)
             if is_correct is not None:
                 return Judgement(CORRECT if is_correct else INCORRECT, self._name, reply)
@@ -98,45 +115,22 @@ class LLMAnswerJudge:
 
 
 def build_judge_prompt(task: Task, prediction: str) -> str:
-    """The instructions to the judging model, in the task's language."""
+    """The instructions to the judging model, in the task's language.
+
+    The answer stands on one line between tags that it cannot close, and holds no token of a chat
+    template.
+    """
+    shown = " ".join(defuse(prediction).split())[:_SHOWN_ANSWER_CHARS]
     values = {
         "question": task.text,
         "answer": task.answer,
-        "prediction": prediction,
+        "prediction": _ANSWER_TAG.sub("", shown),
         "aliases": "; ".join(task.aliases) or "-",
     }
     template = read_prompt("medr_ray.evaluation", "judge", task.language)
     # One pass over the template: str.format or repeated replacement would also fill in fields
     # that the answer itself contains.
     return _PROMPT_FIELD.sub(lambda match: values[match[1]], template)
-
-
-def parse_verdict(reply: str) -> bool | None:
-    """The verdict in a judge's reply: its JSON field ``correct``, else its last ``correct:
-    yes|no``, else None."""
-    verdict = _parse_json_verdict(reply)
-    if verdict is not None:
-        return verdict
-    words = _VERDICT.findall(reply)
-    # The last one counts: a judge that reasons first may write down the other verdict on its way.
-    return _VERDICT_WORDS[words[-1].lower()] if words else None
-
-
-def _parse_json_verdict(reply: str) -> bool | None:
-    """The field ``correct`` of the reply's JSON object; None without one."""
-    start = reply.find("{")
-    end = reply.rfind("}")
-    if not 0 <= start < end:
-        return None
-    try:
-        value = parse_json(reply[start : end + 1], "the reply").get("correct")
-    except (InvalidJson, AttributeError):
-        return None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _VERDICT_WORDS.get(value.strip().lower())
-    return None
 
 
 def build_configured_judge(config: PipelineConfig, run: RunDirectory) -> AnswerJudge:

@@ -7,7 +7,6 @@ closes again. A Retry-After header pauses every caller of the service for that l
 """
 
 import asyncio
-import json
 import os
 import random
 import uuid
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 import openai
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from medr_ray.core.config import EndpointConfig
@@ -34,7 +34,13 @@ from medr_ray.llm.completions import (
     read_completion,
     restore_result,
 )
-from medr_ray.llm.failures import UnreadableReply, explain_failure, is_transient
+from medr_ray.llm.failures import (
+    ReportedError,
+    UnreadableReply,
+    explain_failure,
+    is_refused_for_rate,
+    is_transient,
+)
 from medr_ray.llm.replies import read_reply
 from medr_ray.llm.roles import Messages, ReplyModel, Tools
 
@@ -59,7 +65,7 @@ class ChatClient:
         if not endpoint.model:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self._endpoint = endpoint
-        self._secret = os.environ.get(endpoint.api_key_env, "")
+        self._secret = _read_key(endpoint.api_key_env)
         self._store = _open_store(endpoint, run)
         self._budget_id = self._store.budget_name() if self._store else uuid.uuid4().hex
         self._spent = Spend()
@@ -86,18 +92,22 @@ class ChatClient:
         stop: Sequence[str] | None = None,
         seed: int | None = None,
         tools: Tools | None = None,
+        reply_type: type[BaseModel] | None = None,
     ) -> ChatResult:
         """One completion. Parameters left at None use the endpoint's configuration.
 
         ``tools`` are functions in OpenAI's format that the model may call natively (see
-        ``ChatResult.tool_calls``). The answer is cached, unless it is sampled without a seed: such
-        calls are meant to differ.
+        ``ChatResult.tool_calls``). With ``structured_replies`` the endpoint is asked to hold the
+        reply to the JSON schema of ``reply_type``; the reply is not parsed here. The answer is
+        cached, unless it is sampled without a seed: such calls are meant to differ.
 
         Raises InfrastructureError when the endpoint stays unreachable, ConfigError when it refuses
         the key or the model, ContextLengthExceeded when the messages are too long for it, and
         BudgetExceeded when the budget is spent.
         """
         payload = self._build_payload(messages, temperature, max_tokens, stop, seed, tools)
+        if reply_type is not None and self._endpoint.structured_replies:
+            payload["response_format"] = _build_response_format(reply_type)
         key = self._cache_key(payload)
         if key is None or self._store is None:
             return await self._send_with_retries(payload)
@@ -114,13 +124,13 @@ class ChatClient:
         A reply that cannot be read is sent back once with the error. Raises ModelError when the
         second reply cannot be read either.
         """
-        first = await self.complete(messages)
+        first = await self.complete(messages, reply_type=reply_type)
         try:
             return _read_complete_reply(first, reply_type)
         except ModelError as error:
             complaint = {"role": "user", "content": f"{error}. Reply with the JSON object only."}
         answered = [*messages, {"role": "assistant", "content": first.text}]
-        second = await self.complete([*answered, complaint])
+        second = await self.complete([*answered, complaint], reply_type=reply_type)
         return _read_complete_reply(second, reply_type)
 
     def _build_payload(
@@ -136,9 +146,11 @@ class ChatClient:
         payload: dict[str, Any] = {
             "model": endpoint.model,
             "messages": [dict(message) for message in messages],
-            "temperature": endpoint.temperature if temperature is None else temperature,
-            "max_tokens": max_tokens or endpoint.max_tokens,
+            endpoint.max_tokens_parameter: max_tokens or endpoint.max_tokens,
         }
+        # A model that refuses a temperature refuses everybody's.
+        if endpoint.temperature is not None:
+            payload["temperature"] = endpoint.temperature if temperature is None else temperature
         # What is not set is left out: it is then the endpoint's default, and not in the cache key.
         if stop:
             payload["stop"] = list(stop)
@@ -146,12 +158,14 @@ class ChatClient:
             payload["seed"] = seed
         if tools:
             payload["tools"] = [dict(tool) for tool in tools]
+        if endpoint.extra_body:
+            payload["extra_body"] = dict(endpoint.extra_body)
         return payload
 
     def _cache_key(self, payload: dict[str, Any]) -> str | None:
         """The key of the request in the cache, None where its answer is not to be cached."""
         # Equal samples would be the first one again and again.
-        is_sampled_unseeded = payload["temperature"] > 0 and "seed" not in payload
+        is_sampled_unseeded = payload.get("temperature", 0) > 0 and "seed" not in payload
         if not self._endpoint.cache or is_sampled_unseeded:
             return None
         # Of two endpoints a model of the same name need not be the same model.
@@ -170,7 +184,7 @@ class ChatClient:
         )
         try:
             return await retrying(self._send_through_gate, payload)
-        except (openai.APIError, UnreadableReply, json.JSONDecodeError, TimeoutError) as error:
+        except (openai.APIError, UnreadableReply, ReportedError, TimeoutError) as error:
             # "from None": the original error may quote the key.
             raise explain_failure(
                 error, endpoint.base_url, endpoint.api_key_env, self._secret, attempts
@@ -179,7 +193,7 @@ class ChatClient:
     async def _send_through_gate(self, payload: dict[str, Any]) -> ChatResult:
         """One attempt, with what it used and how it ended reported to the governor."""
         prompt_tokens = estimate_prompt_tokens(payload)
-        output_tokens = payload["max_tokens"]
+        output_tokens = payload[self._endpoint.max_tokens_parameter]
         charge = self._build_charge(prompt_tokens, output_tokens)
         async with self._gate.permit(prompt_tokens, output_tokens, charge=charge) as permit:
             try:
@@ -188,7 +202,7 @@ class ChatClient:
                 # to others.
                 permit.record_usage(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
                 return result
-            except openai.APIStatusError as error:
+            except (openai.APIStatusError, ReportedError) as error:
                 _record_status(permit, error)
                 raise
             except (openai.APITimeoutError, TimeoutError):
@@ -197,7 +211,7 @@ class ChatClient:
                 permit.record_usage(prompt_tokens, output_tokens, usd)
                 permit.record_failure(overloaded=True)
                 raise
-            except (openai.APIConnectionError, UnreadableReply, json.JSONDecodeError) as error:
+            except (openai.APIConnectionError, UnreadableReply) as error:
                 if isinstance(error, openai.APIConnectionError):
                     permit.record_usage(0, 0)
                 permit.record_failure()
@@ -232,7 +246,11 @@ class ChatClient:
     async def _send_once(self, payload: dict[str, Any]) -> ChatResult:
         # The client's own time-out covers each read; this one covers the whole answer.
         async with asyncio.timeout(self._endpoint.timeout_seconds):
-            completion = await self._get_loop_client().chat.completions.create(**payload)
+            try:
+                completion = await self._get_loop_client().chat.completions.create(**payload)
+            except (ValueError, RecursionError) as error:
+                # A body that is cut, has numbers of thousands of digits, or is nested too deep.
+                raise UnreadableReply(f"the reply is not JSON: {error}") from None
         result = read_completion(completion, payload)
         return replace(result, usd=self._compute_price(result.prompt_tokens, result.output_tokens))
 
@@ -246,9 +264,34 @@ class ChatClient:
                 api_key=self._secret or "none",  # the library wants a key, local servers want none
                 max_retries=0,  # retries have to pass the gate
                 timeout=self._endpoint.timeout_seconds,
+                default_headers=_read_headers(self._endpoint),
             )
             self._clients[loop] = client
         return client
+
+
+def _build_response_format(reply_type: type[BaseModel]) -> dict[str, Any]:
+    """OpenAI's ``response_format`` for replies of this type."""
+    schema = {"name": reply_type.__name__.strip("_"), "schema": reply_type.model_json_schema()}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _read_key(variable: str) -> str:
+    """The key in an environment variable, "" where there is none. A file that was read into it
+    leaves a line break at the end. Raises ConfigError for what cannot be sent as a header."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"${variable} is no key: it holds characters other than printable ASCII")
+    return key
+
+
+def _read_headers(endpoint: EndpointConfig) -> dict[str, str]:
+    """The configured headers with the values of their variables. Raises ConfigError for a variable
+    that is not set."""
+    missing = [name for name in endpoint.extra_headers.values() if name not in os.environ]
+    if missing:
+        raise ConfigError(f"extra_headers name variables that are not set: {', '.join(missing)}")
+    return {header: os.environ[name].strip() for header, name in endpoint.extra_headers.items()}
 
 
 def _open_store(endpoint: EndpointConfig, run: Directory | None) -> ResponseCache | None:
@@ -273,15 +316,20 @@ def _read_complete_reply(result: ChatResult, model: type[ReplyModel]) -> ReplyMo
     return read_reply(result.text, model)
 
 
-def _record_status(permit: Permit, error: openai.APIStatusError) -> None:
+def _record_status(permit: Permit, error: openai.APIStatusError | ReportedError) -> None:
     """Report an error status to the governor. A status about the request alone is not a failure: it
     shows that the endpoint works."""
-    status = error.status_code
-    pause = parse_retry_after(error.response.headers)
+    pause = None
+    status = None
+    if isinstance(error, ReportedError):
+        status = error.status
+    else:
+        status = error.status_code
+        pause = parse_retry_after(error.response.headers)
     permit.record_usage(0, 0)
-    if status == 429 or (status == 503 and pause is not None):
+    if is_refused_for_rate(error):
         permit.record_refusal(pause)
-    elif status >= 500 or status == 408:
+    elif status is not None and (status >= 500 or status == 408):
         permit.record_failure(overloaded=status in _OVERLOADED_STATUSES)
 
 

@@ -1,50 +1,84 @@
 """JSON read from a model's reply.
 
-Thoughts and code fences around the JSON are skipped. Anything else is refused, never guessed.
+Thoughts, code fences and words around the JSON are skipped. What fits the expected form is taken,
+not the first bracket. Anything else is refused, never guessed.
 """
 
-import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
 from medr_ray.core.errors import ModelError
+from medr_ray.core.json_text import InvalidJson, find_json_values, parse_json
 from medr_ray.llm.roles import ReplyModel
+from medr_ray.llm.thoughts import split_thought
 
-_THOUGHT = re.compile(r"<think>.*?</think>", re.S)
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.S)
+_FENCE = "```"
+_LANGUAGE = re.compile(r"\A[\w+-]*[ \t]*\n?")  # of a code fence
 _QUOTED_CHARACTERS = 200  # of a bad reply, in an error
 
 
 def read_reply(text: str, model: type[ReplyModel]) -> ReplyModel:
-    """The reply, parsed as ``model``. Raises ModelError with the reason if it cannot be parsed."""
-    try:
-        return model.model_validate(_find_json(text))
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'reply'}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise ModelError(
-            f"the reply does not fit {model.__name__}: {'; '.join(problems)}"
-        ) from None
+    """The reply, parsed as ``model``.
 
-
-def _find_json(text: str) -> Any:
-    """The whole reply, else the content of a code fence, else the first object or list in it."""
-    body = _THOUGHT.sub("", text)
-    for candidate in (body, *_FENCED.findall(body)):
-        try:
-            return json.loads(candidate)  # noqa: TID251
-        except json.JSONDecodeError:
-            continue
-    decoder = json.JSONDecoder()
-    # Every bracket is tried, because the words around the JSON may have some of their own.
-    for match in re.finditer(r"[{\[]", body):
-        try:
-            value, _ = decoder.raw_decode(body, match.start())
-        except json.JSONDecodeError:
-            continue
-        return value
+    The whole reply comes first, then the content of its code fences, then the objects that stand
+    among its words. Raises ModelError with the reason where nothing fits, and where several objects
+    fit that say different things.
+    """
+    misfit: ValidationError | None = None
+    for candidates in _list_candidates(text):
+        fitting = []
+        for value in candidates:
+            try:
+                fitting.append(model.model_validate(value))
+            except ValidationError as error:
+                # The last one: an example or a reference stands in front of the reply.
+                misfit = error
+        if fitting and any(other != fitting[0] for other in fitting[1:]):
+            raise ModelError(f"the reply holds {len(fitting)} different {model.__name__} objects")
+        if fitting:
+            return fitting[0]
+    if misfit is not None:
+        raise ModelError(f"the reply does not fit {model.__name__}: {_list_problems(misfit)}")
     raise ModelError(f"the reply holds no JSON: {text[:_QUOTED_CHARACTERS]!r}")
+
+
+def _list_problems(error: ValidationError) -> str:
+    problems = [
+        f"{'.'.join(map(str, problem['loc'])) or 'reply'}: {problem['msg']}"
+        for problem in error.errors()
+    ]
+    return "; ".join(problems)
+
+
+def _list_candidates(text: str) -> Iterator[list[Any]]:
+    """The JSON values of a reply, in groups of which an earlier one is to be preferred."""
+    # Before a thought is looked for: the strings of the reply may speak of its tags.
+    yield list(_parse_texts([text]))
+    reply = split_thought(text)
+    if not reply.is_closed and not reply.rest.strip():
+        raise ModelError("the reply is a thought that never ends: it holds no JSON")
+    body = reply.rest
+    yield list(_parse_texts([body]))
+    yield list(_parse_texts(_find_fenced_texts(body)))
+    try:
+        yield list(find_json_values(body))
+    except InvalidJson as error:
+        raise ModelError(str(error)) from None
+
+
+def _parse_texts(texts: list[str]) -> Iterator[Any]:
+    for text in texts:
+        try:
+            yield parse_json(text, "the reply")
+        except InvalidJson:
+            continue
+
+
+def _find_fenced_texts(body: str) -> list[str]:
+    """The contents of the code fences, without the name of their language."""
+    parts = body.split(_FENCE)
+    # Every second part is inside; a last fence that nobody closed counts too.
+    return [_LANGUAGE.sub("", part, count=1) for part in parts[1::2]]

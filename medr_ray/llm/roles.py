@@ -44,8 +44,12 @@ class TextClient(Protocol):
         stop: Sequence[str] | None = None,
         seed: int | None = None,
         tools: Tools | None = None,
+        reply_type: type[BaseModel] | None = None,
     ) -> "ChatResult":
-        """One completion. Parameters left at None use the endpoint's configuration."""
+        """One completion. Parameters left at None use the endpoint's configuration.
+
+        ``reply_type`` is the form that the endpoint is to hold the reply to, where it can.
+        """
         ...
 
 

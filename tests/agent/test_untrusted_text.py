@@ -10,9 +10,10 @@ from support.questions import worded_task
 
 from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.protocol import parse_reply, parse_responses, render_responses
-from medr_ray.agent.untrusted_text import defuse, replace_surrogates
+from medr_ray.agent.untrusted_text import defuse
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import ToolError
+from medr_ray.core.json_text import replace_surrogates
 from medr_ray.tools.base import ToolResult
 
 CONTROL = [

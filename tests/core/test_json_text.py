@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.json_text import InvalidJson, find_json_values, parse_json
+from medr_ray.core.json_text import (
+    InvalidJson,
+    find_json_values,
+    parse_json,
+    parse_json_sequence,
+    replace_surrogates,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,11 +39,11 @@ def test_what_is_json_beyond_doubt_is_read(text: str | bytes, value: Any) -> Non
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is no JSON: Expecting value at character 0"),
-        ("{'a': 1}", "is no JSON: Expecting property name"),
-        ('[1,\n2,\n"a', "is no JSON: Unterminated string starting at line 3, column 1"),
-        ('{"a": 1}\0', "is no JSON: Extra data at character 8"),
-        (b"[1]\0\0\0", "is no JSON: Extra data at character 3"),
+        ("", "is not JSON: Expecting value at character 0"),
+        ("{'a': 1}", "is not JSON: Expecting property name"),
+        ('[1,\n2,\n"a', "is not JSON: Unterminated string starting at line 3, column 1"),
+        ('{"a": 1}\0', "is not JSON: Extra data at character 8"),
+        (b"[1]\0\0\0", "is not JSON: Extra data at character 3"),
         (b"\xff\xff[1]", "is no UTF-8 text"),
         ("[" * 101 + "]" * 101, "is nested more than 100 levels deep"),
         ("[" * 1_000_000, "is nested more than 100 levels deep"),
@@ -140,3 +146,16 @@ def test_no_text_raises_anything_else(text: str) -> None:
 @settings(max_examples=20_000, deadline=None)
 def test_no_text_of_twenty_thousand_raises_anything_else(text: str) -> None:
     _read(text)
+
+
+def test_values_that_follow_each_other_are_several() -> None:
+    assert parse_json_sequence('{"a": 1}\n, {"b": 2}', "it") == [{"a": 1}, {"b": 2}]
+    with pytest.raises(InvalidJson, match="Extra data"):
+        parse_json_sequence('{"a": 1} and {"b": 2}', "it")
+
+
+@given(st.text())
+def test_any_text_can_be_written_after_replacing_surrogates(text: str) -> None:
+    replace_surrogates(text).encode()
+    if text.isascii():
+        assert replace_surrogates(text) == text

@@ -74,6 +74,7 @@ class Script:
         self._lines = list(lines)
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.headers: list[dict[str, str]] = []
         server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(
             self._send_next_line
         )
@@ -81,6 +82,7 @@ class Script:
     def _send_next_line(self, request: Request) -> Response:
         self.bodies.append(json.loads(request.data))
         self.keys.append(request.headers["Authorization"])
+        self.headers.append(dict(request.headers))
         line = self._lines.pop(0) if len(self._lines) > 1 else self._lines[0]
         return (
             line

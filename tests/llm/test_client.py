@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pytest_httpserver import HTTPServer
 from support.misbehaving_endpoint import Clock
 from werkzeug import Request, Response
@@ -18,7 +18,8 @@ from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, Mo
 from medr_ray.governor.budget import BudgetExceeded, Spend
 from medr_ray.llm.cache import ResponseCache
 from medr_ray.llm.client import ChatClient
-from medr_ray.llm.completions import FunctionCall
+from medr_ray.llm.completions import ChatResult, FunctionCall
+from medr_ray.llm.failures import ContextLengthExceeded
 
 from .conftest import SECRET, Make, Script, completion
 
@@ -359,3 +360,337 @@ def test_a_second_wrong_reply_is_the_models_error(httpserver: HTTPServer, make: 
     with pytest.raises(ModelError, match="no JSON"):
         asyncio.run(make().complete_json(_ASK, _Verdict))
     assert len(script.bodies) == 2
+
+
+def _answer(message: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A completion whose message has these fields."""
+    body = completion("")
+    body["choices"][0]["message"] = {"role": "assistant", **message}
+    return {**body, **fields}
+
+
+def _result(httpserver: HTTPServer, make: Make, body: Any) -> ChatResult:
+    Script(httpserver, body)
+    return asyncio.run(make(cache=False, retries=0).complete(_ASK))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "<answer>FBN1</answer>", "reasoning_content": "It is Marfan."},
+        {"content": "<answer>FBN1</answer>", "reasoning": "It is Marfan."},
+        {
+            "content": "<answer>FBN1</answer>",
+            "reasoning_details": [{"type": "reasoning.text", "text": "It is Marfan."}],
+        },
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "It is Marfan."}]},
+                {"type": "text", "text": "<answer>FBN1</answer>"},
+            ]
+        },
+        {
+            "content": [
+                {"type": "reasoning", "text": "It is Marfan."},
+                {"type": "text", "text": "<answer>"},
+                {"type": "text", "text": "FBN1</answer>"},
+            ]
+        },
+    ],
+)
+def test_a_thought_beside_the_text_is_kept_apart_from_it(
+    httpserver: HTTPServer, make: Make, message: dict[str, Any]
+) -> None:
+    result = _result(httpserver, make, _answer(message))
+    assert (result.text, result.reasoning) == ("<answer>FBN1</answer>", "It is Marfan.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"query": "x"}, '{"query": "x"}'),
+        ('{"query": "x"}', '{"query": "x"}'),
+        (None, ""),
+        ("", ""),
+    ],
+)
+def test_native_arguments_may_be_an_object_text_or_nothing(
+    httpserver: HTTPServer, make: Make, arguments: Any, expected: str
+) -> None:
+    call = {"id": 7, "type": "function", "function": {"name": "search", "arguments": arguments}}
+    result = _result(httpserver, make, _answer({"content": None, "tool_calls": [call]}))
+    assert result.tool_calls == (FunctionCall("7", "search", expected),)
+    assert result.text == ""
+
+
+def test_a_call_in_the_field_of_earlier_servers_is_a_call(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    message = {"content": None, "function_call": {"name": "search", "arguments": "{}"}}
+    result = _result(httpserver, make, _answer(message))
+    assert result.tool_calls == (FunctionCall("", "search", "{}"),)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        "many",
+        [],
+        {"prompt_tokens": "7", "completion_tokens": None},
+        {"prompt_tokens": -1, "completion_tokens": [3]},
+        {"prompt_tokens": True, "completion_tokens": 1e300},
+    ],
+)
+def test_usage_of_any_type_is_counted_or_estimated(
+    httpserver: HTTPServer, make: Make, usage: Any
+) -> None:
+    result = _result(httpserver, make, _answer({"content": "yes"}, usage=usage))
+    assert result.text == "yes"
+    assert 0 < result.prompt_tokens < 100
+    assert 0 < result.output_tokens < 100
+
+
+def test_half_a_character_becomes_a_replacement_character(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    body = json.dumps(_answer({"content": "@"})).replace("@", "a\\ud83d")
+    result = _result(httpserver, make, Response(body, content_type="application/json"))
+    assert result.text == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        '{"choices": ' + "9" * 5000 + "}",
+        '{"choices": "none"}',
+        '{"choices": {"0": 1}}',
+        '{"choices": [7]}',
+        '{"choices": [{"message": "hello"}]}',
+        '{"choices": [{"message": {"content": 42}}]}',
+        '{"choices": [{"message": {"content": {"text": "x"}}}]}',
+        '{"choices": [{"message": {"content": "x", "tool_calls": [{"function": {"name": 3}}]}}]}',
+        "[1, 2]",
+        "null",
+        '"text"',
+        "",
+        "data: {}\n\n",
+        "\ufeff{",
+    ],
+)
+def test_an_odd_body_is_a_named_failure_and_is_not_cached(
+    httpserver: HTTPServer, make: Make, tmp_path: Path, body: str
+) -> None:
+    Script(httpserver, Response(body, content_type="application/json"), completion("yes"))
+    with pytest.raises(InfrastructureError, match="failed 1 times"):
+        _complete(make(retries=0))
+    assert _complete(make(retries=0)) == "yes"
+
+
+def test_a_page_of_a_proxy_is_shown_as_what_it_is(httpserver: HTTPServer, make: Make) -> None:
+    Script(httpserver, Response("<html>Sign in</html>", content_type="text/html"))
+    with pytest.raises(InfrastructureError, match="text and not JSON: '<html>Sign in</html>'"):
+        _complete(make(retries=0))
+
+
+# --- failures in the words of many providers --------------------------------------------
+
+
+def _error(status: int, message: str, **fields: Any) -> Response:
+    body = {"error": {"message": message, **fields}}
+    return Response(json.dumps(body), status=status, content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "This model's maximum context length is 8192 tokens. However, you requested 9000."),
+        (400, "The input (40000 tokens) is longer than the model's context length (32768 tokens)."),
+        (400, "Requested token count exceeds the model's maximum context length of 4096 tokens."),
+        (400, "prompt is too long: 210000 tokens > 200000 maximum"),
+        (400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"),
+        (400, "the request exceeds the available context size. try increasing the context size"),
+        (400, "litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException"),
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096"),
+        (400, "The input token count (1300000) exceeds the maximum number of tokens allowed"),
+        (400, "Prompt has 40000 tokens, too large for model with 32768 maximum context length"),
+        (400, "Range of input length should be [1, 30720]"),
+        (400, "Input is too long for requested model."),
+        (400, "Please reduce the length of the messages or completion."),
+        (400, "Invalid request: Your request exceeded model token limit: 8192"),
+        (400, "输入内容过长，超过模型上下文长度限制"),
+        (400, "Trying to keep the first 9000 tokens when context the overflows. However, the model "
+              "is loaded with context length of only 4096 tokens, which is not enough"),
+        (500, "input (9000 tokens) is larger than the max context size (4096 tokens). skipping"),
+        (413, "Request too large: prompt exceeds the context window"),
+    ],
+)  # fmt: skip
+def test_a_dialogue_that_is_too_long_is_known_in_everybodys_words(
+    httpserver: HTTPServer, make: Make, status: int, message: str
+) -> None:
+    Script(httpserver, _error(status, message))
+    with pytest.raises(ContextLengthExceeded):
+        _complete(make(retries=0))
+
+
+def test_the_code_alone_says_that_a_dialogue_is_too_long(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    Script(httpserver, _error(400, "no", code="context_length_exceeded"))
+    with pytest.raises(ContextLengthExceeded):
+        _complete(make(retries=0))
+
+
+@pytest.mark.parametrize(
+    "message", ["max_tokens is too large: 9000", "Invalid image", "The model is overloaded"]
+)
+def test_another_refusal_is_not_a_dialogue_that_is_too_long(
+    httpserver: HTTPServer, make: Make, message: str
+) -> None:
+    Script(httpserver, _error(400, message))
+    with pytest.raises(InfrastructureError):
+        _complete(make(retries=0))
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "fields"),
+    [
+        (429, "You exceeded your current quota", {"code": "insufficient_quota"}),
+        (429, "You exceeded your current quota, please check your plan and billing details.", {}),
+        (402, "Insufficient Balance", {}),
+        (400, "Your credit balance is too low to access the Anthropic API.", {}),
+        (403, "Your account has run out of credits", {}),
+        (429, "x", {"type": "exceeded_current_quota_error"}),
+        (400, "Access denied, your account is overdue", {"code": "Arrearage"}),
+        (429, "您的账户已欠费，请充值后重试", {"code": "1113"}),
+        (429, "账户余额不足", {}),
+    ],
+)  # fmt: skip
+def test_an_account_with_nothing_left_is_asked_once_and_named(
+    httpserver: HTTPServer, make: Make, status: int, message: str, fields: dict[str, str]
+) -> None:
+    script = Script(httpserver, _error(status, message, **fields))
+    with pytest.raises(ConfigError, match=r"\$MEDR_TEST_KEY has nothing left to spend"):
+        _complete(make())
+    assert len(script.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        _error(429, "Rate limit reached for requests. Please try again in 20ms."),
+        _error(429, "You exceeded your current quota. Please retry in 0.1s.", type="EXHAUSTED"),
+        _error(429, "Too many tokens per minute"),
+        _error(529, "Overloaded"),
+        _error(503, "The model is overloaded"),
+        _error(425, "too early"),
+        _error(408, "timeout"),
+    ],
+)
+def test_a_limit_or_an_overload_passes(httpserver: HTTPServer, make: Make, bad: Response) -> None:
+    script = Script(httpserver, bad, completion("yes"))
+    assert _complete(make()) == "yes"
+    assert len(script.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "requests"),
+    [
+        ({"message": "free-models-per-day exceeded", "code": 429}, InfrastructureError, 3),
+        ({"message": "No auth credentials found", "code": 401}, ConfigError, 1),
+        ({"message": "upstream failed", "code": 502}, InfrastructureError, 3),
+        ({"message": "prompt is too long: 9 tokens > 8 maximum", "code": 400}, ModelError, 1),
+        ({"message": "Insufficient credits", "code": 402}, ConfigError, 1),
+        ({"message": "bad", "code": 400}, InfrastructureError, 1),
+        ("something broke", InfrastructureError, 3),
+    ],
+)
+@pytest.mark.parametrize("place", ["body", "choice"])
+def test_an_error_inside_a_200_is_read_as_the_error_it_is(
+    httpserver: HTTPServer, make: Make, error: Any, kind: type, requests: int, place: str
+) -> None:
+    body = {"choices": None, "error": error}
+    if place == "choice":
+        body = {"choices": [{"index": 0, "error": error, "message": {"content": ""}}]}
+    script = Script(httpserver, body)
+    message = error["message"] if isinstance(error, dict) else error
+    with pytest.raises(kind, match=message):
+        _complete(make(retries=2))
+    assert len(script.bodies) == requests
+
+
+# --- requests as the endpoint wants them ----------------------------------------------
+
+
+def test_a_model_that_refuses_the_usual_parameters_can_be_asked(
+    httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDR_TEST_PROJECT", "project-7\n")
+    script = Script(httpserver, completion("yes"))
+    client = make(
+        max_tokens_parameter="max_completion_tokens",
+        temperature=None,
+        extra_body={"reasoning_effort": "low"},
+        extra_headers={"X-Project": "MEDR_TEST_PROJECT"},
+    )
+    assert _complete(client, temperature=1.0, max_tokens=9) == "yes"
+    assert script.bodies == [
+        {
+            "model": "tiny",
+            "messages": _ASK,
+            "max_completion_tokens": 9,
+            "reasoning_effort": "low",
+        }
+    ]
+    assert script.headers[0]["X-Project"] == "project-7"
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "Use 'max_completion_tokens' instead.",
+            "max_tokens_parameter: max_completion_tokens",
+        ),
+        (
+            "Unsupported value: 'temperature' does not support 0 with this model.",
+            "temperature: null",
+        ),
+    ],
+)
+def test_a_refused_parameter_is_named_with_the_setting_for_it(
+    httpserver: HTTPServer, make: Make, message: str, remedy: str
+) -> None:
+    Script(httpserver, _error(400, message))
+    with pytest.raises(ConfigError, match=remedy):
+        _complete(make())
+
+
+def test_fields_that_the_request_sets_itself_are_refused_in_the_configuration() -> None:
+    with pytest.raises(ValidationError, match="stream cannot be set here"):
+        EndpointConfig(extra_body={"stream": True})
+
+
+def test_a_header_without_its_variable_is_named(make: Make) -> None:
+    with pytest.raises(ConfigError, match="MEDR_NOT_SET"):
+        _complete(make(extra_headers={"X-Project": "MEDR_NOT_SET"}))
+
+
+def test_the_line_break_behind_a_key_is_no_part_of_it(
+    httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDR_TEST_KEY", f"{SECRET}\n")
+    script = Script(httpserver, completion("yes"))
+    assert _complete(make()) == "yes"
+    assert script.keys == [f"Bearer {SECRET}"]
+
+
+def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDR_TEST_KEY", "schlüssel-123")
+    with pytest.raises(ConfigError, match="MEDR_TEST_KEY is no key") as caught:
+        make()
+    assert "schl" not in str(caught.value)

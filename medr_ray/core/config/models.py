@@ -1,10 +1,16 @@
 """Language models: local weights, the engine that runs them, and endpoints."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from medr_ray.core.config.base import Operational, Section
+
+# Fields of a chat request that are set by other settings or by the one who asks.
+_REQUEST_FIELDS = frozenset(
+    {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "stop", "seed"}
+    | {"tools", "stream", "n", "response_format"}
+)
 
 
 class ModelsConfig(Section):
@@ -71,7 +77,27 @@ class EndpointConfig(Section):
         4, ge=0, description="retries after a failure that may be temporary"
     )
     max_tokens: int = Field(1024, ge=1, description="output tokens of one reply")
-    temperature: float = Field(0.0, ge=0, description="sampling temperature; 0: greedy")
+    max_tokens_parameter: Operational[Literal["max_tokens", "max_completion_tokens"]] = Field(
+        "max_tokens",
+        description="name of the limit in a request; OpenAI's reasoning models take the second",
+    )
+    temperature: float | None = Field(
+        0.0,
+        ge=0,
+        description="sampling temperature; 0: greedy; null: never sent, for models that refuse it",
+    )
+    structured_replies: bool = Field(
+        False,
+        description="ask for JSON by response_format with its schema, where the endpoint knows it",
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        {}, description="further fields of every request, such as reasoning_effort"
+    )
+    extra_headers: Operational[dict[str, str]] = Field(
+        {},
+        description="further headers of every request; each value is the name of the environment "
+        "variable that holds the header's",
+    )
     budget_tokens: Operational[int | None] = Field(
         None, ge=1, description="tokens of the whole run, after which requests stop; null: no limit"
     )
@@ -89,6 +115,23 @@ class EndpointConfig(Section):
     cache: Operational[bool] = Field(
         True, description="answer a repeated request from the run's cache"
     )
+
+    def identity(self) -> dict[str, Any]:
+        """As of every section. Unset requests for a form are left out: they change nothing, and
+        fingerprints of runs from before these settings existed stay the same."""
+        identity = super().identity()
+        for name in ("extra_body", "structured_replies"):
+            if not identity[name]:
+                del identity[name]
+        return identity
+
+    @field_validator("extra_body")
+    @classmethod
+    def _check_extra_body(cls, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        own = sorted(body.keys() & _REQUEST_FIELDS)
+        if own:
+            raise ValueError(f"{', '.join(own)} cannot be set here: the request sets it itself")
+        return body
 
     @model_validator(mode="after")
     def _check_prices(self) -> Self:

@@ -97,7 +97,7 @@ def test_a_file_that_is_no_value_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{oops")
     (tmp_path / "b.json").write_text("[1]")
     store = WriteOnceStore(Directory(str(tmp_path)))
-    with pytest.raises(DataError, match=r"a\.json is no JSON"):
+    with pytest.raises(DataError, match=r"a\.json is not JSON"):
         store.get("a.json")
     (tmp_path / "c.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"c\.json is nested more than"):

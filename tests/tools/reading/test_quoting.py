@@ -53,7 +53,7 @@ class _ScriptedModel:
     ) -> QuotesReply:
         self.requests.append(messages)
         if self.reply is None:
-            raise ModelError("the reply is no JSON")
+            raise ModelError("the reply is not JSON")
         return reply_type(quotes=self.reply)
 
 

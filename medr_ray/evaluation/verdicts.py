@@ -1,0 +1,116 @@
+"""The verdict in a judge's reply.
+
+A verdict is a statement: the field of a JSON object, a line "correct: yes", or a line of one word.
+What only mentions a verdict is none: the words of the instructions ("yes or no"), a hypothesis ("it
+would have been correct: yes"), a quotation of the answer. Statements that contradict each other are
+no verdict either, so that the judge is asked again.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from medr_ray.core.json_text import InvalidJson, find_json_values, parse_json
+from medr_ray.llm.thoughts import split_thought
+
+_YES_WORDS = ("yes", "true", "correct", "right", "是", "对", "正确", "是的")
+_NO_WORDS = (
+    *("no", "false", "incorrect", "wrong", "not correct", "否", "错", "错误", "不正确"),
+    *("不对", "不是", "不"),
+)
+_VALUES = dict.fromkeys(_YES_WORDS, True) | dict.fromkeys(_NO_WORDS, False)
+# The longest first: "不正确" begins with "不".
+_VALUE = "|".join(sorted(_VALUES, key=len, reverse=True))
+_LABEL = (
+    r"is[ _]correct|correct(?:ness)?|verdict|judge?ment|grade|"
+    r"是否正确|正确性|正确|判断|判定|评判|结论|裁定"
+)
+_JSON_FIELDS = frozenset({"correct", "is_correct", "verdict", "judgement", "正确", "是否正确"})
+_MARKUP = r"[\s\"'“”‘’*_`~]*"
+_STATEMENT = re.compile(
+    rf"(?<![\w-])(?P<label>{_LABEL}){_MARKUP}[:：=＝]{_MARKUP}[\[(（【「]?{_MARKUP}"
+    rf"(?P<value>{_VALUE})(?P<after>[^\n]*)",
+    re.IGNORECASE,
+)
+_BARE_LINE = re.compile(
+    rf"^[\s\"'“”‘’*_`~#>\[\](){{}}（）【】「」-]*(?P<value>{_VALUE})"
+    r"[\s\"'“”‘’*_`~\[\](){}（）【】「」.!。！]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# What may follow a value: nothing, punctuation, or the next field of the reply.
+_AFTER_VALUE = re.compile(
+    r"""[\s"'“”‘’*_`~\])）】」]*(?:$|[.,;!。，；！(（—–-]|(?:because|since|as|confidence|reason\w*)\b)""",
+    re.IGNORECASE,
+)
+_ALTERNATIVE = re.compile(
+    rf"{_MARKUP}(?:or|and|/|\||或者?|还是|、){_MARKUP}(?:{_VALUE})", re.IGNORECASE
+)
+# Words before a verdict, in its sentence, that make it a mention.
+_MENTION = re.compile(
+    r"\b(?:not|never|if|unless|would|could|might|should|were|had|whether|claim\w*|sa(?:y|ys|id)|"
+    r"stat(?:es?|ed|ing)|assert\w*|writes?|wrote|reply|answer with|either|pretend\w*|"
+    r"instruct\w*)\b|"
+    r"n't\b|如果|假如|假设|若|要是|倘若|除非|本来|声称|写道|说|回答|并非|不是",
+    re.IGNORECASE,
+)
+# Words behind it, in its sentence: "correct: yes, had it said so".
+_HYPOTHESIS = re.compile(r"\b(?:if|had|were|unless|provided|would)\b|如果|假如|的话", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?。！？;；\n](?=\s|$)|\n")
+_OPEN_QUOTE = re.compile(r"[\"“‘「『][^\"”’」』\n]*$")
+_MAX_REPLY_CHARACTERS = 100_000  # of a reply that is looked at; a verdict is one word
+
+
+def parse_verdict(reply: str) -> bool | None:
+    """Whether a judge's reply says that the answer is correct; None where it gives no verdict."""
+    body = split_thought(reply[:_MAX_REPLY_CHARACTERS]).rest
+    verdicts = set(_read_json_verdicts(body))
+    if not verdicts:
+        # An object that is cut off or broken states nothing, whatever its texts quote.
+        prose = body.partition("{")[0]
+        verdicts = {*_read_statements(prose), *_read_bare_lines(prose)}
+    return verdicts.pop() if len(verdicts) == 1 else None
+
+
+def _read_json_verdicts(body: str) -> Iterator[bool]:
+    """The verdicts of the JSON objects in a reply."""
+    try:
+        values = [parse_json(body, "the reply")]
+    except InvalidJson:
+        try:
+            values = list(find_json_values(body))
+        except InvalidJson:
+            values = []
+    for value in values:
+        for field, content in value.items() if isinstance(value, dict) else ():
+            verdict = _read_value(content)
+            if field.strip().casefold() in _JSON_FIELDS and verdict is not None:
+                yield verdict
+
+
+def _read_value(content: Any) -> bool | None:
+    if isinstance(content, str):
+        return _VALUES.get(content.strip().strip(".。").casefold())
+    return content if isinstance(content, bool) else None
+
+
+def _read_statements(prose: str) -> Iterator[bool]:
+    """The verdicts of "correct: yes" and its like."""
+    for match in _STATEMENT.finditer(prose):
+        before = _SENTENCE_END.split(prose[: match.start()][-300:])[-1]
+        after = match["after"]
+        sentence_rest = _SENTENCE_END.split(after)[0]
+        is_mention = (
+            _MENTION.search(before)
+            or _OPEN_QUOTE.search(before)
+            or _ALTERNATIVE.match(after)
+            or _HYPOTHESIS.search(sentence_rest)
+            or not _AFTER_VALUE.match(after)
+        )
+        if not is_mention:
+            yield _VALUES[match["value"].casefold()]
+
+
+def _read_bare_lines(prose: str) -> Iterator[bool]:
+    """The verdicts of lines that are one word."""
+    for match in _BARE_LINE.finditer(prose):
+        yield _VALUES[match["value"].casefold()]
