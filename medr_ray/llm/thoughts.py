@@ -91,8 +91,8 @@ def join_thought(thought: str, text: str) -> str:
 
 def _join_channels(text: str) -> str:
     """The channels of a harmony message: "analysis" and "commentary" are the thought."""
-    thoughts = []
-    final = []
+    thoughts: list[str] = []
+    final: list[str] = []
     position = 0
     while match := _CHANNEL.search(text, position):
         end = _CHANNEL_END.search(text, match.end())

@@ -178,3 +178,25 @@ def test_whatever_an_endpoint_says_every_native_call_is_one_attempt(
         )
     )
     assert len(reply.attempts) == len(calls)
+
+
+def test_a_thought_that_came_apart_from_the_text_is_recorded_as_the_thought() -> None:
+    looked = replace(chat_result("", query("c1", "a")), reasoning="I look.")
+    answered = replace(chat_result("<answer>Krabbe disease</answer>"), reasoning="It is GALC.")
+    for tool_calls in ("native", "text"):
+        if tool_calls == "text":
+            looked = replace(chat_result(call("a").split("</think>")[-1]), reasoning="I look.")
+        endpoint = Endpoint(looked, answered)
+        trajectory = run(policy=ChatPolicy(endpoint), tool_calls=tool_calls)
+        replies = [m.content for m in trajectory.messages if m.role == "assistant"]
+        assert [parse_reply(reply).thought for reply in replies] == ["I look.", "It is GALC."]
+        assert all(reply.startswith("<think>") for reply in replies)
+        assert trajectory.answer == "Krabbe disease"
+
+
+def test_a_thought_that_the_template_opened_is_recorded_with_both_its_tags() -> None:
+    endpoint = Endpoint(chat_result("It is GALC.\n</think>\n<answer>Krabbe disease</answer>"))
+    trajectory = run(policy=ChatPolicy(endpoint))
+    assert trajectory.messages[-1].content == (
+        "<think>It is GALC.\n</think>\n<answer>Krabbe disease</answer>"
+    )
