@@ -21,8 +21,8 @@ _MAX_INTEGER = 2**64 - 1
 _MAX_INTEGER_CHARACTERS = 20  # of the two above
 _MAX_FLOAT_CHARACTERS = 1_000  # more digits than any float has, few enough to convert at once
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-# An object or a list, as far as its next sign shows: "[ref]" and "{smile}" are neither.
 _NEXT_OBJECT = re.compile(r"[\s,]*\{")
+# An object or a list, as far as its next sign shows: "[ref]" and "{smile}" are neither.
 _OPENING = re.compile(r"\{(?=\s*[\"}])|\[(?=\s*[\[\]{\"\d\-tfnNI])")
 # Characters that may be read per character of a text in which JSON is searched for.
 _SEARCH_EFFORT = 20
