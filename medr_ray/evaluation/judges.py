@@ -120,11 +120,11 @@ def build_judge_prompt(task: Task, prediction: str) -> str:
     The answer stands on one line between tags that it cannot close, and holds no token of a chat
     template.
     """
-    shown = " ".join(defuse(prediction).split())[:_SHOWN_ANSWER_CHARS]
+    answer_line = " ".join(defuse(prediction).split())[:_SHOWN_ANSWER_CHARS]
     values = {
         "question": task.text,
         "answer": task.answer,
-        "prediction": _ANSWER_TAG.sub("", shown),
+        "prediction": _ANSWER_TAG.sub("", answer_line),
         "aliases": "; ".join(task.aliases) or "-",
     }
     template = read_prompt("medr_ray.evaluation", "judge", task.language)

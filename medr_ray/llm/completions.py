@@ -83,8 +83,8 @@ def _read_choice(completion: Any) -> tuple[Any, str]:
     """(message, finish reason) of the first choice."""
     if isinstance(completion, str):
         # The library hands on the text of a body that is not JSON by its header.
-        shown = " ".join(completion.split())[:_QUOTED_CHARACTERS]
-        raise UnreadableReply(f"the endpoint answered with text and not JSON: {shown!r}")
+        quoted_text = " ".join(completion.split())[:_QUOTED_CHARACTERS]
+        raise UnreadableReply(f"the endpoint answered with text and not JSON: {quoted_text!r}")
     error = _get(completion, "error")
     if error:
         raise read_reported_error(error)
