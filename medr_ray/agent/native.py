@@ -7,27 +7,34 @@ read, and gets its response back under its own id.
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medr_ray.agent.instructions import EpisodePrompt
-from medr_ray.agent.protocol import parse_responses, render_call, unpack_arguments
+from medr_ray.agent.protocol import (
+    canonical_reply,
+    parse_reply,
+    parse_responses,
+    render_call,
+    unpack_arguments,
+)
 from medr_ray.core.json_text import InvalidJson, replace_surrogates
 from medr_ray.core.records import Message
 from medr_ray.llm.completions import ChatResult, FunctionCall
-from medr_ray.llm.thoughts import join_thought
+from medr_ray.llm.thoughts import escape_thought, split_thought, use_think_tags
 
-_TAGS = ("<think>", "<answer>")
 _CALL_TAG = re.compile(r"<(/?tool_(?:call|response))>")
 
 
 @dataclass(frozen=True)
 class _NativeReply:
-    """A reply as the endpoint gave it, every call with an id."""
+    """A reply as the endpoint gave it, every call with an id. ``thought`` is the field of the
+    thought, if there was one: models that think between calls want it back."""
 
     content: str
     calls: tuple[FunctionCall, ...] = ()
+    thought: Mapping[str, str] = field(default_factory=dict)
 
 
 class NativeDialogue:
@@ -72,20 +79,30 @@ class NativeDialogue:
             replace(call, id=call.id or f"call-{turn}-{number}", arguments=call.arguments or "{}")
             for number, call in enumerate(result.tool_calls)
         )
-        self._replies.append(_NativeReply(result.text, calls))
-        return render_native_reply(join_thought(result.reasoning, result.text), calls)
+        thought = {result.reasoning_field: result.reasoning} if result.reasoning_field else {}
+        self._replies.append(_NativeReply(result.text, calls, thought))
+        return render_native_reply(result.text, calls, result.reasoning)
 
 
-def render_native_reply(content: str, calls: Sequence[FunctionCall]) -> str:
-    """A native reply in the text protocol. The text beside calls becomes the thought."""
+def render_native_reply(content: str, calls: Sequence[FunctionCall], thought: str = "") -> str:
+    """A native reply in the text protocol. The text beside calls becomes the thought, behind what
+    the endpoint gave as ``thought``."""
     if not calls:
-        return content
+        return canonical_reply(content, thought)
     # A call written in the text is broken up, or it would count beside the native ones.
-    thought = _CALL_TAG.sub(r"‹\1›", replace_surrogates(content)).strip()
-    if thought and not any(tag in thought for tag in _TAGS):
-        thought = f"<think>{thought}</think>"
+    content = use_think_tags(_CALL_TAG.sub(r"‹\1›", replace_surrogates(content)))
+    answer = parse_reply(content).answer
+    split = split_thought(content)
+    parts = [thought.strip(), split.thought]
+    if answer is None:
+        parts.append(split.rest.strip())
     rendered = [render_call(_call_json(call)) for call in calls]
-    return "\n".join(filter(None, [thought, *rendered]))
+    if answer is not None:
+        rendered.append(f"<answer>{answer}</answer>")
+    thought = escape_thought("\n".join(filter(None, parts)))
+    if thought:
+        rendered.insert(0, f"<think>{thought}</think>")
+    return "\n".join(rendered)
 
 
 def _call_json(call: FunctionCall) -> str:
@@ -105,6 +122,7 @@ def _call_json(call: FunctionCall) -> str:
 def _render_assistant(reply: _NativeReply) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.content}
     if reply.calls:
+        message |= reply.thought
         message["tool_calls"] = [
             {
                 "id": call.id,

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.native import NativeDialogue
+from medr_ray.agent.protocol import canonical_reply
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.records import Message, Turn
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
-from medr_ray.llm.thoughts import join_thought
 
 EMPTY_TURN = Turn((), (), (), -1)
 # Characters. A shorter control token could be a word or a sign, and stays in fetched text.
@@ -145,7 +145,7 @@ class ChatPolicy:
         if self._native:
             text = self._native.record_reply(result)
         else:
-            text = join_thought(result.reasoning, result.text)
+            text = canonical_reply(result.text, result.reasoning)
         return PolicyTurn(
             text,
             EMPTY_TURN,

@@ -4,40 +4,41 @@ Assistant: ``<think>…</think>`` then ``<tool_call>{"name": …, "arguments": {
 (several calls may follow one thought), or ``<think>…</think><answer>…</answer>``. Tool results come
 back as one user message with a ``<tool_response>…</tool_response>`` per call, in call order.
 
-Parsing never raises, and takes time in proportion to the length of the text. What is malformed is
-named in ``ParsedReply.problems`` and goes back to the agent as a tool response. A missing
-``</answer>`` does not lose the answer. Whatever follows a ``<tool_response>`` that the agent wrote
-itself is not read, because no tool returned it. A tag that a closed thought names is text.
-
-What other models write is read where it can only mean one thing: a thought in another form
-(``llm.thoughts``), JSON in a code fence, several calls in one block, arguments as JSON text.
+Parsing never raises and takes time in proportion to the text. What is malformed is named in
+``ParsedReply.problems`` and goes back to the agent as a tool response. Thoughts are read in all the
+forms of ``llm.thoughts``, and a tag that is named inside a closed thought is a word of it. A
+missing ``</answer>`` does not lose the answer, except in a thought that was never closed. Whatever
+follows a ``<tool_response>`` that the agent wrote itself is not read, because no tool returned it.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from medr_ray.agent.untrusted_text import TAGS, defuse
-from medr_ray.core.json_text import InvalidJson, measure_depth, parse_json, parse_json_sequence
-from medr_ray.llm.thoughts import CLOSING, OPENING, split_thought, use_think_tags
+from medr_ray.core.json_text import InvalidJson, decode_json_at, parse_json
+from medr_ray.llm.thoughts import CLOSING, OPENING, escape_thought, split_thought, use_think_tags
 
-# An unclosed tag runs to the next one or to the end: a cut or careless reply is still read.
-_CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)", re.S)
-_ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S)
-_ACTION = re.compile(r"<tool_call>|<answer>")
+_TAG = re.compile(r"<(/?)(tool_call|tool_response|answer|think)>")
+_THINK_TAG = re.compile(r"</?think>")
+_ACTION = re.compile(r"<(?:tool_call|answer)>")
+_ACTION_END = re.compile(r"</(?:tool_call|answer)>")
 # A thought behind an action is another one: the first was never closed.
-_SECOND_THOUGHT = re.compile(r"</(?:tool_call|answer)>\s*<think>")
+_SECOND_THOUGHT = re.compile(r"</(?:tool_call|answer)>\s{0,99}<think>")
 _RESPONSE_OPENING = "<tool_response>"
 _RESPONSE_CLOSING = "</tool_response>"
-_FENCE = re.compile(r"\A\s*```[\w-]*\s*\n(.*?)```\s*\Z", re.S)
-# A call outside of any tag, as models write it that learnt another protocol.
-_FENCED_CALL = re.compile(r"```(?:json|tool_call|tool_code)?[ \t]*\n\s*(\{.*?)```", re.S)
-# Namespaces that models put in front of a tool's name, as OpenAI's do.
-_NAMESPACES = ("functions.", "tools.", "function.")
 _TAG_IN_JSON = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})>)")
-_MAX_DEPTH = 32  # levels of a call: tools may walk through arguments by recursion
+_FENCE = re.compile(r"\s*```[\w+-]{0,20}\s?")
+_SEPARATORS = re.compile(r"[\s,;\ufeff]*")
+_NAME_PREFIX = re.compile(r"(?:functions?|tools)\.(?=.)")  # as gpt-oss and Kimi name tools
+_MAX_DEPTH = 32  # levels of a call: code that walks through arguments may be recursive
+_MAX_CALLS = 64  # of a reply; a model that writes more repeats itself
+_MAX_ENCODINGS = 3  # how often arguments may have been written as a JSON text again
+_SHORT_NAME = 80  # characters of a tool's name, in an error
+_CALL_KEYS = frozenset({"name", "arguments"})
+_MISSING = object()  # arguments that a call does not name
 NO_ATTEMPT = "no <tool_call> and no <answer>: call a tool or give the answer"
 
 
@@ -74,122 +75,260 @@ class ParsedReply:
 
 def parse_reply(text: str) -> ParsedReply:
     """Read an assistant message."""
-    thought, body = _split_reply(text)
-    body = body.partition(_RESPONSE_OPENING)[0]
-    answer = _ANSWER.search(body)
-    attempts = [
-        attempt for match in _CALL.finditer(body) for attempt in _parse_block(match.group(1))
-    ]
-    if answer is None and not attempts:
-        attempts = list(_find_fenced_calls(body)) or [NO_ATTEMPT]
-    return ParsedReply(
-        thought=thought,
-        attempts=tuple(attempts),
-        answer=answer.group(1).strip() if answer else None,
-    )
+    reader = _ReplyReader(_open_thought(use_think_tags(text)))
+    reader.read()
+    return reader.build_reply()
 
 
-def _split_reply(text: str) -> tuple[str, str]:
-    """(thought, the rest). Only the rest holds calls and answers."""
-    text = use_think_tags(text)
-    reply = split_thought(text)
-    if reply.thought is None:
-        return "", text
-    start = text.find(OPENING)
-    end = text.find(CLOSING)
-    if _is_inside_action(text, start):
-        return "", text
-    is_lone_closing = end != -1 and (start == -1 or end < start)
-    if is_lone_closing:
-        # A closing tag behind the actions, with none after it, ends no thought.
-        if _ACTION.search(reply.thought) and not _ACTION.search(reply.rest):
-            return "", text.replace(CLOSING, "")
-        return reply.thought, _drop_thoughts(reply.rest)
-    is_closed = reply.is_closed and not _SECOND_THOUGHT.search(text, start, end + len(OPENING))
-    if is_closed:
-        return reply.thought, _drop_thoughts(reply.rest)
-    # An unclosed thought ends where an action begins.
-    action = _ACTION.search(text, start)
-    thought_end = action.start() if action else len(text)
-    thought = text[start + len(OPENING) : thought_end].strip()
-    return thought, _drop_thoughts(text[:start] + text[thought_end:])
+def canonical_reply(text: str, thought: str = "") -> str:
+    """A reply as it is recorded: its thought between ``<think>`` tags, everything else as it is.
+    ``thought`` is what the endpoint gave beside the text."""
+    text = _open_thought(use_think_tags(text))
+    thought = escape_thought(thought.strip())
+    # Some servers give the same thought twice.
+    is_there = text.lstrip().startswith(OPENING) and split_thought(text).thought == thought
+    if not thought or is_there:
+        return text
+    return "\n".join(filter(None, (f"{OPENING}{thought}{CLOSING}", text)))
 
 
-def _is_inside_action(text: str, position: int) -> bool:
-    """Whether a call or an answer that began before ``position`` is still open there. Its text may
-    name any tag."""
-    action = _ACTION.search(text, 0, max(position, 0))
-    if action is None:
-        return False
-    closing = action.group().replace("<", "</")
-    return text.find(closing, action.end(), position) == -1
+def _open_thought(text: str) -> str:
+    """The text with the ``<think>`` that its chat template wrote, where it only closes a thought. A
+    closing tag in a call, or behind the last action, closes none."""
+    first = _THINK_TAG.search(text)
+    if first is None or first.group() == OPENING:
+        return text
+    start = text.rfind("<tool_call>", 0, first.start())
+    values = _iterate_values(text, start + len("<tool_call>")) if start >= 0 else iter(())
+    is_in_call = any(end > first.start() for _, end in values)
+    is_behind = _ACTION_END.search(text, 0, first.start()) and not _ACTION.search(text, first.end())
+    return text if is_in_call or is_behind else f"{OPENING}{text}"
 
 
-def _drop_thoughts(body: str) -> str:
-    """The text without further closed thoughts, whose tags are text as well."""
+@dataclass
+class _ReplyReader:
+    """Reads a reply from tag to tag.
+
+    ``_later_thoughts`` stand behind an action. ``_mentions`` are openings of calls without an
+    object behind them: words, unless nothing else is attempted.
+    """
+
+    text: str
+    _position: int = 0
+    _thoughts: list[str] = field(default_factory=list)
+    _later_thoughts: list[str] = field(default_factory=list)
+    _attempts: list[ToolCall | str] = field(default_factory=list)
+    _mentions: list[str] = field(default_factory=list)
+    _answer: str | None = None
+
+    def read(self) -> None:
+        while tag := _TAG.search(self.text, self._position):
+            if len(self._attempts) >= _MAX_CALLS:
+                self._attempts.append(f"more than {_MAX_CALLS} calls: the others were not read")
+                return
+            before = self.text[self._position : tag.start()]
+            self._position = tag.end()
+            is_closing = bool(tag.group(1))
+            name = tag.group(2)
+            if name == "tool_response" and not is_closing:
+                return
+            if name == "think" and self._answer is None:
+                if not is_closing:
+                    self._read_thought()
+                elif not self._attempts and self._answer is None:
+                    # A second closing tag: what is between the two was thought as well.
+                    self._thoughts.append(before)
+            elif name == "tool_call" and not is_closing:
+                self._read_calls()
+            elif name == "answer" and not is_closing:
+                self._read_answer(is_whole=False)
+
+    def build_reply(self) -> ParsedReply:
+        attempts = self._attempts
+        if not attempts and self._answer is None:
+            attempts = self._find_untagged_calls() or self._mentions[:1] or [NO_ATTEMPT]
+        thoughts = (thought.strip() for thought in self._thoughts or self._later_thoughts)
+        return ParsedReply("\n".join(filter(None, thoughts)), tuple(attempts), self._answer)
+
+    def _find_untagged_calls(self) -> list[ToolCall | str]:
+        """The calls that stand in code fences, or are the whole reply, without their tags."""
+        speech = split_thought(self.text).rest.partition("<tool_response>")[0]
+        parts = speech.strip().split("```")
+        # Every second part stands between two fences.
+        parts = [f"```{part}" for part in parts[1::2]] if len(parts) > 1 else parts
+        values = (value for part in parts for value, _ in _iterate_values(part, 0))
+        calls = [
+            value for value in values if isinstance(value, dict) and value.keys() >= _CALL_KEYS
+        ]
+        return [_read_call(call) for call in calls[:_MAX_CALLS]]
+
+    def _read_thought(self) -> None:
+        """A thought up to its closing tag. One that is not closed ends at the first call or answer
+        that can be read."""
+        start = self._position
+        has_acted = bool(self._attempts) or self._answer is not None
+        thoughts = self._later_thoughts if has_acted else self._thoughts
+        end = self.text.find(CLOSING, start)
+        if end >= 0 and not _SECOND_THOUGHT.search(self.text, start, end):
+            thoughts.append(self.text[start:end])
+            self._position = end + len(CLOSING)
+            return
+        while tag := _TAG.search(self.text, self._position):
+            self._position = tag.end()
+            attempt_count = len(self._attempts)
+            if tag.group() == "<tool_response>":
+                thoughts.append(self.text[start : tag.start()])
+                self._position = tag.start()
+                return
+            if tag.group() == "<tool_call>":
+                self._read_calls()
+            elif tag.group() == "<answer>":
+                self._read_answer(is_whole=True)
+            if len(self._attempts) > attempt_count or self._answer is not None:
+                thoughts.append(self.text[start : tag.start()])
+                return
+        thoughts.append(self.text[start:])
+        self._position = len(self.text)
+
+    def _read_answer(self, is_whole: bool) -> None:
+        """An answer, whose opening tag was just read. ``is_whole``: only one that is closed, since
+        an open thought may name the tag."""
+        start = self._position
+        end = start
+        is_closed = False
+        looks_left = _MAX_CALLS
+        for tag in _TAG.finditer(self.text, start):
+            end = tag.start()
+            if tag.group() == "</answer>":
+                is_closed = True
+                break
+            if tag.group() == "<answer>":
+                start = tag.end()  # the earlier tag was only named
+            elif tag.group() == "<tool_call>" and looks_left:
+                looks_left -= 1
+                if self._has_call_at(tag.end()):
+                    self._position = tag.start()  # so was this one: the reply goes on to a call
+                    return
+        else:
+            end = len(self.text)
+        self._position = end
+        if is_whole and not is_closed:
+            return
+        if self._answer is None:
+            self._answer = _drop_thoughts(self.text[start:end]).strip()
+
+    def _has_call_at(self, position: int) -> bool:
+        return any(isinstance(value, dict) for value, _ in _iterate_values(self.text, position))
+
+    def _read_calls(self) -> None:
+        """The calls of a block, whose opening tag was just read."""
+        start = self._position
+        values: list[Any] = []
+        end = start
+        for value, value_end in _iterate_values(self.text, start):
+            end = value_end
+            values += value if isinstance(value, list) and value else [value]
+        # Not inside the values: their strings may hold tags.
+        tag = _TAG.search(self.text, end)
+        block_end = tag.start() if tag else len(self.text)
+        rest = self.text[end:block_end].strip().strip("`").strip()
+        self._position = tag.end() if tag and tag.group() == "</tool_call>" else block_end
+        if values and not rest:
+            self._add_attempts([_read_call(value) for value in values])
+            return
+        problem = _describe_block(self.text[start:block_end])
+        is_closed = tag is not None and tag.group() == "</tool_call>"
+        # Words behind an opening tag that nobody closed only name it.
+        is_mention = not is_closed and not values and not rest.startswith(("{", "["))
+        if is_mention:
+            self._mentions.append(problem)
+        else:
+            self._add_attempts([problem])
+
+    def _add_attempts(self, attempts: Sequence[ToolCall | str]) -> None:
+        self._attempts += attempts
+
+
+def _iterate_values(text: str, position: int) -> Iterator[tuple[Any, int]]:
+    """(value, where it ends) of the objects and lists that follow one another from ``position`` on,
+    also in code fences, up to what is no JSON."""
+    while True:
+        while fence := _FENCE.match(text, position):  # the end of one, and another's beginning
+            position = fence.end()
+        start = _SEPARATORS.match(text, position)
+        position = start.end() if start else position
+        if text[position : position + 1] not in ("{", "["):
+            return
+        try:
+            value, position = decode_json_at(text, position, "the tool call", max_depth=_MAX_DEPTH)
+        except InvalidJson:
+            return
+        yield value, position
+
+
+def _describe_block(text: str) -> str:
+    """What is wrong with the text of a call."""
+    try:
+        value = parse_json(_strip_fence(text), "the tool call", max_depth=_MAX_DEPTH)
+    except InvalidJson as error:
+        return str(error)
+    return f"the tool call is no object but {type(value).__name__}"
+
+
+def _strip_fence(text: str) -> str:
+    stripped = text.strip()
+    return _FENCE.sub("", stripped, count=1).removesuffix("```") if "```" in stripped else stripped
+
+
+def _drop_thoughts(text: str) -> str:
+    """The text without the closed thoughts in it."""
     parts = []
     position = 0
-    while (start := body.find(OPENING, position)) != -1:
-        end = body.find(CLOSING, start)
-        if end == -1:
+    while (start := text.find("<think>", position)) >= 0:
+        end = text.find("</think>", start)
+        if end < 0:
             break
-        parts.append(body[position:start])
-        position = end + len(CLOSING)
-    return "".join([*parts, body[position:]])
+        parts.append(text[position:start])
+        position = end + len("</think>")
+    return "".join([*parts, text[position:]])
 
 
-def _parse_block(text: str) -> list[ToolCall | str]:
-    """The calls of one ``<tool_call>``, each of them a call or what is wrong with it."""
-    fenced = _FENCE.match(text)
-    text = (fenced.group(1) if fenced else text).strip()
-    try:
-        values = parse_json_sequence(text, "the tool call")
-    except InvalidJson as error:
-        return [str(error)]
-    # A list holds several calls, as some models write them.
-    if len(values) == 1 and isinstance(values[0], list) and values[0]:
-        values = values[0]
-    return [_read_call(value) for value in values]
-
-
-def _find_fenced_calls(body: str) -> Iterator[ToolCall]:
-    """Calls in code fences of a reply that holds no tag of the protocol."""
-    for match in _FENCED_CALL.finditer(body):
-        for attempt in _parse_block(match.group(1)):
-            if isinstance(attempt, ToolCall):
-                yield attempt
+# --- calls -----------------------------------------------------------------------------
 
 
 def _read_call(value: Any) -> ToolCall | str:
     """The call, or what is wrong with it."""
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
-        # OpenAI's form: {"type": "function", "function": {"name": ..., "arguments": ...}}.
-        value = value["function"]
+        value = value["function"]  # OpenAI's form of a call
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return 'the tool call must be {"name": ..., "arguments": {...}}'
-    name = value["name"].strip()
-    for namespace in _NAMESPACES:
-        name = name.removeprefix(namespace)
-    # Llama 3 writes "parameters".
-    arguments = value.get("arguments", value.get("parameters"))
+    name = _NAME_PREFIX.sub("", value["name"].strip(), count=1)
+    short_name = name[:_SHORT_NAME]
+    # Llama calls them parameters.
+    arguments = value.get("arguments", value.get("parameters", _MISSING))
+    if arguments is _MISSING:
+        return f"the arguments of {short_name} are missing: give an object, {{}} for none"
     try:
-        arguments = unpack_arguments(arguments, f"the arguments of {name}")
+        arguments = unpack_arguments(arguments, "the arguments")
     except InvalidJson as error:
-        return f"the arguments of {name} {error.reason.replace('is not', 'are not', 1)}"
+        return f"the arguments of {short_name} {error.reason.replace('is not', 'are not', 1)}"
     if not isinstance(arguments, dict):
-        return f"the arguments of {name} must be a JSON object"
-    if measure_depth(value) > _MAX_DEPTH:
-        return f"the arguments of {name} are nested more than {_MAX_DEPTH} deep"
+        return f"the arguments of {short_name} must be a JSON object"
     return ToolCall(name, arguments)
 
 
 def unpack_arguments(arguments: Any, source: str) -> Any:
-    """Arguments that an endpoint or a model gave as JSON text, once or twice, as the value they
-    spell. Raises InvalidJson, which names ``source``, for a text that spells none."""
-    for _ in range(2):
+    """Arguments that may be nothing, or that a model or an endpoint wrote as JSON text, even twice,
+    as the value they spell. Raises InvalidJson, which names ``source``, for a text that spells
+    none."""
+    for _ in range(_MAX_ENCODINGS):
+        if arguments is None:
+            return {}
         if not isinstance(arguments, str):
-            break
-        arguments = parse_json(arguments, source) if arguments.strip() else {}
+            return arguments
+        if not arguments.strip():
+            return {}
+        arguments = parse_json(arguments, source, max_depth=_MAX_DEPTH)
     return arguments
 
 

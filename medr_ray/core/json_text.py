@@ -21,7 +21,6 @@ _MAX_INTEGER = 2**64 - 1
 _MAX_INTEGER_CHARACTERS = 20  # of the two above
 _MAX_FLOAT_CHARACTERS = 1_000  # more digits than any float has, few enough to convert at once
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_NEXT_OBJECT = re.compile(r"[\s,]*\{")
 # An object or a list, as far as its next sign shows: "[ref]" and "{smile}" are neither.
 _OPENING = re.compile(r"\{(?=\s*[\"}])|\[(?=\s*[\[\]{\"\d\-tfnNI])")
 # Characters that may be read per character of a text in which JSON is searched for.
@@ -84,16 +83,22 @@ def parse_json(
     return value
 
 
-def parse_json_sequence(text: str, source: str) -> list[Any]:
-    """The values of a text that is one JSON value, or several with nothing but space or commas
-    between them. Raises InvalidJson."""
+def decode_json_at(
+    text: str, position: int, source: str, *, max_depth: int = MAX_DEPTH
+) -> tuple[Any, int]:
+    """(value, where it ends) of the JSON value that begins at ``position`` of a text. Raises
+    InvalidJson."""
     try:
-        return [parse_json(text, source)]
-    except InvalidJson as error:
-        values = _parse_joined(text, source)
-        if values is None:
-            raise error from None
-        return values
+        value, end = _FINITE_DECODER.raw_decode(text, position)
+    except json.JSONDecodeError as error:
+        raise InvalidJson(source, _describe_syntax(error), error.pos) from None
+    except _RefusedValue as error:
+        raise InvalidJson(source, str(error)) from None
+    except RecursionError:
+        raise InvalidJson(source, _describe_depth(max_depth)) from None
+    _check_depth(value, text[position:end], source, max_depth)
+    _check_characters(value, text[position:end], source)
+    return value, end
 
 
 def find_json_values(text: str) -> Iterator[Any]:
@@ -142,17 +147,6 @@ def replace_surrogates(text: str) -> str:
     return text
 
 
-def measure_depth(value: Any) -> int:
-    """Levels of lists and objects in a value. They are counted level by level, because recursion
-    would overflow on the very values this is for."""
-    depth = 0
-    level = [value]
-    while containers := [member for member in level if isinstance(member, dict | list)]:
-        depth += 1
-        level = [member for container in containers for member in _child_values(container)]
-    return depth
-
-
 def _decode_bytes(data: bytes, source: str) -> str:
     """The text of UTF-8, UTF-16 or UTF-32, as its first bytes say."""
     encoding = json.detect_encoding(data)
@@ -163,22 +157,6 @@ def _decode_bytes(data: bytes, source: str) -> str:
         raise InvalidJson(source, f"is no {name} text: {error.reason} at byte {error.start}") from (
             None
         )
-
-
-def _parse_joined(text: str, source: str) -> list[Any] | None:
-    """The values of JSON objects that follow each other; None where there is anything else."""
-    values = []
-    position = 0
-    while match := _NEXT_OBJECT.match(text, position):
-        start = match.end() - 1
-        try:
-            value, position = _FINITE_DECODER.raw_decode(text, start)
-        except (json.JSONDecodeError, _RefusedValue, RecursionError):
-            return None
-        _check_depth(value, text[start:position], source, MAX_DEPTH)
-        _check_characters(value, text[start:position], source)
-        values.append(value)
-    return values if values and not text[position:].strip() else None
 
 
 def _describe_syntax(error: json.JSONDecodeError) -> str:
@@ -249,7 +227,7 @@ _FINITE_DECODER = json.JSONDecoder(
 
 def _check_depth(value: Any, text: str, source: str, max_depth: int) -> None:
     # Most texts have fewer brackets than levels are allowed, and need no look at the value.
-    if text.count("[") + text.count("{") > max_depth and measure_depth(value) > max_depth:
+    if text.count("[") + text.count("{") > max_depth and _measure_depth(value) > max_depth:
         raise InvalidJson(source, _describe_depth(max_depth))
 
 
@@ -267,6 +245,17 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _measure_depth(value: Any) -> int:
+    """Levels of lists and objects in a value. They are counted level by level, because recursion
+    would overflow on the very values this is for."""
+    depth = 0
+    level = [value]
+    while containers := [member for member in level if isinstance(member, dict | list)]:
+        depth += 1
+        level = [member for container in containers for member in _child_values(container)]
+    return depth
 
 
 def _child_values(container: dict[str, Any] | list[Any]) -> Iterable[Any]:

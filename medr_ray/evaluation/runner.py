@@ -16,8 +16,8 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
 from medr_ray.core.run import StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, JudgedAnswer, Judgement
-from medr_ray.llm.completions import ChatResult, read_completion
-from medr_ray.llm.failures import UnreadableReply, explain_failure
+from medr_ray.llm.completions import ChatResult, parse_completion
+from medr_ray.llm.failures import ReportedError, UnreadableReply, explain_failure
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutRequest
 
@@ -71,9 +71,11 @@ class ServedPolicies:
             "max_tokens": self._agent.max_turn_tokens,
         }
         try:
-            response = await self._client.chat.completions.create(**payload)
-            return read_completion(response, payload)
-        except (openai.OpenAIError, UnreadableReply) as error:
+            create = self._client.chat.completions.with_raw_response.create
+            # The package would read the answer by OpenAI's types, and stumble over others.
+            response = await create(**payload)
+            return parse_completion(response.content, payload)
+        except (openai.OpenAIError, ReportedError, UnreadableReply) as error:
             # The name of the key's variable is "": the key is the run's own and in no environment
             # variable.
             raise explain_failure(

@@ -11,8 +11,8 @@ import os
 import random
 import uuid
 import weakref
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, ModelError
+from medr_ray.core.json_text import replace_surrogates
 from medr_ray.core.run import Directory
 from medr_ray.governor.budget import Budget, Charge, Spend
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
@@ -31,7 +32,7 @@ from medr_ray.llm.cache import ResponseCache, request_key
 from medr_ray.llm.completions import (
     ChatResult,
     estimate_prompt_tokens,
-    read_completion,
+    parse_completion,
     restore_result,
 )
 from medr_ray.llm.failures import (
@@ -50,6 +51,14 @@ _BACKOFF_SECONDS = 0.5  # the first pause is at most twice this; each further on
 _MAX_BACKOFF_SECONDS = 30.0
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """A completion, and the key to store it under; null where it is stored or not to be."""
+
+    result: ChatResult
+    key: str | None
+
+
 class ChatClient:
     """A client of one OpenAI-compatible endpoint, usable from any event loop.
 
@@ -66,6 +75,7 @@ class ChatClient:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self._endpoint = endpoint
         self._secret = _read_key(endpoint.api_key_env)
+        self._headers = _read_headers(endpoint)
         self._store = _open_store(endpoint, run)
         self._budget_id = self._store.budget_name() if self._store else uuid.uuid4().hex
         self._spent = Spend()
@@ -108,44 +118,70 @@ class ChatClient:
         payload = self._build_payload(messages, temperature, max_tokens, stop, seed, tools)
         if reply_type is not None and self._endpoint.structured_replies:
             payload["response_format"] = _build_response_format(reply_type)
-        key = self._cache_key(payload)
-        if key is None or self._store is None:
-            return await self._send_with_retries(payload)
-        stored = self._store.get(key)
-        if stored is not None:
-            return restore_result(stored)
-        result = await self._send_with_retries(payload)
-        self._store.put(key, asdict(result))
-        return result
+        answer = await self._answer(payload)
+        self._keep(answer)
+        return answer.result
 
     async def complete_json(self, messages: Messages, reply_type: type[ReplyModel]) -> ReplyModel:
         """A completion, parsed as ``reply_type``.
 
         A reply that cannot be read is sent back once with the error. Raises ModelError when the
-        second reply cannot be read either.
+        second reply cannot be read either; then neither is cached.
         """
-        first = await self.complete(messages, reply_type=reply_type)
+        first = await self._answer(self._build_json_payload(messages, reply_type))
         try:
-            return _read_complete_reply(first, reply_type)
+            value = _read_complete_reply(first.result, reply_type)
         except ModelError as error:
             complaint = {"role": "user", "content": f"{error}. Reply with the JSON object only."}
-        answered = [*messages, {"role": "assistant", "content": first.text}]
-        second = await self.complete([*answered, complaint], reply_type=reply_type)
-        return _read_complete_reply(second, reply_type)
+        else:
+            self._keep(first)
+            return value
+        text = first.result.text
+        # Many endpoints refuse an empty message.
+        quoted = [{"role": "assistant", "content": text}] if text.strip() else []
+        asked_again = [*messages, *quoted, complaint]
+        second = await self._answer(self._build_json_payload(asked_again, reply_type))
+        value = _read_complete_reply(second.result, reply_type)
+        # The first as well: without it nobody would ask for the second.
+        self._keep(first)
+        self._keep(second)
+        return value
+
+    async def _answer(self, payload: dict[str, Any]) -> _Answer:
+        """The stored answer to a request, else the endpoint's."""
+        key = self._cache_key(payload)
+        if key is None or self._store is None:
+            return _Answer(await self._send_with_retries(payload), None)
+        stored = self._store.get(key)
+        if stored is not None:
+            return _Answer(restore_result(stored), None)
+        return _Answer(await self._send_with_retries(payload), key)
+
+    def _keep(self, answer: _Answer) -> None:
+        if answer.key is not None and self._store is not None:
+            self._store.put(answer.key, asdict(answer.result))
+
+    def _build_json_payload(
+        self, messages: Messages, reply_type: type[BaseModel]
+    ) -> dict[str, Any]:
+        payload = self._build_payload(messages)
+        if self._endpoint.structured_replies:
+            payload["response_format"] = _build_response_format(reply_type)
+        return payload
 
     def _build_payload(
         self,
         messages: Messages,
-        temperature: float | None,
-        max_tokens: int | None,
-        stop: Sequence[str] | None,
-        seed: int | None,
-        tools: Tools | None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        seed: int | None = None,
+        tools: Tools | None = None,
     ) -> dict[str, Any]:
         endpoint = self._endpoint
         payload: dict[str, Any] = {
             "model": endpoint.model,
-            "messages": [dict(message) for message in messages],
+            "messages": [_clean_message(message) for message in messages],
             endpoint.max_tokens_parameter: max_tokens or endpoint.max_tokens,
         }
         # A model that refuses a temperature refuses everybody's.
@@ -185,9 +221,10 @@ class ChatClient:
         try:
             return await retrying(self._send_through_gate, payload)
         except (openai.APIError, UnreadableReply, ReportedError, TimeoutError) as error:
+            secrets = (self._secret, *self._headers.values())
             # "from None": the original error may quote the key.
             raise explain_failure(
-                error, endpoint.base_url, endpoint.api_key_env, self._secret, attempts
+                error, endpoint.base_url, endpoint.api_key_env, secrets, attempts
             ) from None
 
     async def _send_through_gate(self, payload: dict[str, Any]) -> ChatResult:
@@ -246,12 +283,10 @@ class ChatClient:
     async def _send_once(self, payload: dict[str, Any]) -> ChatResult:
         # The client's own time-out covers each read; this one covers the whole answer.
         async with asyncio.timeout(self._endpoint.timeout_seconds):
-            try:
-                completion = await self._get_loop_client().chat.completions.create(**payload)
-            except (ValueError, RecursionError) as error:
-                # A body that is cut, has numbers of thousands of digits, or is nested too deep.
-                raise UnreadableReply(f"the reply is not JSON: {error}") from None
-        result = read_completion(completion, payload)
+            create = self._get_loop_client().chat.completions.with_raw_response.create
+            # The package would read the answer by OpenAI's types, and stumble over others.
+            response = await create(**payload)
+        result = parse_completion(response.content, payload)
         return replace(result, usd=self._compute_price(result.prompt_tokens, result.output_tokens))
 
     def _get_loop_client(self) -> AsyncOpenAI:
@@ -264,7 +299,7 @@ class ChatClient:
                 api_key=self._secret or "none",  # the library wants a key, local servers want none
                 max_retries=0,  # retries have to pass the gate
                 timeout=self._endpoint.timeout_seconds,
-                default_headers=_read_headers(self._endpoint),
+                default_headers=self._headers,
             )
             self._clients[loop] = client
         return client
@@ -302,6 +337,14 @@ def _open_store(endpoint: EndpointConfig, run: Directory | None) -> ResponseCach
     return ResponseCache(run.child("llm").local)
 
 
+def _clean_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The message without half characters, which cannot be sent."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return {**message, "content": replace_surrogates(content)}
+    return dict(message)
+
+
 def _read_complete_reply(result: ChatResult, model: type[ReplyModel]) -> ReplyModel:
     """The completion as ``model``.
 
@@ -313,6 +356,8 @@ def _read_complete_reply(result: ChatResult, model: type[ReplyModel]) -> ReplyMo
             f"the reply was cut off after {result.output_tokens} tokens "
             "(max_tokens of the endpoint)"
         )
+    if result.finish_reason == "content_filter":
+        raise ModelError(f"the reply was refused or filtered: {result.refusal or result.text!r}")
     return read_reply(result.text, model)
 
 

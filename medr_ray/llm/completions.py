@@ -1,23 +1,56 @@
-"""The result of a chat request (text, native tool calls, usage), and an estimate of its tokens
-before it is sent."""
+"""The result of a chat request (text, thought, native tool calls, usage), and an estimate of its
+tokens before it is sent.
+
+Endpoints that call themselves OpenAI-compatible differ in almost every field. A field of another
+type than OpenAI's is read where its meaning is beyond doubt and counts as missing elsewhere; a body
+that holds no message is an UnreadableReply or the ReportedError that it reports.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medr_ray.core.json_text import replace_surrogates
-from medr_ray.llm.failures import UnreadableReply, read_reported_error
+from medr_ray.core.json_text import InvalidJson, parse_json, replace_surrogates
+from medr_ray.llm.failures import UnreadableReply, find_reported_error
 
-_QUOTED_CHARACTERS = 200  # of a body that is not JSON, in an error
-_MAX_TOKEN_COUNT = 10**9  # of one request; more is no count
-# Parts of a message's content that hold a thought: Anthropic's and Mistral's, OpenAI's.
-_THOUGHT_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
-# DeepSeek, vLLM and SGLang; vLLM since 0.12, OpenRouter and Groq; OpenRouter; Ollama.
-_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 # An estimate on the high side for English and about right for Chinese.
 _BYTES_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 8  # for the role and the separators around a message
+_MAX_TOKEN_COUNT = 10**9  # of one request; more is no count
+_QUOTED_CHARACTERS = 120  # of a body that is no completion, in an error
+# Where endpoints put what the model thought, the most common name first.
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_details")
+_THOUGHT_PARTS = frozenset(
+    {"thinking", "reasoning", "thought", "reasoning_text", "reasoning.text", "reasoning.summary"}
+)
+# Fields of a part that hold its text, or parts of it.
+_TEXT_FIELDS = ("text", "thinking", "reasoning", "content", "summary", "value")
+# OpenAI's finish reasons by what other providers call them.
+_FINISH_REASONS = {
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "completed": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "tool_call": "tool_calls",
+    "function_call": "tool_calls",
+    "refusal": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "spii": "content_filter",
+    "sensitive": "content_filter",
+}
+# What an endpoint says when it broke off by itself: the same request may succeed.
+_BROKEN_OFF = frozenset({"error", "abort", "aborted", "insufficient_system_resource"})
 
 
 @dataclass(frozen=True)
@@ -33,9 +66,11 @@ class FunctionCall:
 class ChatResult:
     """A completion.
 
-    ``reasoning`` is what the endpoint delivered as the model's thought, apart from the text. Token
+    ``text`` is as the model wrote it and may hold thoughts between tags; ``reasoning`` is what the
+    endpoint gave as a thought apart from it, and ``reasoning_field`` the name of its field. Token
     counts are the endpoint's own, or the estimate where it reports none. ``usd`` is the price of
-    the request when it was sent, None where the endpoint's prices are not configured.
+    the request when it was sent, None where the endpoint's prices are not configured. ``refusal``
+    is the text of a refusal in a field of its own.
     """
 
     text: str
@@ -45,6 +80,8 @@ class ChatResult:
     tool_calls: tuple[FunctionCall, ...] = ()
     usd: float | None = None
     reasoning: str = ""
+    reasoning_field: str = ""
+    refusal: str = ""
 
 
 def restore_result(stored: Mapping[str, Any]) -> ChatResult:
@@ -53,142 +90,218 @@ def restore_result(stored: Mapping[str, Any]) -> ChatResult:
     return ChatResult(**{**stored, "tool_calls": calls})
 
 
-def read_completion(completion: Any, payload: Mapping[str, Any]) -> ChatResult:
-    """The endpoint's answer to ``payload``, an ``openai`` chat completion.
+def parse_completion(body: bytes, payload: Mapping[str, Any]) -> ChatResult:
+    """The completion in the body of an endpoint's answer to ``payload``.
 
-    The library accepts all kinds of JSON unchecked, so every field is looked at. Raises
-    ReportedError when the endpoint answered with an error under status 200, and UnreadableReply
-    when the answer is not a chat completion.
+    Raises UnreadableReply when it holds none, and ReportedError when it reports a failure instead.
     """
-    message, finish_reason = _read_choice(completion)
-    text, reasoning_parts = _read_content(_get(message, "content"))
-    # A refusal stands in a field of its own, and is all that the model said.
-    text = text or _read_text(_get(message, "refusal"))
-    reasoning = reasoning_parts or _read_reasoning(message)
+    try:
+        # A model may cut a character in half, and log-probabilities may be infinite.
+        value = parse_json(body, "the reply", finite=False, whole_characters=False)
+    except InvalidJson as error:
+        raise _explain_foreign_body(body, error) from None
+    return read_completion(value, payload)
+
+
+def read_completion(completion: Any, payload: Mapping[str, Any]) -> ChatResult:
+    """The completion in ``completion``, an endpoint's JSON or an object of the ``openai`` package.
+
+    Raises UnreadableReply when it holds none, and ReportedError when it reports a failure instead.
+    """
+    body = _to_plain_value(completion)
+    choice = _find_choice(body)
+    message = _as_mapping(choice.get("message"))
+    reason = _read_finish_reason(choice)
+    if reason in _BROKEN_OFF:
+        raise UnreadableReply(f"the endpoint broke off (finish_reason {reason})")
+    text = _read_parts(message.get("content"), thoughts=False)
+    reasoning_field, reasoning = _find_thought(message)
     calls = _read_tool_calls(message)
-    usage = _get(completion, "usage")
-    prompt_tokens = _read_count(_get(usage, "prompt_tokens"))
+    refusal = _read_refusal(message)
+    usage = _as_mapping(body.get("usage"))
+    prompt_tokens = _read_count(usage, "prompt_tokens", "input_tokens")
     if prompt_tokens is None:
         prompt_tokens = estimate_prompt_tokens(payload)
     # Some servers report no usage, or only a part of it.
-    output_tokens = _read_count(_get(usage, "completion_tokens"))
+    output_tokens = _read_count(usage, "completion_tokens", "output_tokens")
     if output_tokens is None:
-        output_tokens = _estimate_tokens(
-            reasoning + text + "".join(call.name + call.arguments for call in calls)
-        )
-    return ChatResult(text, prompt_tokens, output_tokens, finish_reason, calls, reasoning=reasoning)
+        written = "".join(call.name + call.arguments for call in calls)
+        output_tokens = _estimate_tokens(text + reasoning + written)
+    return ChatResult(
+        text,
+        prompt_tokens,
+        output_tokens,
+        "content_filter" if refusal and reason in ("", "stop") else reason,
+        calls,
+        reasoning=reasoning,
+        reasoning_field=reasoning_field,
+        refusal=refusal,
+    )
 
 
-def _read_choice(completion: Any) -> tuple[Any, str]:
-    """(message, finish reason) of the first choice."""
-    if isinstance(completion, str):
-        # The library hands on the text of a body that is not JSON by its header.
-        quoted_text = " ".join(completion.split())[:_QUOTED_CHARACTERS]
-        raise UnreadableReply(f"the endpoint answered with text and not JSON: {quoted_text!r}")
-    error = _get(completion, "error")
-    if error:
-        raise read_reported_error(error)
-    choices = _get(completion, "choices")
-    if not isinstance(choices, list) or not choices:
-        raise UnreadableReply("the reply is not a chat completion: it has no choices")
-    error = _get(choices[0], "error")
-    if error:
-        raise read_reported_error(error)
-    message = _get(choices[0], "message")
-    if message is None or isinstance(message, str | int | float | list):
-        raise UnreadableReply("the reply is not a chat completion: its choice has no message")
-    return message, _read_text(_get(choices[0], "finish_reason"))
+def _to_plain_value(completion: Any) -> dict[str, Any]:
+    """The completion as JSON gives it. Raises UnreadableReply for anything but an object."""
+    if hasattr(completion, "model_dump"):
+        # No warnings: the package fills its objects with whatever an endpoint sends.
+        completion = completion.model_dump(warnings=False)
+    if not isinstance(completion, dict):
+        raise UnreadableReply(f"the reply is no chat completion but {type(completion).__name__}")
+    return completion
 
 
-def _get(container: Any, name: str) -> Any:
-    """A field of an object of the library, or of a dict where the library left one."""
-    if isinstance(container, Mapping):
-        return container.get(name)
-    return getattr(container, name, None)
+def _find_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first choice. Raises UnreadableReply without one and ReportedError for a reported
+    failure."""
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    choice = _as_mapping(first)
+    # Some endpoints put the failure into the choice.
+    reported = find_reported_error({"error": choice.get("error")}) or find_reported_error(body)
+    if reported is not None:
+        raise reported
+    if not isinstance(choice.get("message"), dict):
+        excerpt = ascii(json.dumps(body, default=str)[:_QUOTED_CHARACTERS])
+        raise UnreadableReply(f"the reply is no chat completion: {excerpt}")
+    return choice
 
 
-def _read_text(value: Any) -> str:
-    """A text field; "" where it is null. Raises UnreadableReply for another type."""
-    if value is None:
+def _explain_foreign_body(body: bytes, problem: InvalidJson) -> Exception:
+    """What a body is that is no JSON: a page, a stream of events, a part, or nothing."""
+    start = body[:_QUOTED_CHARACTERS].decode(errors="replace").strip()
+    if not start:
+        return UnreadableReply("the reply is empty")
+    if start.startswith("<"):
+        return UnreadableReply(f"the reply is a page and no JSON: {start!a}")
+    if not start.startswith(("data:", "event:", ":")):
+        return UnreadableReply(f"{problem} ({start!a})")
+    for line in body.decode(errors="replace").splitlines():
+        try:
+            event = parse_json(line.removeprefix("data:"), "the event")
+        except InvalidJson:
+            continue
+        reported = find_reported_error(_as_mapping(event))
+        if reported is not None:
+            return reported
+    return UnreadableReply("the reply is a stream of events, which nobody asked for")
+
+
+# --- the fields of a message -----------------------------------------------------------
+
+
+def _read_finish_reason(choice: Mapping[str, Any]) -> str:
+    reason = choice.get("finish_reason")
+    if not isinstance(reason, str):
         return ""
+    return _FINISH_REASONS.get(reason.lower(), reason.lower())
+
+
+def _read_parts(content: Any, thoughts: bool) -> str:
+    """The text of a content that is a text, a part, or a list of them; ``thoughts``: of the parts
+    that the model thought, else of those that it said."""
+    if isinstance(content, str):
+        return "" if thoughts else replace_surrogates(content)
+    if isinstance(content, list):
+        return "".join(
+            _read_parts(part, thoughts) for part in content if isinstance(part, str | list | dict)
+        )
+    if content is None:
+        return ""
+    if not isinstance(content, dict):
+        raise UnreadableReply(f"the reply holds {type(content).__name__} where text is meant")
+    part = _as_mapping(content)
+    kind = part.get("type")
+    if part.get("thought") is True or (isinstance(kind, str) and kind in _THOUGHT_PARTS):
+        return _read_texts(part) if thoughts else ""
+    return "" if thoughts or kind == "refusal" else _read_texts(part)
+
+
+def _read_texts(value: Any) -> str:
+    """All that a text, a part or a list of parts says."""
     if isinstance(value, str):
         return replace_surrogates(value)
-    raise UnreadableReply(f"the reply holds {type(value).__name__} where text is meant")
+    if isinstance(value, list):
+        return "\n".join(filter(None, map(_read_texts, value)))
+    if not isinstance(value, dict):
+        return ""
+    texts = (_read_texts(value.get(name)) for name in _TEXT_FIELDS)
+    return next(filter(None, texts), "")
 
 
-def _read_content(content: Any) -> tuple[str, str]:
-    """(text, thought) of a message's content: a text, nothing, or a list of parts."""
-    if not isinstance(content, list):
-        return _read_text(content), ""
-    texts = []
-    thoughts = []
-    for part in content:
-        if isinstance(part, str):
-            texts.append(_read_text(part))
-        elif _get(part, "type") in _THOUGHT_PARTS:
-            thoughts.append(_read_part(part, ("thinking", "reasoning", "text", "summary")))
-        else:
-            texts.append(_read_part(part, ("text", "refusal", "content")))
-    return "".join(texts), "\n".join(filter(None, thoughts))
+def _find_thought(message: Mapping[str, Any]) -> tuple[str, str]:
+    """(name of the field, what the model thought); two empty texts where there is no field."""
+    for name in _THOUGHT_FIELDS:
+        text = _read_texts(message.get(name)).strip()
+        if text:
+            return name, text
+    return "", _read_parts(message.get("content"), thoughts=True).strip()
 
 
-def _read_part(part: Any, names: Sequence[str]) -> str:
-    """The text of a part of a message: the first of the fields that has one."""
+def _read_refusal(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    refusals = [part.get("refusal") for part in parts if isinstance(part, dict)]
+    return _read_texts([message.get("refusal"), *refusals])
+
+
+def _read_tool_calls(message: Mapping[str, Any]) -> tuple[FunctionCall, ...]:
+    """The native calls, in OpenAI's form, its earlier one (``function_call``), or as parts of the
+    content (Anthropic's)."""
+    calls = message.get("tool_calls") or message.get("function_call")
+    entries = list(calls) if isinstance(calls, list) else [calls]
+    content = message.get("content")
+    if isinstance(content, list):
+        entries += [part for part in content if _as_mapping(part).get("type") == "tool_use"]
+    return tuple(_read_call(entry) for entry in entries if isinstance(entry, dict))
+
+
+def _read_call(entry: Mapping[str, Any]) -> FunctionCall:
+    function = _as_mapping(entry.get("function")) or entry
+    name = function.get("name")
+    if not isinstance(name, str | None):
+        raise UnreadableReply(f"the reply holds {type(name).__name__} where a name is meant")
+    arguments = function.get("arguments", function.get("input"))
+    return FunctionCall(
+        _read_word(entry.get("id")),
+        _read_word(name),
+        arguments_text(arguments),
+    )
+
+
+def arguments_text(arguments: Any) -> str:
+    """The arguments of a call as JSON text; "" for none."""
+    if arguments is None:
+        return ""
+    if isinstance(arguments, str):
+        return replace_surrogates(arguments)
+    return replace_surrogates(json.dumps(arguments, ensure_ascii=False))
+
+
+def _read_word(value: Any) -> str:
+    if isinstance(value, str):
+        return replace_surrogates(value)
+    return str(value) if isinstance(value, int) else ""
+
+
+def _read_count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """A number of tokens, also where it is a float or a text; None where it is none."""
     for name in names:
-        value = _get(part, name)
-        if isinstance(value, list):
-            # Mistral's thoughts are lists of parts again.
-            return "".join(_read_part(inner, names) for inner in value)
-        if value:
-            return _read_text(value)
-    return ""
+        value = usage.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            continue
+        try:
+            number = float(value)
+        except ValueError:
+            continue
+        if 0 <= number < _MAX_TOKEN_COUNT:
+            return int(number)
+    return None
 
 
-def _read_reasoning(message: Any) -> str:
-    """The thought in a field beside the content, under the names that servers give it."""
-    for name in _REASONING_FIELDS:
-        value = _get(message, name)
-        if isinstance(value, str) and value:
-            return _read_text(value)
-        if isinstance(value, list):
-            parts = [_read_part(part, ("text", "thinking", "summary")) for part in value]
-            if any(parts):
-                return "\n".join(filter(None, parts))
-    return ""
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def _read_count(value: Any) -> int | None:
-    """A number of tokens; None where it is missing or none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        count = int(float(value))
-    except (ValueError, OverflowError):
-        return None
-    return count if 0 <= count < _MAX_TOKEN_COUNT else None
-
-
-def _read_tool_calls(message: Any) -> tuple[FunctionCall, ...]:
-    """The native calls, also one in the field that came before ``tool_calls``."""
-    calls = []
-    listed = _get(message, "tool_calls")
-    for call in listed if isinstance(listed, list) else ():
-        function = _get(call, "function")
-        if function is not None:
-            calls.append(_read_function(function, _get(call, "id")))
-    legacy = _get(message, "function_call")
-    if not calls and legacy:
-        calls.append(_read_function(legacy, None))
-    return tuple(calls)
-
-
-def _read_function(function: Any, call_id: Any) -> FunctionCall:
-    arguments = _get(function, "arguments")
-    if arguments is not None and not isinstance(arguments, str):
-        # Some servers give the value and not its text.
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    name = _read_text(_get(function, "name"))
-    return FunctionCall("" if call_id is None else str(call_id), name, _read_text(arguments))
+# --- estimates -------------------------------------------------------------------------
 
 
 def estimate_prompt_tokens(payload: Mapping[str, Any]) -> int:
@@ -210,4 +323,4 @@ def _estimate_json_tokens(value: Any) -> int:
 
 
 def _estimate_tokens(text: str) -> int:
-    return len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN
+    return len(text.encode(errors="replace")) // _BYTES_PER_TOKEN

@@ -1,105 +1,96 @@
 """Classifies failed requests to a language model.
 
 A failure is one that may pass when the same request is sent again, an error in the user's
-configuration or account, an error of the model, or an endpoint that is down. Providers say the same
-thing in different words, so what decides is the status, the error's code where there is one, and
-the words of the providers that send no code.
+configuration, an account without money, an error of the model, or an endpoint that is down. What
+an endpoint says is read the same way whether it comes with a status of its own or inside a 200.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import openai
 
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
+from medr_ray.core.json_text import InvalidJson, parse_json, replace_surrogates
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, CircuitOpen, parse_retry_after
 
 # Statuses below 500 that may pass: time-out, conflict, too early, too many requests.
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+_PAYMENT_REQUIRED = 402
+_KEY_STATUSES = frozenset({401, 403})
+_NOT_FOUND = 404
+_TOO_MANY = 429
+_UNAVAILABLE = 503
 _QUOTED_CHARACTERS = 300  # of an endpoint's message, in an error
-_MAX_MATCHED_CHARACTERS = 4_000  # of a message, in which words are looked for
+_READ_CHARACTERS = 4_000  # of an endpoint's message, in which its words are looked for
 
-_TOO_LONG_CODES = frozenset({"context_length_exceeded", "context_window_exceeded"})
-# How servers say that prompt and reply do not fit the context.
-_TOO_LONG = re.compile(
-    "|".join(
-        (
-            # OpenAI, Azure, vLLM, DeepSeek, Together, xAI
-            r"(maximum|max(imum)? model|model'?s?) (context|prompt) (length|window)",
-            r"(exceed|larger than|longer than|overflow|too (long|large) for|greater than)[^.]{0,80}"
-            r"(context|maximum (input|prompt|sequence|number of (input )?tokens))",
-            r"(context|prompt|input)[^.]{0,60}(length|window|size|limit|tokens)[^.]{0,40}"
-            r"(exceed|too (long|large))",
-            # SGLang
-            r"input \(\d+ tokens\) is (longer|larger)",
-            r"(input|requested) token count[^.]{0,40}exceed",
-            # LM Studio
-            r"context length of only \d+ tokens",
-            # Anthropic
-            r"prompt is too long",
-            r"input length and `?max_tokens`? exceed",
-            # litellm
-            r"ContextWindowExceeded",
-            # TGI
-            r"`inputs` tokens \+ `max_new_tokens` must be",
-            # Google
-            r"input token count \(?\d+\)? exceeds",
-            # Mistral, Cohere, Bedrock
-            r"too many tokens\b(?! per)",
-            r"input is too long for requested model",
-            r"too large for model with \d+ maximum context",
-            r"reduce the length of (the|your) (messages|prompt|input)",
-            # DashScope, Zhipu, Moonshot, MiniMax
-            r"range of input length should be",
-            r"(输入|上下文|提示词|prompt|tokens?)[^。]{0,20}(过长|超长|超出|超过)",
-            r"exceeded model token limit",
-            r"context window exceeds limit",
-        )
-    ),
-    re.IGNORECASE,
-)
 
-_NO_QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "access_terminated",
-        "insufficient_balance",
-        "insufficientquota",
-        "exceeded_current_quota_error",  # Moonshot
-        "arrearage",  # DashScope
-        "1113",  # Zhipu: the account is in arrears
-    }
+def _compile_words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+# Each line is the words or the code of the endpoints behind it; in the text every run of white
+# space is one space.
+_TOO_LONG = _compile_words(
+    r"context_length_exceeded|context_window_exceeded|contextwindowexceeded",  # OpenAI, litellm
+    r"string_above_max_length",  # OpenAI, for one message
+    r"maximum context length|max(?:imum)? model len(?:gth)?",  # OpenAI, vLLM, DeepSeek, Mistral
+    r"maximum prompt length|maximum input length|maximum sequence length",  # xAI, TensorRT-LLM
+    r"exceeds? (?:the )?(?:model'?s? )?(?:maximum |max |available )?context"
+    r"(?: (?:length|size|window|limit))",  # Ollama, llama.cpp, Anthropic, OpenAI's Responses
+    r"(?:longer|larger|greater) than the (?:model'?s? )?(?:max(?:imum)? )?context",  # sglang
+    r"exceed_context_size|context size (?:has been )?exceeded|context (?:length|window) exceeded",
+    r"(?:prompt|input|request)(?: is)? too long",  # Anthropic, Ollama, Bedrock
+    r"context limit: ",  # Anthropic, for input and max_tokens together
+    r"(?:prompt|input)[^.]{0,60} too large (?:for model|to process)",  # Mistral, llama.cpp
+    r"inputs` tokens \+ `max_new_tokens` must be|`inputs` must have less than",  # TGI, Together
+    r"input token count[^.]{0,60}exceeds|exceeds the maximum number of tokens",  # Google
+    r"range of input length should be|input token length (?:is )?too long",  # Qwen
+    r"exceeded model token limit",  # Moonshot
+    r"context the overflows|context overflow|reached context length",  # LM Studio
+    r"tokens to keep from the initial prompt is greater than the context",  # LM Studio
+    r"number of tokens in the prompt cannot exceed",  # Cohere
+    r"reduce the length of the (?:messages|input|prompt)|reduce your message size",  # Groq, vLLM
+    r"less than max_seq_len|greater than max_seq_len|exceeds? session_len",  # SiliconFlow, LMDeploy
+    r"exceed max message tokens",  # Volcengine
+    r"prompt tokens? too long|tokens? limit exceeded|exceeds the context window",  # Baidu, MiniMax
+    r"(?:输入|上下文|prompt)\s?(?:长度|内容)?[^。]{0,20}(?:超长|过长|超过|超出)",  # in Chinese
 )
-_NO_QUOTA = re.compile(
-    "|".join(
-        (
-            r"exceeded your current quota",
-            r"(insufficient|not enough|out of|run out of|low|negative)\b[^.]{0,30}"
-            r"\b(balance|credits?|funds)",
-            r"(balance|credits?)\b[^.]{0,40}(too low|insufficient|exhausted|depleted|used up)",
-            r"billing (hard )?limit",
-            r"(add|purchase|buy) (more )?credits",
-            r"payment required",
-            r"余额不足|欠费|额度(不足|已用)|账户已?(欠|冻结)",
-        )
-    ),
-    re.IGNORECASE,
+_QUOTA = _compile_words(
+    r"insufficient[_ ](?:quota|balance|credits?|funds|user[_ ]quota)",  # OpenAI, DeepSeek, proxies
+    r"exceeded your current quota|exceeded_current_quota",  # OpenAI, Moonshot, Google
+    r"billing_hard_limit|billing_not_active|billing hard limit",  # OpenAI
+    r"credit balance is too low",  # Anthropic
+    r"requires more credits|out of credits|credit limit exceeded",  # OpenRouter, Together
+    r"used all available credits|monthly (?:included credits|spending limit)",  # xAI, Hugging Face
+    r"spend(?:ing)? (?:limit|cap)[^.]{0,30}(?:reached|exceeded)",
+    r"arrearage|account is in good standing|allocationquota|overdue",  # Qwen, Volcengine
+    r"free (?:tier|quota)[^.]{0,40} exhausted",  # Qwen
+    r"balance is (?:insufficient|not enough|too low)",  # SiliconFlow
+    r"余额不足|余额不够|欠费|额度不足|额度已用完|额度已用尽|请充值|资源包",  # Zhipu and others
 )
-# Google's message for a rate limit speaks of quota too, and says when to come back.
-_TRY_AGAIN = re.compile(r"(please )?(retry|try again) (in|after) [\d.]+ ?(ms|s|m)", re.IGNORECASE)
-# A parameter that newer models refuse, and the setting for it.
-_REFUSED_PARAMETER = re.compile(
-    r"(unsupported|not support|does not support|is not supported|unrecognized|deprecated)",
-    re.IGNORECASE,
+# The words of a quota, but of one that fills again within minutes: Google's limits of rates.
+_QUOTA_PER_MINUTE = _compile_words(r"per[_ ]?minute", r"retry in \d", r"retrydelay")
+_WRONG_PARAMETER = _compile_words(
+    r"unsupported[_ ](?:parameter|value)",  # OpenAI's models that think
+    r"(?:parameter|field|argument)s?[^.]{0,60}(?:not supported|not permitted|unsupported)",
+    r"extra inputs? (?:are|is) not permitted|extra_forbidden|unrecognized request argument",
+    r"is deprecated for this model|unknown (?:parameter|field|name)",
+    r"max_tokens.{0,80}(?:supports at most|less than or equal to|maximum (?:value|allowed))",
+    r"valid range of max_tokens|range of max_tokens should be",  # DeepSeek, Qwen
 )
-_PARAMETER_REMEDIES = (
-    ("max_tokens", "set max_tokens_parameter: max_completion_tokens at the endpoint"),
-    ("temperature", "set temperature: null at the endpoint"),
+_OVERLOADED = _compile_words(
+    r"overloaded|rate.?limit|too many requests|try again|temporarily|timed? ?out|busy|unavailable"
 )
+_FILTERED = _compile_words(
+    r"content_filter|content management policy|content_policy|data_inspection_failed"
+    r"|inappropriate content|responsibleai"
+)
+# Fields in which endpoints put a message, and a code.
+_MESSAGE_FIELDS = ("message", "msg", "error_msg", "status_msg", "detail", "error", "errmsg")
+_CODE_FIELDS = ("code", "status", "status_code", "type", "error_code", "error", "detail")
 
 
 class ContextLengthExceeded(ModelError):
@@ -111,47 +102,87 @@ class UnreadableReply(Exception):
 
 
 class ReportedError(Exception):
-    """An error that the endpoint reported inside an answer of status 200.
+    """A failure that the endpoint reports inside a reply of status 200. ``status`` is the code that
+    it gives, where that is an HTTP status, else None."""
 
-    ``status`` is the status that it stands for, None where the report names none.
-    """
-
-    def __init__(self, message: str, status: int | None = None, code: str = "") -> None:
+    def __init__(self, message: str, status: int | None = None, codes: str = "") -> None:
         super().__init__(message)
         self.status = status
-        self.code = code
+        self.codes = codes
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are unpickled from their message alone.
-        return ReportedError, (str(self), self.status, self.code)
+        return ReportedError, (str(self), self.status, self.codes)
 
 
 @dataclass(frozen=True)
 class _Report:
-    """What an endpoint said of a failure. ``pause``: seconds to wait, where it says so."""
+    """What an endpoint said about a failure: its status, its message and all its words, in one
+    line, and the seconds to wait, where it says so."""
 
-    message: str
     status: int | None
-    code: str
+    message: str
+    words: str
     pause: float | None = None
 
+    @property
+    def is_too_long(self) -> bool:
+        if self.status in _KEY_STATUSES:
+            return False
+        if self.status == _TOO_MANY:  # of tokens a minute, unless one request has more than that
+            return "request too large" in self.words.lower()
+        return bool(_TOO_LONG.search(self.words)) or self.status == 413
 
-def read_reported_error(error: Any) -> ReportedError:
-    """The error of a body: an object with a message and a code, or a text."""
-    if not isinstance(error, Mapping):
-        return ReportedError(str(error)[:_MAX_MATCHED_CHARACTERS])
-    message = str(error.get("message") or error)[:_MAX_MATCHED_CHARACTERS]
-    code = error.get("code")
-    name = str(code if code is not None else error.get("type") or "")
-    is_status = name.isascii() and name.isdigit() and 400 <= int(name[:4]) < 600 and len(name) == 3
-    return ReportedError(message, int(name) if is_status else None, name)
+    @property
+    def is_unpaid(self) -> bool:
+        if self.status == _PAYMENT_REQUIRED:
+            return True
+        return bool(_QUOTA.search(self.words)) and not _QUOTA_PER_MINUTE.search(self.words)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its words say that no other try will succeed, whatever the status."""
+        return self.is_unpaid or self.is_too_long
+
+
+def find_reported_error(body: Mapping[str, Any]) -> ReportedError | None:
+    """The failure that a JSON object reports, None where it reports none."""
+    error = body.get("error") or body.get("errors")
+    if not error and body.get("object") == "error":  # vLLM
+        error = body
+    if not error and not body.get("choices"):
+        # Each of some providers' own envelopes: MiniMax, Qwen, Baidu, FastAPI.
+        base = body.get("base_resp")
+        error = base if isinstance(base, Mapping) and base.get("status_code") else None
+        if error is None and any(isinstance(body.get(name), str) for name in _MESSAGE_FIELDS):
+            error = body
+    if not error:
+        return None
+    texts = list(_iterate_texts(error, _MESSAGE_FIELDS))
+    codes = list(_iterate_texts(error, _CODE_FIELDS))
+    message = "; ".join(dict.fromkeys(texts or codes)) or "an error without a message"
+    status = next((int(code) for code in codes if re.fullmatch(r"[45]\d\d", code)), None)
+    return ReportedError(replace_surrogates(message), status, " ".join(codes))
+
+
+def _iterate_texts(value: Any, names: Iterable[str]) -> Iterable[str]:
+    """The texts and numbers under these names, in objects and lists of any form."""
+    if isinstance(value, list):
+        for member in value:
+            yield from _iterate_texts(member, names)
+    elif isinstance(value, Mapping):
+        for name in names:
+            yield from _iterate_texts(value.get(name), names)
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        yield str(value)
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
-    report = _read_report(error)
-    if report is not None:
-        return _is_transient_report(report)
+    if isinstance(error, openai.APIStatusError):
+        return not _read_report(error).is_final and _is_transient_status(error)
+    if isinstance(error, ReportedError):
+        return not _read_report(error).is_final and _may_pass(error)
     return isinstance(
         error, CircuitOpen | openai.APIConnectionError | UnreadableReply | TimeoutError
     )
@@ -160,94 +191,108 @@ def is_transient(error: BaseException) -> bool:
 def is_refused_for_rate(error: BaseException) -> bool:
     """Whether the endpoint asks to send less for a while: a rate limit, and not an account that has
     nothing left, which no pause of other callers would mend."""
+    if not isinstance(error, openai.APIStatusError | ReportedError):
+        return False
     report = _read_report(error)
-    if report is None or _has_no_quota(report):
+    if report.is_final:
         return False
-    return report.status == 429 or (report.status == 503 and report.pause is not None)
+    has_pause = report.pause is not None
+    return report.status == _TOO_MANY or (report.status == _UNAVAILABLE and has_pause)
 
 
-def _read_report(error: BaseException) -> _Report | None:
-    """What the endpoint said; None for a failure without an answer."""
-    if isinstance(error, ReportedError):
-        return _Report(str(error), error.status, error.code)
-    if isinstance(error, openai.APIStatusError):
-        pause = parse_retry_after(error.response.headers)
-        codes = [str(value) for value in (error.code, error.type) if value]
-        message = str(error)[:_MAX_MATCHED_CHARACTERS]
-        return _Report(message, error.status_code, " ".join(codes), pause)
-    return None
-
-
-def _is_transient_report(report: _Report) -> bool:
-    if _has_no_quota(report):
-        return False
+def _is_transient_status(error: openai.APIStatusError) -> bool:
     # An endpoint that asks for a very long pause is as good as down: waiting would block the run.
-    if report.pause is not None and report.pause > MAX_PAUSE_SECONDS:
+    pause = parse_retry_after(error.response.headers)
+    if pause is not None and pause > MAX_PAUSE_SECONDS:
         return False
-    # A report without a status says nothing about the request: most are overloads.
-    if report.status is None:
-        return not _is_too_long(report)
-    return report.status in _TRANSIENT_STATUSES or report.status >= 500
+    return error.status_code in _TRANSIENT_STATUSES or error.status_code >= 500
 
 
-def _has_no_quota(report: _Report) -> bool:
-    """Whether the account behind the key has nothing left to spend."""
-    if report.status == 402 or _NO_QUOTA_CODES & set(report.code.lower().split()):
+def _may_pass(error: ReportedError) -> bool:
+    """By the code that the endpoint gives. Without one it may pass, as any unreadable reply."""
+    if error.status is None or error.status in _TRANSIENT_STATUSES or error.status >= 500:
         return True
-    if report.pause is not None or _TRY_AGAIN.search(report.message):
-        return False
-    return report.status in (400, 403, 429, None) and bool(_NO_QUOTA.search(report.message))
+    return bool(_OVERLOADED.search(_read_report(error).words))
 
 
-def _is_too_long(report: _Report) -> bool:
-    """By the error's code, or by the message of servers that send no code."""
-    if _TOO_LONG_CODES & set(report.code.lower().split()):
-        return True
-    # Some proxies answer with 500 for every error of the server behind them; 413 and 422 are TGI's.
-    is_about_request = report.status in (400, 413, 422, 500, None)
-    return is_about_request and bool(_TOO_LONG.search(report.message))
+def _read_report(error: openai.APIStatusError | ReportedError) -> _Report:
+    if isinstance(error, ReportedError):
+        return _Report(error.status, str(error), _to_line(f"{error} {error.codes}"))
+    pause = parse_retry_after(error.response.headers)
+    body = error.response.content
+    try:
+        value = parse_json(body, "the reply", finite=False, whole_characters=False)
+    except InvalidJson:
+        words = _to_line(body[:_READ_CHARACTERS].decode(errors="replace"))
+        return _Report(error.status_code, str(error), words, pause)
+    # Only the fields of the message: some endpoints quote the whole request beside it.
+    reported = find_reported_error({"error": value})
+    if reported is None:
+        return _Report(error.status_code, str(error), "", pause)
+    words = _to_line(f"{reported} {reported.codes}")
+    return _Report(error.status_code, f"{error.status_code} {reported}", words, pause)
+
+
+def _to_line(text: str) -> str:
+    return " ".join(text[:_READ_CHARACTERS].split())
 
 
 def explain_failure(
-    error: BaseException, base_url: str, key_name: str, secret: str, attempts: int
+    error: BaseException,
+    base_url: str,
+    key_name: str,
+    secret: str | Sequence[str],
+    attempts: int,
 ) -> MedrError:
     """The error to raise for a request that failed for good.
 
-    ``key_name`` is the environment variable of the key. The key itself (``secret``) is removed from
-    whatever the endpoint said, for some endpoints quote it.
+    ``key_name`` is the environment variable of the key. The key itself (``secret``, or several
+    secrets) is removed from whatever the endpoint said, for some endpoints quote it.
     """
-    message = " ".join(str(error).split())[:_QUOTED_CHARACTERS]
-    if secret:
-        message = message.replace(secret, "[key]")
-    report = _read_report(error)
-    # Before the general cases: the agent can shorten its messages, but can do nothing about the
-    # rest.
-    if report is not None and _is_too_long(report):
-        return ContextLengthExceeded(f"{base_url}: {message}")
-    if report is not None and _has_no_quota(report):
+    report = None
+    if isinstance(error, openai.APIStatusError | ReportedError):
+        report = _read_report(error)
+    message = " ".join((report.message if report is not None else str(error)).split())
+    for key in filter(None, [secret] if isinstance(secret, str) else secret):
+        message = message.replace(key, "[key]")
+    message = message[:_QUOTED_CHARACTERS]
+    if report is not None:
+        named = _explain_report(report, base_url, key_name, message)
+        if named is not None:
+            return named
+        if not is_transient(error):
+            return InfrastructureError(
+                f"{base_url} refused the request ({report.status}): {message}"
+            )
+    return InfrastructureError(
+        f"{base_url} failed {attempts} times, last with {type(error).__name__}: {message}"
+    )
+
+
+def _explain_report(
+    report: _Report, base_url: str, key_name: str, message: str
+) -> MedrError | None:
+    """The error of a report whose reason is understood, else None."""
+    # Money first: some providers say it with the status of a refused key or of too many requests.
+    if report.is_unpaid:
         return ConfigError(
             f"the account of the key in ${key_name} has nothing left to spend at {base_url}: "
             f"{message}; add credit there, or name another endpoint"
         )
-    status = report.status if report is not None else None
-    if status in (401, 403):
+    if report.is_too_long:
+        return ContextLengthExceeded(f"{base_url}: {message}")
+    if report.status in _KEY_STATUSES:
         return ConfigError(f"{base_url} refuses the key in ${key_name}: {message}")
-    if status == 404:
+    if report.status == _NOT_FOUND:
         return ConfigError(
             f"{base_url} does not know the model or the path (model, base_url): {message}"
         )
-    if report is not None and not _is_transient_report(report):
-        return _explain_refusal(report, base_url, message)
-    # What the endpoint said needs no name of ours in front.
-    reason = message if status is None and report else f"{type(error).__name__}: {message}"
-    return InfrastructureError(f"{base_url} failed {attempts} times, last with {reason}")
-
-
-def _explain_refusal(report: _Report, base_url: str, message: str) -> MedrError:
-    """The error for a request that the endpoint will never take."""
-    if report.status == 400 and _REFUSED_PARAMETER.search(report.message):
-        for parameter, remedy in _PARAMETER_REMEDIES:
-            # The first one named is the refused one; the message may go on to name its successor.
-            if re.search(rf"\b{parameter}\b", report.message):
-                return ConfigError(f"{base_url} refuses {parameter}: {remedy} ({message})")
-    return InfrastructureError(f"{base_url} refused the request ({report.status}): {message}")
+    is_refused = report.status in (400, 422)
+    if is_refused and _FILTERED.search(report.words):
+        return InfrastructureError(f"{base_url} filtered the request by its content: {message}")
+    if is_refused and _WRONG_PARAMETER.search(report.words):
+        return ConfigError(
+            f"{base_url} refuses a parameter of the request (what may help: max_tokens_parameter: "
+            f"max_completion_tokens, a lower max_tokens, temperature: null, extra_body): {message}"
+        )
+    return None

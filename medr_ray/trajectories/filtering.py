@@ -33,6 +33,7 @@ from medr_ray.agent.protocol import parse_reply, parse_responses
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
+from medr_ray.llm.thoughts import split_thought
 from medr_ray.questions.answer_matching import answers_match, canonical_form
 
 
@@ -142,7 +143,7 @@ def _find_malformed_replies(trajectory: Trajectory) -> Iterator[str]:
 
 def _find_made_up_responses(trajectory: Trajectory) -> Iterator[str]:
     for number, text in _list_replies(trajectory):
-        if "<tool_response>" in text:
+        if "<tool_response>" in split_thought(text).rest:
             yield f"message {number}"
 
 

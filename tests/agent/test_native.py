@@ -200,3 +200,41 @@ def test_a_thought_that_the_template_opened_is_recorded_with_both_its_tags() -> 
     assert trajectory.messages[-1].content == (
         "<think>It is GALC.\n</think>\n<answer>Krabbe disease</answer>"
     )
+
+
+def test_a_thought_beside_native_calls_is_recorded_and_sent_back_under_its_name() -> None:
+    thinking = replace(
+        chat_result("I look.", query("c1", "a")),
+        reasoning="It may be </think> Marfan.",
+        reasoning_field="reasoning_content",
+    )
+    answer = replace(
+        chat_result("<answer>Krabbe disease</answer>"),
+        reasoning="It is.",
+        reasoning_field="reasoning",
+    )
+    endpoint = Endpoint(thinking, answer)
+    trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
+    first = parse_reply(trajectory.messages[2].content)
+    assert first.thought == "It may be ‹/think› Marfan.\nI look."
+    assert parse_reply(trajectory.messages[4].content).thought == "It is."
+    assert trajectory.answer == "Krabbe disease"
+    assert endpoint.requests[1]["messages"][2]["reasoning_content"] == "It may be </think> Marfan."
+
+
+def test_a_thought_beside_the_text_protocol_is_recorded_in_its_tags() -> None:
+    looking = replace(chat_result(TAGGED_CALL), reasoning="I look it up.")
+    lone = chat_result("So.\n</think>\n<answer>Krabbe disease</answer>")
+    trajectory = run(policy=ChatPolicy(Endpoint(looking, lone)))
+    assert trajectory.messages[2].content == f"<think>I look it up.</think>\n{TAGGED_CALL}"
+    assert trajectory.messages[4].content.startswith("<think>So.\n</think>")
+    assert trajectory.answer == "Krabbe disease"
+
+
+def test_a_lone_closing_tag_beside_native_calls_is_a_thought() -> None:
+    rendered = render_native_reply("Look <answer>.</think> Now.", [query("c", "a")])
+    reply = parse_reply(rendered)
+    assert (reply.thought, len(reply.calls), reply.answer) == ("Look <answer>.\nNow.", 1, None)
+
+
+TAGGED_CALL = '<tool_call>{"name": "search", "arguments": {"query": "a"}}</tool_call>'

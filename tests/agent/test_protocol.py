@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from medr_ray.agent.protocol import (
     NO_ATTEMPT,
     ToolCall,
+    canonical_reply,
     defuse,
     parse_reply,
     parse_responses,
@@ -294,3 +295,219 @@ def test_a_reply_of_a_hundred_thousand_pieces_is_read_at_once(piece: str) -> Non
     parse_responses(piece * 100_000)
     # Linear readers take a few tenths of a second; one that starts anew at every tag takes minutes.
     assert time.process_time() - started < 10
+
+
+# --- how other models write ---------------------------------------------------------------
+
+CALL = '{"name": "search", "arguments": {"query": "Marfan gene"}}'
+TAGGED = f"<tool_call>{CALL}</tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        (
+            f"<think>I must end with <answer> tags, but first I look it up.</think>{TAGGED}",
+            "I must end with <answer> tags, but first I look it up.",
+        ),
+        (f"Look.\n</think>\n{TAGGED}", "Look."),
+        (f"I could write {TAGGED} or <answer>x</answer>.</think>{TAGGED}", None),
+        (f"<think>a</think> b </think>{TAGGED}", "a\nb"),
+        (f"<think>a</think>{TAGGED}</think>", "a"),
+        (f"<think>I will call. {TAGGED}", "I will call."),
+        (f"<think>I will call. <tool_call>{CALL}", "I will call."),
+        (f"<think>First <answer> tags, then {TAGGED}", "First <answer> tags, then"),
+        (f"<think>I use <tool_call> tags: {TAGGED}", "I use <tool_call> tags:"),
+        (f"I end with <answer> tags, but first: {TAGGED}", ""),
+        (f"I use <tool_call> tags: {TAGGED}", ""),
+        (f"<thinking>Look.</thinking>{TAGGED}", "Look."),
+        (f"[THINK]Look.[/THINK]{TAGGED}", "Look."),
+        (f"<|begin_of_thought|>Look.<|end_of_thought|>{TAGGED}", "Look."),
+        (
+            "<|channel|>analysis<|message|>Look.<|end|><|start|>assistant<|channel|>final"
+            f"<|message|>{TAGGED}<|return|>",
+            "Look.",
+        ),
+    ],
+)
+def test_a_thought_is_read_in_every_form_and_its_tags_are_words(
+    text: str, thought: str | None
+) -> None:
+    reply = parse_reply(text)
+    assert (reply.attempts, reply.answer) == ((SEARCH,), None)
+    assert thought is None or reply.thought == thought
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        '{"name": "search", "arguments": {"query": "Marfan gene"}}',
+        '{"name": "search", "arguments": "{\\"query\\": \\"Marfan gene\\"}"}',
+        '{"name": "search", "arguments": "\\"{\\\\\\"query\\\\\\": \\\\\\"Marfan gene\\\\\\"}\\""}',
+        '{"name": "functions.search", "parameters": {"query": "Marfan gene"}}',
+        f'{{"type": "function", "function": {CALL}}}',
+        f"```json\n{CALL}\n```",
+        f"```\n{CALL}```",
+        f"[{CALL}]",
+        f"\n\n{CALL}\n",
+    ],
+)
+def test_a_call_is_read_in_every_form_that_is_beyond_doubt(block: str) -> None:
+    assert parse_reply(f"<think>x</think><tool_call>{block}</tool_call>").attempts == (SEARCH,)
+
+
+@pytest.mark.parametrize(
+    ("block", "arguments"),
+    [
+        ('{"name": "search", "arguments": {"query": "a\nb\t"}}', {"query": "a\nb\t"}),
+        ('{"name": "search", "arguments": {"query": "</tool_call>"}}', {"query": "</tool_call>"}),
+        ('{"name": "search", "arguments": {"query": "<answer>"}}', {"query": "<answer>"}),
+        ('{"name": "search", "arguments": null}', {}),
+        ('{"name": "search", "arguments": ""}', {}),
+        ('{"name": "search", "arguments": "{}"}', {}),
+        ('{"name": "search", "arguments": "null"}', {}),
+    ],
+)  # fmt: skip
+def test_arguments_are_what_was_meant(block: str, arguments: dict[str, str]) -> None:
+    reply = parse_reply(f"<think>x</think><tool_call>{block}</tool_call>")
+    assert reply.attempts == (ToolCall("search", arguments),)
+    assert reply.answer is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<tool_call>[{CALL}, {CALL}]</tool_call>",
+        f"<tool_call>{CALL}\n{CALL}</tool_call>",
+        f"<tool_call>{CALL},{CALL}</tool_call>",
+        f"<tool_call>```json\n{CALL}\n```\n```json\n{CALL}\n```</tool_call>",
+        f"```json\n{CALL}\n```\nand\n```json\n{CALL}\n```",
+        f"```tool_call\n{CALL}\n{CALL}\n```",
+        f"{CALL}\n{CALL}",
+    ],
+)
+def test_several_calls_of_a_block_or_of_fences_are_all_read(text: str) -> None:
+    assert parse_reply(f"<think>x</think>{text}").attempts == (SEARCH, SEARCH)
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ("{'name': 'search', 'arguments': {}}", "not JSON: Expecting property name"),
+        ('{"name": "search", "arguments": {},}', "not JSON"),
+        (f"{CALL} and so on", "not JSON: Extra data"),
+        ('{"name": "search", "arguments": {"query": "a', "not JSON: Unterminated string"),
+        ('{"name": "search", "name": "read", "arguments": {}}', "the key 'name' two values"),
+        ('{"name": "search", "arguments": {"n": NaN}}', "not finite"),
+        ('{"name": "search", "arguments": {"n": 1e999}}', "not finite"),
+        ('{"name": ["search"], "arguments": {}}', "must be"),
+        ("", "not JSON"),
+        ("3", "no object but int"),
+    ],
+)
+def test_what_is_no_json_is_named_and_not_guessed(block: str, says: str) -> None:
+    reply = parse_reply(f"<think>x</think><tool_call>{block}</tool_call>")
+    assert (reply.calls, reply.answer) == ((), None)
+    assert says in reply.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>so</think><answer>FBN1</answer>", "FBN1"),
+        ("so</think><answer>FBN1", "FBN1"),
+        ("<think>so <answer>FBN1</answer>", "FBN1"),
+        ("I use <answer> tags: <answer>FBN1</answer>", "FBN1"),
+        ("<answer><think>or FBN2?</think>FBN1</answer>", "FBN1"),
+        ("<think>I give the <answer> soon", None),
+        ("<think>FBN1", None),
+        ("[THINK]FBN1", None),
+    ],
+)
+def test_a_thought_is_never_taken_for_the_answer(text: str, answer: str | None) -> None:
+    assert parse_reply(text).answer == answer
+
+
+def test_more_calls_than_anyone_means_are_named() -> None:
+    reply = parse_reply(TAGGED * 100)
+    assert len(reply.calls) == 64
+    assert reply.problems == ("more than 64 calls: the others were not read",)
+
+
+def test_a_reply_is_recorded_with_its_thought_and_otherwise_as_it_is() -> None:
+    assert canonical_reply(f"Look.\n</think>\n{TAGGED}") == f"<think>Look.\n</think>\n{TAGGED}"
+    assert canonical_reply("[THINK]a[/THINK] b ") == "<think>a</think> b "
+    assert canonical_reply(TAGGED, "a </think> b") == f"<think>a ‹/think› b</think>\n{TAGGED}"
+    assert canonical_reply("", "a") == "<think>a</think>"
+    assert canonical_reply(" b ") == " b "
+
+
+OTHER_PIECES = st.sampled_from(
+    ["<think>", "</think>", "<tool_call>", "</tool_call>", "<answer>", "</answer>",
+     "<tool_response>", "[THINK]", "[/THINK]", "<|channel|>analysis<|message|>", "```json\n", "```",
+     CALL, '{"name": "a", "arguments": "', "{", "}", "[", "]", '"', ",", "\\ud800", "\ud800", "NaN",
+     "9" * 30, "\n", "\0", " ", "text"]
+)  # fmt: skip
+REPLIES = st.lists(OTHER_PIECES, max_size=30).map("".join) | st.text(max_size=60)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | _PLAIN,
+    lambda members: st.lists(members, max_size=3) | st.dictionaries(_PLAIN, members, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+ROUND_TRIPS = st.lists(
+    st.builds(ToolCall, _PLAIN.filter(bool), st.dictionaries(_PLAIN, VALUES, max_size=3)),
+    min_size=1,
+    max_size=3,
+)
+
+
+def _parse_any(text: str, thought: str) -> None:
+    reply = parse_reply(text)
+    assert reply.attempts or reply.answer is not None
+    assert all(isinstance(attempt, str | ToolCall) for attempt in reply.attempts)
+    # What is recorded reads the same, and what is thought decides nothing.
+    assert parse_reply(canonical_reply(text)) == reply
+    closed = thought.replace("</think>", "")
+    assert parse_reply(f"<think>{closed}</think>{TAGGED}").attempts == (SEARCH,)
+    assert canonical_reply(text, thought).lstrip().startswith("<think>") or not thought.strip()
+
+
+def _render_and_parse(calls: list[ToolCall]) -> None:
+    assert parse_reply(render_reply("t", calls)).attempts == tuple(calls)
+
+
+@given(REPLIES, REPLIES)
+@settings(max_examples=200, deadline=None)
+def test_no_reply_raises_whatever_it_holds(text: str, thought: str) -> None:
+    _parse_any(text, thought)
+
+
+@given(ROUND_TRIPS)
+@settings(max_examples=100, deadline=None)
+def test_calls_with_any_json_read_back(calls: list[ToolCall]) -> None:
+    _render_and_parse(calls)
+
+
+@pytest.mark.soak
+@given(REPLIES, REPLIES)
+@settings(max_examples=20_000, deadline=None)
+def test_no_reply_of_twenty_thousand_raises(text: str, thought: str) -> None:
+    _parse_any(text, thought)
+
+
+@pytest.mark.soak
+@given(ROUND_TRIPS)
+@settings(max_examples=20_000, deadline=None)
+def test_twenty_thousand_rendered_replies_read_back(calls: list[ToolCall]) -> None:
+    _render_and_parse(calls)
+
+
+@pytest.mark.parametrize("start", ["", "<think>", "<answer>"])
+@pytest.mark.parametrize(
+    "piece", ["<think>", "</think>", "<tool_call>", "<tool_call>{", "<answer>", "```{", "<", "["]
+)
+def test_a_long_reply_takes_little_time(start: str, piece: str) -> None:
+    text = start + piece * (200_000 // len(piece))
+    began = time.process_time()
+    parse_reply(text)
+    assert time.process_time() - began < 2.0

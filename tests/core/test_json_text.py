@@ -14,7 +14,6 @@ from medr_ray.core.json_text import (
     InvalidJson,
     find_json_values,
     parse_json,
-    parse_json_sequence,
     replace_surrogates,
 )
 
@@ -146,12 +145,6 @@ def test_no_text_raises_anything_else(text: str) -> None:
 @settings(max_examples=20_000, deadline=None)
 def test_no_text_of_twenty_thousand_raises_anything_else(text: str) -> None:
     _read(text)
-
-
-def test_values_that_follow_each_other_are_several() -> None:
-    assert parse_json_sequence('{"a": 1}\n, {"b": 2}', "it") == [{"a": 1}, {"b": 2}]
-    with pytest.raises(InvalidJson, match="Extra data"):
-        parse_json_sequence('{"a": 1} and {"b": 2}', "it")
 
 
 @given(st.text())

@@ -469,7 +469,7 @@ def test_half_a_character_becomes_a_replacement_character(
         '{"choices": [7]}',
         '{"choices": [{"message": "hello"}]}',
         '{"choices": [{"message": {"content": 42}}]}',
-        '{"choices": [{"message": {"content": {"text": "x"}}}]}',
+        '{"choices": [{"message": {"content": true}}]}',
         '{"choices": [{"message": {"content": "x", "tool_calls": [{"function": {"name": 3}}]}}]}',
         "[1, 2]",
         "null",
@@ -490,7 +490,7 @@ def test_an_odd_body_is_a_named_failure_and_is_not_cached(
 
 def test_a_page_of_a_proxy_is_shown_as_what_it_is(httpserver: HTTPServer, make: Make) -> None:
     Script(httpserver, Response("<html>Sign in</html>", content_type="text/html"))
-    with pytest.raises(InfrastructureError, match="text and not JSON: '<html>Sign in</html>'"):
+    with pytest.raises(InfrastructureError, match="a page and no JSON: '<html>Sign in</html>'"):
         _complete(make(retries=0))
 
 
@@ -694,3 +694,122 @@ def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
     with pytest.raises(ConfigError, match="MEDR_TEST_KEY is no key") as caught:
         make()
     assert "schl" not in str(caught.value)
+
+
+def test_an_overloaded_endpoint_is_asked_again(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, _error(529, "Overloaded"), completion("hello"))
+    assert _complete(make()) == "hello"
+    assert len(script.bodies) == 2
+
+
+def test_an_account_without_quota_gets_one_request_and_pauses_nobody(
+    httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    quota = _error(429, "You exceeded your current quota", code="insufficient_quota")
+    script = Script(httpserver, quota, completion("yes"))
+    with pytest.raises(ConfigError, match=r"MEDR_TEST_KEY has nothing left to spend"):
+        _complete(make(retries=4))
+    assert len(script.bodies) == 1
+    assert _complete(make()) == "yes"
+    assert max(clock.granted) < 1
+
+
+@pytest.mark.parametrize("retry_after", ["0.01", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+def test_a_pause_may_be_seconds_a_date_or_nonsense(
+    httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch, retry_after: str
+) -> None:
+    Clock(monkeypatch)
+    slow = Response("slow", status=503, headers={"Retry-After": retry_after})
+    Script(httpserver, slow, completion("yes"))
+    assert _complete(make()) == "yes"
+
+
+def test_headers_come_from_the_environment_and_stand_nowhere(
+    httpserver: HTTPServer, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDR_TENANT", "tenant-secret-4711\n")
+    seen: list[str] = []
+
+    def refuse(request: Request) -> Response:
+        seen.append(request.headers["X-Tenant"])
+        return Response("no tenant-secret-4711 here", status=400)
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(refuse)
+    client = make(extra_headers={"X-Tenant": "MEDR_TENANT"})
+    with pytest.raises(InfrastructureError) as caught:
+        _complete(client)
+    assert seen == ["tenant-secret-4711"]
+    assert "4711" not in str(caught.value)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"4711" in path.read_bytes() for path in files)
+    with pytest.raises(ConfigError, match="MEDR_NOT_THERE"):
+        make(extra_headers={"X-Tenant": "MEDR_NOT_THERE"})
+    with pytest.raises(ValueError, match="not the value") as refused:
+        EndpointConfig(model="m", extra_headers={"X-Tenant": "Bearer abc-def"})
+    assert "abc-def" not in str(refused.value.errors()[0]["msg"])
+
+
+def test_what_the_body_adds_is_part_of_the_identity_and_headers_are_not() -> None:
+    plain = EndpointConfig(model="m").identity()
+    assert "extra_body" not in plain
+    assert EndpointConfig(model="m", extra_headers={"X-A": "A"}).identity() == plain
+    assert EndpointConfig(model="m", max_tokens_parameter="max_completion_tokens").identity() == (
+        plain
+    )
+    thinking = EndpointConfig(model="m", extra_body={"enable_thinking": False}).identity()
+    assert thinking["extra_body"] == {"enable_thinking": False}
+    with pytest.raises(ValueError, match="stream cannot be set here"):
+        EndpointConfig(model="m", extra_body={"stream": True})
+
+
+def test_broken_bodies_are_passed_over(httpserver: HTTPServer, make: Make) -> None:
+    page = Response("<html>bad gateway</html>", status=502, content_type="text/html")
+    cut = Response('{"choices": [', content_type="application/json")
+    script = Script(httpserver, page, cut, completion("fine"))
+    assert _complete(make()) == "fine"
+    assert len(script.bodies) == 3
+
+
+def test_a_thought_beside_the_text_survives_the_cache(httpserver: HTTPServer, make: Make) -> None:
+    reply = completion("<answer>FBN1</answer>")
+    reply["choices"][0]["message"]["reasoning_content"] = "It is Marfan."
+    script = Script(httpserver, reply)
+    results = [asyncio.run(make().complete(_ASK)) for _ in range(2)]
+    assert [(result.text, result.reasoning) for result in results] == [
+        ("<answer>FBN1</answer>", "It is Marfan.")
+    ] * 2
+    assert len(script.bodies) == 1
+
+
+def test_replies_that_cannot_be_read_are_not_cached(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(
+        httpserver,
+        completion("I cannot say."),
+        completion("[[["),
+        completion("no"),
+        completion('{"correct": true, "reason": "x"}'),
+    )
+    with pytest.raises(ModelError):
+        asyncio.run(make().complete_json(_ASK, _Verdict))
+    for _ in range(2):
+        assert asyncio.run(make().complete_json(_ASK, _Verdict)).correct
+    assert len(script.bodies) == 4, "both replies of the second try are answered from the cache"
+
+
+def test_a_refusal_is_no_verdict(httpserver: HTTPServer, make: Make) -> None:
+    reply = completion("")
+    reply["choices"][0]["message"] = {"content": None, "refusal": "I cannot judge this."}
+    script = Script(httpserver, reply)
+    with pytest.raises(ModelError, match="I cannot judge this"):
+        asyncio.run(make().complete_json(_ASK, _Verdict))
+    assert [message["role"] for message in script.bodies[1]["messages"]] == ["user", "user"]
+
+
+def test_half_characters_in_a_question_are_sent_as_a_sign_for_them(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    script = Script(httpserver, completion("yes"))
+    asked = [{"role": "user", "content": "half \ud83d"}]
+    assert asyncio.run(make().complete(asked)).text == "yes"
+    assert script.bodies[0]["messages"][0]["content"] == "half \ufffd"

@@ -1,5 +1,6 @@
 """Language models: local weights, the engine that runs them, and endpoints."""
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -11,6 +12,8 @@ _REQUEST_FIELDS = frozenset(
     {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "stop", "seed"}
     | {"tools", "stream", "n", "response_format"}
 )
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,80}")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
 
 
 class ModelsConfig(Section):
@@ -124,6 +127,18 @@ class EndpointConfig(Section):
             if not identity[name]:
                 del identity[name]
         return identity
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _check_extra_headers(cls, variables: dict[str, str]) -> dict[str, str]:
+        for header, variable in variables.items():
+            # The value is not quoted: it may be the secret itself.
+            if not _HEADER_NAME.fullmatch(header) or not _VARIABLE_NAME.fullmatch(variable):
+                raise ValueError(
+                    "give the name of a header, and the name of the environment variable that "
+                    "holds its value (not the value)"
+                )
+        return variables
 
     @field_validator("extra_body")
     @classmethod

@@ -25,6 +25,7 @@ from medr_ray.entities.rarity import compute_clopper_pearson
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.roles import TextClient
+from medr_ray.llm.thoughts import split_thought
 from medr_ray.questions.answer_matching import answers_match
 
 # Sampling temperature of several attempts where the endpoint says 0: attempts that cannot differ
@@ -37,7 +38,6 @@ RETRY_TOKENS = 4096
 # cache has the replies.
 EXAMINATIONS_PER_PART = 128
 _CUT_OFF = "length"  # the finish reason of a reply that ran out of tokens
-_THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
 _MARKED = re.compile(
     r"^[\s>*_#`-]*"
@@ -57,9 +57,7 @@ def parse_answer(reply: str) -> str | None:
     It is the text after the last "Answer: ..." (also "The answer is ...", "答案：..." and
     ``<answer>`` tags), or the reply itself when it is a single line. Thoughts do not count.
     """
-    # Thoughts may lack one of their tags: text before a lone ``</think>`` and after a lone
-    # ``<think>`` is dropped too.
-    body = _THOUGHT.sub("", reply).rpartition("</think>")[2].partition("<think>")[0]
+    body = split_thought(reply).rest
     marked = [
         (match.start(), match[1])
         for pattern in (_MARKED, _TAGGED)
