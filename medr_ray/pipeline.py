@@ -1,10 +1,11 @@
 """The composition root: every stage in order, from PubMed files to the judged model.
 
 Guarantees: a stage runs after all it needs. A finished stage is skipped, and one that was killed
-resumes from its parts. Results to be made anew are discarded before anything runs, so manifests on
-disk never describe results of other inputs. A second process on the same run directory is refused.
-Ray is started only when a stage that will run uses it. Rooms are imported when their stage is
-planned, not before.
+resumes from its parts. What would make a stage fail is looked for in all stages before anything
+runs or changes. Results of other settings are set aside before their stage runs and taken back when
+the settings return, so manifests never describe results of other inputs, and no plan deletes any.
+A second process on the same run directory is refused. Ray is started only when a stage that will
+run uses it. Rooms are imported when their stage is planned, not before.
 """
 
 import contextlib
@@ -17,12 +18,19 @@ from rich.console import Console
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.config.names import check_known
+from medr_ray.core.earlier_results import (
+    find_earlier_results,
+    keep_copy,
+    set_results_aside,
+    take_results_back,
+)
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.lock import run_lock
 from medr_ray.core.run import (
     RunDirectory,
     Stage,
     StageContext,
+    StageDirectory,
     compute_fingerprint,
     open_run,
     run_stage,
@@ -34,18 +42,23 @@ CONFIG_FILE = "config.yaml"
 # Counts on the one line of a skipped stage; `medr STAGE show` prints all.
 _MAX_LISTED_COUNTS = 3
 
+# Asked before costly results are made anew; returns whether to go on.
+Confirm = Callable[[str], bool]
 Report = Callable[[PipelineConfig, RunDirectory, Console], None]
 
 
 @dataclass(frozen=True)
 class PlannedStage:
     """A stage with its fingerprint, and whether it will run. ``reason`` says why it runs or is
-    skipped."""
+    skipped. ``is_taken_back``: earlier results of the same settings are put in use.
+    ``is_forced``: it runs although its results may be whole."""
 
     stage: Stage
     fingerprint: str
     will_run: bool
     reason: str
+    is_taken_back: bool = False
+    is_forced: bool = False
 
 
 # --- planning -------------------------------------------------------------------------
@@ -74,8 +87,13 @@ def plan_stages(
     config: PipelineConfig,
     run: RunDirectory,
     from_stage: str | None = None,
+    check_content: bool = False,
 ) -> list[PlannedStage]:
-    """What would happen to each stage. Reads manifests, changes nothing."""
+    """What would happen to each stage. Reads manifests, changes nothing.
+
+    Finished results whose files are missing or have another size are made anew; with
+    ``check_content`` also those whose files have other content.
+    """
     names = [stage.name for stage in stages]
     first_forced = names.index(from_stage) if from_stage else len(names)
     fingerprints: dict[str, str] = {}
@@ -85,14 +103,24 @@ def plan_stages(
         # In pipeline order, so the fingerprints of all that the stage needs are there.
         fingerprint = compute_fingerprint(stage, config, fingerprints)
         fingerprints[stage.name] = fingerprint
-        if position >= first_forced:
-            # Forced, whether or not the results are up to date.
+        is_forced = position >= first_forced
+        if is_forced:
+            # Whether or not the results are up to date.
             reason = f"--from {from_stage}"
         else:
-            reason = _find_reason_to_run(stage, run, fingerprint, running)
-        if reason:
+            reason = _find_reason_to_run(stage, run, fingerprint, running, check_content)
+        needs_run = any(name in running for name in stage.needs)
+        is_taken_back = False
+        if reason and not is_forced and not needs_run:
+            earlier = find_earlier_results(run, stage.name, fingerprint)
+            is_taken_back = earlier is not None and _is_whole(earlier, check_content)
+        if is_taken_back:
+            planned.append(
+                PlannedStage(stage, fingerprint, False, "made earlier: taken back", True)
+            )
+        elif reason:
             running.add(stage.name)
-            planned.append(PlannedStage(stage, fingerprint, True, reason))
+            planned.append(PlannedStage(stage, fingerprint, True, reason, is_forced=is_forced))
         else:
             counts = _describe_counts(run.stage(stage.name).manifest())
             planned.append(PlannedStage(stage, fingerprint, False, f"done earlier{counts}"))
@@ -124,12 +152,21 @@ def _select_stages(
     return load_stages(until_stage)
 
 
+def _is_whole(directory: StageDirectory, check_content: bool) -> bool:
+    """Whether the results are finished and nothing of them is missing."""
+    return not directory.find_damage(check_content) and directory.manifest() is not None
+
+
 def _find_reason_to_run(
-    stage: Stage, run: RunDirectory, fingerprint: str, running: set[str]
+    stage: Stage, run: RunDirectory, fingerprint: str, running: set[str], check_content: bool
 ) -> str:
     """Why the stage must run, "" when it need not. ``running`` are the stages before it that will
     run."""
-    manifest = run.stage(stage.name).manifest()
+    directory = run.stage(stage.name)
+    damage = directory.find_damage(check_content)
+    if damage:
+        return f"not finished: damaged ({damage})"
+    manifest = directory.manifest()
     if manifest is None:
         return "not finished yet"
     if manifest["fingerprint"] != fingerprint:
@@ -141,7 +178,7 @@ def _find_reason_to_run(
 def _describe_counts(manifest: dict[str, Any] | None) -> str:
     """ ", 50,783 citations, 2 files" from a manifest: its first whole numbers, or "" when it has
     none."""
-    counts = manifest["counts"] if manifest else {}
+    counts = manifest.get("counts", {}) if manifest else {}
     whole_numbers = [
         (name, value)
         for name, value in counts.items()
@@ -164,26 +201,36 @@ def run_pipeline(
     console: Console | None = None,
     stages: Sequence[Stage] | None = None,
     report: Report | None = None,
+    verify: bool = False,
+    confirm: Confirm | None = None,
 ) -> None:
     """Run what is not finished yet, up to and with ``until_stage``; after the last stage, the
     report.
 
-    ``from_stage`` first discards the results of that stage and of all later ones. ``dry_run``
-    prints the plan and changes nothing. ``stages`` and ``report`` replace those of the medical
-    pipeline. Raises MedrError.
+    ``from_stage`` first sets the results of that stage and of all later ones aside. ``dry_run``
+    prints the plan and its problems, and changes nothing. ``verify`` compares the content of
+    finished files with their manifest. ``confirm`` is asked before trained weights or results that
+    were paid for are made anew; without it nobody is. ``stages`` and ``report`` replace those of
+    the medical pipeline. Raises MedrError.
     """
     console = console or Console()
     order = [stage.name for stage in stages] if stages is not None else list(STAGES)
     selected = _select_stages(stages, order, from_stage, until_stage)
     run = open_run(config)
     if dry_run:
-        _print_plan(plan_stages(selected, config, run, from_stage), console)
+        planned = plan_stages(selected, config, run, from_stage, verify)
+        _print_plan(planned, console)
+        _require_no_problems(planned, config, run)
         return
+    # Before the lock, which would make the folder look like one of ours.
+    run.claim()
     with run_lock(run):
-        planned = plan_stages(selected, config, run, from_stage)
+        planned = plan_stages(selected, config, run, from_stage, verify)
+        _require_no_problems(planned, config, run)
+        _require_consent(planned, config, run, confirm)
         # Before anything runs, so that also a run that fails shows what it was configured with.
         run.write_bytes(CONFIG_FILE, dump_yaml(config).encode())
-        _discard_results(planned, order, run, from_stage)
+        _arrange_results(planned, order, run, from_stage)
         _run_planned_stages(planned, config, run, console)
         # A run that stops early has no evaluation yet; `medr report` gives the report of any state.
         if selected[-1].name == order[-1]:
@@ -191,26 +238,98 @@ def run_pipeline(
             write_report(config, run, console)
 
 
-def _discard_results(
+def find_problems(
+    planned: Sequence[PlannedStage], config: PipelineConfig, run: RunDirectory
+) -> list[str]:
+    """What would make the stages that will run fail, each with its remedy."""
+    problems = [
+        f"{step.stage.name}: {problem}"
+        for step in planned
+        if step.will_run
+        for problem in step.stage.check(config, run)
+    ]
+    # One cause can stop several stages in the same words.
+    return list(dict.fromkeys(problems))
+
+
+def _require_no_problems(
+    planned: Sequence[PlannedStage], config: PipelineConfig, run: RunDirectory
+) -> None:
+    problems = find_problems(planned, config, run)
+    if problems:
+        raise ConfigError("nothing was started:\n" + "\n".join(problems))
+
+
+def _require_consent(
+    planned: Sequence[PlannedStage],
+    config: PipelineConfig,
+    run: RunDirectory,
+    confirm: Confirm | None,
+) -> None:
+    """Ask before costly results are made anew. Raises ConfigError where the answer is no."""
+    costs = []
+    for step in planned:
+        name = step.stage.name
+        kind = step.stage.describe_cost(config)
+        directory = run.stage(name)
+        if not (step.will_run and kind) or directory.find_damage():
+            continue
+        manifest = directory.manifest()
+        if manifest is not None:
+            seconds = f"{manifest.get('seconds', 0):,.0f} s"
+            costs.append(f"{name}: {kind} that took {seconds}, because {step.reason}")
+    if not costs or confirm is None:
+        return
+    question = "These results are made anew; what is there is kept under earlier/:\n"
+    if not confirm(question + "\n".join(costs)):
+        raise ConfigError(
+            "nothing was started: " + "; ".join(costs) + "; --yes makes them anew, and "
+            "another run.name leaves this run as it is"
+        )
+
+
+def _arrange_results(
     planned: Sequence[PlannedStage],
     order: Sequence[str],
     run: RunDirectory,
     from_stage: str | None,
 ) -> None:
-    """Empty every stage whose finished results are about to be replaced.
+    """Set aside what is about to be replaced, and put earlier results of the same settings in use.
 
-    Unfinished parts stay, to resume from. So do the parts of an incremental stage, which checks
-    them itself.
+    Unfinished parts of the same settings stay, to resume from. So do the parts of an incremental
+    stage, which checks them itself; of its finished results a copy is kept.
     """
     # All later stages, also those after the last one that runs: their results are out of date.
     forced = order[order.index(from_stage) :] if from_stage else ()
+    steps = {step.stage.name: step for step in planned}
     for name in forced:
-        run.stage(name).clear()
+        if name not in steps:
+            set_results_aside(run, name, are_replaced=True)
     for step in planned:
-        directory = run.stage(step.stage.name)
-        is_finished = directory.manifest() is not None
-        if step.will_run and is_finished and not step.stage.incremental:
-            directory.clear()
+        if step.will_run or step.is_taken_back:
+            _make_room(step, run)
+
+
+def _make_room(step: PlannedStage, run: RunDirectory) -> None:
+    """Prepare the folder of a stage that will run or whose earlier results are taken back."""
+    name = step.stage.name
+    directory = run.stage(name)
+    directory.require_ours()
+    is_damaged = bool(directory.find_damage())
+    is_finished = not is_damaged and directory.manifest() is not None
+    is_same = directory.fingerprint() == step.fingerprint
+    if step.will_run and is_same and not is_finished and not is_damaged and not step.is_forced:
+        # Parts to resume from.
+        return
+    if step.will_run and step.stage.incremental and not step.is_forced and not is_damaged:
+        if is_finished:
+            keep_copy(run, name)
+        return
+    set_results_aside(run, name, are_replaced=is_same)
+    earlier = find_earlier_results(run, name, step.fingerprint)
+    if earlier is not None and not step.is_forced and not earlier.find_damage():
+        # Finished ones of the same settings, or parts to resume from.
+        take_results_back(run, name, step.fingerprint)
 
 
 def _run_planned_stages(

@@ -211,7 +211,7 @@ def test_a_relations_reference_is_kept_beside_the_document_that_cites_it(run: Ru
 
 
 def test_trajectories_of_evaluation_are_found_too(run: RunDirectory) -> None:
-    run.stage("trajectories").clear()
+    run.stage("trajectories").remove("trajectories.parquet")
     run.write(EVALUATION_TRAJECTORIES, [trajectory()])
     assert trace(run, "traj-1").text.endswith("in evaluation/trajectories.parquet")
 

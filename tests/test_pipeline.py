@@ -2,12 +2,14 @@
 killed for real."""
 
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,201 @@ def test_from_makes_later_stages_anew_even_when_until_stops_before_them(tmp_path
     run_here(config, from_stage="numbers", until_stage="numbers")
     assert open_run(config).stage("total").manifest() is None
     assert "total: running" in run_here(config)
+
+
+def earlier_names(root: Path, stage: str) -> list[str]:
+    return sorted(path.name for path in (root / "toy" / "earlier" / stage).glob("*"))
+
+
+def test_results_of_other_settings_are_kept_and_taken_back(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    first = data_files(tmp_path / "toy" / "total")
+    run_here(config_for(tmp_path, "chains.max_hops=3"))
+    second = data_files(tmp_path / "toy" / "total")
+    assert len(earlier_names(tmp_path, "total")) == 1
+    back = run_here(config_for(tmp_path))
+    assert "total: made earlier: taken back" in back
+    assert "running" not in back
+    assert data_files(tmp_path / "toy" / "total") == first
+    again = run_here(config_for(tmp_path, "chains.max_hops=3"))
+    assert "running" not in again
+    assert data_files(tmp_path / "toy" / "total") == second
+
+
+def test_going_back_takes_the_later_stages_back_too(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    other = run_here(config_for(tmp_path, "graph.steps=1"))
+    assert other.count("running") == 2
+    back = run_here(config_for(tmp_path))
+    assert back.count("taken back") == 2
+    assert back.splitlines()[-1] == "report: 72"
+
+
+def test_what_was_made_anew_by_force_is_kept_and_not_taken_back(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    for _ in range(3):
+        run_here(config, from_stage="numbers")
+    assert [name.split("-", 1)[1] for name in earlier_names(tmp_path, "numbers")] == [
+        "replaced",
+        "replaced-2",
+    ]
+    assert "running" not in run_here(config)
+
+
+def test_parts_of_a_killed_run_with_other_settings_are_resumed_when_they_return(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log"
+    killed = run_process(tmp_path, TOY_KILL="numbers:3", TOY_LOG=str(log))
+    assert killed.returncode == -signal.SIGKILL
+    run_process(tmp_path, "graph.steps=1", TOY_LOG=str(log))
+    log.write_text("")
+    done = run_process(tmp_path, TOY_LOG=str(log))
+    assert "numbers: finished" in done.stdout, done.stderr
+    assert log.read_text().split("\n")[:2] == ["numbers 3", "numbers 4"]
+
+
+def test_nothing_is_touched_when_a_stage_could_not_run(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    numbers, total = toy_pipeline.toy_stages()
+    checked = replace(total, check=lambda config, run: ["there is no tool 'serch': take 'search'"])
+    for dry_run in (True, False):
+        with pytest.raises(ConfigError, match="total: there is no tool 'serch'"):
+            pipeline.run_pipeline(
+                config_for(tmp_path, "graph.steps=1"),
+                dry_run=dry_run,
+                console=Console(file=io.StringIO()),
+                stages=[numbers, checked],
+                report=toy_pipeline.toy_report,
+            )
+        assert {path: path.read_bytes() for path in before} == before
+        assert not (tmp_path / "toy" / "earlier").exists()
+    # A finished stage is not looked at.
+    pipeline.run_pipeline(
+        config_for(tmp_path),
+        console=Console(file=io.StringIO()),
+        stages=[numbers, checked],
+        report=toy_pipeline.toy_report,
+    )
+
+
+def test_costly_results_are_made_anew_only_with_consent(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    numbers, total = toy_pipeline.toy_stages()
+    costly = replace(total, describe_cost=lambda config: "trained weights")
+    questions: list[str] = []
+
+    def run(answer: bool, *overrides: str) -> None:
+        def confirm(question: str) -> bool:
+            questions.append(question)
+            return answer
+
+        pipeline.run_pipeline(
+            config_for(tmp_path, *overrides),
+            console=Console(file=io.StringIO()),
+            stages=[numbers, costly],
+            report=toy_pipeline.toy_report,
+            confirm=confirm,
+        )
+
+    with pytest.raises(ConfigError, match=r"total: trained weights that took 0 s.*--yes"):
+        run(False, "chains.max_hops=3")
+    assert open_run(config_for(tmp_path)).stage("total").manifest() is not None
+    run(True, "chains.max_hops=3")
+    assert len(questions) == 2
+    # Earlier results cost nothing.
+    run(False)
+    assert len(questions) == 2
+
+
+# --- a run owns its folder ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "a/b", "", "-rf", "a b"])
+def test_a_run_s_name_is_one_folder_of_its_own(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"run\.name"):
+        load_config(None, [f"run.root={tmp_path}", f"run.name={name}"], environment={})
+
+
+@pytest.mark.parametrize("place", ["thesis.txt", "total/thesis.txt", "numbers/parts/thesis.txt"])
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, place: str) -> None:
+    file = tmp_path / "toy" / place
+    file.parent.mkdir(parents=True)
+    file.write_text("years of work")
+    for options in ({}, {"from_stage": "numbers"}):
+        with pytest.raises(MedrError, match=r"choose another run\.name"):
+            run_here(config_for(tmp_path), **options)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    assert file.read_text() == "years of work"
+
+
+def test_files_of_the_user_in_a_run_of_ours_stop_the_stage_of_that_name(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path), until_stage="numbers")
+    file = tmp_path / "toy" / "total" / "thesis.txt"
+    file.parent.mkdir()
+    file.write_text("years of work")
+    for options in ({}, {"from_stage": "numbers"}):
+        with pytest.raises(MedrError, match="holds files that are not a stage's"):
+            run_here(config_for(tmp_path), **options)
+    assert file.read_text() == "years of work"
+
+
+def test_a_run_from_before_ownership_and_listed_files_goes_on(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    (tmp_path / "toy" / "run.json").unlink()
+    for manifest in (tmp_path / "toy").glob("*/manifest.json"):
+        content = json.loads(manifest.read_text())
+        del content["format"], content["files"]
+        manifest.write_text(json.dumps(content))
+    assert "running" not in run_here(config_for(tmp_path))
+    assert (tmp_path / "toy" / "run.json").is_file()
+
+
+# --- damage ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda stage: (stage / "parts/part-00002.json").unlink(), "00002.json is missing"),
+        (lambda stage: (stage / "parts/part-00002.json").write_text(""), "has 0 bytes and not"),
+        (lambda stage: (stage / "manifest.json").write_text("{"), "damaged (manifest.json)"),
+        (lambda stage: (stage / "manifest.json").write_text(""), "damaged (manifest.json)"),
+        (lambda stage: (stage / "manifest.json").write_text("[]"), "damaged (manifest.json)"),
+        (lambda stage: (stage / "manifest.json").write_text("{}"), "damaged (manifest.json)"),
+        (lambda stage: (stage / "manifest.json").write_bytes(b"\xff"), "damaged (manifest.json)"),
+    ],
+)  # fmt: skip
+def test_a_damaged_stage_is_named_and_made_anew(
+    tmp_path: Path, damage: Callable[[Path], object], reason: str
+) -> None:
+    run_here(config_for(tmp_path))
+    damage(tmp_path / "toy" / "numbers")
+    plan = run_here(config_for(tmp_path), dry_run=True)
+    assert "not finished: damaged" in plan
+    assert reason in plan
+    mended = run_here(config_for(tmp_path))
+    assert mended.count("running") == 2
+    assert mended.splitlines()[-1] == "report: 72"
+    assert "running" not in run_here(config_for(tmp_path))
+
+
+def test_other_content_of_the_same_size_is_found_by_verifying(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    part = tmp_path / "toy" / "numbers" / "parts" / "part-00002.json"
+    part.write_text(part.read_text().translate(str.maketrans("0123456789", "1234567890")))
+    assert "running" not in run_here(config_for(tmp_path))
+    verified = run_here(config_for(tmp_path), verify=True)
+    assert verified.count("running") == 2
+
+
+def test_a_manifest_of_a_later_version_is_named(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    manifest = tmp_path / "toy" / "numbers" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 99}))
+    with pytest.raises(MedrError, match="of a later version"):
+        open_run(config_for(tmp_path)).stage("numbers").manifest()
 
 
 def test_until_stops_after_its_stage_and_prints_no_report(tmp_path: Path) -> None:

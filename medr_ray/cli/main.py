@@ -1,16 +1,31 @@
 """``medr``: the root of the command line and the one place where errors become exit codes.
 
-A MedrError is one red line and exit 1, a usage error exit 2, Ctrl-C exit 130; anything else is a
-defect and keeps its traceback.
+A MedrError and an error of the system that a user can mend (a full disk, a missing right) are one
+red line and exit 1, also when they come from a Ray worker. A usage error is exit 2, Ctrl-C is exit
+130. Anything else is a defect and keeps its traceback; MEDR_TRACEBACK=1 keeps all.
 """
 
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from medr_ray.cli import bench, config, doctor, models, report, run, serve, stages, submit, trace
-from medr_ray.core.errors import MedrError
+from medr_ray.cli import (
+    bench,
+    config,
+    doctor,
+    models,
+    report,
+    run,
+    runs,
+    serve,
+    stages,
+    submit,
+    trace,
+)
+from medr_ray.core.errors import explain_error
 
 INTERRUPTED_EXIT_CODE = 130
 
@@ -33,27 +48,42 @@ app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.add_typer(config.app)
 app.add_typer(models.app)
+app.add_typer(runs.app, name="runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``medr`` with ``arguments`` (default: the process's own) and exit with its status."""
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="medr")
-    except MedrError as error:
+    except Exception as error:
+        explanation = explain_error(error)
+        if explanation is None or os.environ.get("MEDR_TRACEBACK") == "1":
+            raise
         from rich.console import Console
 
         Console(stderr=True).print(
             # Paths and messages of others may hold brackets; a line break would split what is to be
             # copied.
-            str(error),
+            explanation,
             style="bold red",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED_EXIT_CODE)
+    except SystemExit as ended:
+        # Typer turns Ctrl-C into this status without a word.
+        if ended.code == INTERRUPTED_EXIT_CODE:
+            print(_describe_interruption(list(arguments or sys.argv[1:])), file=sys.stderr)
+        raise
+
+
+def _describe_interruption(arguments: Sequence[str]) -> str:
+    """What is kept after Ctrl-C, and the command that goes on."""
+    if "run" in arguments or "generate" in arguments:
+        command = shlex.join(["medr", *arguments])
+        return f"\nstopped; what is finished is kept, and the same command goes on: {command}"
+    return "\nstopped"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The options that several commands share, and the configuration to which they resolve."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,24 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Set one configuration key; may be repeated."),
 ]
+
+
+Consent = Annotated[
+    bool,
+    typer.Option("--yes", help="Make trained weights and paid results anew without asking."),
+]
+
+
+def ask_consent(yes: bool) -> Callable[[str], bool]:
+    """What asks whether to go on: nobody with ``--yes``, the user at a terminal; without either the
+    answer is no."""
+
+    def ask(question: str) -> bool:
+        if yes:
+            return True
+        return sys.stdin.isatty() and typer.confirm(f"{question}\nGo on?")
+
+    return ask
 
 
 def resolve_config(config: Path | None, overrides: list[str] | None) -> "PipelineConfig":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
+from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
 from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would run, and what models would cost.")
     ] = False,
+    yes: Consent = False,
 ) -> None:
     """Write verified questions, after whatever before them is not finished."""
     from medr_ray.pipeline import run_pipeline
 
     resolved = resolve_config(config, overrides)
     from_stage = "questions" if again else None
-    run_pipeline(resolved, from_stage, "questions", dry_run)
+    run_pipeline(resolved, from_stage, "questions", dry_run, confirm=ask_consent(yes))
     if dry_run:
         from rich.console import Console
 

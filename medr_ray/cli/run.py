@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
+from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
 
 
 def run(
@@ -18,8 +18,15 @@ def run(
     ] = None,
     overrides: Overrides = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would happen to each stage; do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would happen to each stage and what would stop it."
+        ),
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare the content of finished files first.")
+    ] = False,
+    yes: Consent = False,
 ) -> None:
     """Run the pipeline: skip finished stages, resume killed ones, print the report.
 
@@ -27,4 +34,11 @@ def run(
     """
     from medr_ray.pipeline import run_pipeline
 
-    run_pipeline(resolve_config(config, overrides), from_stage, until_stage, dry_run)
+    run_pipeline(
+        resolve_config(config, overrides),
+        from_stage,
+        until_stage,
+        dry_run,
+        verify=verify,
+        confirm=ask_consent(yes),
+    )

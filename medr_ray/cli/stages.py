@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from medr_ray.cli import corpus, entities, graph, questions, trajectories
-from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
+from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
 from medr_ray.cli.showing import command_name, show_stage
 from medr_ray.core.stages import STAGES
 
@@ -52,11 +52,12 @@ def _build_run_command(stage: str) -> Callable[..., None]:
         again: Annotated[
             bool, typer.Option("--again", help="Make this stage anew, and later ones too.")
         ] = False,
+        yes: Consent = False,
     ) -> None:
         from medr_ray.pipeline import run_pipeline
 
         from_stage = stage if again else None
-        run_pipeline(resolve_config(config, overrides), from_stage, stage)
+        run_pipeline(resolve_config(config, overrides), from_stage, stage, confirm=ask_consent(yes))
 
     # Typer shows the docstring as the command's help.
     run.__doc__ = f"Run the {stage} stage, after whatever before it is not finished."

@@ -34,6 +34,12 @@ from medr_ray.core.records import canonical_json, from_table, to_table
 R = TypeVar("R")
 
 MANIFEST = "manifest.json"
+# Of manifests: 2 lists the stage's files. Version 1 had no number, and is read as it is.
+_MANIFEST_FORMAT = 2
+# Made with the run's folder: nothing is cleared in a folder without it.
+_OWNERSHIP_FILE = "run.json"
+_OWNERSHIP_FORMAT = 1
+_HASHED_BYTES = 2**20  # read at a time
 # Names the fingerprint that a directory's parts belong to, from before the first part is written.
 _FINGERPRINT_FILE = "fingerprint.txt"
 _PARTIAL_SUFFIX = ".partial"
@@ -126,6 +132,70 @@ class Directory:
             if name.endswith(_PARTIAL_SUFFIX):
                 self._fs.delete_file(f"{self._path}/{folder}/{name}")
 
+    def list_folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders directly in ``folder``, sorted."""
+        base = f"{self._path}/{folder}".rstrip("/")
+        infos = self._fs.get_file_info(pafs.FileSelector(base, allow_not_found=True))
+        return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
+
+    def list_sizes(self) -> dict[str, int]:
+        """Return the size in bytes of every finished file in the directory and its folders, by
+        name."""
+        selector = pafs.FileSelector(self._path, allow_not_found=True, recursive=True)
+        start = len(self._path) + 1
+        return {
+            info.path[start:]: info.size
+            for info in self._fs.get_file_info(selector)
+            if info.type == pafs.FileType.File and not info.path.endswith(_PARTIAL_SUFFIX)
+        }
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing in the directory; it need not exist."""
+        selector = pafs.FileSelector(self._path, allow_not_found=True)
+        return not self._fs.get_file_info(selector)
+
+    def hash_file(self, name: str) -> str:
+        """Return the SHA-256 of a file."""
+        digest = hashlib.sha256()
+        with self._fs.open_input_stream(f"{self._path}/{name}", compression=None) as stream:
+            while chunk := stream.read(_HASHED_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def move_to(self, target: "Directory") -> None:
+        """Move everything in this directory to ``target``, which is empty, on the same
+        filesystem."""
+        if isinstance(self._fs, pafs.LocalFileSystem):
+            place = Path(target.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.is_dir():
+                place.rmdir()
+            # At once: a kill leaves the results in one of the two places, whole.
+            Path(self._path).rename(place)
+            return
+        self.copy_to(target)
+        self.remove_all()
+
+    def copy_to(self, target: "Directory") -> None:
+        """Copy everything to ``target``, by hard links on a local filesystem."""
+        names = list(self.list_sizes())
+        # The manifest comes last: a copy that a kill cut short does not count as finished.
+        for name in sorted(names, key=lambda name: (name == MANIFEST, name)):
+            copy = f"{target.path}/{name}"
+            self._fs.create_dir(copy.rsplit("/", 1)[0], recursive=True)
+            if isinstance(self._fs, pafs.LocalFileSystem):
+                # Finished files are never changed in place, so a link is as safe as a copy.
+                Path(copy).unlink(missing_ok=True)
+                os.link(f"{self._path}/{name}", copy)
+            else:
+                self._fs.copy_file(f"{self._path}/{name}", copy)
+
+    def remove_all(self) -> None:
+        """Delete the directory and everything in it."""
+        self.clear()
+        if self._fs.get_file_info(self._path).type != pafs.FileType.NotFound:
+            self._fs.delete_dir(self._path)
+
     def remove(self, name: str) -> None:
         """Delete a file if it exists."""
         if self.exists(name):
@@ -165,12 +235,25 @@ class Directory:
         self._fs.create_dir(parent, recursive=True)
         # A random name, because Ray may give the same work to two tasks.
         partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL_SUFFIX}"
-        with self._fs.open_output_stream(partial) as stream:
-            yield stream
-        # Not reached when the writer raises: the partial file stays, under a name no reader lists.
-        # A rename on a local file system. Object stores copy and delete, but show no half-written
-        # object.
-        self._fs.move(partial, target)
+        try:
+            with self._fs.open_output_stream(partial) as stream:
+                yield stream
+            self._flush_to_disk(partial)
+            # A rename on a local file system. Object stores copy and delete, but show no
+            # half-written object.
+            self._fs.move(partial, target)
+        except BaseException:
+            # A full disk is not to stay full of what could not be written.
+            with contextlib.suppress(OSError):
+                self._fs.delete_file(partial)
+            raise
+
+    def _flush_to_disk(self, path: str) -> None:
+        """Make a local file survive a power cut before it gets its name: a name without its content
+        would count as finished."""
+        if isinstance(self._fs, pafs.LocalFileSystem):
+            with open(path, "rb") as written:
+                os.fsync(written.fileno())
 
     def read_bytes(self, name: str) -> bytes:
         # Without compression=None pyarrow would unpack a file whose name ends in .gz.
@@ -190,14 +273,16 @@ class Directory:
 
     def write_table(self, name: str, table: pa.Table) -> None:
         with self._open_atomically(name) as stream:
-            pq.write_table(table, stream, compression="zstd")
+            pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
         """Write one Parquet file from tables, one after another, a row group each."""
         with (
             # The writer is closed first and writes Parquet's footer, then the file gets its name.
             self._open_atomically(name) as stream,
-            pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+            pq.ParquetWriter(
+                stream, schema, compression="zstd", write_page_checksum=True
+            ) as writer,
         ):
             for batch in batches:
                 writer.write_table(batch)
@@ -205,21 +290,30 @@ class Directory:
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Read one Parquet file, or all Parquet files of a folder in name order.
 
-        Raises DataError when it does not exist.
+        Raises DataError when it does not exist, and when a file is damaged.
         """
         path = f"{self._path}/{name}"
         file_type = self._fs.get_file_info(path).type
         if file_type == pafs.FileType.NotFound:
             raise DataError(f"{self.uri}/{name} does not exist: run the stage that writes it first")
         if file_type == pafs.FileType.File:
-            return pq.read_table(path, filesystem=self._fs, columns=columns)
+            return self._read_parquet(name, columns)
         files = [file for file in self.list_files(name) if file.endswith(".parquet")]
-        return pa.concat_tables(
-            [
-                pq.read_table(f"{path}/{file}", filesystem=self._fs, columns=columns)
-                for file in files
-            ]
-        )
+        return pa.concat_tables([self._read_parquet(f"{name}/{file}", columns) for file in files])
+
+    def _read_parquet(self, name: str, columns: list[str] | None) -> pa.Table:
+        try:
+            return pq.read_table(
+                f"{self._path}/{name}",
+                filesystem=self._fs,
+                columns=columns,
+                page_checksum_verification=True,
+            )
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{self.uri}/{name} is damaged ({reason}): make its stage anew (medr run --from)"
+            ) from error
 
     def write_records(self, name: str, record: type[R], rows: Iterable[R]) -> None:
         self.write_table(name, to_table(record, rows))
@@ -269,16 +363,92 @@ class StageDirectory(Directory):
     """One stage's directory: parts while it runs, a manifest when it is finished."""
 
     def manifest(self) -> dict[str, Any] | None:
-        """The manifest of a finished stage; None when the stage is not finished."""
-        return self.read_json(MANIFEST) if self.exists(MANIFEST) else None
+        """The manifest of a finished stage; None when the stage is not finished. Raises DataError
+        when it is damaged."""
+        if not self.exists(MANIFEST):
+            return None
+        try:
+            manifest = self.read_json(MANIFEST)
+        except DataError:
+            manifest = None
+        is_whole = (
+            isinstance(manifest, dict)
+            and isinstance(manifest.get("fingerprint"), str)
+            and isinstance(manifest.get("counts", {}), dict)
+            and isinstance(manifest.get("seconds", 0), int | float)
+            and isinstance(manifest.get("files", {}), dict)
+        )
+        if not is_whole:
+            raise DataError(
+                f"{self.uri}/{MANIFEST} is damaged: medr run makes the stage anew and keeps what "
+                "is there under earlier/"
+            )
+        if manifest.get("format", 1) > _MANIFEST_FORMAT:
+            raise DataError(
+                f"{self.uri}/{MANIFEST} is of a later version of medr_ray: use that version, or "
+                "another run.name"
+            )
+        return manifest
 
     def is_finished(self, fingerprint: str) -> bool:
         """Whether the directory holds finished results of this fingerprint."""
         manifest = self.manifest()
         return manifest is not None and manifest["fingerprint"] == fingerprint
 
+    def fingerprint(self) -> str:
+        """The fingerprint of what is in the directory, finished or not; "" where nothing says."""
+        if not self.exists(_FINGERPRINT_FILE):
+            return ""
+        return self.read_bytes(_FINGERPRINT_FILE).decode("utf-8", "replace")
+
+    def find_damage(self, check_content: bool = False) -> str:
+        """What is missing or changed since the stage finished, "" when nothing is.
+
+        Sizes are compared, with ``check_content`` the content too. A manifest from before files
+        were listed says nothing about them.
+        """
+        try:
+            manifest = self.manifest()
+        except DataError:
+            return MANIFEST
+        listed = manifest.get("files", {}) if manifest else {}
+        sizes = self.list_sizes() if listed else {}
+        for name, description in listed.items():
+            if name not in sizes:
+                return f"{name} is missing"
+            if sizes[name] != description["size"]:
+                return f"{name} has {sizes[name]:,} bytes and not {description['size']:,}"
+            digest = description.get("sha256")
+            if check_content and digest and self.hash_file(name) != digest:
+                return f"{name} has other content"
+        return ""
+
+    def describe_files(self) -> dict[str, dict[str, Any]]:
+        """Return size and SHA-256 of every file, as the manifest lists them.
+
+        On object storage the sizes only: a store checks its objects itself, and hashing them would
+        fetch everything back.
+        """
+        own = (MANIFEST, _FINGERPRINT_FILE)
+        sizes = {name: size for name, size in self.list_sizes().items() if name not in own}
+        if not isinstance(self._fs, pafs.LocalFileSystem):
+            return {name: {"size": size} for name, size in sizes.items()}
+        return {
+            name: {"size": size, "sha256": self.hash_file(name)} for name, size in sizes.items()
+        }
+
+    def require_ours(self) -> None:
+        """Raise DataError when the directory holds something and no stage has written it."""
+        if self.exists(_FINGERPRINT_FILE) or self.exists(MANIFEST) or self.is_empty():
+            return
+        raise DataError(
+            f"{self.uri} holds files that are not a stage's: move them elsewhere, or choose "
+            "another run.name"
+        )
+
     def clear(self) -> None:
-        """Empty the directory."""
+        """Empty the directory. Raises DataError, and deletes nothing, when it is not a stage's."""
+        self.require_ours()
         # The manifest goes first: a kill in between must not leave a directory that counts as
         # finished.
         self.remove(MANIFEST)
@@ -288,11 +458,12 @@ class StageDirectory(Directory):
         """Prepare the directory for a stage. Returns whether there are parts to continue from.
 
         Parts of another fingerprint are discarded, except those of an ``incremental`` stage, which
-        checks each part by its own marker.
+        checks each part by its own marker. The pipeline moves results elsewhere before this.
         """
+        self.require_ours()
         has_parts = self.exists(_FINGERPRINT_FILE)
         is_unfinished = has_parts and not self.exists(MANIFEST)
-        if is_unfinished and self.read_bytes(_FINGERPRINT_FILE).decode() == fingerprint:
+        if is_unfinished and self.fingerprint() == fingerprint:
             return True
         # Nothing says that the stage is finished any more before its first part changes.
         if incremental:
@@ -312,6 +483,28 @@ class RunDirectory(Directory):
     def locate(self, file: StageFile) -> str:
         """The name of a stage's file in this directory, which holds those of all stages."""
         return file.path
+
+    def claim(self) -> None:
+        """Make the folder that of a run, with a file that says so.
+
+        A run from before such files is taken over by its results. Raises DataError, and changes
+        nothing, for a folder that holds something else.
+        """
+        if self.exists(_OWNERSHIP_FILE):
+            return
+        folders = [self.stage(name) for name in self.list_folders()]
+        has_results = any(
+            folder.exists(_FINGERPRINT_FILE) or folder.exists(MANIFEST) for folder in folders
+        )
+        # The lock, the log and other hidden files are nobody's results.
+        has_content = bool(folders) or bool(self.list_files())
+        if has_content and not has_results:
+            raise DataError(
+                f"{self.uri} exists and is not a run's folder: choose another run.name or "
+                "run.root, or an empty folder"
+            )
+        owner = {"format": _OWNERSHIP_FORMAT, "made_by": installed_versions()["medr-ray"]}
+        self.write_json(_OWNERSHIP_FILE, owner)
 
 
 def open_run(config: PipelineConfig) -> RunDirectory:
@@ -343,7 +536,9 @@ class Stage:
     ``needs`` are the stages it reads. ``sections`` are the configuration sections that decide its
     output; ``inputs`` names the content of anything else it reads, such as files outside the run.
     An ``incremental`` stage keeps the parts of an earlier run that it would make again (see
-    ``core.parts``).
+    ``core.parts``). ``check`` names what would make the stage fail, each problem with its remedy;
+    it runs before the first stage does, and must be quick. ``describe_cost`` says what the stage
+    would cost to make again ("trained weights"), "" where that is only machine time.
     """
 
     name: str
@@ -353,6 +548,8 @@ class Stage:
     inputs: Callable[[PipelineConfig], Any] = lambda config: None
     uses_ray: bool = True
     incremental: bool = False
+    check: Callable[[PipelineConfig, RunDirectory], Iterable[str]] = lambda config, run: ()
+    describe_cost: Callable[[PipelineConfig], str] = lambda config: ""
 
 
 def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:
@@ -395,14 +592,17 @@ def run_stage(
     resumed = context.directory.prepare(fingerprint, stage.incremental)
     started = time.monotonic()
     counts = dict(stage.execute(context))
+    seconds = time.monotonic() - started
     manifest = {
+        "format": _MANIFEST_FORMAT,
         "stage": stage.name,
         "fingerprint": fingerprint,
         "inputs": {name: upstream[name] for name in stage.needs},
         "resumed": resumed,
         "counts": counts,
-        "seconds": round(time.monotonic() - started, 2),
+        "seconds": round(seconds, 2),
         "versions": installed_versions(),
+        "files": context.directory.describe_files(),
     }
     # Last: a directory with a manifest counts as finished.
     context.directory.write_json(MANIFEST, manifest)

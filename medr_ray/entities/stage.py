@@ -5,7 +5,7 @@ concepts, judges them, and counts the concepts that are named together with the 
 """
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EntityFrequency, SeedEntity
-from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.core.run import Counts, Directory, RunDirectory, Stage, StageContext
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.comentions import COMENTIONS, count_comentions, read_postings
@@ -38,6 +38,7 @@ from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
 from medr_ray.knowledge.vocabulary_reading import file_digest
+from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.llm.roles import open_chat_client
 
 # Packages that contain or read vocabularies. Their versions decide the lexicon.
@@ -223,6 +224,22 @@ def _summarise_results(
     }
 
 
+def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    if config.entities.significance == "llm":
+        yield from find_endpoint_problems({"llm": config.llm})
+
+
+def _describe_cost(config: PipelineConfig) -> str:
+    return "verdicts of a language model" if config.entities.significance == "llm" else ""
+
+
 ENTITIES_STAGE = Stage(
-    "entities", ("corpus",), ("entities",), _execute_entities, inputs=_list_inputs, incremental=True
+    "entities",
+    ("corpus",),
+    ("entities",),
+    _execute_entities,
+    inputs=_list_inputs,
+    incremental=True,
+    check=_find_problems,
+    describe_cost=_describe_cost,
 )

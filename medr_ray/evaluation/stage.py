@@ -7,7 +7,7 @@ What it writes is declared in ``artifacts``; its counts are the figures as repor
 import re
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
@@ -25,6 +25,7 @@ from medr_ray.evaluation.figures import BenchmarkFigures, compute_figures, write
 from medr_ray.evaluation.judges import UNSCORED, JudgedAnswer
 from medr_ray.evaluation.report.json_layout import build_evaluation_json
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
+from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.serving.app import find_free_port, find_weights_directories, serve_application
 
 # Task ids name files, also on object storage.
@@ -194,10 +195,25 @@ def _describe_inputs(config: PipelineConfig) -> Any:
     return {"benchmarks": sources, "model": model} if sources else model
 
 
+def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    # Imported here, because tools are slow to import and planning is not to wait for them.
+    from medr_ray.tools.registry import find_tool_problems
+
+    yield from find_tool_problems(config)
+    if config.evaluation.judge == "llm" or config.tools.read.extract == "llm":
+        yield from find_endpoint_problems({"llm": config.llm})
+
+
+def _describe_cost(config: PipelineConfig) -> str:
+    return "verdicts of a language model" if config.evaluation.judge == "llm" else ""
+
+
 EVALUATION_STAGE = Stage(
     name="evaluation",
     needs=("index", "questions", "sft", "grpo"),
     sections=("evaluation", "agent", "tools", "retrieval", "engine", "models"),
     execute=execute,
     inputs=_describe_inputs,
+    check=_find_problems,
+    describe_cost=_describe_cost,
 )

@@ -26,7 +26,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Entity, Relation, SeedEntity, content_id
-from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.core.run import Counts, Directory, RunDirectory, Stage, StageContext
 from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import COMPILED
@@ -35,6 +35,7 @@ from medr_ray.graph.extraction.grounding import FAILURES, ExtractionFailure
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.llm.reachability import find_endpoint_problems
 
 _PARTS = "parts"
 # Hexadecimal digits: 256 groups at most. A group is some seconds of work, and some minutes with
@@ -221,6 +222,15 @@ def _graph_inputs(config: PipelineConfig) -> Any:
     return [config.llm.identity(), config.models.encoder]
 
 
+def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    if config.graph.extractor == "llm":
+        yield from find_endpoint_problems({"llm": config.llm})
+
+
+def _describe_cost(config: PipelineConfig) -> str:
+    return "relations that a language model read" if config.graph.extractor == "llm" else ""
+
+
 GRAPH_STAGE = Stage(
     name="graph",
     needs=("entities", "index"),
@@ -228,4 +238,6 @@ GRAPH_STAGE = Stage(
     execute=execute_graph,
     inputs=_graph_inputs,
     incremental=True,
+    check=_find_problems,
+    describe_cost=_describe_cost,
 )

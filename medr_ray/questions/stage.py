@@ -16,7 +16,7 @@ On a second run, a model's wording comes from the response cache and its examina
 ledger.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -25,8 +25,9 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.data import map_in_actors
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
-from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.core.run import Counts, Directory, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.vocabulary_reading import file_digest
+from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.calibration.panel import open_panel
@@ -294,10 +295,27 @@ def _stage_inputs(config: PipelineConfig) -> Mapping[str, Any]:
     return inputs
 
 
+def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    endpoints = {
+        f"questions.calibration.{number}": endpoint
+        for number, endpoint in enumerate(config.questions.calibration)
+    }
+    if config.questions.writer == "llm":
+        endpoints["llm"] = config.llm
+    yield from find_endpoint_problems(endpoints)
+
+
+def _describe_cost(config: PipelineConfig) -> str:
+    uses_models = config.questions.writer == "llm" or bool(config.questions.calibration)
+    return "questions that language models worded or answered" if uses_models else ""
+
+
 QUESTIONS_STAGE = Stage(
     name="questions",
     needs=("entities", "graph", "chains"),
     sections=("questions",),
     execute=execute,
     inputs=_stage_inputs,
+    check=_find_problems,
+    describe_cost=_describe_cost,
 )

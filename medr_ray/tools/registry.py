@@ -12,7 +12,7 @@ import importlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,20 @@ def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:
     if config.tools.cassette.mode == "record":
         return open_cassette(config).record_tools(tools_by_selector)
     return [tool for tools in tools_by_selector.values() for tool in tools]
+
+
+def find_tool_problems(config: PipelineConfig) -> Iterator[str]:
+    """What keeps the tools of ``agent.tools`` from being built, as far as it shows without an index
+    and without starting a server."""
+    if config.tools.cassette.mode == "replay":
+        return
+    for selector in config.agent.tools:
+        if selector.startswith(_MCP_PREFIX):
+            continue
+        try:
+            _import_object(BUILT_IN.get(selector, selector))
+        except MedrError as error:
+            yield str(error)
 
 
 def _build_selected_tools(selector: str, config: PipelineConfig, searcher: Searcher) -> list[Tool]:

@@ -5,17 +5,20 @@ Heavy imports (torch, Ray, transformers) are inside the functions: every command
 stages.
 """
 
+import importlib.util
+import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig, TrainerConfig
+from medr_ray.core.errors import MedrError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.progress import Bar
-from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS, SFT_EXAMPLES, SFT_METRICS
 from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow, MetricsLog
@@ -250,8 +253,66 @@ def _describe_row(row: MetricRow) -> str:
     return f"loss {row['loss']:.3f}"
 
 
+def _find_trainer_problems(
+    section: str, trainer: TrainerConfig, config: PipelineConfig
+) -> Iterator[str]:
+    """What keeps a training stage from starting."""
+    from medr_ray.engines.weights import model_path
+
+    try:
+        model_path(config.models.policy)
+    except MedrError as error:
+        yield f"models.policy: {error}"
+    if trainer.backend == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+        yield f"{section}.backend: deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
+    # How many GPUs a cluster has or may get is known to the cluster alone.
+    is_local = not (config.ray.address or os.environ.get("RAY_ADDRESS"))
+    if trainer.use_gpu and is_local:
+        needed = trainer.workers * trainer.gpus_per_worker
+        if section == "grpo" and config.engine.device != "cpu":
+            needed += config.engine.gpu_share
+        available = _count_gpus()
+        if needed > available:
+            yield (
+                f"{section} needs {needed:g} GPUs and this machine has {available}: lower "
+                f"{section}.workers, {section}.gpus_per_worker or engine.gpu_share, or set "
+                f"{section}.use_gpu: false"
+            )
+
+
+def _count_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _find_sft_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    yield from _find_trainer_problems("sft", config.sft, config)
+
+
+def _find_grpo_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    yield from _find_trainer_problems("grpo", config.grpo, config)
+    # Imported here, because tools are slow to import and planning is not to wait for them.
+    from medr_ray.tools.registry import find_tool_problems
+
+    yield from find_tool_problems(config)
+    if _grpo_model_identity(config) is not None:
+        from medr_ray.llm.reachability import find_endpoint_problems
+
+        yield from find_endpoint_problems({"llm": config.llm})
+
+
+def _describe_weights(config: PipelineConfig) -> str:
+    return "trained weights"
+
+
 SFT_STAGE = Stage(
-    name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft
+    name="sft",
+    needs=("trajectories",),
+    sections=("sft", "models"),
+    execute=execute_sft,
+    check=_find_sft_problems,
+    describe_cost=_describe_weights,
 )
 
 
@@ -270,4 +331,6 @@ GRPO_STAGE = Stage(
     sections=("grpo", "agent", "tools", "retrieval", "models", "engine"),
     execute=execute_grpo,
     inputs=_grpo_model_identity,
+    check=_find_grpo_problems,
+    describe_cost=_describe_weights,
 )

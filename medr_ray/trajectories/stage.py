@@ -7,7 +7,7 @@ Finished rollouts are kept in a ledger, so that an interrupted stage continues w
 import functools
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.published_reports import is_report
+from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.rollouts.worker import PolicyFactory, RolloutRequest
@@ -272,10 +273,25 @@ def _stage_inputs(config: PipelineConfig) -> Any:
     return config.llm.identity() if uses_model else None
 
 
+def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
+    # Imported here, because tools are slow to import and planning is not to wait for them.
+    from medr_ray.tools.registry import find_tool_problems
+
+    yield from find_tool_problems(config)
+    if _stage_inputs(config) is not None:
+        yield from find_endpoint_problems({"llm": config.llm})
+
+
+def _describe_cost(config: PipelineConfig) -> str:
+    return "dialogues of a language model" if config.trajectories.teacher == "llm" else ""
+
+
 TRAJECTORIES_STAGE = Stage(
     name="trajectories",
     needs=("questions", "index"),
     sections=("agent", "tools", "trajectories", "retrieval", "models"),
     execute=execute,
     inputs=_stage_inputs,
+    check=_find_problems,
+    describe_cost=_describe_cost,
 )

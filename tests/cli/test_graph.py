@@ -106,7 +106,7 @@ def test_several_meanings_are_listed(
     ]
     graph = RunDirectory(str(tmp_path / "default")).stage("graph")
     storage.write_graph(graph, twins, [], {})
-    graph.write_json("manifest.json", {})
+    graph.write_json("manifest.json", {"fingerprint": "x"})
     assert medr(tmp_path, "show", "Twins") == 0
     output = read_output(capsys)
     assert "'Twins' may mean 2 entities" in output

@@ -47,8 +47,9 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """``medr run`` runs the toy stages."""
     medical = pipeline.run_pipeline
 
-    def run_toy(*arguments: object) -> None:
-        medical(*arguments, stages=toy_pipeline.toy_stages(), report=toy_pipeline.toy_report)  # type: ignore[arg-type]
+    def run_toy(*arguments: object, **options: object) -> None:
+        stages = toy_pipeline.toy_stages()
+        medical(*arguments, stages=stages, report=toy_pipeline.toy_report, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "run_pipeline", run_toy)
 
@@ -119,7 +120,12 @@ def test_a_wrong_key_is_one_line_and_exit_1(
 
 
 @pytest.mark.parametrize(
-    ("raised", "code"), [(MedrError("no [index] here"), 1), (KeyboardInterrupt(), 130)]
+    ("raised", "code", "line"),
+    [
+        (MedrError("no [index] here"), 1, "no [index] here"),
+        (OSError(28, "No space left on device", "/r"), 1, "/r: No space left on device: free some"),
+        (KeyboardInterrupt(), 130, "the same command goes on: medr run -c"),
+    ],
 )
 def test_errors_and_ctrl_c_become_exit_codes(
     config_file: Path,
@@ -127,17 +133,19 @@ def test_errors_and_ctrl_c_become_exit_codes(
     capsys: pytest.CaptureFixture[str],
     raised: BaseException,
     code: int,
+    line: str,
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise raised
 
     monkeypatch.setattr(pipeline, "run_pipeline", fail)
     assert exit_code("run", "-c", str(config_file)) == code
-    assert "Traceback" not in capsys.readouterr().err
+    (printed,) = capsys.readouterr().err.strip().splitlines()
+    assert line in printed
 
 
 def test_a_defect_keeps_its_traceback(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(pipeline, "run_pipeline", fail)
@@ -154,7 +162,7 @@ def test_a_stage_command_runs_its_stage_and_again_makes_it_anew(
 ) -> None:
     called = []
     monkeypatch.setattr(
-        pipeline, "run_pipeline", lambda config, *arguments: called.append(arguments)
+        pipeline, "run_pipeline", lambda config, *arguments, **options: called.append(arguments)
     )
     assert exit_code("graph", "run", "-c", str(config_file)) == 0
     assert exit_code("evaluate", "run", "-c", str(config_file), "--again") == 0

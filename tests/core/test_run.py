@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pytest
@@ -183,3 +185,28 @@ def test_a_relative_root_is_taken_from_the_current_directory(
     run = open_run(load_config(None, ["run.root=runs", "run.name=x"], {}))
     run.stage("corpus").write_json("a.json", 1)
     assert os.path.exists(tmp_path / "runs" / "x" / "corpus" / "a.json")
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+
+    def rows() -> Iterator[pa.Table]:
+        yield pa.table({"a": [1]})
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        directory.write_batches("t.parquet", pa.schema({"a": pa.int64()}), rows())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "cut", "empty"])
+def test_a_damaged_table_is_named_with_its_remedy(tmp_path: Path, damage: str) -> None:
+    directory = Directory(str(tmp_path))
+    directory.write_table("t.parquet", pa.table({"a": list(range(1000))}))
+    content = bytearray((tmp_path / "t.parquet").read_bytes())
+    if damage == "flipped bit":
+        content[200] ^= 1
+    length = {"flipped bit": len(content), "cut": len(content) // 2, "empty": 0}[damage]
+    (tmp_path / "t.parquet").write_bytes(content[:length])
+    with pytest.raises(DataError, match=r"t\.parquet is damaged .*--from"):
+        directory.read_table("t.parquet")

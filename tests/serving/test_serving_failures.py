@@ -28,7 +28,8 @@ def test_a_replica_that_cannot_start_says_why_and_leaves_nothing_running(
         ],
     )
     run = open_run(config)
-    run.stage("index").write_json("manifest.json", {})  # claims an index that is not there
+    # It claims an index that is not there.
+    run.stage("index").write_json("manifest.json", {"fingerprint": "x"})
     with (
         pytest.raises(MedrError, match=r"(?s)search: .*no index here"),
         serve_application(config, run),

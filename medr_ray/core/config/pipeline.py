@@ -25,7 +25,10 @@ class RunConfig(Section):
     """Where a run is stored, and the seed of all its random choices."""
 
     name: str = Field(
-        "default", pattern=r"^[A-Za-z0-9._-]+$", description="name of the run's directory"
+        "default",
+        # Neither "." nor "..", which are no folder of the run's own, nor a hidden one.
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the run's directory; it begins with a letter or a digit",
     )
     root: str = Field(
         "runs", description="where runs are stored: a folder or a URI such as s3://bucket/runs"

@@ -1,0 +1,61 @@
+"""An error that a user can mend is one line, wherever it was raised."""
+
+import errno
+import os
+
+import pytest
+
+from medr_ray.core.errors import DataError, explain_error
+
+
+def raised_from(cause: BaseException) -> BaseException:
+    error = RuntimeError("the worker failed")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EACCES, "give this user the right"),
+        (errno.EROFS, "mounted read-only"),
+        (errno.ENOTDIR, "a file is in the way"),
+        (errno.ENAMETOOLONG, "a shorter name"),
+    ],
+)
+def test_an_error_of_the_system_names_the_place_and_the_remedy(number: int, remedy: str) -> None:
+    error = OSError(number, os.strerror(number), "/data/run")
+    explanation = explain_error(error)
+    assert explanation is not None
+    assert explanation.startswith(f"/data/run: {os.strerror(number)}: ")
+    assert remedy in explanation
+    assert explain_error(raised_from(error)) == explanation
+
+
+def test_an_error_of_ours_is_found_behind_others() -> None:
+    assert explain_error(raised_from(raised_from(DataError("mend it")))) == "mend it"
+
+
+def test_an_error_in_the_text_of_a_worker_is_found() -> None:
+    text = (
+        "The actor died because of an error raised in its creation task\n"
+        '  File "worker.py", line 10, in __init__\n'
+        "medr_ray.core.errors.DataError: the index is of another version: run medr index run"
+    )
+    expected = "the index is of another version: run medr index run"
+    assert explain_error(RuntimeError(text)) == expected
+    full = "OSError: [Errno 28] Error writing bytes to file. Detail: No space left on device"
+    explanation = explain_error(RuntimeError(f"Traceback\n{full}"))
+    assert explanation is not None
+    assert explanation.endswith("free some space, or set run.root to another disk")
+
+
+def test_a_defect_has_no_explanation() -> None:
+    assert explain_error(KeyError("x")) is None
+    assert explain_error(RuntimeError("Traceback\nKeyError: 'x'")) is None
+    assert explain_error(FileNotFoundError(errno.ENOENT, "No such file", "x")) is None
+    # What was handled when a defect showed does not explain the defect.
+    defect = KeyError("x")
+    defect.__context__ = DataError("handled")
+    assert explain_error(defect) is None
