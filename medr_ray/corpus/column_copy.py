@@ -1,7 +1,6 @@
 """The compiled pass that copies the fields of a scan into columns.
 
-Text is stored without markup, with references decoded and with white space collapsed as
-``" ".join(text.split())`` does. The pass also derives the fields that are made of others: the
+Text is stored as ``inline_markup.copy_text`` gives it. The pass also derives the fields that are made of others: the
 printed abstract, the year, the retraction flag.
 
 Guarantees: what is written is valid UTF-8, and no more bytes go to a column than were read. The
@@ -9,23 +8,14 @@ scan has made sure that the records are well formed. A citation without PMID or 
 two, is marked as not read and gets a blank row.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from medr_ray.core.compiled import Array, entry, inner
-from medr_ray.corpus.byte_words import (
-    BYTE_SHIFT,
-    HIGH_BITS,
-    LAST_HIGH_BIT,
-    NO_MARKS,
-    first_marked,
-    mark_control,
-    mark_equal,
-    repeat_byte,
-)
-from medr_ray.corpus.characters import decode_character, encode_character, is_white_space
+from medr_ray.corpus.byte_words import BYTE_SHIFT
 from medr_ray.corpus.citation_fields import CITATION_FIELDS
+from medr_ray.corpus.inline_markup import copy_text
 
 # Columns of text: those up to the sections have one value a record, the others one an item.
 TEXT_COLUMNS = (
@@ -92,11 +82,8 @@ ACTIONS = (
 # Columns of a table of rules.
 _R_ACTION, _R_TEXT, _R_FIRST, _R_SECOND, _R_LIST = range(5)
 
-_LESS, _GREATER, _SPACE, _COMMA, _COLON, _UNDERSCORE, _ZERO, _NINE = b"<> ,:_09"
+_SPACE, _COMMA, _COLON, _UNDERSCORE, _ZERO, _NINE = b" ,:_09"
 _LOWER_A, _LOWER_Z = b"az"
-_AMPERSANDS = repeat_byte(ord("&"))
-_LESS_SIGNS = repeat_byte(ord("<"))
-_SPACES = repeat_byte(ord(" "))
 
 _RETRACTED_SIZE = 7  # bytes of "D016441", the MeSH UI of "Retracted Publication"
 # The UI in the upper seven bytes of a word, so that the byte behind it can be shifted out.
@@ -121,6 +108,7 @@ class ColumnBuffers(NamedTuple):
     year: Array  # int64[R], -1 when unknown
     retracted: Array  # uint8[R]
     major: Array  # uint8[I]
+    elements: Array  # scratch memory of ``copy_text``
     stride: int
 
 
@@ -146,60 +134,6 @@ def count_single_fields(rules: Array) -> int:
 
 
 # --- copying --------------------------------------------------------------------------
-
-
-@inner()
-def _mark_special(word: Any) -> Any:
-    """High bits for the bytes that cannot be copied as they are.
-
-    These are markup, references, whatever is not ASCII, and white space other than one space
-    before a letter.
-    """
-    special = mark_control(word) | mark_equal(word, _AMPERSANDS)
-    special = special | mark_equal(word, _LESS_SIGNS) | word
-    spaces = mark_equal(word, _SPACES)
-    # What follows the last byte is not in the word, so a space there counts as special.
-    before_special = ((special | spaces) >> BYTE_SHIFT) | LAST_HIGH_BIT
-    return (special | (spaces & before_special)) & HIGH_BITS
-
-
-@inner()
-def _copy_text(
-    text: Array, words: Array, at: int, end: int, out: Array, out_words: Array, to: int
-) -> int:
-    """Copy the text of an element without markup, white space collapsed; returns its end.
-
-    Runs of ordinary bytes are copied a word at a time. A whole word is written even where fewer
-    bytes count; the next write covers the rest.
-    """
-    begin = to
-    has_gap = False  # white space that is written only when more text follows
-    while at < end:
-        marks = _mark_special(words[at])
-        run = 8 if marks == NO_MARKS else first_marked(marks)
-        if run == 0 or (text[at] == _SPACE and (has_gap or to == begin)):
-            run = 0
-            if text[at] == _LESS:
-                while text[at] != _GREATER:
-                    at += 1
-                at += 1
-                continue
-            point, size = decode_character(text, at)
-            at += size
-            if is_white_space(point):
-                has_gap = to > begin
-                continue
-        if has_gap:
-            out[to] = _SPACE
-            to += 1
-            has_gap = False
-        if run:
-            out_words[to] = words[at]
-            at += run
-            to += run
-        else:
-            to = encode_character(point, out, to)
-    return to
 
 
 @inner()
@@ -364,8 +298,15 @@ def _fill_row(
             out.text[to] = _COMMA
             to += has_language
             has_language = True
-        stop = _copy_text(
-            text, words, fields[i].text_begin, fields[i].text_end, out.text, out.words, to
+        stop = copy_text(
+            text,
+            words,
+            fields[i].text_begin,
+            fields[i].text_end,
+            out.text,
+            out.words,
+            to,
+            out.elements,
         )
         if action == _YEAR:
             # The text was written where the abstract will be, and is not kept.

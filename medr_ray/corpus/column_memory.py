@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from medr_ray.core.compiled import Array
 from medr_ray.core.records import Citation, arrow_schema
-from medr_ray.corpus import citation_fields, column_copy, scan
+from medr_ray.corpus import citation_fields, column_copy, inline_markup, scan
 from medr_ray.corpus.byte_words import SLACK, view_words
 
 _GRAMMAR = citation_fields.build_grammar()
@@ -153,6 +153,7 @@ def _allocate_columns(stride: int, items: int, records: int) -> column_copy.Colu
         year=np.empty(records, np.int64),
         retracted=np.empty(records, np.uint8),
         major=np.empty(items, np.uint8),
+        elements=inline_markup.allocate_elements(),
     )
 
 

@@ -39,6 +39,8 @@ from medr_ray.corpus.corpus_files import CorpusFile, open_corpus_file
 from medr_ray.corpus.record_stream import CitationChunk, read_citations
 
 ALL_RECORDS_FOLDER = "parts"  # of the first pass; the second writes CITATIONS
+# Of the text of citations. 2: raised figures and fractions keep their values.
+_FORMAT = 2
 _READ_ERRORS = (DataError, OSError, *BROKEN_GZIP)  # what a damaged file or stream raises
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")
 _KEY_SCHEMA = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}
@@ -86,8 +88,8 @@ def build_part_name(file: CorpusFile) -> str:
 
 def build_part_fingerprint(file: CorpusFile, limit: int | None) -> str:
     """A digest of everything that decides the part of a file: its content, the limit of records,
-    and the schema of citations."""
-    return digest(*file.content, limit, str(arrow_schema(Citation)))
+    and the schema and format of citations."""
+    return digest(*file.content, limit, str(arrow_schema(Citation)), _FORMAT)
 
 
 # --- first pass -----------------------------------------------------------------------

@@ -2,7 +2,8 @@
 citation.
 
 Guarantees: the stream is split into records without being parsed as a whole, so only one record is
-in memory. Text inside markup is kept (``10<sup>-3</sup>`` is ``10-3``), and references are decoded.
+in memory. Text inside markup is kept, raised figures and fractions with their values
+(``10<sup>-3</sup>`` is ``10^-3``, see ``inline_markup``), and references are decoded.
 Abstracts in other languages, vernacular titles and copyright lines are left out. A stream that ends
 before its closing tag is an error.
 
@@ -284,9 +285,16 @@ def _read_index_terms(parent: etree._Element) -> dict[str, Any]:
 
 
 def _read_text(element: etree._Element | None) -> str:
-    """All text inside an element, within markup too, white space collapsed."""
+    """All text inside an element, within markup too (see ``inline_markup``), white space
+    collapsed."""
     if element is None:
         return ""
+    if len(element):
+        # Most texts have no figures in markup, and need no compiled code.
+        from medr_ray.corpus.inline_markup import has_meaning, read_marked_text
+
+        if has_meaning(element):
+            return read_marked_text(element)
     text = "".join(element.itertext()) if len(element) else element.text or ""
     return " ".join(text.split())
 

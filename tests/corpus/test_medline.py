@@ -31,7 +31,7 @@ def test_every_field_of_a_citation_is_read() -> None:
     assert citation == Citation(
         pmid="123",
         version=2,
-        title="Effect of BRCA1 at 10-3 & p<0.05",
+        title="Effect of BRCA1 at 10^-3 & p<0.05",
         abstract="AIM: To test 5 mg/kg. RESULTS: HIV/AIDS, p<0.05.",
         sections=(
             Section("AIM", "OBJECTIVE", "To test 5 mg/kg."),
