@@ -109,7 +109,7 @@ def _joins(out: Array, begin: int, at: int) -> bool:
     bracket, a percent sign."""
     before = out[at - 1]
     if before < 0x80:
-        is_closing = before == _CLOSE or before == _CLOSE_SQUARE or before == _PERCENT
+        is_closing = before in (_CLOSE, _CLOSE_SQUARE, _PERCENT)
         return _is_digit(before) or _is_letter(before) or is_closing
     if at - 3 >= begin and out[at - 3] == 0xE2:
         return False  # dashes, quotes, operators
@@ -154,7 +154,7 @@ def _needs_caret(out: Array, begin: int, start: int, end: int) -> bool:
     """Whether the raised part from ``start`` would be read as one word with what stands before."""
     before = out[start - 1]
     first = out[start]
-    is_point = before == _POINT or before == _COMMA or before == _COLON or before == _SEMICOLON
+    is_point = before in (_POINT, _COMMA, _COLON, _SEMICOLON)
     if is_point:
         return _is_digit(first)  # "of 5.<sup>2</sup>" has a reference mark, not a decimal
     if not _joins(out, begin, start):
@@ -176,7 +176,7 @@ def _is_compound(out: Array, start: int, end: int) -> bool:
     at = start + _sign_size(out, start, end)
     while at < end:
         byte = out[at]
-        is_plain = _is_digit(byte) or _is_letter(byte) or byte == _POINT or byte == _COMMA
+        is_plain = _is_digit(byte) or _is_letter(byte) or byte in (_POINT, _COMMA)
         if not is_plain and (byte < 0x80 or byte == 0xE2):
             return True
         at += 1
@@ -330,27 +330,26 @@ def copy_text(
                 while text[at] != _GREATER:
                     at += 1
                 at += 1
-                is_inside = elements[depth, _INSIDE] == 1
-                if text[name] == _SLASH:
-                    if elements[depth, _ROLE] != _NO_ROLE and to > elements[depth, _START]:
-                        start = elements[depth, _START]
-                        to = _finish_part(out, begin, start, to, elements[depth, _ROLE])
-                        has_part_ended = True
-                    has_part_ended |= is_inside
-                    depth -= 1
-                elif text[at - 2] == _SLASH:
-                    elements[depth, _CHILDREN] += 1
-                else:
+                is_closing = text[name] == _SLASH
+                if not is_closing:
+                    is_outside = elements[depth, _INSIDE] == 0
                     depth += 1
                     _open_element(text, name, elements, depth, to)
                     # The sign of the part will keep it apart from what stands before.
                     has_part_ended &= elements[depth, _ROLE] == _NO_ROLE
-                    if has_gap and elements[depth, _INSIDE] == 1 and not is_inside:
+                    if has_gap and elements[depth, _INSIDE] == 1 and is_outside:
                         out[to] = _SPACE  # the white space before the formula is kept
                         to += 1
                         elements[depth, _START] = to
-                if is_inside or elements[depth, _INSIDE] == 1:
-                    has_gap = False
+                # White space between the elements of a formula means nothing.
+                has_gap &= elements[depth, _INSIDE] == 0
+                if is_closing or text[at - 2] == _SLASH:
+                    start = elements[depth, _START]
+                    if elements[depth, _ROLE] != _NO_ROLE and to > start:
+                        to = _finish_part(out, begin, start, to, elements[depth, _ROLE])
+                        has_part_ended = True
+                    has_part_ended |= elements[depth, _INSIDE] == 1
+                    depth -= 1
                 continue
             point, size = decode_character(text, at)
             at += size
