@@ -1,8 +1,7 @@
 """The compiled pass that copies the fields of a scan into columns.
 
 Text is stored as ``inline_markup.copy_text`` gives it. The pass also derives the fields that are
-made of others: the
-printed abstract, the year, the retraction flag.
+made of others: the printed abstract, the year, the retraction flag.
 
 Guarantees: what is written is valid UTF-8, and no more bytes go to a column than were read. The
 scan has made sure that the records are well formed. A citation without PMID or Article, or with

@@ -3,7 +3,6 @@ the plain one."""
 
 import io
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
