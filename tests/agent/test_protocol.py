@@ -467,7 +467,7 @@ def _parse_any(text: str, thought: str) -> None:
     assert all(isinstance(attempt, str | ToolCall) for attempt in reply.attempts)
     # What is recorded reads the same, and what is thought decides nothing.
     assert parse_reply(canonical_reply(text)) == reply
-    closed = thought.replace("</think>", "")
+    closed = thought.replace("</think>", "").replace("<think>", "")
     assert parse_reply(f"<think>{closed}</think>{TAGGED}").attempts == (SEARCH,)
     assert canonical_reply(text, thought).lstrip().startswith("<think>") or not thought.strip()
 

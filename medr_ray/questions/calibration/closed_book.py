@@ -38,9 +38,9 @@ RETRY_TOKENS = 4096
 # cache has the replies.
 EXAMINATIONS_PER_PART = 128
 _CUT_OFF = "length"  # the finish reason of a reply that ran out of tokens
-_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
+_TAG = re.compile(r"</?answer>", re.I)
 _MARKED = re.compile(
-    r"^[\s>*_#`-]*"
+    r"^(?:[^\S\n]|[>*_#`-])*"
     r"(?:(?:(?:the|my)\s+)?(?:final\s+|correct\s+|best\s+)?answer|(?:最终|最后|正确)?答案)[*_\s]*"
     r"(?:[:：]|is\b\s*:?|是[:：]?|为[:：]?)[*_\s]*(\S[^\n]*)",
     re.I | re.M,
@@ -58,11 +58,8 @@ def parse_answer(reply: str) -> str | None:
     ``<answer>`` tags), or the reply itself when it is a single line. Thoughts do not count.
     """
     body = split_thought(reply).rest
-    marked = [
-        (match.start(), match[1])
-        for pattern in (_MARKED, _TAGGED)
-        for match in pattern.finditer(body)
-    ]
+    marked = [(match.start(), match[1]) for match in _MARKED.finditer(body)]
+    marked += _find_tagged(body)
     if marked:
         # The last one: a model may correct itself.
         _, answer = max(marked)
@@ -72,6 +69,19 @@ def parse_answer(reply: str) -> str | None:
     if len(lines) != 1 or lines[0].rstrip(_MARKUP).endswith((":", "：")):
         return None
     return _strip_markup(lines[0]) or None
+
+
+def _find_tagged(body: str) -> list[tuple[int, str]]:
+    """(where it begins, text) of what stands between two ``<answer>`` tags."""
+    tagged = []
+    opening: re.Match[str] | None = None
+    for tag in _TAG.finditer(body):
+        if not tag.group().startswith("</"):
+            opening = tag
+        elif opening is not None:
+            tagged.append((opening.start(), body[opening.end() : tag.start()]))
+            opening = None
+    return tagged
 
 
 def _strip_markup(answer: str) -> str:
