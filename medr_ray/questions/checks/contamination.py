@@ -13,6 +13,7 @@ benchmark and the number of the item, counted from 1.
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from medr_ray.questions.answer_figures import fold_signs
 from medr_ray.questions.answer_matching import normalize_words
 from medr_ray.questions.checks.benchmark_files import BenchmarkItem, read_benchmark
 from medr_ray.questions.checks.duplicates import ShingleIndex, sliding_windows
@@ -91,7 +92,8 @@ def _is_ideograph(word: str) -> bool:
 
 
 def _character_shingles(text: str) -> frozenset[str]:
-    characters = "".join(normalize_words(text))
+    # As it is written: a date in one spelling would change with the part of it that is there.
+    characters = "".join(filter(str.isalnum, fold_signs(text)))
     return frozenset(
         "".join(window) for window in sliding_windows(characters, CHARACTERS_PER_SHINGLE)
     )
