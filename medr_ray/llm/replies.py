@@ -72,7 +72,9 @@ def _list_candidates(text: str) -> Iterator[list[Any]]:
 def _parse_texts(texts: list[str]) -> Iterator[Any]:
     for text in texts:
         try:
-            yield parse_json(text, "the reply")
+            value = parse_json(text, "the reply")
+            # Some models write the JSON as a JSON text.
+            yield parse_json(value, "the reply") if isinstance(value, str) else value
         except InvalidJson:
             continue
 

@@ -33,6 +33,10 @@ class _Verdict(BaseModel):
         'Evidence {"pmid": [1, 2]} and {x} say {"correct": true}.',
         '{"correct": true}\n{"correct": true}',
         '\ufeff{"correct": true}',
+        '"{\\"correct\\": true}"',
+        'The range is [0, Infinity]: {"correct": true}',
+        '[THINK]{"correct": false}[/THINK]{"correct": true}',
+        '<think>I close with </think> and</think>{"correct": true}',
     ],
 )
 def test_the_json_that_fits_is_taken(text: str) -> None:
