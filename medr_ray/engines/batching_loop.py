@@ -1,12 +1,15 @@
 """Lets many coroutines share one engine. Their requests run in one batch.
 
 Guaranteed: a request joins the running batch and waits only for its own end. Only one thread uses
-the engine. A request that nobody awaits any more ends at its next token. When the engine fails, the
-running requests fail, and the engine then takes new ones. An action, such as a change of weights,
-runs alone: after the requests that came before it, and before the requests that come later.
+the engine. A request that nobody awaits any more ends at its next token. A request that the engine
+refuses fails alone. When a step fails, the running requests fail, and the engine then takes new
+ones. A step that does not end fails everybody who waits, and who comes while it lasts. An action,
+such as a change of weights, runs alone: after the requests that came before it, and before the
+requests that come later.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +18,10 @@ from typing import Any
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Sampling
+
+# Of one step. The longest is to read some thousand tokens of prompts, which takes a large model on
+# a slow CPU minutes.
+_STALL_SECONDS = 900.0
 
 
 # Two requests may have the same content, so they are compared by identity.
@@ -39,8 +46,10 @@ class EngineLoop:
     A task steps the engine while there are requests or actions, and ends when there are none.
     """
 
-    def __init__(self, engine: BatchEngine) -> None:
+    def __init__(self, engine: BatchEngine, stall_seconds: float = _STALL_SECONDS) -> None:
         self.engine = engine
+        self._stall_seconds = stall_seconds
+        self._is_stalled = False
         self._queued: list[_PendingRequest] = []
         self._actions: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -100,6 +109,8 @@ class EngineLoop:
         pending = _PendingRequest(
             prompt, sampling, asyncio.get_running_loop().create_future(), texts
         )
+        if self._is_stalled:
+            raise InfrastructureError(self._describe_stall())
         self._queued.append(pending)
         self._ensure_running()
         return pending
@@ -107,22 +118,37 @@ class EngineLoop:
     def _ensure_running(self) -> None:
         # No lock: only coroutines of one event loop come here.
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run_until_idle())
+            self._task = asyncio.create_task(self._run())
 
-    async def _run_until_idle(self) -> None:
-        """Step the engine until there is nothing to do.
+    async def _run(self) -> None:
+        """Step the engine until there is nothing to do; whatever ends this, nobody waits on."""
+        running: list[_PendingRequest] = []
+        try:
+            await self._run_until_idle(running)
+        except BaseException as error:
+            reason = error if isinstance(error, Exception) else RuntimeError("the loop was ended")
+            for pending in (*running, *self._queued):
+                _fail_request(pending, reason)
+            for _, future in self._actions:
+                if not future.done():
+                    future.set_exception(reason)
+            self._queued = []
+            self._actions.clear()
+            raise
+
+    async def _run_until_idle(self, running: list[_PendingRequest]) -> None:
+        """Step the engine until there is nothing to do. ``running`` holds the batch's requests.
 
         An action that waits keeps new requests out: the batch runs empty and the action gets its
         turn.
         """
-        running: list[_PendingRequest] = []
         while running or self._queued or self._actions:
             if self._actions and not running:
                 await self._run_action(*self._actions.popleft())
                 continue
             if not self._actions:
                 running += self._submit_queued()
-            running = await self._step_engine(running)
+            running[:] = await self._step_engine(running)
 
     async def _run_action(self, action: Callable[[], Any], future: "asyncio.Future[Any]") -> None:
         try:
@@ -137,24 +163,61 @@ class EngineLoop:
 
     def _submit_queued(self) -> list[_PendingRequest]:
         """Give the queued requests to the engine, except those that nobody awaits any more."""
-        submitted = [pending for pending in self._queued if not pending.done.done()]
+        waiting = [pending for pending in self._queued if not pending.done.done()]
         self._queued = []
-        for pending in submitted:
-            pending.request = self.engine.submit(pending.prompt, pending.sampling)
+        submitted = []
+        for pending in waiting:
+            try:
+                pending.request = self.engine.submit(pending.prompt, pending.sampling)
+            except Exception as error:
+                # The request's own fault: the others have nothing to do with it.
+                _fail_request(pending, error)
+            else:
+                submitted.append(pending)
         return submitted
 
     async def _step_engine(self, running: list[_PendingRequest]) -> list[_PendingRequest]:
         """Advance the batch by one token and return the requests that are not done."""
         try:
-            await self._run_in_thread(self.engine.step)
+            await self._watch_step(running)
         except Exception as error:
-            # The step may have ended anywhere, so the state of the engine's batch and cache is
-            # unknown.
-            await self._run_in_thread(self.engine.reset)
             for pending in running:
                 _fail_request(pending, error)
+            # The step may have ended anywhere, so the state of the engine's batch and cache is
+            # unknown. Should this fail too, the next step fails those who are in it.
+            with contextlib.suppress(Exception):
+                await self._run_in_thread(self.engine.reset)
             return []
-        return [pending for pending in running if not self._deliver_progress(pending)]
+        return [pending for pending in running if not self._try_to_deliver(pending)]
+
+    async def _watch_step(self, running: Sequence[_PendingRequest]) -> None:
+        """Advance the engine by one step. When it takes too long, everybody who waits is told; the
+        step itself cannot be stopped, and its thread is needed for the next one."""
+        step = asyncio.ensure_future(self._run_in_thread(self.engine.step))
+        done, _ = await asyncio.wait([step], timeout=self._stall_seconds)
+        if not done:
+            self._is_stalled = True
+            stall = InfrastructureError(self._describe_stall())
+            for pending in (*running, *self._queued):
+                _fail_request(pending, stall)
+            self._queued = []
+        try:
+            await step
+        finally:
+            self._is_stalled = False
+
+    def _describe_stall(self) -> str:
+        return f"the engine has not finished a step within {self._stall_seconds:g} s"
+
+    def _try_to_deliver(self, pending: _PendingRequest) -> bool:
+        """``_deliver_progress``; a request whose text cannot be read fails alone."""
+        try:
+            return self._deliver_progress(pending)
+        except Exception as error:
+            _fail_request(pending, error)
+            if pending.request is not None:
+                pending.request.cancelled = True
+            return True
 
     def _deliver_progress(self, pending: _PendingRequest) -> bool:
         """Pass text and result on to the waiting coroutine; True when the request is done."""
@@ -175,9 +238,10 @@ class EngineLoop:
 
 def _fail_request(pending: _PendingRequest, error: Exception) -> None:
     if not pending.done.done():
-        pending.done.set_exception(
-            InfrastructureError(f"the engine failed: {type(error).__name__}: {error}")
-        )
+        failure = error
+        if not isinstance(error, InfrastructureError):
+            failure = InfrastructureError(f"the engine failed: {type(error).__name__}: {error}")
+        pending.done.set_exception(failure)
     if pending.texts is not None:
         pending.texts.put_nowait(None)
 

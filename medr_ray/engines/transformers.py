@@ -29,6 +29,11 @@ from medr_ray.engines.chat import ChatRenderer
 from medr_ray.engines.number_format import select_dtype
 from medr_ray.engines.slots import CacheWindow, SlotCache
 
+_LEAST_SEED = -(2**63)  # torch's bounds
+_SEEDS = 2**64
+# Below it sampling is greedy: logits divided by less overflow, and the most likely token has all of
+# the probability long before.
+_LEAST_TEMPERATURE = 1e-5
 # The engine admits new requests at every fourth step, so requests that arrive within these steps
 # are read together. Reading two prompts at once takes little longer than reading one.
 _ADMIT_EVERY_STEPS = 4
@@ -92,6 +97,9 @@ class TransformersEngine:
             # From torch's own generator, so that ``torch.manual_seed`` determines unseeded requests
             # too. ``randint`` draws int64, so the bound must be below 2**63.
             seed = int(torch.randint(2**62, ()).item())
+        elif not _LEAST_SEED <= seed < _SEEDS:
+            # Torch refuses others; seeds that are counted up may get there.
+            seed %= _SEEDS
         # On the CPU, whatever the engine's device is: a seed gives the same numbers everywhere.
         rng = torch.Generator()
         rng.manual_seed(seed)
@@ -347,13 +355,13 @@ def _draw_tokens(
 
     ``logits`` have shape (rows, vocabulary). A token is drawn by inversion of the row's cumulative
     distribution with one number of the request's own generator, so the other rows do not affect it.
-    At temperature 0 it is the most likely token.
+    At temperature 0, or as good as 0, it is the most likely token.
     """
     device = logits.device
     temperature = torch.tensor(
         [request.sampling.temperature for request in requests], device=device
     )
-    is_sampled = temperature > 0
+    is_sampled = temperature >= _LEAST_TEMPERATURE
     # In float32 whatever the weights are in, because training forms ratios of these probabilities.
     # Where sampling is greedy the divisor is 1: log-probabilities are then those at temperature 1.
     scaled = logits.float() / torch.where(is_sampled, temperature, 1.0)[:, None]

@@ -35,14 +35,18 @@ class _HandleChat:
         # A method that yields needs a streaming handle.
         handle = self._handle.options(stream=True)
         items: DeploymentResponseGenerator[StreamItem] = handle.stream.remote(job)  # type: ignore[assignment]
+        was_refused = False
         try:
             async for item in items:
                 yield item
         except BackPressureError as error:
+            was_refused = True
             raise Overloaded(str(error)) from error
         finally:
-            # Ends generation when the client is gone; after the last item it does nothing.
-            items.cancel()
+            # Ends generation when the client is gone; after the last item it does nothing. Of a
+            # request that was never started it raises the refusal again, over the one above.
+            if not was_refused:
+                items.cancel()
 
     async def statistics(self) -> dict[str, int]:
         counters: dict[str, int] = await self._handle.statistics.remote()

@@ -1,22 +1,26 @@
 """The HTTP interface: a FastAPI application over a chat backend and a search backend.
 
-Every error has the form that OpenAI clients read. Without the key only ``/healthz`` answers.
-A stream that was refused is an ordinary error response, because the status is decided by the
-stream's first item.
+Every error has the form that OpenAI clients read. Without the key only ``/healthz`` (the process
+is alive) and ``/readyz`` (the model answers) say anything. Where no key is asked for, only requests
+to this machine are answered, so that a page in a browser cannot reach it under a name of its own
+(DNS rebinding). A body is refused by its size before it is parsed. A stream that was refused is an
+ordinary error response, because the status is decided by the stream's first item.
 """
 
+import asyncio
 import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Protocol
 
+import fastapi
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medr_ray.core.errors import MedrError
 from medr_ray.serving.errors import HttpRefusal, Overloaded, build_error_body
@@ -31,6 +35,11 @@ from medr_ray.serving.schemas import (
     build_usage_chunk,
 )
 
+# Of a request: some times the context of the largest models, as JSON.
+MAX_BODY_BYTES = 8 * 2**20
+_READY_SECONDS = 2.0  # within which the model must answer to count as ready
+_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 # About one batch of a small model: soon enough, and clients do not all come back at once.
 RETRY_AFTER_SECONDS = 1
 
@@ -56,6 +65,8 @@ def build_http(
     """The application. ``models`` are the names that ``/v1/models`` lists; without ``search`` the
     search paths answer 404."""
     app = FastAPI(title="medr_ray", docs_url="/docs", redoc_url=None)
+    # The last one added is the first to see a request: the key comes before the body.
+    app.add_middleware(_BodyLimitMiddleware, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(_ApiKeyMiddleware, verifier=verifier)
     _add_error_handlers(app)
     _add_chat(app, chat, models)
@@ -74,14 +85,65 @@ class _ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Lifespan events have no headers, and there are no websocket routes.
-        if scope["type"] == "http" and scope["path"] != "/healthz":
+        if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
             headers = dict(scope["headers"])
+            if self._verifier.digest is None and not _is_loopback(headers.get(b"host", b"")):
+                await _build_wrong_host_response()(scope, receive, send)
+                return
             # ASGI headers are bytes, and HTTP allows latin-1 in them.
             authorization = headers.get(b"authorization", b"").decode("latin-1")
             if not self._verifier.accepts(authorization):
                 await _build_missing_key_response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _is_loopback(host: bytes) -> bool:
+    """Whether a Host header names this machine, with any port."""
+    name = host.decode("latin-1").strip().lower()
+    without_port = name.rsplit(":", 1)[0] if not name.endswith("]") else name
+    return without_port in _LOOPBACK_HOSTS
+
+
+def _build_wrong_host_response() -> JSONResponse:
+    message = "without an API key only requests to 127.0.0.1 or localhost are answered"
+    return JSONResponse(build_error_body(403, message, "wrong_host"), 403)
+
+
+class _BodyLimitMiddleware:
+    """Refuses a body that is too large, by its header or once so much of it has come."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._max_bytes:
+            await self._build_refusal()(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                # FastAPI turns any other error while it reads a body into a 400.
+                raise fastapi.HTTPException(413, self._message)
+            return message
+
+        await self._app(scope, receive_limited, send)
+
+    @property
+    def _message(self) -> str:
+        return f"the request has more than {self._max_bytes:,} bytes"
+
+    def _build_refusal(self) -> JSONResponse:
+        return JSONResponse(build_error_body(413, self._message, "request_too_large"), 413)
 
 
 def _build_missing_key_response() -> JSONResponse:
@@ -144,7 +206,21 @@ def _add_chat(app: FastAPI, chat: ChatBackend, models: Sequence[str]) -> None:
 
     @app.get("/healthz")
     async def healthz() -> dict[str, Any]:
-        return {"status": "ok", "model": await chat.statistics()}
+        # Without asking the model: a busy one is no reason to end the process.
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        try:
+            await asyncio.wait_for(chat.statistics(), _READY_SECONDS)
+        except Exception:
+            body = build_error_body(503, "the model does not answer yet", "not_ready")
+            return JSONResponse(body, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/v1/statistics")
+    async def show_statistics() -> dict[str, Any]:
+        return {"object": "statistics", "model": await chat.statistics()}
 
     @app.get("/v1/models")
     async def list_models() -> dict[str, Any]:

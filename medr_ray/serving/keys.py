@@ -27,6 +27,8 @@ class ApiKeyVerifier:
     @classmethod
     def for_key(cls, key: str | None) -> "ApiKeyVerifier":
         """The verifier for a key; it accepts everything when the key is None or empty."""
+        # A key that was read from a file brings the file's line break along.
+        key = (key or "").strip()
         return cls(_hash_key(key) if key else None)
 
     @classmethod

@@ -5,8 +5,10 @@ arrive together are generated together, streamed or not, and each leaves when it
 stream that nobody reads any more stops at the next token.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from medr_ray.core.config import EngineConfig, ServingConfig
 from medr_ray.engines.base import BatchEngine, Generation, Sampling
 from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.model_cache import ModelCache
+
+# More than any text has on average: words of a language, spaces of code and Chinese alike.
+_MAX_BYTES_PER_TOKEN = 32
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,16 @@ class ModelServer:
     def __init__(self, models: ModelCache, max_tokens: int) -> None:
         self._models = models
         self._max_tokens = max_tokens
+        # Tokenising a long prompt takes seconds. One thread, because a tokenizer is not safe to use
+        # from several.
+        self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         self._requests = 0
         self._running = 0
         self._most_running = 0
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         """The whole answer."""
-        prepared = self._prepare_job(job)
+        prepared = await self._prepare_in_thread(job)
         if isinstance(prepared, Refusal):
             return prepared
         async with self._models.use_engine(prepared.directory) as engine:
@@ -48,7 +56,7 @@ class ModelServer:
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         """A Refusal, or an Opening, Deltas and a Completion without text."""
-        prepared = self._prepare_job(job)
+        prepared = await self._prepare_in_thread(job)
         if isinstance(prepared, Refusal):
             yield prepared
             return
@@ -86,6 +94,10 @@ class ModelServer:
         finally:
             self._running -= 1
 
+    async def _prepare_in_thread(self, job: ChatJob) -> _PreparedJob | Refusal:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._tokenizer_thread, self._prepare_job, job)
+
     def _prepare_job(self, job: ChatJob) -> _PreparedJob | Refusal:
         """Check a job against its model; tokenise it."""
         self._requests += 1
@@ -93,8 +105,17 @@ class ModelServer:
         if refusal is not None:
             return refusal
         encoder = self._models.prompt_encoder(job.model)
+        size = sum(len(content.encode("utf-8", "replace")) for _, content in job.messages)
+        if size > encoder.context * _MAX_BYTES_PER_TOKEN:
+            # Known before the text is tokenised, which takes long for such a one.
+            return Refusal(
+                400,
+                "context_length_exceeded",
+                f"the model reads {encoder.context} tokens; this request has {size:,} bytes of "
+                "messages, which are more",
+                "messages",
+            )
         try:
-            # Not in a thread: tokenising is short beside loading a model and generating.
             prompt = encoder.encode(job.messages)
         except Exception as error:  # templates raise jinja2 errors of their own making
             return Refusal(

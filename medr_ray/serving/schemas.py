@@ -5,9 +5,9 @@ the default behaviour anyway (SDKs send ``top_p: 1``).
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from medr_ray.retrieval.authority import KINDS
 from medr_ray.serving.messages import ChatJob, Completion
@@ -30,6 +30,19 @@ _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
 _IGNORED_FIELDS = ("user", "metadata")
 # As many as OpenAI's own API takes.
 _MAX_STOP_TEXTS = 4
+# OpenAI's fields that a null leaves at no default.
+_REQUIRED_FIELDS = ("model", "messages")
+
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not true or false")
+    return value
+
+
+# As in JSON, where true is no number.
+Integer = Annotated[int, BeforeValidator(_refuse_bool)]
+Number = Annotated[float, BeforeValidator(_refuse_bool)]
 SearchMode = Literal["text", "vector", "hybrid"]
 
 
@@ -69,11 +82,11 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     model: str
     messages: list[ChatMessage] = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float = Field(1.0, ge=0, le=2)
+    max_tokens: Integer | None = Field(None, ge=1)
+    max_completion_tokens: Integer | None = Field(None, ge=1)
+    temperature: Number = Field(1.0, ge=0, le=2)
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Integer | None = Field(None, ge=-(2**63), lt=2**63)
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -88,9 +101,10 @@ class ChatRequest(BaseModel):
         for name, value in values.items():
             if name in _NEUTRAL_VALUES:
                 neutral = _NEUTRAL_VALUES[name]
-                if value is not None and value not in neutral:
+                if value is not None and not _is_neutral(value, neutral):
                     raise ValueError(f"{name} is not supported, only {neutral[0]!r}")
-            elif name not in _IGNORED_FIELDS:
+            # Null means the default, as OpenAI documents it for every optional field.
+            elif name not in _IGNORED_FIELDS and (value is not None or name in _REQUIRED_FIELDS):
                 kept[name] = value
         return kept
 
@@ -117,6 +131,14 @@ class ChatRequest(BaseModel):
             stop=tuple(self.stop or ()),
             seed=self.seed,
         )
+
+
+def _is_neutral(value: Any, neutral: tuple[Any, ...]) -> bool:
+    """Whether a value is one of the neutral ones. True is not 1, as it is to Python."""
+    return any(
+        value == option and isinstance(value, bool) == isinstance(option, bool)
+        for option in neutral
+    )
 
 
 class SearchRequest(BaseModel):

@@ -1,6 +1,7 @@
 """Many coroutines on one engine: joining, leaving, cancelling, and actions that run alone."""
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -126,6 +127,102 @@ def test_a_failing_step_fails_those_who_were_in_it_only() -> None:
         engine.step = broken  # type: ignore[method-assign]
         with pytest.raises(InfrastructureError, match="MemoryError: too long"):
             await loop.generate([], sample_tokens(2))
+        return (await loop.generate([], sample_tokens(2))).text
+
+    assert asyncio.run(scenario()) == "aa"
+
+
+def test_a_request_that_the_engine_refuses_fails_alone() -> None:
+    async def scenario() -> list[object]:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        submit = engine.submit
+
+        def refuse_seeds(prompt: object, sampling: Sampling) -> Letters:
+            if sampling.seed is not None:
+                raise RuntimeError("Overflow when unpacking long")
+            return submit(prompt, sampling)
+
+        engine.submit = refuse_seeds  # type: ignore[method-assign]
+        refused = Sampling(2, seed=2**64)
+        answers = await asyncio.gather(
+            loop.generate([], sample_tokens(2)),
+            loop.generate([], refused),
+            loop.generate([], sample_tokens(3)),
+            return_exceptions=True,
+        )
+        with pytest.raises(InfrastructureError):
+            async for _ in loop.stream([], refused):
+                pass
+        return [*answers, await loop.generate([], sample_tokens(1))]
+
+    first, refusal, third, later = asyncio.run(scenario())
+    assert [answer.text for answer in (first, third, later)] == ["aa", "aaa", "a"]  # type: ignore[attr-defined]
+    assert "Overflow" in str(refusal)
+
+
+def test_a_reset_that_fails_too_leaves_the_loop_running() -> None:
+    async def scenario() -> str:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        step, reset = engine.step, engine.reset
+
+        def broken_step() -> None:
+            engine.step = step  # type: ignore[method-assign]
+            raise MemoryError("too long")
+
+        def broken_reset() -> None:
+            engine.reset = reset  # type: ignore[method-assign]
+            engine.open = []
+            raise RuntimeError("no device")
+
+        engine.step, engine.reset = broken_step, broken_reset  # type: ignore[method-assign]
+        with pytest.raises(InfrastructureError, match="too long"):
+            await loop.generate([], sample_tokens(2))
+        return (await loop.generate([], sample_tokens(2))).text
+
+    assert asyncio.run(scenario()) == "aa"
+
+
+def test_a_text_that_cannot_be_read_fails_its_own_stream() -> None:
+    async def scenario() -> str:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        engine.text_so_far = lambda request: 1 / 0  # type: ignore[method-assign,assignment]
+
+        async def read_stream() -> None:
+            async for _ in loop.stream([], sample_tokens(5)):
+                pass
+
+        whole, stream = await asyncio.gather(
+            loop.generate([], sample_tokens(5)), read_stream(), return_exceptions=True
+        )
+        assert isinstance(stream, InfrastructureError)
+        return whole.text  # type: ignore[union-attr]
+
+    assert asyncio.run(scenario()) == "aaaaa"
+
+
+def test_a_step_that_does_not_end_fails_who_waits_and_who_comes() -> None:
+    async def scenario() -> str:
+        engine = LetterEngine()
+        loop = EngineLoop(engine, stall_seconds=0.05)
+        step = engine.step
+        may_end = threading.Event()
+
+        def stalled() -> None:
+            engine.step = step  # type: ignore[method-assign]
+            may_end.wait(30)
+
+        engine.step = stalled  # type: ignore[method-assign]
+        try:
+            with pytest.raises(InfrastructureError, match=r"within 0\.05 s"):
+                await loop.generate([], sample_tokens(2))
+            with pytest.raises(InfrastructureError, match=r"within 0\.05 s"):
+                await loop.generate([], sample_tokens(2))
+        finally:
+            may_end.set()
+        await loop.run_exclusively(lambda: None)
         return (await loop.generate([], sample_tokens(2))).text
 
     assert asyncio.run(scenario()) == "aa"

@@ -2,6 +2,7 @@
 weights."""
 
 import asyncio
+import math
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,21 @@ def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) ->
         first + reply + engine.renderer.encode_bridge(DIALOGUE[3:4]) + last
         == engine.renderer.encode_dialogue(DIALOGUE)[0]
     )
+
+
+@pytest.mark.parametrize("seed", [2**64, 2**64 + 5, 2**70, -(2**63) - 1, 2**63])
+def test_a_seed_of_any_size_is_a_seed(engine: TransformersEngine, seed: int) -> None:
+    prompt = prompts(engine)[:1]
+    first = engine.generate(prompt, Sampling(4, temperature=1.0, seed=seed))
+    assert first == engine.generate(prompt, Sampling(4, temperature=1.0, seed=seed))
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 1e-38, 1e-6])
+def test_a_temperature_as_good_as_zero_is_greedy(
+    engine: TransformersEngine, temperature: float
+) -> None:
+    prompt = prompts(engine)[:1]
+    (greedy,) = engine.generate(prompt, Sampling(4, temperature=0.0))
+    (near,) = engine.generate(prompt, Sampling(4, temperature=temperature, seed=1))
+    assert near.output_ids == greedy.output_ids
+    assert all(math.isfinite(logprob) for logprob in near.logprobs)

@@ -105,8 +105,12 @@ def test_concurrent_requests_are_generated_together(
     with ThreadPoolExecutor(12) as pool:
         completions = list(pool.map(ask, range(12)))
     assert len(completions) == 12
-    health = httpx.get(served.base_url.replace("/v1", "/healthz")).json()
-    assert health["model"]["most_running"] > 1
+    key = {"Authorization": f"Bearer {client.api_key}"}
+    counters = httpx.get(f"{served.base_url}/statistics", headers=key).json()["model"]
+    assert counters["most_running"] > 1
+    root = served.base_url.removesuffix("/v1")
+    assert httpx.get(f"{root}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{root}/readyz").json() == {"status": "ready"}
 
 
 @pytest.mark.slow

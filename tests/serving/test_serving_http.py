@@ -1,14 +1,16 @@
 """The HTTP side over a stand-in backend: envelopes, keys, streams, search."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from medr_ray.serving import http as http_module
 from medr_ray.serving.errors import Overloaded
-from medr_ray.serving.http import build_http
+from medr_ray.serving.http import MAX_BODY_BYTES, build_http
 from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.schemas import SearchRequest
@@ -187,7 +189,8 @@ def test_parameters_reach_the_model() -> None:
         "stop": "x",
         "seed": 3,
     }
-    assert TestClient(app).post("/v1/chat/completions", json=body).status_code == 200
+    client = TestClient(app, base_url="http://127.0.0.1")
+    assert client.post("/v1/chat/completions", json=body).status_code == 200
     assert backend.jobs == [
         ChatJob("agent", (("system", "be brief"), ("user", "ab")), 7, 0.0, ("x",), 3)
     ]
@@ -229,3 +232,112 @@ def test_models_are_listed_and_unknown_paths_have_the_envelope(client: TestClien
     assert read_error(client.get("/v1/models/none"))["code"] == "model_not_found"
     assert client.get("/v2/nothing").status_code == 404
     read_error(client.get("/v2/nothing"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "temperature",
+        "stream",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "seed",
+        "stream_options",
+        "n",
+        "top_p",
+    ],
+)
+def test_null_means_the_default_for_every_optional_field(client: TestClient, name: str) -> None:
+    response = client.post("/v1/chat/completions", json={**BODY, name: None})
+    assert response.status_code == 200, response.text
+
+
+def test_a_message_in_text_parts_is_read(client: TestClient) -> None:
+    parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
+    body = {**BODY, "messages": [{"role": "user", "content": parts}]}
+    assert client.post("/v1/chat/completions", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", 2**64),
+        ("seed", 2**63),
+        ("seed", -(2**63) - 1),
+        ("seed", True),
+        ("n", True),
+        ("max_tokens", True),
+        ("temperature", True),
+        ("model", None),
+        ("messages", None),
+    ],
+)
+def test_a_value_that_is_none_for_its_field_is_refused(
+    client: TestClient, name: str, value: Any
+) -> None:
+    response = client.post("/v1/chat/completions", json={**BODY, name: value})
+    assert response.status_code == 422
+    assert name in read_error(response)["message"]
+
+
+@pytest.mark.parametrize("seed", [2**63 - 1, -(2**63), 0])
+def test_every_seed_of_64_bits_is_taken(client: TestClient, seed: int) -> None:
+    assert client.post("/v1/chat/completions", json={**BODY, "seed": seed}).status_code == 200
+
+
+def test_a_body_is_refused_by_its_size(client: TestClient) -> None:
+    large = {**BODY, "metadata": {"a": "x" * MAX_BODY_BYTES}}
+    response = client.post("/v1/chat/completions", json=large)
+    assert response.status_code == 413
+    assert read_error(response)["code"] == "request_too_large"
+
+    def pieces() -> Iterator[bytes]:
+        # Without a length that could be looked at before.
+        for _ in range(10):
+            yield b"x" * (MAX_BODY_BYTES // 8)
+
+    response = client.post("/v1/chat/completions", content=pieces())
+    assert response.status_code == 413
+    assert client.post("/v1/chat/completions", json=BODY).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 403),
+        ("evil.example:8000", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("10.0.0.7:8000", 403),
+        ("", 403),
+    ],
+)
+def test_without_a_key_only_this_machine_is_answered(host: str, status: int) -> None:
+    backend = Backend()
+    app = build_http(backend, backend, ApiKeyVerifier.for_key(""), ["base"])  # type: ignore[arg-type]
+    with TestClient(app, headers={"Host": host}) as client:
+        assert client.get("/v1/models").status_code == status
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_model_that_does_not_answer_is_alive_and_not_ready(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_: Backend) -> dict[str, int]:
+        await asyncio.sleep(60)
+        return {}
+
+    assert client.get("/readyz").json() == {"status": "ready"}
+    monkeypatch.setattr(Backend, "statistics", hang)
+    monkeypatch.setattr(http_module, "_READY_SECONDS", 0.05)
+    assert client.get("/healthz").json() == {"status": "ok"}
+    response = client.get("/readyz")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_key_read_from_a_file_works() -> None:
+    assert ApiKeyVerifier.for_key("k\n").accepts("Bearer k")
