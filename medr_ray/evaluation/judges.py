@@ -26,12 +26,16 @@ UNSCORED: Final = "unscored"
 
 # A judge whose reply has no verdict is asked once more, with another seed.
 _JUDGE_ATTEMPTS = 2
+_CUT_OFF = frozenset({"length", "content_filter"})  # finish reasons of a reply that is not whole
 # Characters of a reply without a verdict that the reason quotes.
 _QUOTED_REPLY_CHARS = 200
 # Characters of an answer that the judge is shown. One that is longer is cut: an answer is a name,
 # a figure or a sentence.
 _SHOWN_ANSWER_CHARS = 4_000
-_ANSWER_TAG = re.compile(r"</?\s*given_answer\s*>", re.I)
+# The beginning of any tag; "p<0.05" has none.
+_TAG_OPENING = re.compile(r"<(?=[\s/]*[^\W\d])")
+# Characters without width, within which a tag could hide.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _PROMPT_FIELD = re.compile(r"\{(question|answer|aliases|prediction)\}")
 
 
@@ -103,7 +107,7 @@ class LLMAnswerJudge:
             except (InfrastructureError, ModelError) as error:
                 return Judgement(UNSCORED, self._name, str(error))
             reply = completion.text
-            if completion.finish_reason == "length":
+            if completion.finish_reason in _CUT_OFF:
                 # What is left of it may state the opposite of the whole.
                 reason = f"the judge's reply was cut off: {reply[:_QUOTED_REPLY_CHARS]!r}"
                 continue
@@ -120,11 +124,13 @@ def build_judge_prompt(task: Task, prediction: str) -> str:
     The answer stands on one line between tags that it cannot close, and holds no token of a chat
     template.
     """
-    answer_line = " ".join(defuse(prediction).split())[:_SHOWN_ANSWER_CHARS]
+    shown = _INVISIBLE.sub("", prediction[: 2 * _SHOWN_ANSWER_CHARS])
+    answer_line = " ".join(defuse(shown).split())[:_SHOWN_ANSWER_CHARS]
     values = {
         "question": task.text,
         "answer": task.answer,
-        "prediction": _ANSWER_TAG.sub("", answer_line),
+        # A look-alike, because what is left after a removal could join to a tag.
+        "prediction": _TAG_OPENING.sub("‹", answer_line),
         "aliases": "; ".join(task.aliases) or "-",
     }
     template = read_prompt("medr_ray.evaluation", "judge", task.language)

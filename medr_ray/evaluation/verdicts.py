@@ -28,7 +28,7 @@ _LABEL = (
 _JSON_FIELDS = frozenset({"correct", "is_correct", "verdict", "judgement", "正确", "是否正确"})
 _MARKUP = r"[\s\"'“”‘’*_`~]*"
 _STATEMENT = re.compile(
-    rf"(?<![\w-])(?P<label>{_LABEL}){_MARKUP}[:：=＝]{_MARKUP}[\[(（【「]?{_MARKUP}"
+    rf"(?<![\w-])(?P<label>{_LABEL}){_MARKUP}[:：=＝?？]{_MARKUP}[\[(（【「<]?{_MARKUP}"
     rf"(?P<value>{_VALUE})(?P<after>[^\n]*)",
     re.IGNORECASE,
 )
@@ -37,9 +37,18 @@ _BARE_LINE = re.compile(
     r"[\s\"'“”‘’*_`~\[\](){}（）【】「」.!。！]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+# A line that is a sentence about the answer, and nothing else.
+_SENTENCE = re.compile(
+    r"^[\s*_`~#-]*(?:(?:the|this) (?:given |candidate |submitted )?(?:answer|response) is|it is|"
+    r"(?:该|此|这个|所给)?(?:回答|作答|答案)是?) ?(?P<value>correct|right|incorrect|wrong|"
+    r"not correct|正确|不正确|错误)的?[\s*_`~.!。！]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Characters without width, which some models write into their replies.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 # What may follow a value: nothing, punctuation, or the next field of the reply.
 _AFTER_VALUE = re.compile(
-    r"""[\s"'“”‘’*_`~\])）】」]*(?:$|[.,;!。，；！(（—–-]|(?:because|since|as|confidence|reason\w*)\b)""",
+    r"""[\s"'“”‘’*_`~\])）】」>]*(?:$|[.,;!。，；！(（—–-]|(?:because|since|as|confidence|reason\w*)\b)""",
     re.IGNORECASE,
 )
 _ALTERNATIVE = re.compile(
@@ -62,7 +71,7 @@ _MAX_REPLY_CHARACTERS = 100_000  # of a reply that is looked at; a verdict is on
 
 def parse_verdict(reply: str) -> bool | None:
     """Whether a judge's reply says that the answer is correct; None where it gives no verdict."""
-    body = split_thought(reply[:_MAX_REPLY_CHARACTERS]).rest
+    body = _INVISIBLE.sub("", split_thought(reply[:_MAX_REPLY_CHARACTERS]).rest)
     verdicts = set(_read_json_verdicts(body))
     if not verdicts:
         # An object that is cut off or broken states nothing, whatever its texts quote.
@@ -80,11 +89,20 @@ def _read_json_verdicts(body: str) -> Iterator[bool]:
             values = list(find_json_values(body))
         except InvalidJson:
             values = []
-    for value in values:
-        for field, content in value.items() if isinstance(value, dict) else ():
+    for value in _list_objects(values):
+        for field, content in value.items():
             verdict = _read_value(content)
             if field.strip().casefold() in _JSON_FIELDS and verdict is not None:
                 yield verdict
+
+
+def _list_objects(values: list[Any]) -> Iterator[dict[str, Any]]:
+    """The objects among the values, and those in a list of one."""
+    for value in values:
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, dict):
+            yield value
 
 
 def _read_value(content: Any) -> bool | None:
@@ -108,9 +126,13 @@ def _read_statements(prose: str) -> Iterator[bool]:
         )
         if not is_mention:
             yield _VALUES[match["value"].casefold()]
+            # What follows on the line may state the opposite.
+            for other in _STATEMENT.finditer(after):
+                yield _VALUES[other["value"].casefold()]
 
 
 def _read_bare_lines(prose: str) -> Iterator[bool]:
-    """The verdicts of lines that are one word."""
-    for match in _BARE_LINE.finditer(prose):
-        yield _VALUES[match["value"].casefold()]
+    """The verdicts of lines that are one word, or one sentence about the answer."""
+    for pattern in (_BARE_LINE, _SENTENCE):
+        for match in pattern.finditer(prose):
+            yield _VALUES[match["value"].casefold()]
