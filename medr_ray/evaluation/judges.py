@@ -124,8 +124,8 @@ def build_judge_prompt(task: Task, prediction: str) -> str:
     The answer stands on one line between tags that it cannot close, and holds no token of a chat
     template.
     """
-    shown = _INVISIBLE.sub("", prediction[: 2 * _SHOWN_ANSWER_CHARS])
-    answer_line = " ".join(defuse(shown).split())[:_SHOWN_ANSWER_CHARS]
+    visible_text = _INVISIBLE.sub("", prediction[: 2 * _SHOWN_ANSWER_CHARS])
+    answer_line = " ".join(defuse(visible_text).split())[:_SHOWN_ANSWER_CHARS]
     values = {
         "question": task.text,
         "answer": task.answer,

@@ -136,6 +136,7 @@ _HAN_RANGE = re.compile(r"(?<=\d)%? ?(?:到|至) ?(?=[-.]?\d)")
 _HAN_DATE = re.compile(
     r"(?<!\d)(\d{4}) ?年 ?(\d{1,2}) ?月(?: ?(\d{1,2}) ?[日号])?|(?<![\d.])(\d{4}) ?年(?=$|[^\w])"
 )
+_HAN_YEARS = re.compile(r"(?<![\d.])(\d{1,3}) ?年(?! ?\d)")
 _HAN_COUNT = re.compile(r"(?<=\d)个$")
 
 
@@ -198,6 +199,7 @@ def _replace_han_figures(text: str) -> str:
     text = _HAN_PARTS.sub(_write_han_parts, text)
     text = _HAN_NUMBER.sub(_write_han_number, text)
     text = _HAN_DATE.sub(_write_han_date, text)
+    text = _HAN_YEARS.sub(r"\1 year ", text)
     text = _HAN_UNIT.sub(lambda match: f" {_HAN_UNITS[match[1]]} ", text)
     text = _HAN_RANGE.sub("–", text)
     return _HAN_COUNT.sub("", text)
@@ -342,8 +344,16 @@ _COMMA_DECIMAL = re.compile(r"(?<![\w.,])0,(?=\d)(?!\d+,)")
 _LEADING_POINT = re.compile(r"(?<![\w.)\]])\.(?=\d)")
 # With a space on both sides or on none: "5 -3" has a negative number.
 _RANGE = re.compile(r"(?<![\w.])(\d[\d.]{0,40}%?)(?:-| - | to )(?=\.?\d)")
+# "5 mg to 10 mg" is 5-10 mg.
+_RANGE_UNIT = re.compile(
+    r"(?<![\w.])(\d[\d.]{0,40}) ?([a-z]{1,6})(?:-| - | to )(?=[\d.]{1,40} ?\2\b)"
+)
 _RANGE_WORDS = re.compile(r"\b(?:between|from) (-?\d[\d.]{0,40}%?) ?(?:and|to|-) ?(?=-?\d)")
 _RANGE_PERCENT = re.compile(r"(?<=\d)%–(?=[\d.]{1,40}%)")
+_TIMES = re.compile(r"(?<=\d) ?[x×*] ?(?=10\^)")
+_OR_MORE = re.compile(r"(?<![\w.])(\d[\d.]{0,40}%?) ?(?:or (?:more|greater|higher)\b|及?以上)")
+_MONEY = re.compile(r"(?<![\w.$€£¥])(\d[\d.]{0,40}) ?([$€£¥]|(?:usd|eur|gbp)\b)")
+_INTERNATIONAL_UNIT = re.compile(r"(?<=\d) ?(international )?units?\b")
 _PLUS_SIGN = re.compile(r"^\+(?=\d)")
 _LETTER_POWER = re.compile(r"(?<=[^\W\d])\^(?=\d)")
 
@@ -370,7 +380,10 @@ def write_figures(text: str) -> str:
     for words, pattern, sign in _COMPARISONS:
         if any(word in text for word in words):
             text = pattern.sub(sign, text)
-    text = _RANGE_WORDS.sub(r"\1–", text)
+    text = _TIMES.sub(" × ", _OR_MORE.sub(r"≥ \1", text))
+    text = _MONEY.sub(r"\2 \1", text)
+    text = _INTERNATIONAL_UNIT.sub(lambda match: " iu" if match[1] else " u", text)
+    text = _RANGE_UNIT.sub(r"\1–", _RANGE_WORDS.sub(r"\1–", text))
     text = _RANGE_PERCENT.sub("–", _RANGE.sub(r"\1–", text))
     # m^2 is written m2 too, and +5 is 5.
     return _PLUS_SIGN.sub("", _LETTER_POWER.sub("", text))
