@@ -25,6 +25,7 @@ from medr_ray.knowledge.vocabulary_reading import (
     VocabularyReport,
     as_text,
     open_vocabulary,
+    read_disorder_name,
     read_elements,
     text_of,
 )
@@ -185,7 +186,7 @@ def read_product4(path: str) -> AnnotationTable:
     with open_vocabulary(path) as stream:
         for where, disorder in read_elements(stream, report, ("Disorder",), _PRODUCT4_EXPECTED):
             disease = f"ORPHA:{text_of(disorder, 'OrphaCode')}"
-            names[disease] = text_of(disorder, "Name")
+            names[disease] = read_disorder_name(disorder)
             rows += _read_associations(where, disorder, disease, report)
     return _build_table(tuple(rows), names, report, _PRODUCT4_EXPECTED)
 

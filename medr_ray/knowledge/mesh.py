@@ -27,12 +27,12 @@ from lxml import etree
 from medr_ray.core.records import EntityType
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
+from medr_ray.knowledge.table_rows import read_rows
 from medr_ray.knowledge.vocabulary_reading import (
     VocabularyEntry,
     VocabularyReport,
     peek_first_byte,
     read_elements,
-    read_rows,
     text_of,
     texts_of,
 )
@@ -130,7 +130,7 @@ def _read_mapped_headings(record: etree._Element) -> tuple[str, ...]:
 
 def _read_rows(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
     row_count = 0
-    for where, row in read_rows(stream, report, "\t"):
+    for where, row in read_rows(stream, "\t", report.skip_record):
         # Without a header, only the first row can show that the file is something else.
         if not row_count and not (len(row) >= 4 and _UI.fullmatch(row[0])):
             raise report.build_format_error(_EXPECTED_ROWS, repr("\t".join(row)[:80]))

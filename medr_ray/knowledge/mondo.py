@@ -138,8 +138,10 @@ def _read_graph(
     stream: BinaryIO, report: VocabularyReport, parents: dict[str, list[str]]
 ) -> list[_Term]:
     terms = []
+    declared: set[str] = set()
     for number, node in enumerate(read_json_array(stream, "nodes"), 1):
         try:
+            declared.add(_parse_purl(node["id"]))
             term = _parse_node(node, report)
         except (AttributeError, KeyError, TypeError) as error:
             report.skip_record(f"node {number}", f"no node with id, lbl and meta: {error!r}")
@@ -147,11 +149,21 @@ def _read_graph(
         if term:
             terms.append(term)
     # A second pass from the beginning: the arrays may stand in any order.
-    for edge in read_json_array(stream, "edges"):
-        child = _parse_purl(edge.get("sub", ""))
-        parent = _parse_purl(edge.get("obj", ""))
-        if edge.get("pred") == "is_a" and child and parent:
+    for number, edge in enumerate(read_json_array(stream, "edges"), 1):
+        try:
+            child = _parse_purl(edge["sub"])
+            parent = _parse_purl(edge["obj"])
+            is_broader = edge["pred"] == "is_a"
+        except (AttributeError, KeyError, TypeError) as error:
+            report.skip_record(f"edge {number}", f"no edge with sub, pred and obj: {error!r}")
+            continue
+        if not is_broader or not child or not parent:
+            continue  # of another kind, or to another ontology
+        if child in declared and parent in declared:
             parents.setdefault(child, []).append(parent)
+        else:
+            absent = child if child not in declared else parent
+            report.skip_record(f"edge {number}", f"{absent} is not among the nodes")
     return terms
 
 

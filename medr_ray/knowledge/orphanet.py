@@ -19,6 +19,7 @@ from medr_ray.knowledge.vocabulary_reading import (
     VocabularyEntry,
     VocabularyReport,
     make_xref,
+    read_disorder_name,
     read_elements,
     text_of,
     texts_of,
@@ -27,8 +28,6 @@ from medr_ray.knowledge.vocabulary_reading import (
 _EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
 _CODE = re.compile(r"\d+")
 _OBSOLETE = re.compile(r"(obsolete|deprecated|inactive)\b", re.IGNORECASE)
-# Precedes some names and is not part of them.
-_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")
 # Values of <Source>. The others (UMLS, ICD, MedDRA and so on) name no concepts here.
 _REFERENCE_SOURCES = frozenset({"OMIM", "MeSH", "MONDO"})
 
@@ -37,7 +36,7 @@ def read_orphanet(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabu
     """The current disorders of an Orphadata file."""
     for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
         code = text_of(disorder, "OrphaCode")
-        name = _REMARK.sub("", text_of(disorder, "Name"))
+        name = read_disorder_name(disorder)
         flags = texts_of(disorder, "DisorderFlagList/DisorderFlag/Label")
         if not _CODE.fullmatch(code) or not name:
             report.skip_record(where, f"no OrphaCode with a Name: {code!r}, {name!r}")

@@ -25,6 +25,7 @@ from medr_ray.knowledge.vocabulary_reading import (
     SkippedRecord,
     VocabularyReport,
     open_vocabulary,
+    read_disorder_name,
     read_elements,
     text_of,
 )
@@ -44,7 +45,6 @@ _CLASSES = {
 }
 _UNKNOWN_CLASSES = frozenset(("", "Unknown", "Not yet documented"))
 _EXPECTED = "the XML of Orphadata product 9, prevalence"
-_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")  # precedes some names and is not part of them
 _VALUE_BASE = 100_000  # people; the unit of ValMoy
 _MAX_CITED = 80  # characters of the list of references in a description
 
@@ -117,7 +117,7 @@ def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[P
     """The known prevalences of a <Disorder>; bad figures are reported."""
     figures = []
     code = text_of(disorder, "OrphaCode")
-    name = _REMARK.sub("", text_of(disorder, "Name"))
+    name = read_disorder_name(disorder)
     for element in disorder.iterfind("PrevalenceList/Prevalence"):
         try:
             figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, element)

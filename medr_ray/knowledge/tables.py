@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 from medr_ray.core.records import EntityType
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
 from medr_ray.knowledge.specialty import SPECIALTIES
+from medr_ray.knowledge.table_rows import peek_columns
 from medr_ray.knowledge.vocabulary_reading import (
     VocabularyEntry,
     VocabularyReport,
@@ -56,14 +57,12 @@ def read_hgnc(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabulary
     symbols``, lists joined by commas). Long names are ordinary synonyms. Every gene refers to
     ``GENE:<symbol>``, its id in HPO.
     """
-    header = stream.read(512).partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").lower()
-    stream.seek(0)
-    is_complete_set = b"\thgnc_id" in b"\t" + header
+    is_complete_set = "hgnc_id" in peek_columns(stream, ("symbol",))[1]
     columns = _COMPLETE_SET_COLUMNS if is_complete_set else _CUSTOM_DOWNLOAD_COLUMNS
     # A custom download joins by comma and space; a comma alone may be part of a name.
     separator = re.compile(r"\s*\|\s*" if is_complete_set else r",\s+")
     required = (columns["id"], columns["symbol"], columns["name"])
-    for where, row in read_table(stream, report, "\t", required):
+    for where, row in read_table(stream, report, required):
         hgnc_id = row[columns["id"]]
         symbol = row[columns["symbol"]]
         if not _HGNC_ID.fullmatch(hgnc_id) or not symbol:
@@ -106,7 +105,7 @@ def read_drugbank(stream: BinaryIO, report: VocabularyReport) -> Iterator[Vocabu
     The column of accession numbers has a drug's earlier numbers, which become references.
     """
     columns = ("drugbank id", "common name", "synonyms")
-    for where, row in read_table(stream, report, ",", columns):
+    for where, row in read_table(stream, report, columns):
         local_id = row["drugbank id"]
         name = row["common name"]
         if not _DRUGBANK_ID.fullmatch(local_id) or not name:
@@ -125,22 +124,19 @@ def read_csv(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyE
     """The entries of any table with the columns ``id``, ``name`` and ``synonyms``.
 
     Ids are ``VOCABULARY:number``. The columns ``type``, ``specialty`` and ``xrefs`` are optional;
-    lists are joined by ``|``. Tabs separate the columns if the first line has one, else commas. A
-    gene's names without a space are symbols, in that case only.
+    lists are joined by ``|``. Commas, semicolons, tabs or bars separate the columns, in UTF-8 or
+    UTF-16 (see ``table_rows``). A gene's names without a space are symbols, in that case only.
 
     Raises DataError when a column is missing, or there is neither a column ``type`` nor a
     configured ``entity_type``.
     """
-    first_line = stream.read(4096).partition(b"\n")[0]
-    stream.seek(0)
-    header = first_line.decode("utf-8-sig", "replace").replace('"', "").strip().casefold()
-    has_types = "type" in re.split(r"[\t,]", header)
+    required = ("id", "name", "synonyms")
+    has_types = "type" in peek_columns(stream, required)[1]
     if not has_types and report.entity_type is None:
         raise report.build_format_error(
             "a column 'type', or entity_type set for this file in entities.lexicons", "neither"
         )
-    delimiter = "\t" if b"\t" in first_line else ","
-    for where, row in read_table(stream, report, delimiter, ("id", "name", "synonyms")):
+    for where, row in read_table(stream, report, required):
         entity_type = row.get("type") or report.entity_type or ""
         problem = _find_problem(row, entity_type)
         if problem:

@@ -9,7 +9,6 @@ no entity, because files may come from anywhere.
 """
 
 import contextlib
-import csv
 import hashlib
 import io
 import json
@@ -24,12 +23,11 @@ from lxml import etree
 from medr_ray.core.errors import DataError
 from medr_ray.core.files import BROKEN_GZIP, locate_file, open_unpacked
 from medr_ray.core.records import EntityType
+from medr_ray.knowledge.table_rows import peek_columns, read_rows
 
 _BLANK_START = b"\xef\xbb\xbf \r\n\t"  # byte order mark and white space
 _MAX_NAMED_RECORDS = 50  # bad records named in a report; all are counted
 _CHUNK_CHARACTERS = 2**20  # characters read at a time
-# Stands for each byte that could not be decoded as UTF-8.
-_INVALID_BYTE = "\N{REPLACEMENT CHARACTER}"
 _DECODER = json.JSONDecoder()
 # The prefix of concept ids by the name that vocabularies give to the authority, in lower case.
 _PREFIX_BY_NAMESPACE = {
@@ -44,6 +42,8 @@ _PREFIX_BY_NAMESPACE = {
     "hgnc": "HGNC",
     "ncbigene": "NCBIGENE",
 }
+# Precedes some names of Orphanet ("NON RARE IN EUROPE: ") and is not part of them.
+_ORPHANET_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")
 _SEPARATORS = re.compile(r"[\s,]*")
 # Characters kept from the previous chunk while searching for a key, which a chunk may cut in two.
 # They must hold the quoted key, the colon, the bracket and the white space between them; the keys
@@ -169,53 +169,32 @@ def as_text(stream: BinaryIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
 
 
-def read_rows(
-    stream: BinaryIO, report: VocabularyReport, delimiter: str
-) -> Iterator[tuple[str, list[str]]]:
-    """("line N", cells) of every row that is not empty.
-
-    Cells may be quoted (RFC 4180). Rows that are not UTF-8 or cannot be split are reported.
-    """
-    rows = csv.reader(as_text(stream), delimiter=delimiter)
-    while True:
-        # A quoted cell may span lines: the place is the line on which the row begins.
-        where = f"line {rows.line_num + 1}"
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:  # such as a cell beyond csv.field_size_limit; reading goes on
-            report.skip_record(where, f"not a row: {error}")
-            continue
-        if any(_INVALID_BYTE in cell for cell in row):
-            report.skip_record(where, "not UTF-8")
-        elif any(row):
-            yield where, row
-
-
 def read_table(
-    stream: BinaryIO, report: VocabularyReport, delimiter: str, required: Sequence[str]
+    stream: BinaryIO, report: VocabularyReport, required: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """("line N", cell by column name) of every row.
+    """("line N", cell by column name) of every row; see ``table_rows`` for what is recognised.
 
-    The first row names the columns; the names are case-folded. Rows of another width are reported.
-    Raises DataError when a required column is missing.
+    The first row names the columns; the names are case-folded. Rows that cannot be read, or have
+    another width, are reported. Raises DataError when a required column is missing, or a column
+    stands there twice.
     """
-    rows = read_rows(stream, report, delimiter)
-    _, header = next(rows, ("", []))
-    columns = [column.strip().casefold() for column in header]
+    delimiter, columns = peek_columns(stream, required)
     missing = [column for column in required if column not in columns]
     if missing:
         raise report.build_format_error(
             f"a first row with the columns {', '.join(map(repr, required))}",
             # Eight columns are enough to recognise the file, and keep the message to one line.
-            f"{', '.join(map(repr, header[:8])) or 'nothing'} (missing: {', '.join(missing)})",
+            f"{', '.join(map(repr, columns[:8])) or 'nothing'} (missing: {', '.join(missing)})",
         )
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    if twice:
+        raise report.build_format_error(
+            "every column once", f"{twice[0]!r} in several columns of the first row; rename one"
+        )
+    rows = read_rows(stream, delimiter, report.skip_record, len(columns))
+    next(rows, None)  # the header
     for where, row in rows:
-        if len(row) != len(columns):
-            report.skip_record(where, f"{len(row)} columns where the header has {len(columns)}")
-        else:
-            yield where, dict(zip(columns, map(str.strip, row), strict=True))
+        yield where, dict(zip(columns, map(str.strip, row), strict=True))
 
 
 def read_elements(
@@ -256,6 +235,11 @@ def _free_element(element: etree._Element) -> None:
         parent = ancestor.getparent()
         while parent is not None and ancestor.getprevious() is not None:
             del parent[0]
+
+
+def read_disorder_name(disorder: etree._Element) -> str:
+    """The name of a <Disorder> of Orphadata, without a remark before it."""
+    return _ORPHANET_REMARK.sub("", text_of(disorder, "Name"))
 
 
 def text_of(element: etree._Element, path: str) -> str:

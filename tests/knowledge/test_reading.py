@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.core.errors import DataError
+from medr_ray.knowledge.table_rows import read_rows
 from medr_ray.knowledge.vocabulary_reading import (
     VocabularyReport,
     file_digest,
@@ -17,7 +18,6 @@ from medr_ray.knowledge.vocabulary_reading import (
     open_vocabulary,
     read_elements,
     read_json_array,
-    read_rows,
     text_of,
 )
 
@@ -64,17 +64,18 @@ def test_the_digest_follows_the_stored_bytes(tmp_path: Path) -> None:
 def test_rows_keep_quoted_separators_and_report_broken_bytes() -> None:
     report = VocabularyReport("some.tsv")
     content = b'\xef\xbb\xbfA\tone\n\nB\t"two\tparts"\nC\tbr\xffken\nD\tlast\n'
-    assert list(read_rows(io.BytesIO(content), report, "\t")) == [
+    assert list(read_rows(io.BytesIO(content), "\t", report.skip_record, 2)) == [
         ("line 1", ["A", "one"]),
         ("line 3", ["B", "two\tparts"]),
         ("line 5", ["D", "last"]),
     ]
-    assert [(skip.where, skip.reason) for skip in report.skipped] == [("line 4", "not UTF-8")]
+    assert [(skip.where, skip.reason[:9]) for skip in report.skipped] == [("line 4", "not UTF-8")]
 
 
 def test_an_oversized_cell_is_reported_and_the_next_row_read() -> None:
     report = VocabularyReport("some.csv")
-    rows = list(read_rows(io.BytesIO(b"A," + b"x" * 200_000 + b"\nB,fine\n"), report, ","))
+    content = io.BytesIO(b"A," + b"x" * 200_000 + b"\nB,fine\n")
+    rows = list(read_rows(content, ",", report.skip_record, 2))
     assert rows == [("line 2", ["B", "fine"])]
     assert report.skipped[0].where == "line 1"
 
