@@ -161,7 +161,9 @@ def _split_row(
     first = lines.peek(0).rstrip("\r\n")
     is_tabbed = delimiter == "\t"
     cells = _split_tabs(first) if is_tabbed else first.split(delimiter)
-    if '"' not in first or (is_tabbed and width in (None, len(cells))):
+    if '"' not in first:
+        return 1, cells
+    if is_tabbed and (len(cells) == width or (width is None and not _is_quote_open(first))):
         return 1, cells
     # Where no quote fits, it is text, and the line is a row of its own.
     return _split_quoted_lines(lines, delimiter, width) or (1, cells)
@@ -182,11 +184,16 @@ def _split_quoted_lines(
         if quote_count % 2:  # one that is open
             continue
         cells = _split_quoted(row.rstrip("\r\n"), delimiter)
-        if cells is not None and (place == 0 or width in (None, len(cells))):
+        if cells is not None and (place == 0 or len(cells) == width):
             return place + 1, cells
         if place == 0:
             return None  # the line is whole, and its quotes do not fit
     return None
+
+
+def _is_quote_open(line: str) -> bool:
+    """Whether a cell between tabs begins with a quote that another cell closes."""
+    return any(cell.count('"') % 2 for cell in line.split("\t"))
 
 
 def _split_quoted(row: str, delimiter: str) -> list[str] | None:
