@@ -13,7 +13,6 @@ span a decade: "<1 / 1 000 000" is 1e-7 to 1e-6, ">1 / 1000" is 1e-3 to 1e-2.
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any

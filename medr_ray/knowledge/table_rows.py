@@ -154,9 +154,7 @@ def _strip_quotes(cell: str) -> str:
     return cell
 
 
-def _split_row(
-    lines: _LineBuffer, delimiter: str, width: int | None
-) -> tuple[int, list[str]]:
+def _split_row(lines: _LineBuffer, delimiter: str, width: int | None) -> tuple[int, list[str]]:
     """(number of lines, cells) of the row that begins with the next line."""
     first = lines.peek(0).rstrip("\r\n")
     is_tabbed = delimiter == "\t"
