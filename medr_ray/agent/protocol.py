@@ -118,7 +118,7 @@ class _ReplyReader:
     _thoughts: list[str] = field(default_factory=list)
     _later_thoughts: list[str] = field(default_factory=list)
     _attempts: list[ToolCall | str] = field(default_factory=list)
-    _mentions: list[str] = field(default_factory=list)
+    _mentions: list[ToolCall | str] = field(default_factory=list)
     _answer: str | None = None
 
     def read(self) -> None:
