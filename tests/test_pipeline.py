@@ -215,6 +215,12 @@ def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, 
     assert file.read_text() == "years of work"
 
 
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"cannot be written .* set run\.root"):
+        run_here(config_for(tmp_path / "file"))
+
+
 def test_files_of_the_user_in_a_run_of_ours_stop_the_stage_of_that_name(tmp_path: Path) -> None:
     run_here(config_for(tmp_path), until_stage="numbers")
     file = tmp_path / "toy" / "total" / "thesis.txt"

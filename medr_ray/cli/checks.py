@@ -69,8 +69,26 @@ def run_checks(config: PipelineConfig) -> list[CheckResult]:
         _check_ray_address,
         _check_ray_token,
         _check_port,
+        _check_stages,
     )
     return [check(config) for check in checks]
+
+
+def _check_stages(config: PipelineConfig) -> CheckResult:
+    """What would stop `medr run`, stage by stage."""
+    from medr_ray.core.run import open_run
+    from medr_ray.pipeline import find_problems, load_stages, plan_stages
+
+    run = open_run(config)
+    try:
+        planned = plan_stages(load_stages(), config, run)
+        problems = find_problems(planned, config, run)
+    except (MedrError, OSError) as error:
+        problems = [str(error)]
+    if problems:
+        return CheckResult("stages", "fail", "; ".join(problems), "mend what is named here first")
+    waiting = [step.stage.name for step in planned if step.will_run]
+    return CheckResult("stages", "ok", f"can run: {', '.join(waiting) or 'all are finished'}")
 
 
 def _check_python(config: PipelineConfig) -> CheckResult:
@@ -122,7 +140,9 @@ def _check_weights(config: PipelineConfig) -> CheckResult:
 
 
 def _check_cores(config: PipelineConfig) -> CheckResult:
-    cores = len(os.sched_getaffinity(0))
+    # macOS has no affinity to ask for.
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     remedy = "expect the quickstart to take twice as long"
     return CheckResult("cores", "ok" if cores >= _GOOD_CORES else "warn", str(cores), remedy)
 

@@ -27,7 +27,7 @@ from rich.console import Console
 
 from medr_ray.core.artifacts import Artifact, StageFile
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.errors import DataError, MedrError
+from medr_ray.core.errors import ConfigError, DataError, MedrError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import canonical_json, from_table, to_table
 
@@ -504,7 +504,12 @@ class RunDirectory(Directory):
                 "run.root, or an empty folder"
             )
         owner = {"format": _OWNERSHIP_FORMAT, "made_by": installed_versions()["medr-ray"]}
-        self.write_json(_OWNERSHIP_FILE, owner)
+        try:
+            self.write_json(_OWNERSHIP_FILE, owner)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.uri} cannot be written ({error}): set run.root to a place that can"
+            ) from error
 
 
 def open_run(config: PipelineConfig) -> RunDirectory:
