@@ -79,8 +79,9 @@ def _check_stages(config: PipelineConfig) -> CheckResult:
     from medr_ray.core.run import open_run
     from medr_ray.pipeline import find_problems, load_stages, plan_stages
 
-    run = open_run(config)
+    planned = []
     try:
+        run = open_run(config)
         planned = plan_stages(load_stages(), config, run)
         problems = find_problems(planned, config, run)
     except (MedrError, OSError) as error:
