@@ -49,7 +49,7 @@ _NO_ROLE, _RAISED, _LOWERED, _NUMERATOR, _DENOMINATOR, _ROOT = range(6)
 _OWN_ROLES = np.array([_NO_ROLE, _RAISED, _LOWERED, 0, 0, 0, 0, _ROOT])
 _FIRST_MATHML_KIND = 3
 # The roles of an element's first, second and later children, by its kind.
-_CHILD_ROLES = np.zeros((len(_TAG_NAMES) + 1, 3), np.int64)
+_CHILD_ROLES: Array = np.zeros((len(_TAG_NAMES) + 1, 3), np.int64)
 _CHILD_ROLES[3] = _NO_ROLE, _RAISED, _NO_ROLE
 _CHILD_ROLES[4] = _NO_ROLE, _LOWERED, _NO_ROLE
 _CHILD_ROLES[5] = _NO_ROLE, _LOWERED, _RAISED
@@ -165,7 +165,7 @@ def _needs_caret(out: Array, begin: int, start: int, end: int) -> bool:
         return not _is_ordinal(out, start, end)
     size = _sign_size(out, start, end)
     if size > 0:
-        following = out[start + size] if start + size < end else np.uint8(_SPACE)
+        following = int(out[start + size]) if start + size < end else _SPACE
         return _is_digit(following) or _is_letter(following) or 0xCE <= following <= 0xCF
     return 0xCE <= first <= 0xCF  # Greek
 

@@ -7,6 +7,7 @@ as it is written ("1,5", "03/04/2020", "1.000" is one). A percentage is not a sh
 litres, metres, seconds and moles are. The time is in proportion to the length of the text.
 """
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -358,7 +359,7 @@ _PLUS_SIGN = re.compile(r"^\+(?=\d)")
 _LETTER_POWER = re.compile(r"(?<=[^\W\d])\^(?=\d)")
 
 
-def _join_thousands(match: re.Match[str], separator: str) -> str:
+def _join_thousands(separator: str, match: re.Match[str]) -> str:
     decimals = f".{match[2]}" if match[2] else ""
     return match[1].replace(separator, "") + decimals
 
@@ -371,9 +372,7 @@ def write_figures(text: str) -> str:
         return text
     text = _replace_dates(text)
     for pattern, separator in _THOUSANDS:
-        text = pattern.sub(
-            lambda match, separator=separator: _join_thousands(match, separator), text
-        )
+        text = pattern.sub(functools.partial(_join_thousands, separator), text)
     text = _COMMA_DECIMAL.sub("0.", text)
     text = _LEADING_POINT.sub("0.", text)
     text = text.replace("per cent", "%").replace("percent", "%")
