@@ -32,7 +32,7 @@ _RESPONSE_CLOSING = "</tool_response>"
 _TAG_IN_JSON = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})>)")
 _FENCE = re.compile(r"\s*```[\w+-]{0,20}\s?")
 _SEPARATORS = re.compile(r"[\s,;\ufeff]*")
-_NAME_PREFIX = re.compile(r"(?:functions?|tools)\.(?=.)")  # as gpt-oss and Kimi name tools
+_NAME_PREFIX = re.compile(r"\A(?:functions?|tools)\.(?=.)")  # as gpt-oss and Kimi name tools
 _MAX_DEPTH = 32  # levels of a call: code that walks through arguments may be recursive
 _MAX_CALLS = 64  # of a reply; a model that writes more repeats itself
 _MAX_ENCODINGS = 3  # how often arguments may have been written as a JSON text again

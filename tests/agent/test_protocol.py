@@ -21,9 +21,11 @@ from medr_ray.agent.protocol import (
 _PLAIN = st.text(
     st.characters(blacklist_characters="<>", blacklist_categories=("Cs",)), max_size=40
 ).map(str.strip)
+# A namespace in front of a name is dropped.
+_NAMES = _PLAIN.filter(lambda name: not name.startswith(("function.", "functions.", "tools.")))
 _CALLS = st.lists(
     st.builds(
-        ToolCall, _PLAIN, st.dictionaries(_PLAIN, _PLAIN | st.integers(-(2**63), 2**63), max_size=3)
+        ToolCall, _NAMES, st.dictionaries(_PLAIN, _PLAIN | st.integers(-(2**63), 2**63), max_size=3)
     ),
     max_size=3,
 )
@@ -220,6 +222,11 @@ def test_a_call_in_a_code_fence_without_tags_is_read_and_other_code_is_not() -> 
     assert parse_reply(fenced).attempts == (SEARCH,)
     assert parse_reply('```json\n{"gene": "FBN1"}\n```').attempts == (NO_ATTEMPT,)
     assert parse_reply(f"<answer>x</answer>{fenced}").attempts == ()
+
+
+def test_only_a_namespace_in_front_of_a_name_is_dropped() -> None:
+    call = '<tool_call>{"name": "my_tools.search", "arguments": {}}</tool_call>'
+    assert parse_reply(call).attempts == (ToolCall("my_tools.search", {}),)
 
 
 def test_single_quotes_are_named_and_not_guessed_at() -> None:
@@ -455,7 +462,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 ROUND_TRIPS = st.lists(
-    st.builds(ToolCall, _PLAIN.filter(bool), st.dictionaries(_PLAIN, VALUES, max_size=3)),
+    st.builds(ToolCall, _NAMES.filter(bool), st.dictionaries(_PLAIN, VALUES, max_size=3)),
     min_size=1,
     max_size=3,
 )
