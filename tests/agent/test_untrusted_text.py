@@ -84,6 +84,63 @@ def test_figures_and_plain_brackets_stay(text: str) -> None:
         assert defuse(text) == text
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        "<|anything|>",
+        "<|reserved_special_token_7|>",
+        "<tool_call>",
+        "</think>",
+        "<seed:think>",
+        "<function=search>",
+        "<minimax:tool_call>",
+        "</invoke>",
+        '<parameter name="query">',
+        "＜|im_start|＞",
+        "＜／think＞",
+        "﹤think﹥",
+        "<\u200bthi\u2060nk>",
+        "<|im\u200d_start|>",
+        "<\u202ethink\u202c>",
+        "[INST]",
+        "［INST］",
+        "[/ANY]",
+        "[IMG_END]",
+        "<unused7>",
+        "<extra_id_0>",
+    ],
+)
+def test_every_run_of_the_shape_of_a_tag_is_broken_up(run: str) -> None:
+    defused = defuse(f"before {run} after")
+    assert not set("<>[]＜＞﹤﹥［］|\u200b\u2060\u200d\u202e\u202c") & set(defused)
+    assert defused == defuse(defused)
+
+
+@given(
+    st.text(st.sampled_from("abcXYZ_:.09"), min_size=1, max_size=12).filter(
+        lambda name: any(map(str.isalpha, name))
+    ),
+    st.sampled_from(["<{}>", "</{}>", "<|{}|>", "<｜{}｜>", "＜{}＞", "<{} />", "[/AB]{}"]),
+    st.sampled_from(["", "\u200b", "\u2060", "\u00ad", "\ufeff", "\u202e", "\U000e0061"]),
+)
+def test_no_name_and_no_unseen_character_saves_a_tag(name: str, shape: str, unseen: str) -> None:
+    run = unseen.join(shape.format(name))
+    if name.lower() in ("b",):
+        return  # sets type
+    defused = defuse(f"p<0.05 {run} CD4<200")
+    assert defused.startswith("p<0.05 ")
+    assert defused.endswith(" CD4<200")
+    assert not set("<>＜＞") & set(defused[7:-8])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["p<0.05", "<5 mg", "a < b > c", "CD4<200", "CD4<200>150", "x<y, z>w", "10<sup>6</sup>"],
+)
+def test_medical_comparisons_are_left_as_they_are(text: str) -> None:
+    assert defuse(text) == text
+
+
 @given(st.lists(st.sampled_from(CONTROL + TAGS) | st.text(max_size=5), max_size=12).map("".join))
 def test_no_patchwork_of_text_makes_a_token_again(text: str) -> None:
     defused = defuse(text, ("<secret>",))
