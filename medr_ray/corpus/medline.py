@@ -4,7 +4,9 @@ citation.
 Guarantees: the stream is split into records without being parsed as a whole, so only one record is
 in memory. Text inside markup is kept, raised figures and fractions with their values
 (``10<sup>-3</sup>`` is ``10^-3``, see ``inline_markup``), and references are decoded.
-Abstracts in other languages, vernacular titles and copyright lines are left out. A stream that ends
+An abstract in another element and a title in the original language stand in for a missing one, and
+else are left out, as copyright lines are. What stands in a comment or a CDATA section is no tag. A
+stream that ends
 before its closing tag is an error.
 
 This is the plain reader, which defines what the fields mean. ``record_stream`` does the same for
@@ -35,8 +37,31 @@ HEADER_BYTES = 2**16  # within which the first element must begin
 _CHUNK_BYTES = 4 * 2**20  # bytes per read
 
 _OPENING = re.compile(rb"<(PubmedArticle|PubmedBookArticle|DeleteCitation)(?=[\s>])")
+# Titles of NLM that say that there is no title.
+UNKNOWN_TITLES = ("", "[Not Available].", "[Not Available]", "[In Process Citation]")
+_SECTION = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>", re.DOTALL)
+_SECTION_START = re.compile(rb"<!--|<!\[CDATA\[")
+_CLOSINGS = {
+    tag.encode(): re.compile(b"</" + tag.encode() + b">") for tag in (CITATION, BOOK, DELETION)
+}
 _ROOT = re.compile(rb"<(PubmedArticleSet|PubmedArticle|PubmedBookArticle)[\s>]")
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)")
+_NAMED_BYTES = 2048  # of a file, by which an error says what it is
+_MAGIC_NAMES = (
+    (b"\xff\xfe", "UTF-16; convert it to UTF-8"),
+    (b"\xfe\xff", "UTF-16; convert it to UTF-8"),
+    (b"\x1f\x8b", "gzip within gzip; unpack it once"),
+    (b"PK\x03\x04", "a ZIP archive; unpack it"),
+    (b"%PDF-", "a PDF"),
+)
+_CONTENT_NAMES = (
+    (re.compile(rb"<!doctype html|<html\b"), "HTML, such as a server's error page; try again"),
+    (re.compile(rb"<medlinecitation(set)?\b"), "MedlineCitationSet, NLM's format before 2017"),
+    (re.compile(rb"<efetchresult\b"), "an error message of efetch"),
+    (re.compile(rb"\A\s*pmid- ?\s*\d", re.ASCII), "MEDLINE text; download the XML"),
+    (re.compile(rb"\A(\xef\xbb\xbf)?\s*[\[{]"), "JSON"),
+    (re.compile(rb"\A(\xef\xbb\xbf)?\s*<"), "other XML"),
+)
 _RETRACTED = "D016441"  # MeSH UI of the publication type "Retracted Publication"
 _YEAR = re.compile(r"\b(1[5-9]\d\d|20\d\d)\b", re.ASCII)
 _PMID = re.compile(r"[0-9]{1,18}")  # what fits 64 bits
@@ -80,11 +105,28 @@ def read_header(beginning: bytes) -> FileHeader | None:
     return FileHeader(root.group(1) == b"PubmedArticleSet", encoding)
 
 
-def build_format_error() -> DataError:
-    """The error of a file that is not PubMed XML."""
+def build_format_error(beginning: bytes) -> DataError:
+    """The error of a file that is not PubMed XML, with what it is by its first bytes."""
     return DataError(
-        "not PubMed XML: no PubmedArticleSet, PubmedArticle or PubmedBookArticle at its beginning"
+        f"not PubMed XML, but {_name_content(beginning)}: no PubmedArticleSet, PubmedArticle or "
+        "PubmedBookArticle at its beginning"
     )
+
+
+def _name_content(beginning: bytes) -> str:
+    """What the first bytes show a file to be, and what to do with it."""
+    for magic, name in _MAGIC_NAMES:
+        if beginning.startswith(magic):
+            return name
+    text = beginning[:_NAMED_BYTES].replace(b"\0", b"").lower()
+    if b"\0" in beginning[:_NAMED_BYTES]:
+        return "UTF-16 or binary; XML is read as UTF-8"
+    if not text.strip():
+        return "empty; download it again"
+    for pattern, name in _CONTENT_NAMES:
+        if pattern.search(text):
+            return name
+    return "something else"
 
 
 def build_truncation_error(offset: int, is_inside_record: bool) -> DataError:
@@ -111,20 +153,23 @@ def read_records(stream: BinaryIO) -> Iterator[PubmedRecord]:
     position = 0
     is_closed = False  # whether the end of the set was seen after the last record so far
     while True:
-        opening = _OPENING.search(buffer, at)
-        closing = b"" if opening is None else b"</" + opening.group(1) + b">"
-        end = -1 if opening is None else buffer.find(closing, opening.end())
-        if opening is not None and end >= 0:
+        opening, outside = _search_outside(_OPENING, buffer, at)
+        closing = None
+        if opening is not None:
+            closing, _ = _search_outside(_CLOSINGS[opening.group(1)], buffer, opening.end())
+        if opening is not None and closing is not None:
             begin = opening.start()
-            at = end + len(closing)
+            at = closing.end()
             is_closed = False
             kind = opening.group(1).decode()
             yield PubmedRecord(kind, position, offset + begin, buffer[begin:at], header.encoding)
             position += kind != DELETION
             continue
-        is_closed = opening is None and (is_closed or SET_END in buffer[at:])
+        is_closed = opening is None and (is_closed or SET_END in buffer[outside:])
         # The buffer may end within a tag, so its last bytes are looked at again.
-        keep = opening.start() if opening else max(at, len(buffer) - LONGEST_TAG)
+        keep = opening.start() if opening else max(outside, len(buffer) - LONGEST_TAG)
+        if opening is None and _SECTION_START.match(buffer, outside):
+            keep = outside
         more = stream.read(_CHUNK_BYTES)
         if not more:
             break
@@ -135,6 +180,22 @@ def read_records(stream: BinaryIO) -> Iterator[PubmedRecord]:
         raise build_truncation_error(offset + keep, is_inside_record=True)
     if header.is_set and not is_closed:
         raise build_truncation_error(offset + len(buffer), is_inside_record=False)
+
+
+def _search_outside(
+    pattern: re.Pattern[bytes], buffer: bytes, at: int
+) -> tuple[re.Match[bytes] | None, int]:
+    """The first match outside of comments and CDATA sections, and where the last of those ends; or
+    None, and where one begins that is not closed."""
+    while True:
+        match = pattern.search(buffer, at)
+        section = _SECTION_START.search(buffer, at, match.start() if match else len(buffer))
+        if section is None:
+            return match, at
+        whole = _SECTION.match(buffer, section.start())
+        if whole is None:
+            return None, section.start()
+        at = whole.end()
 
 
 def _read_beginning(stream: BinaryIO) -> tuple[bytes, FileHeader]:
@@ -148,7 +209,7 @@ def _read_beginning(stream: BinaryIO) -> tuple[bytes, FileHeader]:
         header = read_header(buffer)
         if header is not None:
             return buffer, header
-    raise build_format_error()
+    raise build_format_error(buffer)
 
 
 def parse_element(record: PubmedRecord) -> etree._Element:
@@ -208,8 +269,8 @@ def _read_article(article: etree._Element) -> dict[str, Any]:
     return {
         "pmid": pmid,
         "version": _read_version(medline.find("PMID")),
-        "title": _read_text(body.find("ArticleTitle")),
-        **_read_abstract(body),
+        "title": _read_title(body),
+        **_read_abstract(body, medline),
         "journal": journal or _read_text(medline.find("MedlineJournalInfo/MedlineTA")),
         "issn": issn or _read_text(medline.find("MedlineJournalInfo/ISSNLinking")),
         "year": _read_year(
@@ -238,7 +299,7 @@ def _read_book(article: etree._Element) -> dict[str, Any]:
         "pmid": pmid,
         "version": _read_version(document.find("PMID")),
         "title": _read_text(document.find("ArticleTitle")) or book_title,
-        **_read_abstract(document),
+        **_read_abstract(document, document),
         "journal": book_title,
         "issn": "",
         "year": _read_year(
@@ -258,10 +319,43 @@ def _read_languages(parent: etree._Element) -> str:
     return ",".join(_read_text(element) for element in parent.iterfind("Language"))
 
 
-def _read_abstract(parent: etree._Element) -> dict[str, Any]:
+def _read_title(body: etree._Element) -> str:
+    """The title; the one in the original language where NLM has no other."""
+    title = _read_text(body.find("ArticleTitle"))
+    if title in UNKNOWN_TITLES:
+        return _read_text(body.find("VernacularTitle")) or title
+    return title
+
+
+def _read_abstract(parent: etree._Element, record: etree._Element) -> dict[str, Any]:
+    """The abstract; where there is none, one of the other abstracts of the record.
+
+    The record's own language comes first, then English. Its sections say in their category where
+    they come from.
+    """
     sections = [_read_section(element) for element in parent.iterfind("Abstract/AbstractText")]
+    if not any(section["text"] for section in sections):
+        sections = _read_other_abstract(parent, record) or sections
     abstract = " ".join(filter(None, map(_format_section, sections)))
     return {"sections": sections, "abstract": abstract}
+
+
+def _read_other_abstract(parent: etree._Element, record: etree._Element) -> list[dict[str, str]]:
+    """The sections of the best abstract that stands outside of Abstract."""
+    languages = [*_read_languages(parent).split(","), "eng"]
+    others = record.findall("OtherAbstract")
+
+    def rank_language(other: etree._Element) -> int:
+        language = other.get("Language", "eng")
+        return languages.index(language) if language in languages else len(languages)
+
+    for other in sorted(others, key=rank_language):
+        sections = [_read_section(element) for element in other.iterfind("AbstractText")]
+        if any(section["text"] for section in sections):
+            source = f"OtherAbstract {other.get('Type', '')} {other.get('Language', 'eng')}"
+            origin = " ".join(source.split())
+            return [{**section, "category": section["category"] or origin} for section in sections]
+    return []
 
 
 def _read_publication_types(parent: etree._Element, path: str) -> dict[str, Any]:

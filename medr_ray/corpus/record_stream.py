@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medr_ray.core.errors import DataError
 from medr_ray.corpus import medline, scan
@@ -26,6 +27,9 @@ _BLOCK_BYTES = 2**20  # for each read: few enough that the copy comes from the p
 # Room for the beginning of a record that a piece cuts in two, before more is allocated.
 _SPARE_BYTES = 2**20
 _MAX_RECORD_BYTES = 64 * 2**20  # NLM's records stay below 1 MiB
+_UNKNOWN_TITLES = pa.array(medline.UNKNOWN_TITLES)
+_OTHER_TITLE = b"<VernacularTitle"
+_OTHER_ABSTRACT = b"<OtherAbstract"
 _TAG_BY_KIND = {
     scan.CITATION: medline.CITATION,
     scan.BOOK: medline.BOOK,
@@ -153,7 +157,7 @@ def _read_header(window: _Window) -> medline.FileHeader:
         header = medline.read_header(window.copy_bytes(0, window.size))
         if header is not None:
             return header
-    raise medline.build_format_error()
+    raise medline.build_format_error(window.copy_bytes(0, window.size))
 
 
 def _build_chunk(
@@ -164,9 +168,12 @@ def _build_chunk(
     deletions: list[tuple[str, int]] = []
     rejected: list[RejectedRecord] = []
     replacements: list[tuple[int, dict[str, Any] | None]] = []
+    table = window.workspace.build_table(result.rows, source_file, position)
     is_row = result.records["row"] >= 0
+    is_unread = result.records["is_read"] == 0
+    is_unread[_find_incomplete(window, result, table)] = True
     rows_before: list[int] = (np.cumsum(is_row) - is_row).tolist()
-    for i in np.flatnonzero(result.records["is_read"] == 0):
+    for i in np.flatnonzero(is_unread):
         record = _copy_record(window, result.records[i], position + rows_before[i], encoding)
         row = None
         try:
@@ -179,12 +186,29 @@ def _build_chunk(
             rejected.append(RejectedRecord(record.position, record.offset, str(error)))
         if is_row[i]:
             replacements.append((rows_before[i], row))
-    table = window.workspace.build_table(result.rows, source_file, position)
     table = replace_rows(table, replacements)
     books = int((result.records["kind"] == scan.BOOK).sum())
     # The passes never read books, so the other records that were replaced are citations.
     hard = len(replacements) - books
     return CitationChunk(table, deletions, rejected, result.rows, books, hard)
+
+
+def _find_incomplete(window: _Window, result: ScanResult, table: pa.Table) -> list[int]:
+    """The records that the passes read without a title or abstract which stands elsewhere in them:
+    the plain reader looks there."""
+    is_read = (result.records["row"] >= 0) & (result.records["is_read"] != 0)
+    is_title_unknown = pc.is_in(table["title"], _UNKNOWN_TITLES).to_numpy()
+    has_no_abstract = pc.equal(table["abstract"], "").to_numpy()
+    incomplete: set[int] = set()
+    for is_missing, tag in ((is_title_unknown, _OTHER_TITLE), (has_no_abstract, _OTHER_ABSTRACT)):
+        indices = np.flatnonzero(is_read)
+        indices = indices[is_missing[result.records["row"][indices]]]
+        begins = result.records["begin"][indices].tolist()
+        ends = result.records["end"][indices].tolist()
+        for index, begin, end in zip(indices.tolist(), begins, ends, strict=True):
+            if tag in window.copy_bytes(begin, end):
+                incomplete.add(index)
+    return sorted(incomplete)
 
 
 def _copy_record(

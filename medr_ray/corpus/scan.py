@@ -30,6 +30,7 @@ from medr_ray.corpus.citation_fields import (
 )
 
 CITATION, BOOK, DELETION = range(3)  # kinds of record
+OPEN_SECTION = -1  # instead of a kind: a comment or CDATA section that is not complete
 NO_LIMIT = 2**62  # of records, more than there can be
 
 # Beyond these a record is left to the plain reader; the XML parser has limits of its own.
@@ -51,9 +52,13 @@ _NAMES, _NAME_SIZES = build_name_table(
 )
 _MAJOR, _XMLNS, _MML, _MATHML = range(4)  # rows of _NAMES
 _LESS, _GREATER, _SLASH, _AMPERSAND, _EQUALS, _COLON, _QUERY, _SPACE = b"<>/&=:? "
+_EXCLAMATION, _HYPHEN, _BRACKET = b"!-]"
+_SECTIONS, _SECTION_SIZES = build_name_table(["<!--", "<![CDATA["])
+_COMMENT, _CDATA = range(2)  # rows of _SECTIONS
 _QUOTE, _APOSTROPHE = b"\"'"
 _LOWER_X, _LOWER_M, _LOWER_L, _UPPER_Y = b"xmlY"
 _LESS_SIGNS = repeat_byte(_LESS)
+_GREATER_SIGNS = repeat_byte(_GREATER)
 
 
 def allocate_scratch() -> tuple[Array, Array]:
@@ -408,18 +413,51 @@ def _scan_citation(
 
 
 @inner()
-def _find_record(text: Array, words: Array, at: int, stop: int) -> tuple[int, int]:
-    """(where the next record begins, its kind); place -1 when there is none."""
+def _skip_section(text: Array, words: Array, at: int, stop: int) -> int:
+    """Where a comment or CDATA section that begins here ends; ``at`` when none begins here, -1 when
+    it does not end before ``stop``."""
+    name = _COMMENT
+    terminator = _HYPHEN
+    if matches_name(text, at, _SECTIONS, _CDATA, _SECTION_SIZES[_CDATA]):
+        name = _CDATA
+        terminator = _BRACKET
+    elif not matches_name(text, at, _SECTIONS, _COMMENT, _SECTION_SIZES[_COMMENT]):
+        return at
+    # The first two bytes of the end may not be those of the beginning.
+    end = at + _SECTION_SIZES[name] + 2
+    end = find_byte(words, end, stop, _GREATER_SIGNS)
+    while end < stop:
+        if text[end - 1] == terminator and text[end - 2] == terminator:
+            return end + 1
+        end = find_byte(words, end + 1, stop, _GREATER_SIGNS)
+    return -1
+
+
+@inner()
+def _find_record(text: Array, words: Array, at: int, stop: int) -> tuple[int, int, int]:
+    """(where the next record begins, its kind, where the search can go on).
+
+    The place is -1 when there is none, the kind ``OPEN_SECTION`` where a comment is not complete.
+    """
+    resume = at
     at = find_byte(words, at, stop, _LESS_SIGNS)
     while at < stop:
+        if text[at + 1] == _EXCLAMATION:
+            end = _skip_section(text, words, at, stop)
+            if end < 0:
+                return at, OPEN_SECTION, resume
+            if end > at:
+                resume = end
+                at = find_byte(words, end, stop, _LESS_SIGNS)
+                continue
         for kind in range(len(_KIND_SIZES)):
             following = text[at + 1 + _KIND_SIZES[kind]]
             # The white space of the plain reader's pattern, bytes 9 to 13 and the space.
             is_delimited = following in (_GREATER, _SPACE) or 9 <= following <= 13
             if is_delimited and matches_name(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
-                return at, kind
+                return at, kind, resume
         at = find_byte(words, at + 1, stop, _LESS_SIGNS)
-    return -1, 0
+    return -1, 0, resume
 
 
 @inner()
@@ -428,6 +466,13 @@ def _find_record_end(text: Array, words: Array, at: int, stop: int, kind: int) -
     size = _KIND_SIZES[kind]
     at = find_byte(words, at, stop, _LESS_SIGNS)
     while at < stop:
+        if text[at + 1] == _EXCLAMATION:
+            end = _skip_section(text, words, at, stop)
+            if end < 0:
+                return -1
+            if end > at:
+                at = find_byte(words, end, stop, _LESS_SIGNS)
+                continue
         is_closed = text[at + 1] == _SLASH and text[at + 2 + size] == _GREATER
         if is_closed and matches_name(text, at + 2, _KINDS, kind, size):
             return at + 3 + size
@@ -454,7 +499,7 @@ def scan_records(
     at each of its bytes. At most ``limit`` citations and books are taken. Citations are read only
     when the encoding ``is_utf8``. ``records`` and ``fields`` (``citation_fields.RECORD``,
     ``citation_fields.FIELD``) are filled in, with one record more for where the fields end.
-    Returns (number of records, end of the last one, begin of one that is not complete or -1).
+    Returns (number of records, end of the last one or of a comment behind it, begin of one that is not complete or -1).
     """
     count = 0
     rows = 0
@@ -462,8 +507,11 @@ def scan_records(
     field_count = 0
     cut = -1
     while rows < limit:
-        begin, kind = _find_record(text, words, at, stop)
+        begin, kind, at = _find_record(text, words, at, stop)
         if begin < 0:
+            break
+        if kind == OPEN_SECTION:
+            cut = begin
             break
         end = -1
         next_field = field_count
