@@ -557,7 +557,8 @@ def test_every_field_of_the_nlm_files_is_the_same(number: int) -> None:
     assert sum(chunk.records for chunk in chunks) == [30_000, 20_788][number]
     assert sum(len(chunk.deletions) for chunk in chunks) == [0, 20][number]
     assert [chunk.rejected for chunk in chunks if chunk.rejected] == []
-    assert sum(chunk.hard for chunk in chunks) < 50
+    # 39 and 53 of them because the title or abstract stands elsewhere.
+    assert sum(chunk.hard for chunk in chunks) < 100
 
 
 def _collapse_text(element: Any) -> str:
