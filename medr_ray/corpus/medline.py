@@ -6,8 +6,7 @@ in memory. Text inside markup is kept, raised figures and fractions with their v
 (``10<sup>-3</sup>`` is ``10^-3``, see ``inline_markup``), and references are decoded.
 An abstract in another element and a title in the original language stand in for a missing one, and
 else are left out, as copyright lines are. What stands in a comment or a CDATA section is no tag. A
-stream that ends
-before its closing tag is an error.
+stream that ends before its closing tag is an error.
 
 This is the plain reader, which defines what the fields mean. ``record_stream`` does the same for
 whole files at many times the speed, and uses this reader for single records.

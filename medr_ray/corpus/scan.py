@@ -499,7 +499,8 @@ def scan_records(
     at each of its bytes. At most ``limit`` citations and books are taken. Citations are read only
     when the encoding ``is_utf8``. ``records`` and ``fields`` (``citation_fields.RECORD``,
     ``citation_fields.FIELD``) are filled in, with one record more for where the fields end.
-    Returns (number of records, end of the last one or of a comment behind it, begin of one that is not complete or -1).
+    Returns (number of records, end of the last one or of a comment behind it, begin of one that is
+    not complete or -1).
     """
     count = 0
     rows = 0

@@ -46,7 +46,12 @@ SPANISH = ENGLISH.replace("eng", "spa").replace("Three", "Tres")
         ("fre", ENGLISH + FRENCH, "Trois.", "OtherAbstract Publisher fre"),
         ("ger", FRENCH + ENGLISH, "Three.", "OtherAbstract Publisher eng"),
         ("ger", SPANISH, "Tres.", "OtherAbstract Publisher spa"),
-        ("ger", "<OtherAbstract><AbstractText/></OtherAbstract>" + SPANISH, "Tres.", "OtherAbstract Publisher spa"),
+        (
+            "ger",
+            "<OtherAbstract><AbstractText/></OtherAbstract>" + SPANISH,
+            "Tres.",
+            "OtherAbstract Publisher spa",
+        ),
     ],
 )
 def test_an_abstract_outside_of_its_element_is_used_where_there_is_no_other(
