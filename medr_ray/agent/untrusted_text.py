@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from medr_ray.core.json_text import replace_surrogates
 
 TAGS = ("tool_call", "tool_response", "answer", "think")
-# Signs that a tokenizer or a model may take for the ASCII ones: full width, small, modifier letters.
+# Signs that a tokenizer or a model may take for the ASCII ones: full width, small, letters.
 _LESS = "<＜﹤˂ᐸ❮⟨〈"
 _GREATER = ">＞﹥˃ᐳ❯⟩〉"
 _BAR = "|｜¦│∣ǀ"

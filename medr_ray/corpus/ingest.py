@@ -39,8 +39,8 @@ from medr_ray.corpus.corpus_files import CorpusFile, open_corpus_file
 from medr_ray.corpus.record_stream import CitationChunk, read_citations
 
 ALL_RECORDS_FOLDER = "parts"  # of the first pass; the second writes CITATIONS
-# Of the text of citations. 2: raised figures and fractions keep their values. 3: other abstracts and
-# titles stand in for missing ones, comments are no records.
+# Of the text of citations. 2: raised figures and fractions keep their values. 3: other abstracts
+# and titles stand in for missing ones, comments are no records.
 _FORMAT = 3
 _READ_ERRORS = (DataError, OSError, *BROKEN_GZIP)  # what a damaged file or stream raises
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")

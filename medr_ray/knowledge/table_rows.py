@@ -79,7 +79,8 @@ def read_rows(
 ) -> Iterator[tuple[str, list[str]]]:
     """("line N", cells) of every row that is not empty, the first row too.
 
-    Where ``width`` is given, rows have so many cells. ``skip_row`` is called with the place and the reason of every other row.
+    Where ``width`` is given, rows have so many cells. ``skip_row`` is called with the place and the
+    reason of every other row.
     """
     beginning = stream.read(_HEADER_BYTES)
     stream.seek(0)

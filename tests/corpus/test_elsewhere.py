@@ -34,8 +34,11 @@ def read(*parts: str) -> list[Citation]:
     return citations
 
 
-ENGLISH = '<OtherAbstract Type="Publisher" Language="eng"><AbstractText>Three.</AbstractText></OtherAbstract>'
-FRENCH = '<OtherAbstract Type="Publisher" Language="fre"><AbstractText>Trois.</AbstractText></OtherAbstract>'
+ENGLISH = (
+    '<OtherAbstract Type="Publisher" Language="eng"><AbstractText>Three.</AbstractText>'
+    "</OtherAbstract>"
+)
+FRENCH = ENGLISH.replace("eng", "fre").replace("Three", "Trois")
 SPANISH = ENGLISH.replace("eng", "spa").replace("Three", "Tres")
 
 

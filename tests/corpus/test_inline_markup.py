@@ -21,7 +21,8 @@ def read_titles(*titles: str) -> list[str]:
     data = document(*articles)
     rows = []
     for chunk in record_stream.read_citations(io.BytesIO(data), "file.xml"):
-        assert chunk.hard == 0
+        # Where there is no title, the plain reader looks for one elsewhere.
+        assert chunk.hard == 0 or "" in titles
         rows += chunk.table.to_pylist()
     assert rows == plain_account(data).rows
     return [row["title"] for row in rows]
