@@ -37,21 +37,19 @@ from medr_ray.tools.reading.addresses import (
     parse_allowed_url,
     url_port,
 )
+from medr_ray.tools.reading.content_types import check_stated_type, recognise_type
 from medr_ray.tools.threads import DaemonThreads
 
-HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-PDF_TYPES = frozenset({"application/pdf"})
-TEXT_TYPES = frozenset(
-    {"text/plain", "text/markdown", "text/csv", "application/json", "text/xml", "application/xml"}
-)
 _HEADERS = {
     "User-Agent": "medr_ray research agent",
     "Accept": "text/html,application/pdf,text/plain;q=0.9,*/*;q=0.5",
-    # Only what can be unpacked piece by piece with a limit, see _decompressor.
+    # Only what can be unpacked piece by piece with a limit, see _GzipUnpacker.
     "Accept-Encoding": "gzip",
 }
 _OVERLOAD_STATUSES = frozenset({429, 503})
 _QUOTED_HEADER_CHARS = 60  # of a header in an error
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # 16: with a gzip header
+_GZIP_MARK = b"\x1f\x8b"
 _THREADS = DaemonThreads()
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
@@ -59,13 +57,14 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 @dataclass(frozen=True)
 class FetchedPage:
-    """A page: the address it came from after redirects, its media type and charset ("" when not
-    stated), its bytes."""
+    """A page: the address it came from after redirects, the media type it is read as, its charset
+    ("" when not stated), its bytes. ``is_cut``: its packed content ends early."""
 
     url: str
     media_type: str
     charset: str
     body: bytes
+    is_cut: bool = False
 
 
 async def resolve_host(host: str, port: int) -> list[Address]:
@@ -185,20 +184,20 @@ async def _read_response(
     if response.status_code != 200:
         raise ToolError(f"read: {parts.hostname} answered with status {response.status_code}")
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in HTML_TYPES | PDF_TYPES | TEXT_TYPES:
-        stated = plain_line(media_type)[:_QUOTED_HEADER_CHARS] or "of no stated type"
-        raise ToolError(f"read: the page is {stated}; HTML, PDF and plain text are read")
-    body = await _read_body(response, limits.max_bytes)
-    return FetchedPage(parts.geturl(), media_type, response.charset_encoding or "", body)
+    check_stated_type(media_type)
+    body, is_cut = await _read_body(response, limits.max_bytes)
+    charset = response.charset_encoding or ""
+    media_type = recognise_type(media_type, body)
+    return FetchedPage(parts.geturl(), media_type, charset, body, is_cut)
 
 
-async def _read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """The bytes of a response. They are decompressed piece by piece, so that no piece can grow
-    beyond the limit."""
+async def _read_body(response: httpx.Response, max_bytes: int) -> tuple[bytes, bool]:
+    """The bytes of a response, and whether their packed form ends early. They are unpacked piece by
+    piece, so that no piece can grow beyond the limit."""
     # Refused before it comes, where the server states its length; a wrong one is caught below.
     if int(response.headers.get("content-length") or 0) > max_bytes:
         raise _too_large_error(max_bytes)
-    unpack = _decompressor(response.headers.get("content-encoding", "identity").strip().lower())
+    unpacker = _open_unpacker(response.headers.get("content-encoding", "identity").strip().lower())
     body = bytearray()
     received = 0
     async for piece in response.aiter_raw():
@@ -206,18 +205,48 @@ async def _read_body(response: httpx.Response, max_bytes: int) -> bytes:
         await asyncio.sleep(0)
         received += len(piece)
         # One byte more than allowed shows that there is more.
-        body += unpack(piece, max_bytes + 1 - len(body))
+        body += unpacker.unpack(piece, max_bytes + 1 - len(body))
         if max(received, len(body)) > max_bytes:
             raise _too_large_error(max_bytes)
-    return bytes(body)
+    return bytes(body), not unpacker.is_complete
 
 
-def _decompressor(encoding: str) -> Callable[[bytes, int], bytes]:
-    """A function of (piece, limit of bytes) that returns the unpacked piece. Raises ToolError."""
+class _PlainUnpacker:
+    """Pieces that are not packed."""
+
+    is_complete = True
+
+    def unpack(self, piece: bytes, limit: int) -> bytes:
+        return piece
+
+
+class _GzipUnpacker:
+    """The pieces of a gzip stream, which may have several members (RFC 1952, section 2.2)."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP_WINDOW)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last member has ended."""
+        return self._member.eof
+
+    def unpack(self, piece: bytes, limit: int) -> bytes:
+        """The unpacked piece, of which at most ``limit`` bytes are needed."""
+        unpacked = bytearray(self._member.decompress(piece, max(limit, 1)))
+        while self._member.eof and self._member.unused_data.startswith(_GZIP_MARK):
+            rest = self._member.unused_data
+            self._member = zlib.decompressobj(_GZIP_WINDOW)
+            unpacked += self._member.decompress(rest, max(limit - len(unpacked), 1))
+        return bytes(unpacked)
+
+
+def _open_unpacker(encoding: str) -> _PlainUnpacker | _GzipUnpacker:
+    """What unpacks a content encoding. Raises ToolError for one that was not asked for."""
     if encoding in ("identity", ""):
-        return lambda piece, limit: piece
+        return _PlainUnpacker()
     if encoding in ("gzip", "x-gzip"):
-        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress  # 16: with a gzip header
+        return _GzipUnpacker()
     raise ToolError(
         f"read: the page is packed as {plain_line(encoding)[:_QUOTED_HEADER_CHARS]}, which was "
         f"not asked for"

@@ -12,10 +12,33 @@ import contextlib
 import io
 import json
 import logging
+import re
 import resource
 import sys
 from typing import Any
 
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+# What browsers read these names as (Encoding Standard, section 4.2): supersets that pages use.
+_WEB_CHARSETS = {
+    **dict.fromkeys(("gb2312", "gbk", "gb_2312-80", "x-gbk", "chinese"), "gb18030"),
+    **dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "windows-1252"),
+    **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis"), "cp932"),
+    **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "ksc5601"), "cp949"),
+    "big5": "big5hkscs",
+    "iso-8859-9": "windows-1254",
+    "tis-620": "cp874",
+}
+_META_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}charset=[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.IGNORECASE
+)
+_META_BYTES = 100_000  # of a page, in which its own charset is looked for; scripts may come before
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
+_REPLACEMENT = "\ufffd"
+_MAX_BROKEN_SHARE = 0.1  # of the characters beyond ASCII; with more it is another charset
 # Only a date that the page states as its own: a year in the footer dates no page.
 _DATE_SETTINGS = {"original_date": True, "extensive_search": False}
 
@@ -40,9 +63,11 @@ def _parse_page(request: dict[str, Any], body: bytes) -> dict[str, str]:
         if media_type == "application/pdf":
             return _parse_pdf(body, request["max_pages"])
         if media_type in ("text/html", "application/xhtml+xml"):
-            return _parse_html(body)
-        text = _decode_text(body, request["charset"])
-        return {"title": "", "date": "", "text": text, "note": ""}
+            return _parse_html(body, request["charset"])
+        text, note = _decode_page(body, request["charset"])
+        if text is None:
+            text = _detect_text(body)
+        return {"title": "", "date": "", "text": text, "note": note}
     except MemoryError:
         return {"error": "reading it takes too much memory"}
     except ImportError as error:
@@ -84,11 +109,14 @@ def _set_limit(limit: int, soft: int, hard: int) -> None:
     resource.setrlimit(limit, (soft, hard))
 
 
-def _parse_html(body: bytes) -> dict[str, str]:
+def _parse_html(body: bytes, charset: str) -> dict[str, str]:
     import trafilatura
 
+    text, note = _decode_page(body, charset)
+    # The parser refuses a text that says which bytes it is written in.
+    page = body if text is None else _XML_DECLARATION.sub("", text, count=1)
     extracted = trafilatura.bare_extraction(
-        body, with_metadata=True, include_comments=False, date_extraction_params=_DATE_SETTINGS
+        page, with_metadata=True, include_comments=False, date_extraction_params=_DATE_SETTINGS
     )
     if extracted is None:
         return {"error": "it holds no text"}
@@ -98,7 +126,7 @@ def _parse_html(body: bytes) -> dict[str, str]:
         "title": values.get("title") or "",
         "date": values.get("date") or "",
         "text": values.get("text") or "",
-        "note": "",
+        "note": note,
     }
 
 
@@ -126,11 +154,48 @@ def _creation_date(metadata: Any) -> str:
     return created.date().isoformat() if created else ""
 
 
-def _decode_text(body: bytes, charset: str) -> str:
+def _decode_page(body: bytes, stated: str) -> tuple[str | None, str]:
+    """(the text, what could not be read), by a byte order mark, as UTF-8 where all of it is, by what
+    the server states, by what the page states, or as UTF-8. None where the bytes fit none of them.
+
+    Text of another charset is next to never whole UTF-8, while some charsets fit almost any bytes. A
+    few bytes that do not fit leave the others what they are.
+    """
+    for mark, charset in _MARKS:
+        if body.startswith(mark):
+            return body.decode(charset, errors="replace"), ""
+    with contextlib.suppress(UnicodeDecodeError):
+        return body.decode(), ""
+    declaration = _META_CHARSET.search(body, 0, _META_BYTES)
+    declared = declaration.group(1).decode("ascii") if declaration else ""
+    for charset in (stated, declared, "utf-8"):
+        text = _try_charset(body, charset)
+        if text is not None:
+            broken = text.count(_REPLACEMENT)
+            return text, f"{broken} characters could not be read" if broken else ""
+    return None, ""
+
+
+def _try_charset(body: bytes, charset: str) -> str | None:
+    """The text in a charset; None where it is unknown or too many bytes do not fit."""
+    name = charset.strip().lower()
     try:
-        return body.decode(charset or "utf-8", errors="replace")
-    except LookupError:  # no such charset
-        return body.decode("utf-8", errors="replace")
+        text = body.decode(_WEB_CHARSETS.get(name, name), errors="replace") if name else None
+    except (LookupError, ValueError):
+        return None
+    if text is None:
+        return None
+    foreign = sum(character > "\x7f" for character in text)
+    broken = text.count(_REPLACEMENT)
+    return text if broken <= max(1, _MAX_BROKEN_SHARE * foreign) else None
+
+
+def _detect_text(body: bytes) -> str:
+    """The text in the charset that its bytes look like."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(body).best()
+    return str(best) if best is not None else body.decode("windows-1252", errors="replace")
 
 
 if __name__ == "__main__":

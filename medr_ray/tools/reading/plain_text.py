@@ -97,7 +97,9 @@ def _read_output(page: FetchedPage, output: bytes) -> PageText:
     if not text.strip():
         raise ToolError(f"read: {_quote_url(page)} holds no text")
     title = " ".join(remove_hidden(result["title"]).split())[:_MAX_TITLE_CHARS]
-    return PageText(title, result["date"], text, result["note"])
+    cut = "the page is cut: its packed content ends early" if page.is_cut else ""
+    note = ", ".join(filter(None, (result["note"], cut)))
+    return PageText(title, result["date"], text, note)
 
 
 def _quote_url(page: FetchedPage) -> str:

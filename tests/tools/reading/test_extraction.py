@@ -214,3 +214,68 @@ def test_a_call_that_is_cancelled_ends_its_process() -> None:
         return begun
 
     assert not any(task.is_running() for task in asyncio.run(cancelled()))
+
+
+# --- charsets and broken bytes --------------------------------------------------------
+
+
+def page(text: str, charset: str, *, declared: str = "", before: str = "") -> bytes:
+    """An HTML page in a charset, with that text in its article."""
+    meta = f'<meta charset="{declared}">' if declared else ""
+    head = f"<html><head>{before}{meta}<title>T</title></head>"
+    return f"{head}<body><article><p>{text}</p></article></body></html>".encode(charset)
+
+
+SJOGREN = "Sjögren and Ménière were physicians; the patient was examined in the clinic. " * 3
+FABRY = "法布里病是一种罕见的遗传性疾病，由酶缺乏引起。" * 10
+
+
+def test_one_broken_byte_leaves_the_others_what_they_are() -> None:
+    body = page(SJOGREN, "utf-8").replace(b"clinic.", b"clinic\xff.", 1)
+    text = read(body, charset="utf-8")
+    assert "Sjögren and Ménière" in text.text
+    assert text.note == "1 characters could not be read"
+    plain = read(body, "text/plain", charset="utf-8")
+    assert "Sjögren and Ménière" in plain.text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoded", "stated", "declared"),
+    [
+        (SJOGREN, "windows-1252", "iso-8859-1", ""),
+        (SJOGREN, "windows-1252", "", "iso-8859-1"),
+        (SJOGREN, "windows-1252", "utf-8", "windows-1252"),
+        (SJOGREN, "utf-8", "iso-2022-nonsense", ""),
+        (SJOGREN, "utf-8", "", "utf-8"),
+        (SJOGREN, "utf-8-sig", "iso-8859-1", ""),
+        (SJOGREN, "utf-16", "", ""),
+        (FABRY, "gb18030", "gb2312", ""),
+        (FABRY, "gb18030", "", "gb2312"),
+        (FABRY, "utf-8", "gb2312", "utf-8"),
+        ("ファブリー病は遺伝性の疾患である。" * 10, "cp932", "Shift_JIS", ""),
+        ("Болезнь Фабри наследуется. " * 10, "windows-1251", "windows-1251", ""),
+        ("파브리병은 유전 질환이다. " * 10, "cp949", "EUC-KR", ""),
+    ],
+)
+def test_a_page_is_read_in_the_charset_that_its_bytes_fit(
+    text: str, encoded: str, stated: str, declared: str
+) -> None:
+    body = page(text, encoded, declared=declared)
+    assert text[:10] in read(body, charset=stated).text
+
+
+def test_a_charset_far_behind_the_beginning_is_found() -> None:
+    script = f"<script>{'a = 1; ' * 4_000}</script>"
+    body = page(FABRY, "gb18030", declared="gb2312", before=script)
+    assert FABRY[:20] in read(body, charset="").text
+
+
+def test_an_xml_declaration_is_no_hindrance() -> None:
+    body = b'<?xml version="1.0" encoding="utf-8"?>' + page(SJOGREN, "utf-8")
+    assert "Sjögren" in read(body, "application/xhtml+xml").text
+
+
+def test_a_page_that_was_cut_says_so() -> None:
+    fetched = FetchedPage("https://example.org/a", "text/plain", "utf-8", b"half of it", True)
+    text = asyncio.run(extract_text(fetched, ReadConfig()))
+    assert text.note == "the page is cut: its packed content ends early"

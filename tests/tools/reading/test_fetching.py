@@ -134,6 +134,63 @@ def test_a_page_of_50_mb_is_refused_before_it_has_come(server: HTTPServer, state
     assert sum(sent) < 50_000_000
 
 
+PDF = b"%PDF-1.4\n1 0 obj"
+PAGE = "<!DOCTYPE html><html><body><p>Fabry disease</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("stated", "body", "expected"),
+    [
+        ("application/octet-stream", PDF, "application/pdf"),
+        ("binary/octet-stream", PDF, "application/pdf"),
+        ("text/html; charset=utf-8", PDF, "application/pdf"),
+        ("application/pdf", b"\n\n" + PDF, "application/pdf"),
+        ("application/pdf", PAGE, "text/html"),
+        ("application/pdf", "<!-- x --><html><p>a</p>", "text/html"),
+        ("application/octet-stream", PAGE, "text/html"),
+        ("application/xyz", "name,dose\nagalsidase,1 mg/kg\n", "text/plain"),
+        ("application/octet-stream", "Sjögren" * 900, "text/plain"),
+        ("text/plain", PAGE, "text/plain"),
+        ("application/json", "{}", "application/json"),
+    ],
+)
+def test_what_a_page_is_shows_in_its_bytes(
+    server: HTTPServer, stated: str, body: bytes | str, expected: str
+) -> None:
+    serve(server, body, content_type=stated)
+    assert get(server).media_type == expected
+
+
+@pytest.mark.parametrize(
+    ("stated", "body", "name"),
+    [
+        ("application/pdf", b"PK\x03\x04...", "a ZIP archive or an office document"),
+        ("text/html", b"\x89PNG\r\n", "a picture"),
+        ("application/octet-stream", b"\x00\x01\x02", "application/octet-stream"),
+        ("application/octet-stream", b"\xff\xfe\xfd" * 9, "application/octet-stream"),
+        ("application/pdf", b"", "application/pdf"),
+        ("video/mp4", PDF, "video/mp4"),
+    ],
+)
+def test_what_is_not_read_is_named(server: HTTPServer, stated: str, body: bytes, name: str) -> None:
+    serve(server, body, content_type=stated)
+    with pytest.raises(ToolError, match=f"the page is {name}.*HTML, PDF and plain text are read"):
+        get(server)
+
+
+def test_every_member_of_a_packed_page_is_read_and_a_cut_one_is_said(server: HTTPServer) -> None:
+    members = gzip.compress(b"first ") + gzip.compress(b"second")
+    headers = {"Content-Encoding": "gzip"}
+    serve(server, members, content_type="text/plain", headers=headers)
+    fetched = get(server)
+    assert (fetched.body, fetched.is_cut) == (b"first second", False)
+    server.clear()
+    serve(server, members[:-9], content_type="text/plain", headers=headers)
+    fetched = get(server)
+    assert fetched.body.startswith(b"first ")
+    assert fetched.is_cut
+
+
 def test_a_small_answer_that_unpacks_to_50_mb_is_refused(server: HTTPServer) -> None:
     bomb = gzip.compress(bytes(50_000_000))
     assert len(bomb) < 100_000

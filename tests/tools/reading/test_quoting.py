@@ -76,7 +76,7 @@ def test_the_page_is_shown_to_a_model_as_data() -> None:
 
 
 def test_a_model_that_cannot_reply_is_an_observation() -> None:
-    with pytest.raises(ToolError, match="no JSON"):
+    with pytest.raises(ToolError, match="not JSON"):
         asyncio.run(ModelQuoter(_ScriptedModel(None), 3, 400, 1000).find_quotes("infusion", TEXT))
 
 
