@@ -155,10 +155,11 @@ def _creation_date(metadata: Any) -> str:
 
 
 def _decode_page(body: bytes, stated: str) -> tuple[str | None, str]:
-    """(the text, what could not be read), by a byte order mark, as UTF-8 where all of it is, by what
-    the server states, by what the page states, or as UTF-8. None where the bytes fit none of them.
+    """(the text, what could not be read). The charset is that of a byte order mark, UTF-8 where all
+    bytes fit it, what the server states, what the page states, or UTF-8. The text is None where the
+    bytes fit none of them.
 
-    Text of another charset is next to never whole UTF-8, while some charsets fit almost any bytes. A
+    Text of another charset is next to never whole UTF-8; some charsets fit almost any bytes. A
     few bytes that do not fit leave the others what they are.
     """
     for mark, charset in _MARKS:
