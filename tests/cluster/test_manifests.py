@@ -67,6 +67,41 @@ def test_clusters_want_a_token_and_run_the_pinned_ray(folder: Path, name: str) -
         assert mounts <= {volume["name"] for volume in pod["volumes"]}
 
 
+@pytest.mark.parametrize("name", ["raycluster.yaml", "rayservice.yaml"])
+def test_pods_run_without_root_and_privileges_and_write_to_volumes_only(
+    folder: Path, name: str
+) -> None:
+    spec = cluster_spec(folder, name)
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["runAsUser"] > 0
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            writable = {mount["mountPath"] for mount in container["volumeMounts"]}
+            # Ray's sessions, the user's folder, the compiled code beside the image's weights.
+            assert writable >= {"/tmp", "/home/ray", "/opt/medr-cache/compiled"}  # noqa: S108
+
+
+def test_the_job_is_one_that_the_operator_accepts(folder: Path) -> None:
+    job = manifest(folder, "rayjob.yaml")["spec"]
+    # ValidateRayJobSpec of KubeRay 1.6: no retries of its own on a cluster that it did not make.
+    assert "clusterSelector" in job
+    assert "backoffLimit" not in job
+
+
+def test_the_image_makes_room_for_its_user_and_names_it_by_number(folder: Path) -> None:
+    text = (folder / "Dockerfile").read_text(encoding="utf-8")
+    assert text.index("userdel") < text.index("useradd")
+    assert re.search(r"^USER 1000$", text, re.MULTILINE)
+
+
 def test_the_job_names_the_cluster_and_files_of_the_image(folder: Path, repository: Path) -> None:
     job = manifest(folder, "rayjob.yaml")["spec"]
     assert (
