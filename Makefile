@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on real PubMed records, then its report
-# make test   every test, in four parts of which three run beside each other, on two cores
+# make test   every test, in four parts of which two run beside each other, on two cores
 # make soak   campaigns of kills, faults and random examples, larger than those of the tests
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
@@ -20,13 +20,13 @@ demo: .venv/.installed
 	$(BIN)/medr models fetch
 	$(BIN)/medr run -c configs/quickstart.yaml
 
-# Three parts at a time on two cores, the longest first: tests on Ray wait half of the time, for
-# workers that start and for deadlines. --keep-going: a failure in one part does not hide what the others find.
+# Two parts at a time, the longest first: tests on Ray wait half of the time, for workers that start
+# and for deadlines. With a third one on two cores, Ray's nodes take too long to start. --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	$(BIN)/medr models fetch
 	@$(MAKE) --no-print-directory --jobs=2 compile-corpus compile-entities
-	@echo 'Four parts, three at a time; each prints its tests when it is done.'
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going \
+	@echo 'Four parts, two at a time; each prints its tests when it is done.'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
 		test-processes test-ray test-end-to-end test-fast
 
 compile-corpus compile-entities: .venv/.installed
