@@ -21,7 +21,8 @@ demo: .venv/.installed
 	$(BIN)/medr run -c configs/quickstart.yaml
 
 # Two parts at a time, the longest first: tests on Ray wait half of the time, for workers that start
-# and for deadlines. With a third one on two cores, Ray's nodes take too long to start. --keep-going: a failure in one part does not hide what the others find.
+# and for deadlines. With a third one on two cores, Ray's nodes take too long to start.
+# --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	$(BIN)/medr models fetch
 	@$(MAKE) --no-print-directory --jobs=2 compile-corpus compile-entities
