@@ -72,7 +72,8 @@ def _list_candidates(text: str) -> Iterator[list[Any]]:
 def _parse_texts(texts: list[str]) -> Iterator[Any]:
     for text in texts:
         try:
-            value = parse_json(text, "the reply")
+            # A number that is none is its field's fault, and not that of what stands beside it.
+            value = parse_json(text, "the reply", finite=False)
             # Some models write the JSON as a JSON text.
             yield parse_json(value, "the reply") if isinstance(value, str) else value
         except InvalidJson:

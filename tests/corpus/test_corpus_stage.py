@@ -48,7 +48,7 @@ def test_embedded_files_are_50_783_citations(tmp_path: Path) -> None:
         "books": 0,
         "quarantined_records": 0,
         "quarantined_files": 0,
-        "with_abstract": 33_272,
+        "with_abstract": 33_311,
     }
     pmids = context.directory.read_table("citations", ["pmid"])["pmid"]
     assert len(pmids.unique()) == len(pmids) == 50_783

@@ -264,7 +264,9 @@ def test_an_unreadable_reply_is_requested_once_more(reader: ReadingSetup, bad: L
         extractor = reader.build_extractor(server.client())
         assert list_triples(extractor.extract(make_document("A")).relations) == [RELATION]
         assert extractor.take_failures() == []
-        assert [len(messages) for messages in server.asked["Case A"]] == [1, 3]
+        # An empty reply is not sent back: many endpoints refuse an empty message.
+        again = 2 if bad == Half("") else 3
+        assert [len(messages) for messages in server.asked["Case A"]] == [1, again]
 
 
 @pytest.mark.parametrize("bad", [*MALFORMED, *CUT])
