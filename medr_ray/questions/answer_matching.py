@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from medr_ray.knowledge.name_normalization import fold_spelling
+from medr_ray.knowledge.spellings import fold_spelling
 from medr_ray.questions.answer_figures import (
     fold_signs,
     merge_figures,

@@ -49,9 +49,10 @@ from medr_ray.questions.wording.writers import QuestionWriter
 # Seeds per part: some seconds of work, which is all that a killed run loses.
 _SEEDS_PER_PART = 8
 # Raise this with every change of the columns of questions.parquet, so that a run whose questions
-# have another format generates them again. It is 2 since the task is a column of its own, and 3
-# since figures keep their signs when names and answers are compared.
-_QUESTIONS_FORMAT = 3
+# have another format generates them again. It is 2 since the task is a column of its own, 3 since
+# figures keep their signs when names and answers are compared, and 4 since spellings are folded by
+# morphemes.
+_QUESTIONS_FORMAT = 4
 _ACCEPTED_FOLDER = "drafts/accepted"
 _REJECTED_FOLDER = "drafts/rejected"
 R = TypeVar("R")
