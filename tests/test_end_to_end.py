@@ -1,7 +1,7 @@
 """Every stage on a slice of real records with a tiny random model.
 
-The data stages run once on object storage and once, with kills, in a folder: both give the same
-data.
+The data stages run once on object storage and once in a folder, where the run of every stage is
+killed twice: both give the same data.
 """
 
 import json
@@ -41,6 +41,8 @@ STAGES = [
     "evaluation",
 ]
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+# Where the run of every stage is killed: as soon as its folder has such a file.
+KILLED_IN = {"trajectories": "parts/*.parquet", "sft": "train/checkpoint_*"}
 _SMALL = {
     "corpus.limit_per_file": 6000,
     "entities.rare_documents": 36,
@@ -108,12 +110,45 @@ def stored(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     return root
 
 
+def has_files(folder: Path, pattern: str) -> bool:
+    return any(not path.name.startswith(".") for path in folder.glob(pattern))
+
+
+def kill_when_written(folder: Path, pattern: str, root: Path, model: Path) -> None:
+    """Start the run in a separate process and kill it when ``folder`` has such a file."""
+    log = root / "log.txt"
+    with log.open("wb") as printed:
+        process = subprocess.Popen(
+            command(root, model),
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while not has_files(folder, pattern):
+        assert process.poll() is None, log.read_text(encoding="utf-8")[-3000:]
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 @pytest.fixture(scope="module")
-def finished(stored: Path, model: Path) -> Path:
-    """The root of an uninterrupted run of every stage, which went on from what was stored."""
-    printed = run(stored, model)
-    assert "trajectories: running" not in printed
-    return stored
+def finished(stored: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a run of every stage in a folder, on the citations and the index of ``stored``.
+
+    It is killed with kill -9 in the trajectories and in training; it resumes each time.
+    ``test_graph_survival`` kills the graph and the questions, ``test_survival`` what is before.
+    """
+    root = tmp_path_factory.mktemp("finished")
+    run_folder = root / "small"
+    for stage in ("corpus", "index"):
+        shutil.copytree(stored / "small" / stage, run_folder / stage)
+    for stage, pattern in KILLED_IN.items():
+        folder = run_folder / stage
+        kill_when_written(folder, pattern, root, model)
+        assert not (folder / "manifest.json").exists(), f"{stage} was done before the kill"
+    printed = run(root, model)
+    assert "resumed" in printed
+    return root
 
 
 def ids(root: Path | str) -> tuple[list[str], list[str]]:
@@ -179,63 +214,27 @@ def test_a_second_run_makes_nothing_anew(finished: Path, model: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in (finished / "small").rglob("manifest.json")} == before
 
 
-def has_files(folder: Path, pattern: str) -> bool:
-    return any(not path.name.startswith(".") for path in folder.glob(pattern))
-
-
-def kill_when_written(folder: Path, pattern: str, root: Path, model: Path) -> None:
-    """Start the run in a separate process and kill it when ``folder`` has such a file."""
-    log = root / "log.txt"
-    with log.open("wb") as printed:
-        process = subprocess.Popen(
-            command(root, model, "--until", "sft"),
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    while not has_files(folder, pattern):
-        assert process.poll() is None, log.read_text(encoding="utf-8")[-3000:]
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def test_citations_on_object_storage_are_the_records_of_the_files(finished: Path) -> None:
-    stored = RunDirectory(str(finished / "small")).stage("corpus").read_table("citations")
+def test_citations_on_object_storage_are_the_records_of_the_files(stored: Path) -> None:
+    citations = RunDirectory(str(stored / "small")).stage("corpus").read_table("citations")
     records = {}
     for file in list_corpus_files(["embedded"]):
         with open_corpus_file(file) as stream:
             for chunk in read_citations(stream, file.name, _SMALL["corpus.limit_per_file"]):
                 rows = chunk.table.to_pylist()
                 records.update({(row["source_file"], row["position"]): row for row in rows})
-    assert stored.num_rows > 11_900
-    for row in stored.to_pylist():
+    assert citations.num_rows > 11_900
+    for row in citations.to_pylist():
         assert row == records[row["source_file"], row["position"]]
 
 
-def test_a_run_in_a_folder_that_is_killed_twice_ends_with_the_data_of_object_storage(
-    finished: Path, model: Path, tmp_path: Path
+def test_a_run_that_was_killed_twice_has_the_data_of_one_on_object_storage_that_was_not(
+    stored: Path, finished: Path
 ) -> None:
-    """The run is killed with kill -9 in the trajectories and in training; it resumes each time.
-
-    ``test_graph_survival`` kills the graph and the questions, ``test_survival`` what is before.
-    """
-    killed_in = {"trajectories": "parts/*.parquet", "sft": "train/checkpoint_*"}
-    run_folder = tmp_path / "small"
-    for stage in ("corpus", "index"):
-        shutil.copytree(finished / "small" / stage, run_folder / stage)
-    for stage, pattern in killed_in.items():
-        folder = run_folder / stage
-        kill_when_written(folder, pattern, tmp_path, model)
-        assert not (folder / "manifest.json").exists(), f"{stage} was done before the kill"
-    printed = run(tmp_path, model, "--until", "sft")
-    assert "resumed" in printed
-    for stage in killed_in:
-        manifest = json.loads((run_folder / stage / "manifest.json").read_text(encoding="utf-8"))
-        assert manifest["resumed"], stage
-    assert read_data_tables(tmp_path) == read_data_tables(finished)
-    assert ids(tmp_path) == ids(finished)
-    assert (run_folder / "sft" / "model" / "config.json").is_file()
+    for stage in KILLED_IN:
+        path = finished / "small" / stage / "manifest.json"
+        assert json.loads(path.read_text(encoding="utf-8"))["resumed"], stage
+    assert read_data_tables(finished) == read_data_tables(stored)
+    assert ids(finished) == ids(stored)
 
 
 def test_content_ids_do_not_depend_on_key_order() -> None:
