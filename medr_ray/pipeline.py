@@ -249,7 +249,32 @@ def find_problems(
         for problem in step.stage.check(config, run)
     ]
     # One cause can stop several stages in the same words.
-    return list(dict.fromkeys(problems))
+    return [*dict.fromkeys(problems), *_find_lack_of_space(planned, config, run)]
+
+
+def _find_lack_of_space(
+    planned: Sequence[PlannedStage], config: PipelineConfig, run: RunDirectory
+) -> Iterator[str]:
+    """What the stages to run write at least, where the disk has less.
+
+    A stage that has parts already is left out: how much of it is missing is not known.
+    """
+    free = run.free_space()
+    if free is None:
+        return
+    sizes = {
+        step.stage.name: step.stage.estimate_size(config)
+        for step in planned
+        if step.will_run and run.stage(step.stage.name).is_empty()
+    }
+    needed = sum(sizes.values())
+    if needed > free:
+        largest = max(sizes, key=lambda name: sizes[name])
+        yield (
+            f"{run.uri} has {free / 1e9:,.1f} GB free and the stages write {needed / 1e9:,.1f} GB "
+            f"at least ({largest} {sizes[largest] / 1e9:,.1f} GB): free some space, or set "
+            "run.root to another disk"
+        )
 
 
 def _require_no_problems(

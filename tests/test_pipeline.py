@@ -18,7 +18,7 @@ from support import toy_pipeline
 
 from medr_ray import pipeline
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.errors import ConfigError, MedrError
+from medr_ray.core.errors import ConfigError, LaterVersionError, MedrError
 from medr_ray.core.run import compute_fingerprint, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.core.stages import STAGES
@@ -246,6 +246,11 @@ def test_a_run_from_before_ownership_and_listed_files_goes_on(tmp_path: Path) ->
 # --- damage ---------------------------------------------------------------------------
 
 
+def edit_manifest(stage: Path, **fields: object) -> None:
+    path = stage / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -256,6 +261,10 @@ def test_a_run_from_before_ownership_and_listed_files_goes_on(tmp_path: Path) ->
         (lambda stage: (stage / "manifest.json").write_text("[]"), "damaged (manifest.json)"),
         (lambda stage: (stage / "manifest.json").write_text("{}"), "damaged (manifest.json)"),
         (lambda stage: (stage / "manifest.json").write_bytes(b"\xff"), "damaged (manifest.json)"),
+        (lambda stage: edit_manifest(stage, format="two"), "damaged (manifest.json)"),
+        (lambda stage: edit_manifest(stage, files={"a": 5}), "damaged (manifest.json)"),
+        (lambda stage: edit_manifest(stage, files=["a"]), "damaged (manifest.json)"),
+        (lambda stage: edit_manifest(stage, counts=None), "damaged (manifest.json)"),
     ],
 )  # fmt: skip
 def test_a_damaged_stage_is_named_and_made_anew(
@@ -281,12 +290,42 @@ def test_other_content_of_the_same_size_is_found_by_verifying(tmp_path: Path) ->
     assert verified.count("running") == 2
 
 
-def test_a_manifest_of_a_later_version_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["run.json", "numbers/manifest.json"])
+def test_a_run_of_a_later_version_is_refused_and_left_as_it_is(tmp_path: Path, file: str) -> None:
     run_here(config_for(tmp_path))
-    manifest = tmp_path / "toy" / "numbers" / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 99}))
-    with pytest.raises(MedrError, match="of a later version"):
-        open_run(config_for(tmp_path)).stage("numbers").manifest()
+    path = tmp_path / "toy" / file
+    # What a later version writes need not have the fields of this one.
+    path.write_text(json.dumps({"format": 99}))
+    before = data_files(tmp_path)
+    with pytest.raises(LaterVersionError, match=r"format 99.*another run\.name"):
+        run_here(config_for(tmp_path, "graph.steps=5"))
+    assert data_files(tmp_path) == before
+
+
+def test_a_damaged_ownership_file_is_written_anew(tmp_path: Path) -> None:
+    run_here(config_for(tmp_path))
+    path = tmp_path / "toy" / "run.json"
+    whole = path.read_text()
+    path.write_text("{")
+    assert "running" not in run_here(config_for(tmp_path))
+    assert path.read_text() == whole
+
+
+# --- disks ----------------------------------------------------------------------------
+
+
+def test_a_disk_that_is_too_small_is_named_before_anything_starts(tmp_path: Path) -> None:
+    stages = toy_pipeline.toy_stages()
+    large = [replace(stages[0], estimate_size=lambda config: 10**18), stages[1]]
+    planned = pipeline.plan_stages(large, config_for(tmp_path), open_run(config_for(tmp_path)))
+    config = config_for(tmp_path)
+    (problem,) = pipeline.find_problems(planned, config, open_run(config))
+    assert "GB free and the stages write 1,000,000,000.0 GB at least (numbers" in problem
+    assert "set run.root to another disk" in problem
+    # Results that are there already need no more space.
+    run_here(config)
+    again = pipeline.plan_stages(large, config, open_run(config), from_stage="total")
+    assert pipeline.find_problems(again, config, open_run(config)) == []
 
 
 def test_until_stops_after_its_stage_and_prints_no_report(tmp_path: Path) -> None:

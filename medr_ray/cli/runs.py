@@ -48,10 +48,11 @@ def prune(
     # The run must not be taking any of them back meanwhile.
     with run_lock(run):
         for results in list_earlier_results(run):
-            if yes:
-                delete_earlier_results(results)
+            left = delete_earlier_results(results) if yes else []
             verb = "deleted" if yes else "would delete"
             typer.echo(f"{verb} {results.directory.uri}, {_format_size(results.size)}")
+            if left:
+                typer.echo(f"left there, as no stage has written them: {', '.join(left)}")
     if not yes:
         typer.echo("nothing was deleted: --yes deletes them")
 

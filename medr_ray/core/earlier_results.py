@@ -65,16 +65,18 @@ def list_earlier_results(run: RunDirectory) -> list[EarlierResults]:
     for stage in run.list_folders(_FOLDER):
         for name in run.list_folders(f"{_FOLDER}/{stage}"):
             directory = run.stage(f"{_FOLDER}/{stage}/{name}")
+            if not directory.is_ours():
+                continue
             size = sum(directory.list_sizes().values())
-            is_finished = directory.manifest() is not None
+            is_finished = not directory.find_damage() and directory.manifest() is not None
             results.append(EarlierResults(stage, directory, is_finished, size))
     return results
 
 
-def delete_earlier_results(results: EarlierResults) -> None:
-    """Delete one of the earlier results. Raises DataError for a folder that is not ours."""
-    results.directory.require_ours()
-    results.directory.remove_all()
+def delete_earlier_results(results: EarlierResults) -> list[str]:
+    """Delete one of the earlier results; returns the files in its folder that are not a stage's,
+    which stay. Raises DataError for a folder that is not ours."""
+    return results.directory.remove_results()
 
 
 def _earlier_directory(

@@ -18,6 +18,10 @@ class DataError(MedrError):
     """A record or file cannot be read. The message names the file, the field and the remedy."""
 
 
+class LaterVersionError(DataError):
+    """A file is of a later version of this package, which alone can tell whether it is whole."""
+
+
 class ModelError(MedrError):
     """The model did something wrong (malformed call, no answer). It is scored as a mistake."""
 

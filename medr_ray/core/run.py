@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ from rich.console import Console
 
 from medr_ray.core.artifacts import Artifact, StageFile
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.errors import ConfigError, DataError, MedrError
+from medr_ray.core.errors import ConfigError, DataError, LaterVersionError, MedrError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import canonical_json, from_table, to_table
 
@@ -148,6 +149,16 @@ class Directory:
             for info in self._fs.get_file_info(selector)
             if info.type == pafs.FileType.File and not info.path.endswith(_PARTIAL_SUFFIX)
         }
+
+    def free_space(self) -> int | None:
+        """Return the free bytes of the disk that the directory is, or will be, on; None on object
+        storage, which has no end."""
+        if not isinstance(self._fs, pafs.LocalFileSystem):
+            return None
+        existing = Path(self._path)
+        while not existing.exists():
+            existing = existing.parent
+        return shutil.disk_usage(existing).free
 
     def is_empty(self) -> bool:
         """Whether there is nothing in the directory; it need not exist."""
@@ -359,36 +370,57 @@ class Directory:
         return pads.dataset(path, filesystem=self._fs, format="parquet")
 
 
+def _refuse_later_format(content: Any, known: int, name: str) -> None:
+    """Raise LaterVersionError where the file gives a higher format number than the ``known``."""
+    number = content.get("format") if isinstance(content, dict) else None
+    if isinstance(number, int) and number > known:
+        raise LaterVersionError(
+            f"{name} is of a later version of medr_ray (format {number}, this version knows "
+            f"{known}): use that version, or another run.name"
+        )
+
+
+def _is_whole_manifest(manifest: Any) -> bool:
+    """Whether every field that is read from a manifest has its type."""
+    if not isinstance(manifest, dict):
+        return False
+    files = manifest.get("files", {})
+    return (
+        isinstance(manifest.get("format", 1), int)
+        and isinstance(manifest.get("fingerprint"), str)
+        and isinstance(manifest.get("counts", {}), dict)
+        and isinstance(manifest.get("seconds", 0), int | float)
+        and isinstance(files, dict)
+        and all(
+            isinstance(description, dict) and isinstance(description.get("size"), int)
+            for description in files.values()
+        )
+    )
+
+
 class StageDirectory(Directory):
     """One stage's directory: parts while it runs, a manifest when it is finished."""
 
     def manifest(self) -> dict[str, Any] | None:
-        """The manifest of a finished stage; None when the stage is not finished. Raises DataError
-        when it is damaged."""
+        """The manifest of a finished stage; None when the stage is not finished.
+
+        Raises DataError when it is damaged, and LaterVersionError when a later version of this
+        package wrote it.
+        """
         if not self.exists(MANIFEST):
             return None
         try:
             manifest = self.read_json(MANIFEST)
         except DataError:
             manifest = None
-        is_whole = (
-            isinstance(manifest, dict)
-            and isinstance(manifest.get("fingerprint"), str)
-            and isinstance(manifest.get("counts", {}), dict)
-            and isinstance(manifest.get("seconds", 0), int | float)
-            and isinstance(manifest.get("files", {}), dict)
-        )
-        if not is_whole:
+        # Before anything else: only the version that wrote it knows what a whole one has.
+        _refuse_later_format(manifest, _MANIFEST_FORMAT, f"{self.uri}/{MANIFEST}")
+        if not _is_whole_manifest(manifest):
             raise DataError(
                 f"{self.uri}/{MANIFEST} is damaged: medr run makes the stage anew and keeps what "
                 "is there under earlier/"
             )
-        if manifest.get("format", 1) > _MANIFEST_FORMAT:
-            raise DataError(
-                f"{self.uri}/{MANIFEST} is of a later version of medr_ray: use that version, or "
-                "another run.name"
-            )
-        return manifest
+        return manifest  # type: ignore[no-any-return]
 
     def is_finished(self, fingerprint: str) -> bool:
         """Whether the directory holds finished results of this fingerprint."""
@@ -405,10 +437,12 @@ class StageDirectory(Directory):
         """What is missing or changed since the stage finished, "" when nothing is.
 
         Sizes are compared, with ``check_content`` the content too. A manifest from before files
-        were listed says nothing about them.
+        were listed says nothing about them. Raises LaterVersionError.
         """
         try:
             manifest = self.manifest()
+        except LaterVersionError:
+            raise
         except DataError:
             return MANIFEST
         listed = manifest.get("files", {}) if manifest else {}
@@ -437,9 +471,13 @@ class StageDirectory(Directory):
             name: {"size": size, "sha256": self.hash_file(name)} for name, size in sizes.items()
         }
 
+    def is_ours(self) -> bool:
+        """Whether a stage has written the directory."""
+        return self.exists(_FINGERPRINT_FILE) or self.exists(MANIFEST)
+
     def require_ours(self) -> None:
         """Raise DataError when the directory holds something and no stage has written it."""
-        if self.exists(_FINGERPRINT_FILE) or self.exists(MANIFEST) or self.is_empty():
+        if self.is_ours() or self.is_empty():
             return
         raise DataError(
             f"{self.uri} holds files that are not a stage's: move them elsewhere, or choose "
@@ -453,6 +491,26 @@ class StageDirectory(Directory):
         # finished.
         self.remove(MANIFEST)
         super().clear()
+
+    def remove_results(self) -> list[str]:
+        """Delete the results of a stage; returns the files that are left, which are not its own.
+
+        Those of a finished stage are listed in its manifest; in an unfinished one nothing tells
+        them apart, so that everything goes. Raises DataError, and deletes nothing, when the
+        directory is not a stage's.
+        """
+        self.require_ours()
+        manifest = None if self.find_damage() else self.manifest()
+        listed = manifest.get("files") if manifest else None
+        own = {MANIFEST, _FINGERPRINT_FILE, *(listed or ())}
+        others = sorted(set(self.list_sizes()) - own) if listed else []
+        if not others:
+            self.remove_all()
+            return []
+        # The manifest goes first: what is left does not count as finished.
+        for name in (MANIFEST, *sorted(own - {MANIFEST})):
+            self.remove(name)
+        return others
 
     def prepare(self, fingerprint: str, incremental: bool = False) -> bool:
         """Prepare the directory for a stage. Returns whether there are parts to continue from.
@@ -487,15 +545,14 @@ class RunDirectory(Directory):
     def claim(self) -> None:
         """Make the folder that of a run, with a file that says so.
 
-        A run from before such files is taken over by its results. Raises DataError, and changes
-        nothing, for a folder that holds something else.
+        A run from before such files, or whose file is damaged, is taken over by its results. Raises
+        DataError, and changes nothing, for a folder that holds something else; LaterVersionError
+        for the run of a later version.
         """
-        if self.exists(_OWNERSHIP_FILE):
+        if self._is_claimed():
             return
         folders = [self.stage(name) for name in self.list_folders()]
-        has_results = any(
-            folder.exists(_FINGERPRINT_FILE) or folder.exists(MANIFEST) for folder in folders
-        )
+        has_results = any(folder.is_ours() for folder in folders)
         # The lock, the log and other hidden files are nobody's results.
         has_content = bool(folders) or bool(self.list_files())
         if has_content and not has_results:
@@ -510,6 +567,17 @@ class RunDirectory(Directory):
             raise ConfigError(
                 f"{self.uri} cannot be written ({error}): set run.root to a place that can"
             ) from error
+
+    def _is_claimed(self) -> bool:
+        """Whether the ownership file says that the folder is a run's."""
+        if not self.exists(_OWNERSHIP_FILE):
+            return False
+        try:
+            owner = self.read_json(_OWNERSHIP_FILE)
+        except DataError:
+            return False
+        _refuse_later_format(owner, _OWNERSHIP_FORMAT, f"{self.uri}/{_OWNERSHIP_FILE}")
+        return isinstance(owner, dict) and "format" in owner
 
 
 def open_run(config: PipelineConfig) -> RunDirectory:
@@ -544,6 +612,8 @@ class Stage:
     ``core.parts``). ``check`` names what would make the stage fail, each problem with its remedy;
     it runs before the first stage does, and must be quick. ``describe_cost`` says what the stage
     would cost to make again ("trained weights"), "" where that is only machine time.
+    ``estimate_size`` gives the bytes that the stage writes at least, 0 where that is little or
+    nobody can say.
     """
 
     name: str
@@ -555,6 +625,7 @@ class Stage:
     incremental: bool = False
     check: Callable[[PipelineConfig, RunDirectory], Iterable[str]] = lambda config, run: ()
     describe_cost: Callable[[PipelineConfig], str] = lambda config: ""
+    estimate_size: Callable[[PipelineConfig], int] = lambda config: 0
 
 
 def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:

@@ -138,6 +138,19 @@ def _print_summary(context: StageContext, counts: Counts, new_files: int, change
     context.console.print(line, highlight=False)
 
 
+def _estimate_size(config: PipelineConfig) -> int:
+    """Half of the bytes of the files: the tables of the embedded ones take more."""
+    if config.corpus.limit_per_file:
+        return 0
+    return sum(file.size for file in list_corpus_files(config.corpus.sources)) // 2
+
+
 CORPUS_STAGE = Stage(
-    "corpus", (), ("corpus",), _execute_corpus, inputs=_list_inputs, incremental=True
+    "corpus",
+    (),
+    ("corpus",),
+    _execute_corpus,
+    inputs=_list_inputs,
+    incremental=True,
+    estimate_size=_estimate_size,
 )

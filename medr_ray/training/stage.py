@@ -306,6 +306,20 @@ def _describe_weights(config: PipelineConfig) -> str:
     return "trained weights"
 
 
+def _estimate_size(config: PipelineConfig) -> int:
+    """The trained model and one checkpoint: the weights and AdamW's two moments, each at least as
+    large as the model's files (they are float32)."""
+    from medr_ray.engines.weights import model_path
+
+    try:
+        folder = model_path(config.models.policy)
+    except MedrError:
+        # ``check`` says so.
+        return 0
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return 4 * size
+
+
 SFT_STAGE = Stage(
     name="sft",
     needs=("trajectories",),
@@ -313,6 +327,7 @@ SFT_STAGE = Stage(
     execute=execute_sft,
     check=_find_sft_problems,
     describe_cost=_describe_weights,
+    estimate_size=_estimate_size,
 )
 
 
@@ -333,4 +348,5 @@ GRPO_STAGE = Stage(
     inputs=_grpo_model_identity,
     check=_find_grpo_problems,
     describe_cost=_describe_weights,
+    estimate_size=_estimate_size,
 )
