@@ -42,8 +42,9 @@ class Bar:
                 # The bar goes when the work is done; what stays is the stage's own summary.
                 transient=True,
             )
-            self._progress.start()
+            # Before the start: nothing that fails here leaves the bar's thread running.
             self._task = self._progress.add_task(self._label, total=self._total, rate="", note="")
+            self._progress.start()
         return self
 
     def resume(self, count: int) -> None:

@@ -77,11 +77,16 @@ def _hash_files(store: MirrorStore, keys: Iterable[str], console: Console) -> di
     """The MD5 of every file, by key."""
     keys = list(keys)
     hashes = {}
-    with Bar(console, "verify", len(keys), "files") as bar, ThreadPoolExecutor(_HASHERS) as pool:
-        results = pool.map(compute_file_md5, map(store.path, keys))
-        for key, md5 in zip(keys, results, strict=True):
-            hashes[key] = md5
-            bar.advance()
+    pool = ThreadPoolExecutor(_HASHERS)
+    try:
+        with Bar(console, "verify", len(keys), "files") as bar:
+            results = pool.map(compute_file_md5, map(store.path, keys))
+            for key, md5 in zip(keys, results, strict=True):
+                hashes[key] = md5
+                bar.advance()
+    finally:
+        # Files that nobody waits for any more are not hashed: a mirror takes many minutes.
+        pool.shutdown(cancel_futures=True)
     return hashes
 
 

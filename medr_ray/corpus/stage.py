@@ -65,9 +65,10 @@ def _run_first_passes(context: StageContext, files: list[CorpusFile]) -> int:
     records = 0
     with Bar(context.console, "reading", len(files), "files") as bar:
         bar.resume(len(files) - len(waiting))
-        for row in map_in_tasks([asdict(file) for file in waiting], read_file):
-            records += row["records"]
-            bar.advance(1, f"{records:,} records")
+        with map_in_tasks([asdict(file) for file in waiting], read_file) as results:
+            for row in results:
+                records += row["records"]
+                bar.advance(1, f"{records:,} records")
     return len(waiting)
 
 
@@ -99,8 +100,9 @@ def _run_second_passes(
     ]
     with Bar(context.console, "choosing", len(files), "files") as bar:
         bar.resume(len(files) - len(stale))
-        for _ in map_in_tasks(tasks, write_part):
-            bar.advance()
+        with map_in_tasks(tasks, write_part) as results:
+            for _ in results:
+                bar.advance()
     return len(stale)
 
 

@@ -163,9 +163,10 @@ def _count_citations(
     uncounted = sum(parts[task["name"]]["citations"] for task in tasks)
     with Bar(context.console, "counting", total, "citations") as bar:
         bar.resume(total - uncounted)
-        results = map_in_actors(tasks, CountingWorker, actors, corpus=corpus, entities=directory)
-        for result in results:
-            bar.advance(result["citations"])
+        counting = map_in_actors(tasks, CountingWorker, actors, corpus=corpus, entities=directory)
+        with counting as results:
+            for result in results:
+                bar.advance(result["citations"])
 
 
 def _read_prevalences(context: StageContext, concepts: Mapping[str, Concept]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ reasons of infrastructure leaves no part, so a resumed run tries it afresh.
 """
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -145,9 +146,11 @@ class EvaluationRunner:
             for (_, weights), attempts in _group_by_weights(pending).items():
                 # Task ids are unique within a benchmark only, hence one call of run for each.
                 attempt_by_key = {attempt.rollout_request.key: attempt for attempt in attempts}
-                for outcome in pool.run(attempt.rollout_request for attempt in attempts):
-                    self._keep_outcome(attempt_by_key[outcome.request.key], outcome)
-                    bar.advance(note=weights)
+                requests = [attempt.rollout_request for attempt in attempts]
+                with contextlib.closing(pool.run(requests)) as outcomes:
+                    for outcome in outcomes:
+                        self._keep_outcome(attempt_by_key[outcome.request.key], outcome)
+                        bar.advance(note=weights)
 
     def _keep_outcome(self, attempt: Attempt, outcome: RolloutOutcome) -> None:
         if outcome.trajectory is None:

@@ -90,7 +90,7 @@ def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], 
     expanded = 0
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
         bar.resume(len(seeds) - sum(len(row["seeds"]) for row in rows))
-        results = map_in_actors(
+        growing = map_in_actors(
             rows,
             ExpansionWorker,
             context.config.graph.workers,
@@ -99,9 +99,10 @@ def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], 
             directory=context.directory,
             folder=_PARTS,
         )
-        for result in results:
-            expanded += result["seeds"] - result["kept"]
-            bar.advance(result["seeds"], f"{result['relations']:,} relations in the last group")
+        with growing as results:
+            for result in results:
+                expanded += result["seeds"] - result["kept"]
+                bar.advance(result["seeds"], f"{result['relations']:,} relations in the last group")
     return list(groups), expanded
 
 

@@ -108,7 +108,7 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
     ]
     with Bar(context.console, "questions", len(seeds), "seeds") as bar:
         bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
-        results = map_in_actors(
+        drafting = map_in_actors(
             pending,
             DraftingWorker,
             context.config.questions.workers,
@@ -119,9 +119,10 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
             rejected_folder=_REJECTED_FOLDER,
         )
         accepted = 0
-        for row in results:
-            accepted += row["accepted"]
-            bar.advance(row["seeds"], f"{accepted:,} drafts accepted")
+        with drafting as results:
+            for row in results:
+                accepted += row["accepted"]
+                bar.advance(row["seeds"], f"{accepted:,} drafts accepted")
     return list(batches)
 
 

@@ -117,8 +117,9 @@ def read_batches(context: StageContext, batches: Sequence[FileBatch]) -> None:
     if batches:
         with Bar(context.console, "reading", len(batches), "files") as bar:
             bar.resume(len(batches) - len(waiting))
-            for row in map_in_tasks([asdict(batch) for batch in waiting], read):
-                bar.advance(1, f"{row['documents']:,} documents in the last one")
+            with map_in_tasks([asdict(batch) for batch in waiting], read) as results:
+                for row in results:
+                    bar.advance(1, f"{row['documents']:,} documents in the last one")
     unusable = [directory.read_bytes(_unusable_path(batch)) for batch in batches]
     directory.write_bytes(_QUARANTINE, b"".join(unusable))
 

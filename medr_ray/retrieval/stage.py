@@ -234,7 +234,7 @@ def make_parts(context: StageContext, units: Sequence[IndexUnit]) -> int:
     with Bar(context.console, "index", len(units), "parts") as bar:
         # Parts that need no work count as done.
         bar.resume(len(units) - len(waiting))
-        results = map_in_actors(
+        making = map_in_actors(
             [{"unit": asdict(unit), "made_from": fingerprints[unit.part_name]} for unit in waiting],
             PartWorker,
             context.config.index.workers,
@@ -242,9 +242,10 @@ def make_parts(context: StageContext, units: Sequence[IndexUnit]) -> int:
             corpus=context.upstream("corpus"),
             directory=context.directory,
         )
-        for row in results:
-            parts_made += row["is_new"]
-            bar.advance(1, f"{row['documents']:,} documents in the last one")
+        with making as results:
+            for row in results:
+                parts_made += row["is_new"]
+                bar.advance(1, f"{row['documents']:,} documents in the last one")
     return parts_made
 
 

@@ -8,7 +8,7 @@ reason and the number of attempts.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
 from medr_ray.core.records import Trajectory
@@ -77,10 +77,11 @@ class Ledger:
             {request.key: request for request in requests if request.key not in closed}.values()
         )
 
-    def record(self, outcomes: Iterable[RolloutOutcome]) -> Iterator[RolloutOutcome]:
+    def record(self, outcomes: Iterable[RolloutOutcome]) -> Generator[RolloutOutcome, None, None]:
         """Pass outcomes through and keep them part by part; duplicates are dropped.
 
-        However the stage ends, short of a kill, the outcomes that came before are kept.
+        However the stage ends, short of a kill, the outcomes that came before are kept. The caller
+        closes the generator, which writes the last part.
         """
         self._read_new_keys()
         recorded = set(self._kept)

@@ -6,15 +6,18 @@
 - A worker that died, or whose event loop is blocked, is replaced. Its requests start again, on
   another worker if there is one.
 - A request that keeps failing is given up after ``rollouts.retries`` fresh attempts.
+- ``close`` ends the run as well as the workers, wherever its consumer stopped. Afterwards nothing
+  of the pool starts a thread or an actor any more.
 - Bugs (any exception that is not an infrastructure failure) are raised, not retried.
 """
 
+import contextlib
 import itertools
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -107,19 +110,21 @@ class RolloutPool:
         self._failures: Counter[str] = Counter()
         # The lock is between a run and the timer's thread, which gives idle workers back.
         self._running = False
+        self._closed = False
         self._lock = threading.Lock()
         # Never started. It is there so that the first run has a timer to cancel.
         self._timer = threading.Timer(0, self._return_idle_workers)
         self._adjust_workers()
 
-    def run(self, requests: Iterable[RolloutRequest]) -> Iterator[RolloutOutcome]:
+    def run(self, requests: Iterable[RolloutRequest]) -> Generator[RolloutOutcome, None, None]:
         """Outcomes as they finish, in no particular order."""
-        for _, outcome in self._run_requests(requests, None):
-            yield outcome
+        with contextlib.closing(self._run_requests(requests, None)) as finished:
+            for _, outcome in finished:
+                yield outcome
 
     def run_groups(
         self, groups: Sequence[Sequence[RolloutRequest]], share: float
-    ) -> Iterator[GroupOutcome]:
+    ) -> Generator[GroupOutcome, None, None]:
         """Groups as they finish, in no particular order.
 
         A group is viable with ``share`` of its rollouts, and from then on waits for no straggler
@@ -127,10 +132,13 @@ class RolloutPool:
         """
         factor = self._config.straggler_factor
         book = GroupBook(groups, share, factor, self._config.straggler_seconds)
-        for position, outcome in self._run_requests(book.requests, book.find_stragglers):
-            group = book.add_outcome(position, outcome)
-            if group is not None:
-                yield group
+        with contextlib.closing(
+            self._run_requests(book.requests, book.find_stragglers)
+        ) as finished:
+            for position, outcome in finished:
+                group = book.add_outcome(position, outcome)
+                if group is not None:
+                    yield group
 
     def figures(self) -> dict[str, Any]:
         """Counts since the pool began.
@@ -146,11 +154,17 @@ class RolloutPool:
         }
 
     def close(self) -> None:
-        """End all workers."""
+        """End a run that nobody followed to its end, and all workers."""
+        self._closed = True
         self._timer.cancel()
-        with self._lock:
-            self._workers.end_all()
-            self._schedule.slots.clear()
+        # Not left to the run's generator: it is suspended where its consumer raised, and Python may
+        # collect it when the interpreter ends and no thread can start any more.
+        try:
+            self._end_run()
+        finally:
+            with self._lock:
+                self._workers.end_all()
+                self._schedule.slots.clear()
 
     def __enter__(self) -> "RolloutPool":
         return self
@@ -162,13 +176,15 @@ class RolloutPool:
 
     def _run_requests(
         self, requests: Iterable[RolloutRequest], find_stragglers: FindStragglers | None
-    ) -> Iterator[tuple[int, RolloutOutcome]]:
+    ) -> Generator[tuple[int, RolloutOutcome], None, None]:
         """(position of the request, its outcome)."""
         queue = [ScheduledRequest(number, request) for number, request in enumerate(requests)]
         self._begin_run(queue)
+        is_complete = False
         try:
             remaining = len(queue)
             while remaining:
+                self._require_open()
                 self._adjust_workers()
                 self._dispatch_requests()
                 for event in self._workers.events(_TICK_SECONDS):
@@ -180,12 +196,20 @@ class RolloutPool:
                 self._finished = []
                 remaining -= len(finished)
                 yield from ((scheduled.number, outcome) for scheduled, outcome in finished)
+            is_complete = True
         finally:
             self._end_run()
+            if is_complete and not self._closed:
+                self._start_idle_timer()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise MedrError("this pool is closed: make another one")
 
     def _begin_run(self, queue: Sequence[ScheduledRequest]) -> None:
         self._timer.cancel()
         with self._lock:
+            self._require_open()
             if self._running:
                 raise MedrError(
                     "this pool is already running requests: take all its outcomes first, or use "
@@ -197,12 +221,21 @@ class RolloutPool:
         self._unstaffed_since = time.monotonic()
 
     def _end_run(self) -> None:
-        """Cancel what nobody waits for, and set the timer that gives idle workers back."""
+        """Cancel what nobody waits for. Does nothing where the run has ended."""
+        if not self._running:
+            return
+        self._running = False
         self._schedule.drop_waiting_requests()
         for rollout in self._open_rollouts():
             self._mark_settled(rollout)
             rollout.cancel()
-        self._running = False
+
+    def _start_idle_timer(self) -> None:
+        """Set the timer that gives idle workers back.
+
+        Only behind a whole run. One that was cut short may be ended by the interpreter's own end,
+        which waits for ever for a thread that it no longer lets start.
+        """
         self._timer = threading.Timer(self._config.idle_seconds, self._return_idle_workers)
         # The process may end before the timer does.
         self._timer.daemon = True

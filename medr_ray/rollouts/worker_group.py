@@ -87,9 +87,12 @@ class WorkerGroup:
 
     def end(self, worker: int) -> None:
         """Kill a worker. Its rollouts finish with an error."""
-        # Ray restarts no actor by default, so it stays dead; the pool starts another where it needs
-        # one.
-        ray.kill(self._workers.pop(worker))
+        actor = self._workers.pop(worker)
+        # With its session a worker is gone too, and ``ray.kill`` would start another session.
+        if ray.is_initialized():
+            # Ray restarts no actor by default, so it stays dead; the pool starts another where it
+            # needs one.
+            ray.kill(actor)
 
     def end_all(self) -> None:
         for worker in list(self._workers):

@@ -5,6 +5,7 @@ them; every worker learns from its part; the engine is given the new weights and
 answers under the next version. So rollouts are learned from by the weights that sampled them.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -46,29 +47,31 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
     state = TrainerState.from_checkpoint(load_checkpoint(backend))
     learner = Learner(backend, grpo, job.pad_id, rank, world_size)
-    coordinator = start_coordinator(job, state.curriculum) if rank == 0 else None
-    if state.update:
-        # The engine was started with the SFT model.
-        _publish_weights(backend, coordinator, state.update)
-
-    for update in range(state.update, grpo.updates):
-        collected = _share_with_workers(coordinator.collect(update) if coordinator else None)
-        learning = learner.learn(collected.rollouts, update)
-        sync_seconds = _publish_weights(backend, coordinator, update + 1)
-        metrics = UpdateMetrics(update + 1, collected.figures, learning, sync_seconds)
-        curriculum = coordinator.curriculum_state() if coordinator else None
-        state = state.after(metrics, curriculum)
+    with contextlib.ExitStack() as stack:
+        coordinator = None
         if rank == 0:
-            # A part is named by its update, so an update that is repeated after a failure
-            # replaces what it wrote before.
-            directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", collected.rollouts)
-            job.log.add_row({**metrics.to_row(), "number": update + 1})
-        is_last = state.update == grpo.updates
-        if state.update % grpo.checkpoint_every == 0 and not is_last:
-            save_checkpoint(backend, state.to_checkpoint(), {"update": state.update})
+            coordinator = start_coordinator(job, state.curriculum)
+            stack.callback(coordinator.close)
+        if state.update:
+            # The engine was started with the SFT model.
+            _publish_weights(backend, coordinator, state.update)
 
-    if coordinator:
-        coordinator.close()
+        for update in range(state.update, grpo.updates):
+            collected = _share_with_workers(coordinator.collect(update) if coordinator else None)
+            learning = learner.learn(collected.rollouts, update)
+            sync_seconds = _publish_weights(backend, coordinator, update + 1)
+            metrics = UpdateMetrics(update + 1, collected.figures, learning, sync_seconds)
+            curriculum = coordinator.curriculum_state() if coordinator else None
+            state = state.after(metrics, curriculum)
+            if rank == 0:
+                # A part is named by its update, so an update that is repeated after a failure
+                # replaces what it wrote before.
+                directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", collected.rollouts)
+                job.log.add_row({**metrics.to_row(), "number": update + 1})
+            is_last = state.update == grpo.updates
+            if state.update % grpo.checkpoint_every == 0 and not is_last:
+                save_checkpoint(backend, state.to_checkpoint(), {"update": state.update})
+
     save_model(backend, model_dir, Path(job.output), trust_remote_code)
     if rank == 0:
         directory.write_jsonl(GRPO_METRICS.name, state.history)

@@ -117,8 +117,11 @@ class RolloutCoordinator:
 
     def close(self) -> None:
         """End the rollout workers and the engine."""
-        self._pool.close()
-        self._engine.close()
+        try:
+            self._pool.close()
+        finally:
+            # A GPU that nobody uses any more is free for the next attempt.
+            self._engine.close()
 
     def _run_rollouts(self, update: int) -> list[RolloutOutcome]:
         """The outcomes of the update's groups, in the order of their keys."""
@@ -158,19 +161,20 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
 
     config = job.config
     trust_remote_code = config.models.trust_remote_code
+    # Before anything is started: what fails here leaves nothing behind.
+    curriculum = start_curriculum(config, job.questions, curriculum_state)
+    expert = open_expert(config)
+    reports = Directory(job.directory_uri)
     engine = start_engine(Path(job.model_dir), config.engine, trust_remote_code)
     factory = EnginePolicyFactory(
         engine, job.model_dir, config.agent, config.grpo.temperature, trust_remote_code
     )
-    reports = Directory(job.directory_uri)
-    return RolloutCoordinator(
-        config.grpo,
-        job.questions,
-        start_curriculum(config, job.questions, curriculum_state),
-        RolloutPool(config, job.index_uri, lambda: factory, reports=reports),
-        engine,
-        open_expert(config),
-    )
+    try:
+        pool = RolloutPool(config, job.index_uri, lambda: factory, reports=reports)
+    except BaseException:
+        engine.close()
+        raise
+    return RolloutCoordinator(config.grpo, job.questions, curriculum, pool, engine, expert)
 
 
 def start_curriculum(

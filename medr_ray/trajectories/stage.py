@@ -4,6 +4,7 @@ filtered and, if configured, rewritten.
 Finished rollouts are kept in a ledger, so that an interrupted stage continues where it stopped.
 """
 
+import contextlib
 import functools
 import hashlib
 from collections import Counter, defaultdict
@@ -162,9 +163,10 @@ def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
     with (
         RolloutPool(config, index_uri, make_factory, faults) as pool,
         Bar(context.console, "trajectories", len(open_requests), "rollouts") as bar,
-    ):
         # The ledger passes outcomes through as they come, and saves them part by part.
-        for _ in ledger.record(pool.run(open_requests)):
+        contextlib.closing(ledger.record(pool.run(open_requests))) as recorded,
+    ):
+        for _ in recorded:
             bar.advance()
 
 

@@ -466,8 +466,9 @@ def _run_ray_pass(files: list[CorpusFile], out: Path, at_once: int | None = None
     def work(task: dict[str, Any]) -> dict[str, Any]:
         return {"records": read_corpus_file(CorpusFile(**task), directory, None).records}
 
-    for _ in map_in_tasks([asdict(file) for file in files], work, max_tasks=at_once):
-        pass
+    with map_in_tasks([asdict(file) for file in files], work, max_tasks=at_once) as results:
+        for _ in results:
+            pass
 
 
 def _project_baseline(folder: Path, records: list[bytes], quick: bool) -> Iterator[Measurement]:

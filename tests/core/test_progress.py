@@ -1,6 +1,7 @@
 """What long work prints where there is no terminal to draw a bar on."""
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
@@ -34,6 +35,23 @@ def test_the_rate_is_this_runs_and_slow_work_is_counted_by_the_minute(clock: lis
         clock[0] += 30.0
         bar.advance(note="reward 0.5")
     assert printed.getvalue().strip() == "grpo: 5/10 2.0 updates/min, 150 s left reward 0.5"
+
+
+def test_a_bar_whose_work_fails_leaves_no_thread() -> None:
+    threads = set(threading.enumerate())
+    started: list[threading.Thread] = []
+
+    def work() -> None:
+        console = Console(file=io.StringIO(), force_terminal=True, width=120)
+        with Bar(console, "graph", 2, "seeds"):
+            started.extend(set(threading.enumerate()) - threads)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    [thread] = started
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_a_terminal_gets_a_bar_that_is_gone_afterwards() -> None:

@@ -1,6 +1,8 @@
 """A mirror is checked offline, and what is wrong is mended by the next download."""
 
+import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from support.mirror_rig import CONTENT, FIRST, SECOND, Rig
 from support.pubmed_server import answers, md5
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.progress import Bar
+from medr_ray.corpus import mirror_verification
 from medr_ray.corpus.mirror_verification import verify_mirror
 
 
@@ -52,6 +56,33 @@ def test_a_failed_download_is_wrong_until_it_is_fetched(rig: Rig) -> None:
         f"{FIRST}: was wrong before, and not fetched since: the source answers 403"
         in rig.printed.getvalue()
     )
+
+
+def test_files_are_not_hashed_for_a_consumer_that_is_gone(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.fetch()
+    hashed: list[Path] = []
+    first_is_taken = threading.Event()
+
+    def hash_file(path: Path) -> str:
+        hashed.append(path)
+        if len(hashed) > 1:
+            first_is_taken.wait(30)
+        return "0"
+
+    class FullBar(Bar):
+        def advance(self, count: int = 1, note: str = "") -> None:
+            first_is_taken.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(mirror_verification, "compute_file_md5", hash_file)
+    monkeypatch.setattr(mirror_verification, "Bar", FullBar)
+    monkeypatch.setattr(mirror_verification, "_HASHERS", 1)
+    with pytest.raises(OSError, match="No space"):
+        verify_mirror(rig.root, rig.console)
+    assert len(hashed) <= 2
+    assert not any(thread.name.startswith("ThreadPool") for thread in threading.enumerate())
 
 
 def test_a_folder_without_files_and_a_broken_manifest_are_errors(tmp_path: Path, rig: Rig) -> None:

@@ -61,7 +61,8 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
     # The stage ran with an actor for each CPU; one actor alone counts the same.
     shutil.rmtree(directory.local / "counts")
     rows = [{"name": name, "made_from": marker["made_from"]} for name, marker in markers.items()]
-    done = list(map_in_actors(rows, CountingWorker, 1, corpus=corpus, entities=directory))
+    with map_in_actors(rows, CountingWorker, 1, corpus=corpus, entities=directory) as results:
+        done = list(results)
     assert sum(row["citations"] for row in done) == counts["citations"] == 319
     assert {name: directory.read_bytes(f"counts/{name}.parquet") for name in markers} == tables
     (directory.local / "counts" / f"_{list(markers)[3]}.json").unlink()

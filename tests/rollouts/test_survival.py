@@ -3,6 +3,7 @@ lost, a cluster that has no nodes yet. Every rollout is there once, and no failu
 answer."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from support.rollout_driver import REQUESTS
 from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_requests
 
 from medr_ray.agent.episode_loop import FaultPlan
+from medr_ray.core.lock import run_lock
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.failure_kinds import TOOL
@@ -96,6 +98,24 @@ def _finish_script(log: Path, script: str, *arguments: str) -> str:
         printed = log.read_text()
         assert process.returncode == 0, printed[-3000:]
     return printed
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("consumer", ["rollouts", "training"])
+def test_a_full_disk_ends_the_process_and_frees_the_run(consumer: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    with _start_script(log, "full_disk.py", str(tmp_path), consumer) as process:
+        # Starting Ray takes longest; what is measured is only the end.
+        process.wait(timeout=240)
+        ended = time.time()
+        printed = log.read_text()
+    assert process.returncode == 1, printed[-3000:]
+    assert "No space left on device" in printed
+    full = float(re.findall(r"full at ([\d.]+)", printed)[0])
+    # Ten seconds are meant; a busy machine gets thirty.
+    assert ended - full < 30
+    with run_lock(Directory(str(tmp_path / "full"))):
+        pass
 
 
 def _read_parts(root: Path) -> dict[str, bytes]:

@@ -77,17 +77,16 @@ def _grow_graph(
         for name, group in group_seeds(seeds).items()
     ]
     started = time.perf_counter()
-    done: list[dict[str, Any]] = list(
-        map_in_actors(
-            waiting,
-            ExpansionWorker,
-            workers,
-            config=config,
-            run=run,
-            directory=directory,
-            folder="parts",
-        )
-    )
+    with map_in_actors(
+        waiting,
+        ExpansionWorker,
+        workers,
+        config=config,
+        run=run,
+        directory=directory,
+        folder="parts",
+    ) as results:
+        done: list[dict[str, Any]] = list(results)
     return time.perf_counter() - started, sum(result["relations"] for result in done)
 
 

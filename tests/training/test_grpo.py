@@ -1,6 +1,7 @@
 """The GRPO loop on a tiny model, without Ray: the rollouts are scripted, the trainer is the real
 one."""
 
+import errno
 import json
 import math
 from collections.abc import Sequence
@@ -142,6 +143,26 @@ def without_seconds(rows: list[MetricRow]) -> list[MetricRow]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("model"), context=128)
+
+
+def test_an_update_that_fails_ends_the_workers_and_the_engine(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[RolloutCoordinator] = []
+    close = RolloutCoordinator.close
+
+    def note_and_close(coordinator: RolloutCoordinator) -> None:
+        closed.append(coordinator)
+        close(coordinator)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RolloutCoordinator, "close", note_and_close)
+    monkeypatch.setattr(Directory, "write_part", refuse)
+    with pytest.raises(OSError, match="No space"):
+        Training(tmp_path / "run", model, monkeypatch, updates=2)
+    assert len(closed) == 1
 
 
 def test_two_updates_learn_publish_and_record(
