@@ -5,8 +5,10 @@ Without their markup ``10<sup>6</sup>`` would be 106 and a half 12, which are ot
 raised part would grow together with what stands before it, a ``^`` stands between: ``10^6``,
 ``m^2``, ``BRAF^V600E``. Charges (``Ca2+``), ordinals (``1st``), isotopes (``99mTc``) and lone signs
 (``CD4+``) are written as people type them. A lowered part joins its word (``H2O``, ``log10``), with
-a ``_`` between two figures. A fraction is ``1/2``, a root ``√2``; their compound parts stand in
-brackets. Two figures never meet where markup stood between them.
+a ``_`` between two figures. A fraction is ``1/2``, a root ``√2``, a cube root ``8^(1/3)``; their
+compound parts stand in brackets. A power stays one where a space stands before its raised part
+(``10 <sup>6</sup>``, ``kg/m <sup>2</sup>``), an isotope's number does not become one (``30
+<sup>18</sup>F scans``). Two figures never meet where markup stood between them.
 
 Other markup is left out, references are decoded, and white space is collapsed as
 ``" ".join(text.split())`` does.
@@ -39,21 +41,32 @@ from medr_ray.corpus.characters import (
 from medr_ray.corpus.citation_fields import NAME_PART, build_name_table, classify_bytes
 
 _MATHML_NAMESPACES = ("", "http://www.w3.org/1998/Math/MathML")
-_TAG_NAMES = ("sup", "sub", "msup", "msub", "msubsup", "mfrac", "msqrt")
+_TAG_NAMES = (
+    *("sup", "sub", "msup", "msub", "msubsup", "mfrac", "msqrt", "mroot", "munderover"),
+    *("mn", "annotation", "annotation-xml"),
+)
 _TAGS, _TAG_SIZES = build_name_table(list(_TAG_NAMES))
 _PREFIX, _PREFIX_SIZES = build_name_table(["mml:"])
 
 # What an element is to the text before it.
 _NO_ROLE, _RAISED, _LOWERED, _NUMERATOR, _DENOMINATOR, _ROOT = range(6)
+# The degree of a root, a number of a formula, the same formula in another notation.
+_DEGREE, _NUMBER, _OMITTED = range(6, 9)
 # Kinds of element: 0 for those without a meaning here, else 1 + the place in _TAG_NAMES.
-_OWN_ROLES = np.array([_NO_ROLE, _RAISED, _LOWERED, 0, 0, 0, 0, _ROOT])
-_FIRST_MATHML_KIND = 3
+_OWN_ROLES = np.array(
+    [_NO_ROLE, _RAISED, _LOWERED, 0, 0, 0, 0, _ROOT, 0, 0, _NUMBER, _OMITTED, _OMITTED]
+)
+# Those that are laid out by their children.
+_FIRST_LAYOUT_KIND = 3
+_LAST_LAYOUT_KIND = 9
 # The roles of an element's first, second and later children, by its kind.
 _CHILD_ROLES: Array = np.zeros((len(_TAG_NAMES) + 1, 3), np.int64)
 _CHILD_ROLES[3] = _NO_ROLE, _RAISED, _NO_ROLE
 _CHILD_ROLES[4] = _NO_ROLE, _LOWERED, _NO_ROLE
 _CHILD_ROLES[5] = _NO_ROLE, _LOWERED, _RAISED
 _CHILD_ROLES[6] = _NUMERATOR, _DENOMINATOR, _NO_ROLE
+_CHILD_ROLES[8] = _NO_ROLE, _DEGREE, _NO_ROLE
+_CHILD_ROLES[9] = _NO_ROLE, _LOWERED, _RAISED
 
 # Columns of the open elements. "Inside" is 1 within MathML that is laid out by its children, where
 # white space between elements means nothing.
@@ -67,8 +80,11 @@ _SPACES = repeat_byte(ord(" "))
 _LESS, _GREATER, _SPACE, _SLASH, _CARET, _UNDERSCORE = b"<> /^_"
 _OPEN, _CLOSE, _CLOSE_SQUARE, _PERCENT = b"()]%"
 _PLUS, _MINUS, _COMMA, _POINT, _COLON, _SEMICOLON = b"+-,.:;"
-_ZERO, _NINE = b"09"
-_LOWER_A, _LOWER_D, _LOWER_H, _LOWER_N, _LOWER_R, _LOWER_S, _LOWER_T, _LOWER_Z = b"adhnrstz"
+_ZERO, _ONE, _TWO, _THREE, _NINE = b"01239"
+_LOWER_A, _LOWER_D, _LOWER_H, _LOWER_M, _LOWER_N, _LOWER_R = b"adhmnr"
+_LOWER_S, _LOWER_T, _LOWER_X, _LOWER_Z = b"stxz"
+_CAPITAL_A, _CAPITAL_Z = b"AZ"
+_DEGREE_OPENING: Array = np.frombuffer(b"^(1/", np.uint8)  # the third root is a power of a third
 
 
 def allocate_elements() -> Array:
@@ -167,7 +183,88 @@ def _needs_caret(out: Array, begin: int, start: int, end: int) -> bool:
     if size > 0:
         following = int(out[start + size]) if start + size < end else _SPACE
         return _is_digit(following) or _is_letter(following) or 0xCE <= following <= 0xCF
+    if _is_digit(before) and _holds_digit(out, start, end):
+        return first == _OPEN or first == 0xC2  # "10<sup>(-6)</sup>", "10<sup>±1</sup>"
     return 0xCE <= first <= 0xCF  # Greek
+
+
+@inner()
+def _holds_digit(out: Array, start: int, end: int) -> bool:
+    at = start
+    while at < end and not _is_digit(out[at]):
+        at += 1
+    return at < end
+
+
+@inner()
+def _is_name_next(text: Array, at: int, is_capital_enough: bool) -> bool:
+    """Whether a letter stands behind a tag or, ``is_capital_enough``, a capital behind the white
+    space there: a raised figure before it is the number of an isotope."""
+    has_gap = False
+    while text[at] != _LESS:
+        point, size = decode_character(text, at)
+        if not is_white_space(point):
+            if has_gap:
+                return is_capital_enough and _CAPITAL_A <= point <= _CAPITAL_Z
+            return point < 0x80 and _is_letter(point)
+        has_gap = True
+        at += size
+    return False
+
+
+@inner()
+def _ends_with_ten(out: Array, begin: int, end: int) -> bool:
+    """Whether the text up to here ends with the number 10."""
+    if end - 2 < begin or out[end - 2] != _ONE or out[end - 1] != _ZERO:
+        return False
+    if end - 2 == begin:
+        return True
+    before = out[end - 3]
+    return not (_is_digit(before) or before in (_POINT, _COMMA)) and (
+        not _is_letter(before) or before | 0x20 == _LOWER_X
+    )
+
+
+@inner()
+def _ends_with_symbol(out: Array, begin: int, end: int) -> bool:
+    """Whether the text up to here ends with a word that is squared and cubed: one letter, or a
+    metre with a prefix (``cm``, ``µm``)."""
+    start = end
+    while start > begin and (_is_letter(out[start - 1]) or out[start - 1] >= 0x80):
+        start -= 1
+    if start == end or (start > begin and _is_digit(out[start - 1])):
+        return False
+    size = end - start
+    is_metre = out[end - 1] == _LOWER_M
+    if size == 2:
+        return is_metre or 0xCE <= out[start] <= 0xCF  # Greek
+    return size == 1 or (size == 3 and is_metre and out[start] >= 0x80)
+
+
+@inner()
+def _is_spaced_power(out: Array, begin: int, start: int, end: int, text: Array, at: int) -> bool:
+    """Whether the raised part behind the space at ``start`` is the power of what stands before it.
+    ``at`` is where the markup goes on."""
+    size = _sign_size(out, start + 1, end)
+    place = start + 1 + size
+    if place >= end or not _is_digit(out[place]):
+        return False
+    while place < end:
+        sign = _sign_size(out, place, end)
+        if not _is_digit(out[place]) and out[place] != _POINT and sign == 0:
+            return False
+        place += max(sign, 1)
+    if _ends_with_ten(out, begin, start):
+        is_factor = start - 3 >= begin and (
+            out[start - 3] | 0x20 == _LOWER_X or out[start - 3] >= 0x80
+        )
+        return size > 0 or is_factor or not _is_name_next(text, at, False)
+    if size > 0:
+        return _is_digit(out[start - 1]) or _is_letter(out[start - 1])
+    is_square = end - start == 2 and (out[start + 1] == _TWO or out[start + 1] == _THREE)
+    if not is_square or not _ends_with_symbol(out, begin, start):
+        return False
+    return not _is_name_next(text, at, True)
 
 
 @inner()
@@ -197,8 +294,9 @@ def _insert_byte(out: Array, at: int, end: int, byte: int) -> int:
 
 @inner()
 def _bracket_compound(out: Array, start: int, end: int) -> int:
-    """Put brackets around a compound part; returns its new end."""
-    if _is_compound(out, start, end):
+    """Put brackets around a compound part that has none; returns its new end."""
+    has_brackets = out[start] == _OPEN and out[end - 1] == _CLOSE
+    if not has_brackets and _is_compound(out, start, end):
         end = _insert_byte(out, start, end, _OPEN)
         out[end] = _CLOSE
         end += 1
@@ -222,8 +320,20 @@ def _split_mixed_number(out: Array, begin: int, start: int) -> None:
 
 
 @inner()
-def _finish_part(out: Array, begin: int, start: int, end: int, role: int) -> int:
-    """Write the sign of a part that has ended; returns the new end of the text."""
+def _finish_part(
+    out: Array, begin: int, start: int, end: int, role: int, text: Array, at: int
+) -> int:
+    """Write the sign of a part that has ended; returns the new end of the text. The markup goes on
+    at this place."""
+    if role == _OMITTED:
+        return start
+    if role == _NUMBER:
+        return end
+    if role == _DEGREE:
+        for place in range(4):
+            end = _insert_byte(out, start + place, end, _DEGREE_OPENING[place])
+        out[end] = _CLOSE
+        return end + 1
     if role == _ROOT:
         end = _bracket_compound(out, start, end)
         end = _insert_byte(out, start, end, 0x9A)
@@ -237,7 +347,12 @@ def _finish_part(out: Array, begin: int, start: int, end: int, role: int) -> int
     if role == _DENOMINATOR:
         end = _bracket_compound(out, start, end)
         return _insert_byte(out, start, end, _SLASH)
-    if start == begin or out[start] == _SPACE:
+    if start == begin:
+        return end
+    if out[start] == _SPACE:
+        if role == _RAISED and _is_spaced_power(out, begin, start, end, text, at):
+            out[start] = _CARET
+            end = _bracket_compound(out, start + 1, end)
         return end
     if role == _RAISED and _needs_caret(out, begin, start, end):
         if _is_digit(out[start - 1]) and not _is_charge(out, start, end):
@@ -278,7 +393,9 @@ def _open_element(text: Array, name: int, elements: Array, depth: int, to: int) 
     elements[depth, _CHILDREN] = 0
     elements[depth, _ROLE] = _OWN_ROLES[kind] if role == _NO_ROLE else role
     elements[depth, _START] = to
-    elements[depth, _INSIDE] = elements[parent, _INSIDE] | (kind >= _FIRST_MATHML_KIND)
+    elements[depth, _INSIDE] = elements[parent, _INSIDE] | (
+        _FIRST_LAYOUT_KIND <= kind <= _LAST_LAYOUT_KIND
+    )
 
 
 @inner()
@@ -335,8 +452,12 @@ def copy_text(
                     is_outside = elements[depth, _INSIDE] == 0
                     depth += 1
                     _open_element(text, name, elements, depth, to)
-                    # The sign of the part will keep it apart from what stands before.
-                    has_part_ended &= elements[depth, _ROLE] == _NO_ROLE
+                    role = elements[depth, _ROLE]
+                    # A formula begins with a figure of its own.
+                    is_formula = role == _NUMBER or elements[depth, _INSIDE] == 1
+                    has_part_ended |= is_outside and is_formula
+                    # The sign of a part will keep it apart from what stands before.
+                    has_part_ended &= role in (_NO_ROLE, _NUMBER)
                     if has_gap and elements[depth, _INSIDE] == 1 and is_outside:
                         out[to] = _SPACE  # the white space before the formula is kept
                         to += 1
@@ -345,8 +466,10 @@ def copy_text(
                 has_gap &= elements[depth, _INSIDE] == 0
                 if is_closing or text[at - 2] == _SLASH:
                     start = elements[depth, _START]
-                    if elements[depth, _ROLE] != _NO_ROLE and to > start:
-                        to = _finish_part(out, begin, start, to, elements[depth, _ROLE])
+                    role = elements[depth, _ROLE]
+                    if role != _NO_ROLE:
+                        if to > start:
+                            to = _finish_part(out, begin, start, to, role, text, at)
                         has_part_ended = True
                     has_part_ended |= elements[depth, _INSIDE] == 1
                     depth -= 1

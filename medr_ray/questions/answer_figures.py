@@ -2,9 +2,10 @@
 comparisons, dates, quantities with units.
 
 Guarantees: two different figures never get the same spelling. What could be read in two ways stays
-as it is written ("1,5", "03/04/2020", "1.000" is one). A percentage is not a share: "50 %" is not
-0.5. Days, months and years are not converted, for none is an exact number of the others; grams,
-litres, metres, seconds and moles are. The time is in proportion to the length of the text.
+as it is written ("1,5" without a unit, "03/04/2020", "1.000" is one). A percentage is not a share:
+"50 %" is not 0.5. Days, months and years are not converted, for none is an exact number of the
+others; grams, litres, metres, seconds and moles are. The time is in proportion to the length of the
+text.
 """
 
 import functools
@@ -13,6 +14,8 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
+
+from medr_ray.questions.answer_phrases import write_phrases
 
 _MAX_DIGITS = 40  # of a number that is compared by its value; longer ones are compared as written
 _MAX_EXPONENT = 300  # beyond it a power is compared as written
@@ -37,6 +40,8 @@ _SIGN_SPELLINGS = {
     "％": "%",
 }
 _SIGNS = str.maketrans(_SIGN_SPELLINGS)
+# A dot in the middle is a decimal point elsewhere.
+_DOT_TIMES = re.compile(r"(?<=\d) ?[·⋅∙•] ?(?=10\^)")
 
 
 def fold_signs(text: str) -> str:
@@ -49,6 +54,7 @@ def fold_signs(text: str) -> str:
     text = _RAISED.sub(_write_raised, text)
     text = _VULGAR_FRACTION.sub(lambda match: f" {unicodedata.normalize('NFKC', match[0])} ", text)
     text = _MICRO.sub("u", text)
+    text = _DOT_TIMES.sub(" × ", text)
     text = re.sub(r"(?<=\d)·(?=\d)", ".", text).replace("·", " ")
     text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS).casefold()
     return " ".join(text.split())
@@ -139,6 +145,7 @@ _HAN_DATE = re.compile(
 )
 _HAN_YEARS = re.compile(r"(?<![\d.])(\d{1,3}) ?年(?! ?\d)")
 _HAN_COUNT = re.compile(r"(?<=\d)个$")
+_HAN_EVERY_DAY = re.compile(r"(?:每|1)[日天](?= ?\d+ ?次)")
 
 
 def _parse_han_integer(text: str) -> int:
@@ -198,7 +205,8 @@ def _replace_han_figures(text: str) -> str:
     text = _HAN_COMPARISON.sub(lambda match: f" {_HAN_WORDS[match[1]]} ", text)
     text = _HAN_SCALED_DIGITS.sub(_scale_digits, text)
     text = _HAN_PARTS.sub(_write_han_parts, text)
-    text = _HAN_NUMBER.sub(_write_han_number, text)
+    text = _HAN_NUMBER.sub(_write_han_number, text.replace("一半", " 1/2 "))
+    text = _HAN_EVERY_DAY.sub("每天", text)
     text = _HAN_DATE.sub(_write_han_date, text)
     text = _HAN_YEARS.sub(r"\1 year ", text)
     text = _HAN_UNIT.sub(lambda match: f" {_HAN_UNITS[match[1]]} ", text)
@@ -288,7 +296,8 @@ _NUMBER_AHEAD = (
 # A digit, a sign of comparison, or a word that may be a number.
 _ANY_FIGURE = re.compile(
     r"[\d<>%^+~]|one|two|three|four|five|six|seven|eight|nine|ten\b|eleven|twelve|teen|"
-    r"twenty|thirty|forty|fifty|plus|per ?cent"
+    r"twenty|thirty|forty|fifty|plus|per ?cent|once|twice|thrice|half|third|quarter|hourly|daily|"
+    r"weekly|monthly|yearly|annually|every |\.i\.d|hundred|thousand|million|billion"
 )
 # Words that are looked for first, the pattern, the sign.
 _COMPARISONS = (
@@ -342,6 +351,18 @@ _THOUSANDS = (
     (re.compile(r"(?<![\w.,])(?<!\d )([1-9]\d{0,2}(?: \d{3})+)()(?! ?\d)"), " "),
 )
 _COMMA_DECIMAL = re.compile(r"(?<![\w.,])0,(?=\d)(?!\d+,)")
+# "1,5 mg" is a decimal comma; "1,5" may be two numbers.
+_COMMA_BEFORE_UNIT = re.compile(
+    r"(?<![\w.,-])(\d{1,4}),(\d{1,2})"
+    r"(?= ?(?:%|[x×*] ?10\^|[kdcmunp]?(?:g|l|m|mol|s)\b|mcg\b|h\b|min\b|iu\b|mmhg\b))"
+)
+# NLM's own way before it had markup, and that of programs.
+_POWER_SPELLINGS = re.compile(
+    r"(?P<times>[x×*] ?)10\((?P<power>[-+]?\d{1,3})\)|\b10\((?P<negative>-\d{1,3})\)|"
+    r"\b10\*\*(?P<bare>[-+]?\d{1,3})"
+)
+# "5 mg kg^-1 min^-1" is 5 mg/kg/min; "5 s^-1" is not 5 s.
+_INVERSE_UNITS = re.compile(r"(?<=\d)( ?[a-z]{1,5})((?: [a-z]{1,5}\^-1\b)+)")
 _LEADING_POINT = re.compile(r"(?<![\w.)\]])\.(?=\d)")
 # With a space on both sides or on none: "5 -3" has a negative number.
 _RANGE = re.compile(r"(?<![\w.])(\d[\d.]{0,40}%?)(?:-| - | to )(?=\.?\d)")
@@ -364,6 +385,15 @@ def _join_thousands(separator: str, match: re.Match[str]) -> str:
     return match[1].replace(separator, "") + decimals
 
 
+def _write_power(match: re.Match[str]) -> str:
+    power = match["power"] or match["negative"] or match["bare"]
+    return f"{match['times'] or ''}10^{power}"
+
+
+def _write_inverse_units(match: re.Match[str]) -> str:
+    return match[1] + match[2].replace(" ", "/").replace("^-1", "")
+
+
 def write_figures(text: str) -> str:
     """A text of ``fold_signs`` with dates, thousands, comparisons and ranges in one spelling."""
     if not text.isascii():
@@ -373,7 +403,9 @@ def write_figures(text: str) -> str:
     text = _replace_dates(text)
     for pattern, separator in _THOUSANDS:
         text = pattern.sub(functools.partial(_join_thousands, separator), text)
-    text = _COMMA_DECIMAL.sub("0.", text)
+    text = _COMMA_BEFORE_UNIT.sub(r"\1.\2", _COMMA_DECIMAL.sub("0.", text))
+    text = write_phrases(_INVERSE_UNITS.sub(_write_inverse_units, text))
+    text = _POWER_SPELLINGS.sub(_write_power, text)
     text = _LEADING_POINT.sub("0.", text)
     text = text.replace("per cent", "%").replace("percent", "%")
     for words, pattern, sign in _COMPARISONS:
@@ -437,6 +469,28 @@ def _list_units() -> dict[str, tuple[str, Fraction]]:
 
 
 UNITS = _list_units()
+_MAX_DIVISORS = 3  # of a unit: "5 ug/kg/min"
+
+
+def _list_divisors() -> dict[str, tuple[str, Fraction]]:
+    """Each spelling of a unit behind a slash: its name, and how many of those it is. Times keep
+    their own unit, as rates are printed."""
+    divisors = {unit: amount for unit, amount in UNITS.items() if amount[0] == "l"}
+    for name, spellings in (
+        ("kg", ("kg", "kilogram", "kilograms", "kilo")),
+        ("s", ("s", "sec", "second")),
+        ("min", ("min", "minute")),
+        ("h", ("h", "hr", "hour")),
+        ("day", ("d", "day")),
+        ("week", ("wk", "week")),
+        ("month", ("month",)),
+        ("year", ("yr", "year")),
+    ):
+        divisors.update(dict.fromkeys(spellings, (name, Fraction(1))))
+    return divisors
+
+
+_DIVISORS = _list_divisors()
 _LARGE_WORDS = {
     "thousand": 10**3,
     "million": 10**6,
@@ -489,6 +543,9 @@ _ORDINAL_WORDS = {
     "tenth": "10th",
 }
 _NUMBER_FOLLOWERS = frozenset({*UNITS, *_LARGE_WORDS, "×", "x", "*"})
+# Words between the two figures of a proportion.
+_PROPORTION_LINKS = (("in",), ("per",), ("out", "of"), ("of", "every"))
+_RANGE_SIGNS = frozenset("–±/:")
 _PLAIN_NUMBER = re.compile(r"(?:0|[1-9]\d{0,38})(?:\.\d{0,38}[1-9])?")
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)(?:e([-+]?\d+))?")
 _FRACTION = re.compile(r"(\d{1,2})/(\d{1,2})")
@@ -557,13 +614,50 @@ def merge_figures(tokens: Sequence[str]) -> list[str]:
         unit = tokens[after] if after < len(tokens) else ""
         if unit in UNITS:
             base, factor = UNITS[unit]
-            merged += [format_number(value * factor), base]
-            place = after + 1
-            # "5 mg per kg" is 5 mg/kg.
-            place += tokens[place : place + 1] == ["per"]
+            value *= factor
+            divisors, divisor, place = _read_divisors(tokens, after + 1)
+            merged += [format_number(value / divisor), base, *divisors]
         else:
             merged.append(format_number(value))
             place = after
+    return merged
+
+
+def _read_divisors(tokens: Sequence[str], place: int) -> tuple[list[str], Fraction, int]:
+    """(the units that a unit is divided by, each in one spelling, how many of them it is, where
+    they end): "5 mg/dL" is 50 mg/L, and "5 mg per kg per day" 5 mg/kg/d."""
+    divisors: list[str] = []
+    factor = Fraction(1)
+    for _ in range(_MAX_DIVISORS):
+        # "5 mg per tablet" is 5 mg/tablet.
+        start = place + (tokens[place : place + 1] == ["per"])
+        token = tokens[start] if start < len(tokens) else ""
+        if token not in _DIVISORS:
+            return divisors, factor, start
+        name, count = _DIVISORS[token]
+        divisors.append(name)
+        factor *= count
+        place = start + 1
+    return divisors, factor, place
+
+
+def merge_proportions(tokens: Sequence[str]) -> list[str]:
+    """The tokens of ``merge_figures`` with "1 in 1000" and "1 per 1000" as 1/1000."""
+    merged: list[str] = []
+    place = 0
+    while place < len(tokens):
+        words = tuple(tokens[place + 1 : place + 3])
+        size = next((len(link) for link in _PROPORTION_LINKS if words[: len(link)] == link), 0)
+        after = place + size + 2
+        figures = [tokens[place], *tokens[after - 1 : after]]
+        is_open = size and tokens[after : after + 1] and tokens[after] in _RANGE_SIGNS
+        if not size or is_open or len(figures) < 2 or not all(map(str.isdecimal, figures)):
+            merged.append(tokens[place])
+            place += 1
+            continue
+        share = parse_number("/".join(figures))
+        merged += [figures[0], "/", figures[1]] if share is None else [format_number(share)]
+        place = after
     return merged
 
 
@@ -579,6 +673,9 @@ def _read_value(tokens: Sequence[str], place: int) -> tuple[Fraction | None, int
     """(the value of the number that begins at this token, where it ends); None without one."""
     if tokens[place] in _COUNTING_WORDS:
         count, place = _read_words(tokens, place)
+        part = parse_number(tokens[place]) if tokens[place : place + 1] == ["1/2"] else None
+        if part is not None:  # two and a half
+            return count + part, place + 1
         return Fraction(count), place
     value = parse_number(tokens[place])
     if value is None:

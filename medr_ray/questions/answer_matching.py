@@ -8,8 +8,9 @@ These differences are tolerated:
 - case, punctuation, articles, accents, and American and British spellings,
 - Greek letters by name, and Roman numerals by number,
 - the spellings of one figure (``answer_figures``): ".5" and "0.5", "1,000" and "1 000", "10^6",
-  "10⁶" and "1e6", "≥ 5" and "at least 5", "1000 mg" and "1 g", number words, dates; never the
-  signs that make it another figure,
+  "10⁶" and "1e6", "≥ 5" and "at least 5", "1000 mg" and "1 g", "5 mg/dL" and "50 mg/L", number
+  words, dates, and phrases (``answer_phrases``): "twice daily" and "2 times a day", "1 in 1000"
+  and "1/1000"; never the signs that make it another figure,
 - the order of a list,
 - yes and no in English and Chinese,
 - an addition in brackets that gives the abbreviation or explains, and offers no alternative.
@@ -29,6 +30,7 @@ from medr_ray.knowledge.spellings import fold_spelling
 from medr_ray.questions.answer_figures import (
     fold_signs,
     merge_figures,
+    merge_proportions,
     write_figures,
 )
 
@@ -78,6 +80,9 @@ _SINGLE_LETTER_NUMERALS = {
     "v": "5",
     "x": "10",
 }
+# "Stage IIIB" is stage 3b.
+_LETTERED_NUMERAL = re.compile(r"(i{1,3}|iv|v)([a-d])")
+_NUMERALS = _ROMAN_NUMERALS | _SINGLE_LETTER_NUMERALS
 _WORDS_BEFORE_NUMERALS = {
     "type",
     "grade",
@@ -95,7 +100,8 @@ _WORDS_BEFORE_NUMERALS = {
 _PREAMBLE = re.compile(
     r"(?:(?:so|thus|therefore),? )?(?:"
     r"(?:the )?(?:final |correct |exact )?answer(?: is\b|:) ?:?|it is |it's |"
-    r"(?:最终|正确)?的?答案(?:是|为|:)+|选(?=[a-z]$)"
+    r"(?:最终|正确)?的?答案(?:是|为|:)+|选(?=[a-z]$)|"
+    r"(?:in )?(?:the )?year (?=\d{4}[.]?$)|in (?=\d{4}[.]?$)"
     r") ?"
 )
 _FRAMES = (("\\boxed{", "}"), ("<answer>", "</answer>"))
@@ -114,6 +120,8 @@ _TOKEN = re.compile(
     r"|(?:(?<![^\s(\[<>≤≥±=~–,;:])-)?\d+(?:\.\d+)?e[-+]?\d+(?![^\W_])"
     r"|(?<![\d./])\d{1,2}/\d{1,2}(?![\d/])"
     r"|(?<![^\s(\[<>≤≥±=~–,;:])-\d+(?:\.\d+)?"
+    # Variants before and behind the coding sequence: c.-12A>G, c.*12A>G.
+    r"|(?<=\b[cngmr]\.)(?:-\d+|\*)"
     r"|\d+\.\d+"
     r"|\d+(?=[^\W\d])"
     r"|\^[-+]?\d+"
@@ -178,10 +186,14 @@ def _list_tokens(text: str) -> list[str]:
         word = _TOKEN_WORDS.get(token, token)
         word = _ROMAN_NUMERALS.get(word, word)
         if previous in _WORDS_BEFORE_NUMERALS:
-            word = _SINGLE_LETTER_NUMERALS.get(word, word)
+            numeral = _LETTERED_NUMERAL.fullmatch(word)
+            if numeral:
+                tokens.append(_NUMERALS[numeral[1]])
+                word = numeral[2]
+            word = _NUMERALS.get(word, word)
         previous = word
         tokens.append(word)
-    return [fold_spelling(token) for token in merge_figures(tokens)]
+    return [fold_spelling(token) for token in merge_proportions(merge_figures(tokens))]
 
 
 def _cache_short(function: Callable[[str], _Value]) -> Callable[[str], _Value]:

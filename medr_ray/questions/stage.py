@@ -50,9 +50,9 @@ from medr_ray.questions.wording.writers import QuestionWriter
 _SEEDS_PER_PART = 8
 # Raise this with every change of the columns of questions.parquet, so that a run whose questions
 # have another format generates them again. It is 2 since the task is a column of its own, 3 since
-# figures keep their signs when names and answers are compared, and 4 since spellings are folded by
-# morphemes.
-_QUESTIONS_FORMAT = 4
+# figures keep their signs when names and answers are compared, 4 since spellings are folded by
+# morphemes, and 5 since phrases are figures too.
+_QUESTIONS_FORMAT = 5
 _ACCEPTED_FOLDER = "drafts/accepted"
 _REJECTED_FOLDER = "drafts/rejected"
 R = TypeVar("R")

@@ -54,6 +54,26 @@ FIGURES = [
     ),
     (formula("<msubsup><mi>x</mi><mn>1</mn><mn>2</mn></msubsup>"), "x1^2"),
     (formula("<msqrt><mn>2</mn></msqrt>") + " of", "√2 of"),
+    # A space before the power, as some publishers send it.
+    ("2 x 10 <sup>6</sup> cells, 10&#160;<sup>9</sup>/L", "2 x 10^6 cells, 10^9/L"),
+    ("P&lt;5x10 <sup>-8</sup>, 1.5×10 <sup>9</sup>CFU", "P<5x10^-8, 1.5×10^9CFU"),
+    ("<b>10</b> <sup>6</sup>, 10<sup> 7</sup>, 10 <sup>4–6</sup>", "10^6, 10^7, 10^(4–6)"),
+    ("30 kg/m <sup>2</sup>, 5 mm <sup>3</sup>, 2 µm <sup>2</sup>", "30 kg/m^2, 5 mm^3, 2 µm^2"),
+    ("5 mL min <sup>-1</sup> m <sup>−2</sup>", "5 mL min^-1 m^−2"),
+    ("χ <sup>2</sup> = 5.4, R <sup>2</sup> = 0.9", "χ^2 = 5.4, R^2 = 0.9"),
+    ("10<sup>(-6)</sup>, 10<sup>±1</sup>, 10<sup/>6", "10^(-6), 10^±1, 10 6"),
+    ("3" + formula("<mroot><mn>8</mn><mn>3</mn></mroot>"), "3 8^(1/3)"),
+    (formula("<mfenced><mn>1</mn><mn>2</mn></mfenced>") + "5", "1 2 5"),
+    (formula("<munderover><mo>∑</mo><mn>1</mn><mn>9</mn></munderover>"), "∑1^9"),
+    (
+        formula("<msemantics><mfrac><mn>1</mn><mn>2</mn></mfrac>")
+        .replace("msemantics", "semantics")
+        .replace(
+            "</mml:math>",
+            "<mml:annotation>\\frac{1}{2}</mml:annotation></mml:semantics></mml:math>",
+        ),
+        "1/2",
+    ),
 ]
 NAMES = [
     ("H<sub>2</sub>O, CO<sub>2</sub>, C<sub>6</sub>H<sub>12</sub>", "H2O, CO2, C6H12"),
@@ -71,6 +91,11 @@ NAMES = [
     ("as shown<sup>1,2</sup>, in 2010<sup>3</sup>", "as shown^1,2, in 2010^3"),
     ("a mean of 5.<sup>2</sup>", "a mean of 5.^2"),
     ("30<sup>°</sup>C, 0.05<sup>*</sup>, Drug<sup>®</sup>", "30°C, 0.05*, Drug®"),
+    # Behind a space a figure may also be an isotope's number or a reference.
+    ("of 30 <sup>18</sup>F scans, 10 <sup>13</sup>C spectra", "of 30 18F scans, 10 13C spectra"),
+    ("by <sup>1</sup>H and a <sup>2</sup> H NMR", "by 1H and a 2 H NMR"),
+    ("of 30 patients <sup>2</sup>, in 2010 <sup>1</sup>", "of 30 patients 2, in 2010 1"),
+    ("the 10 <sup>th</sup>, FEV <sub>1</sub>", "the 10 th, FEV 1"),
     ("<b>a</b><u>b</u> <i>c</i>", "ab c"),
     ("a <sup></sup>b<sub/>", "a b"),
 ]
