@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from medr_ray.agent.call_styles import render_call
 from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.protocol import (
     canonical_reply,
     parse_reply,
     parse_responses,
-    render_call,
     unpack_arguments,
 )
 from medr_ray.core.json_text import InvalidJson, replace_surrogates

@@ -6,19 +6,27 @@ back as one user message with a ``<tool_response>…</tool_response>`` per call,
 
 Parsing never raises and takes time in proportion to the text. What is malformed is named in
 ``ParsedReply.problems`` and goes back to the agent as a tool response. Thoughts are read in all the
-forms of ``llm.thoughts``, and a tag that is named inside a closed thought is a word of it. A
+forms of ``llm.thoughts``, calls in those of ``call_styles`` where a reply has none of its own
+tags, and a tag that is named inside a closed thought is a word of it. A
 missing ``</answer>`` does not lose the answer, except in a thought that was never closed. Whatever
 follows a ``<tool_response>`` that the agent wrote itself is not read, because no tool returned it.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medr_ray.agent.untrusted_text import TAGS, defuse
-from medr_ray.core.json_text import InvalidJson, decode_json_at, parse_json
+from medr_ray.agent.call_styles import (
+    MAX_DEPTH,
+    find_marked_calls,
+    iterate_values,
+    render_call,
+    write_channel_calls,
+)
+from medr_ray.agent.untrusted_text import defuse
+from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.llm.thoughts import CLOSING, OPENING, escape_thought, split_thought, use_think_tags
 
 _TAG = re.compile(r"<(/?)(tool_call|tool_response|answer|think)>")
@@ -27,17 +35,18 @@ _ACTION = re.compile(r"<(?:tool_call|answer)>")
 _ACTION_END = re.compile(r"</(?:tool_call|answer)>")
 # A thought behind an action is another one: the first was never closed.
 _SECOND_THOUGHT = re.compile(r"</(?:tool_call|answer)>\s{0,99}<think>")
+# The tags as some models write them, with spaces and capitals.
+_LOOSE_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}(tool_call|answer)\s{0,3}>", re.IGNORECASE)
 _RESPONSE_OPENING = "<tool_response>"
 _RESPONSE_CLOSING = "</tool_response>"
-_TAG_IN_JSON = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})>)")
 _FENCE = re.compile(r"\s*```[\w+-]{0,20}\s?")
-_SEPARATORS = re.compile(r"[\s,;\ufeff]*")
 _NAME_PREFIX = re.compile(r"\A(?:functions?|tools)\.(?=.)")  # as gpt-oss and Kimi name tools
-_MAX_DEPTH = 32  # levels of a call: code that walks through arguments may be recursive
 _MAX_CALLS = 64  # of a reply; a model that writes more repeats itself
 _MAX_ENCODINGS = 3  # how often arguments may have been written as a JSON text again
 _SHORT_NAME = 80  # characters of a tool's name, in an error
-_CALL_KEYS = frozenset({"name", "arguments"})
+# What models call the two fields of a call, the protocol's own name first.
+_NAME_FIELDS = ("name", "tool_name", "tool", "function")
+_ARGUMENT_FIELDS = ("arguments", "parameters", "args", "input")
 _MISSING = object()  # arguments that a call does not name
 NO_ATTEMPT = "no <tool_call> and no <answer>: call a tool or give the answer"
 
@@ -75,7 +84,10 @@ class ParsedReply:
 
 def parse_reply(text: str) -> ParsedReply:
     """Read an assistant message."""
-    reader = _ReplyReader(_open_thought(use_think_tags(text)))
+    text = use_think_tags(write_channel_calls(text))
+    if not _ACTION.search(text):
+        text = _LOOSE_TAG.sub(lambda tag: f"<{tag[1]}{tag[2].lower()}>", text)
+    reader = _ReplyReader(_open_thought(text))
     reader.read()
     return reader.build_reply()
 
@@ -83,7 +95,7 @@ def parse_reply(text: str) -> ParsedReply:
 def canonical_reply(text: str, thought: str = "") -> str:
     """A reply as it is recorded: its thought between ``<think>`` tags, everything else as it is.
     ``thought`` is what the endpoint gave beside the text."""
-    text = _open_thought(use_think_tags(text))
+    text = _open_thought(use_think_tags(write_channel_calls(text)))
     thought = escape_thought(thought.strip())
     # Some servers give the same thought twice.
     is_there = text.lstrip().startswith(OPENING) and split_thought(text).thought == thought
@@ -99,7 +111,7 @@ def _open_thought(text: str) -> str:
     if first is None or first.group() == OPENING:
         return text
     start = text.rfind("<tool_call>", 0, first.start())
-    values = _iterate_values(text, start + len("<tool_call>")) if start >= 0 else iter(())
+    values = iterate_values(text, start + len("<tool_call>")) if start >= 0 else iter(())
     is_in_call = any(end > first.start() for _, end in values)
     is_behind = _ACTION_END.search(text, 0, first.start()) and not _ACTION.search(text, first.end())
     return text if is_in_call or is_behind else f"{OPENING}{text}"
@@ -151,15 +163,14 @@ class _ReplyReader:
         return ParsedReply("\n".join(filter(None, thoughts)), tuple(attempts), self._answer)
 
     def _find_untagged_calls(self) -> list[ToolCall | str]:
-        """The calls that stand in code fences, or are the whole reply, without their tags."""
+        """The calls that stand in code fences, are the whole reply, or have the marks of another
+        model."""
         speech = split_thought(self.text).rest.partition("<tool_response>")[0]
         parts = speech.strip().split("```")
         # Every second part stands between two fences.
         parts = [f"```{part}" for part in parts[1::2]] if len(parts) > 1 else parts
-        values = (value for part in parts for value, _ in _iterate_values(part, 0))
-        calls = [
-            value for value in values if isinstance(value, dict) and value.keys() >= _CALL_KEYS
-        ]
+        values = (value for part in parts for value, _ in iterate_values(part, 0))
+        calls = [value for value in values if _is_call(value)] or find_marked_calls(speech)
         return [_read_call(call) for call in calls[:_MAX_CALLS]]
 
     def _read_thought(self) -> None:
@@ -218,14 +229,14 @@ class _ReplyReader:
             self._answer = _drop_thoughts(self.text[start:end]).strip()
 
     def _has_call_at(self, position: int) -> bool:
-        return any(isinstance(value, dict) for value, _ in _iterate_values(self.text, position))
+        return any(isinstance(value, dict) for value, _ in iterate_values(self.text, position))
 
     def _read_calls(self) -> None:
         """The calls of a block, whose opening tag was just read."""
         start = self._position
         values: list[Any] = []
         end = start
-        for value, value_end in _iterate_values(self.text, start):
+        for value, value_end in iterate_values(self.text, start):
             end = value_end
             values += value if isinstance(value, list) and value else [value]
         # Not inside the values: their strings may hold tags.
@@ -236,7 +247,12 @@ class _ReplyReader:
         if values and not rest:
             self._add_attempts([_read_call(value) for value in values])
             return
-        problem = _describe_block(self.text[start:block_end])
+        block = self.text[start:block_end]
+        marked_calls = find_marked_calls(block) or _read_loose_block(block)
+        if marked_calls:
+            self._add_attempts([_read_call(call) for call in marked_calls])
+            return
+        problem = _describe_block(block)
         is_closed = tag is not None and tag.group() == "</tool_call>"
         # Words behind an opening tag that nobody closed only name it.
         is_mention = not is_closed and not values and not rest.startswith(("{", "["))
@@ -249,27 +265,22 @@ class _ReplyReader:
         self._attempts += attempts
 
 
-def _iterate_values(text: str, position: int) -> Iterator[tuple[Any, int]]:
-    """(value, where it ends) of the objects and lists that follow one another from ``position`` on,
-    also in code fences, up to what is no JSON."""
-    while True:
-        while fence := _FENCE.match(text, position):  # the end of one, and another's beginning
-            position = fence.end()
-        start = _SEPARATORS.match(text, position)
-        position = start.end() if start else position
-        if text[position : position + 1] not in ("{", "["):
-            return
-        try:
-            value, position = decode_json_at(text, position, "the tool call", max_depth=_MAX_DEPTH)
-        except InvalidJson:
-            return
-        yield value, position
+def _read_loose_block(text: str) -> list[dict[str, Any]]:
+    """The call of a block that is JSON but for commas behind the last members; none where it is
+    not."""
+    try:
+        value = parse_json(
+            _strip_fence(text), "the tool call", max_depth=MAX_DEPTH, trailing_commas=True
+        )
+    except InvalidJson:
+        return []
+    return [value] if isinstance(value, dict) else []
 
 
 def _describe_block(text: str) -> str:
     """What is wrong with the text of a call."""
     try:
-        value = parse_json(_strip_fence(text), "the tool call", max_depth=_MAX_DEPTH)
+        value = parse_json(_strip_fence(text), "the tool call", max_depth=MAX_DEPTH)
     except InvalidJson as error:
         return str(error)
     return f"the tool call is no object but {type(value).__name__}"
@@ -300,12 +311,12 @@ def _read_call(value: Any) -> ToolCall | str:
     """The call, or what is wrong with it."""
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
         value = value["function"]  # OpenAI's form of a call
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+    name = _get_first(value, _NAME_FIELDS) if isinstance(value, dict) else None
+    if not isinstance(name, str):
         return 'the tool call must be {"name": ..., "arguments": {...}}'
-    name = _NAME_PREFIX.sub("", value["name"].strip(), count=1)
+    name = _NAME_PREFIX.sub("", name.strip(), count=1)
     short_name = name[:_SHORT_NAME]
-    # Llama calls them parameters.
-    arguments = value.get("arguments", value.get("parameters", _MISSING))
+    arguments = _get_first(value, _ARGUMENT_FIELDS)
     if arguments is _MISSING:
         return f"the arguments of {short_name} are missing: give an object, {{}} for none"
     try:
@@ -315,6 +326,17 @@ def _read_call(value: Any) -> ToolCall | str:
     if not isinstance(arguments, dict):
         return f"the arguments of {short_name} must be a JSON object"
     return ToolCall(name, arguments)
+
+
+def _get_first(value: dict[str, Any], fields: Sequence[str]) -> Any:
+    """The value under the first of the fields that is there, else ``_MISSING``."""
+    return next((value[field] for field in fields if field in value), _MISSING)
+
+
+def _is_call(value: Any) -> bool:
+    """Whether a value is a call, also without a mark that says so."""
+    keys = value.keys() if isinstance(value, dict) else frozenset()
+    return "name" in keys and ("arguments" in keys or "parameters" in keys)
 
 
 def unpack_arguments(arguments: Any, source: str) -> Any:
@@ -328,7 +350,7 @@ def unpack_arguments(arguments: Any, source: str) -> Any:
             return arguments
         if not arguments.strip():
             return {}
-        arguments = parse_json(arguments, source, max_depth=_MAX_DEPTH)
+        arguments = parse_json(arguments, source, max_depth=MAX_DEPTH, trailing_commas=True)
     return arguments
 
 
@@ -341,11 +363,6 @@ def render_reply(thought: str, calls: Sequence[ToolCall] = (), answer: str | Non
     if answer is not None:
         parts.append(f"<answer>{answer}</answer>")
     return "\n".join(parts)
-
-
-def render_call(value: str) -> str:
-    """A call given as JSON text. A protocol tag in one of its strings is escaped as JSON allows."""
-    return "<tool_call>" + _TAG_IN_JSON.sub(r"\\u003c", value) + "</tool_call>"
 
 
 def render_responses(responses: Sequence[str], control_tokens: Sequence[str] = ()) -> str:

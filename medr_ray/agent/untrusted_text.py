@@ -46,7 +46,8 @@ _CONTROL_TOKENS = re.compile(
             rf"[{_SLASH}!?]?(?=[\w.:=▁-]*[^\W\d])[\w.:=▁-]{{1,60}}"
             rf"(?:\s+[\w.:-]{{1,40}}\s*=[^{_LESS}{_GREATER}]{{0,80}})?\s?[{_SLASH}]?[{_GREATER}]",
             # Llama 2 and Mistral
-            r"[\[［][/／]?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|THINK|SYS)[\]］]",
+            r"[\[［][/／]?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|THINK|ARGS|SYS)"
+            r"[\]］]",
             # [/NAME], [TWO_WORDS]
             r"[\[［](?:[/／][A-Z][A-Z_]{1,40}|[A-Z]{2,20}(?:_[A-Z]{2,20}){1,3})[\]］]",
         )

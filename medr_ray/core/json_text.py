@@ -21,6 +21,9 @@ _MAX_INTEGER = 2**64 - 1
 _MAX_INTEGER_CHARACTERS = 20  # of the two above
 _MAX_FLOAT_CHARACTERS = 1_000  # more digits than any float has, few enough to convert at once
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+# Strings, which are kept, and commas before a closing bracket. A string that is not closed is kept
+# to the end, so that each character is looked at once.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\Z))|(?<=[\w"}\]]),(?=\s*[}\]])', re.DOTALL)
 # An object or a list, as far as its next sign shows: "[ref]" and "{smile}" are neither.
 _OPENING = re.compile(r"\{(?=\s*[\"}])|\[(?=\s*[\[\]{\"\d\-tfnNI])")
 # Characters that may be read per character of a text in which JSON is searched for.
@@ -57,12 +60,14 @@ def parse_json(
     max_depth: int = MAX_DEPTH,
     finite: bool = True,
     whole_characters: bool = True,
+    trailing_commas: bool = False,
 ) -> Any:
     """The value of a JSON text. ``source`` names the text in the error.
 
     ``finite=False`` also reads NaN and Infinity, which Python and PyTorch write into files of
     metrics and settings, and ``whole_characters=False`` lone surrogates, for callers that replace
-    or escape them. Raises InvalidJson.
+    or escape them. ``trailing_commas=True`` reads a comma behind a last member, which models write.
+    Raises InvalidJson.
     """
     if isinstance(text, bytes):
         text = _decode_bytes(text, source)
@@ -72,7 +77,16 @@ def parse_json(
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise InvalidJson(source, _describe_syntax(error), error.pos) from None
+        shortened = _TRAILING_COMMA.sub(r"\1", text) if trailing_commas else text
+        if shortened == text:
+            raise InvalidJson(source, _describe_syntax(error), error.pos) from None
+        return parse_json(
+            shortened,
+            source,
+            max_depth=max_depth,
+            finite=finite,
+            whole_characters=whole_characters,
+        )
     except _RefusedValue as error:
         raise InvalidJson(source, str(error)) from None
     except RecursionError:

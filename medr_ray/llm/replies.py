@@ -73,7 +73,7 @@ def _parse_texts(texts: list[str]) -> Iterator[Any]:
     for text in texts:
         try:
             # A number that is none is its field's fault, and not that of what stands beside it.
-            value = parse_json(text, "the reply", finite=False)
+            value = parse_json(text, "the reply", finite=False, trailing_commas=True)
             # Some models write the JSON as a JSON text.
             yield parse_json(value, "the reply") if isinstance(value, str) else value
         except InvalidJson:

@@ -67,6 +67,26 @@ def test_what_would_break_elsewhere_is_named_with_its_source(
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, 2,], "b": {"c": 3,},}', {"a": [1, 2], "b": {"c": 3}}),
+        ('{"a": ",}", "b": "\\",]",\n}', {"a": ",}", "b": '",]'}),
+        ("[,]", None),
+        ("[1,,]", None),
+        ('{"a": "x,}', None),
+    ],
+)
+def test_a_comma_behind_the_last_member_is_read_where_a_model_writes(text: str, value: Any) -> None:
+    with pytest.raises(InvalidJson):
+        parse_json(text, "x")
+    if value is None:
+        with pytest.raises(InvalidJson):
+            parse_json(text, "x", trailing_commas=True)
+    else:
+        assert parse_json(text, "x", trailing_commas=True) == value
+
+
 def test_files_of_metrics_may_hold_what_training_writes() -> None:
     assert parse_json('{"loss": Infinity}', "x", finite=False) == {"loss": float("inf")}
 

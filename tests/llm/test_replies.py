@@ -34,6 +34,8 @@ class _Verdict(BaseModel):
         '{"correct": true}\n{"correct": true}',
         '\ufeff{"correct": true}',
         '"{\\"correct\\": true}"',
+        '{"correct": true, "reason": "same",}',
+        '```json\n{"correct": true,}\n```',
         'The range is [0, Infinity]: {"correct": true}',
         '[THINK]{"correct": false}[/THINK]{"correct": true}',
         '<think>I close with </think> and</think>{"correct": true}',
