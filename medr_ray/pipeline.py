@@ -24,7 +24,7 @@ from medr_ray.core.earlier_results import (
     set_results_aside,
     take_results_back,
 )
-from medr_ray.core.errors import ConfigError
+from medr_ray.core.errors import ConfigError, InfrastructureError
 from medr_ray.core.lock import run_lock
 from medr_ray.core.run import (
     RunDirectory,
@@ -285,6 +285,13 @@ def _require_no_problems(
         raise ConfigError("nothing was started:\n" + "\n".join(problems))
 
 
+def _require_ready(step: PlannedStage, config: PipelineConfig, run: RunDirectory) -> None:
+    """Raises InfrastructureError for what keeps a stage from starting that could start before."""
+    problems = find_problems([step], config, run)
+    if problems:
+        raise InfrastructureError("not started: " + "; ".join(problems))
+
+
 def _require_consent(
     planned: Sequence[PlannedStage],
     config: PipelineConfig,
@@ -363,6 +370,7 @@ def _run_planned_stages(
     fingerprints = {step.stage.name: step.fingerprint for step in planned}
     with contextlib.ExitStack() as exit_stack:
         ray_is_up = False
+        has_run_stages = False
         for step in planned:
             name = step.stage.name
             if not step.will_run:
@@ -373,6 +381,10 @@ def _run_planned_stages(
                 # one.
                 exit_stack.enter_context(_open_ray_session(config))
                 ray_is_up = True
+            if has_run_stages:
+                # Hours after the first check: an endpoint or a disk may be gone.
+                _require_ready(step, config, run)
+            has_run_stages = True
             console.print(f"[bold]{name}[/bold]: running", highlight=False)
             context = StageContext(config, run, run.stage(name), console)
             manifest = run_stage(step.stage, context, step.fingerprint, fingerprints)

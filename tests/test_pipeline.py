@@ -18,7 +18,7 @@ from support import toy_pipeline
 
 from medr_ray import pipeline
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.errors import ConfigError, LaterVersionError, MedrError
+from medr_ray.core.errors import ConfigError, InfrastructureError, LaterVersionError, MedrError
 from medr_ray.core.run import compute_fingerprint, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.core.stages import STAGES
@@ -163,6 +163,18 @@ def test_nothing_is_touched_when_a_stage_could_not_run(tmp_path: Path) -> None:
         stages=[numbers, checked],
         report=toy_pipeline.toy_report,
     )
+
+
+def test_what_went_away_since_the_start_is_named_before_its_stage_begins(tmp_path: Path) -> None:
+    numbers, total = toy_pipeline.toy_stages()
+    answers = iter([[], ["llm.base_url: nothing answers"]])
+    gone = replace(total, check=lambda config, run: next(answers))
+    with pytest.raises(InfrastructureError, match="total: llm"):
+        pipeline.run_pipeline(
+            config_for(tmp_path), console=Console(file=io.StringIO()), stages=[numbers, gone]
+        )
+    assert open_run(config_for(tmp_path)).stage("numbers").manifest() is not None
+    assert open_run(config_for(tmp_path)).stage("total").is_empty()
 
 
 def test_costly_results_are_made_anew_only_with_consent(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from medr_ray.cli import (
     submit,
     trace,
 )
-from medr_ray.core.errors import explain_error
+from medr_ray.core.errors import explain_error, is_interruption
 
 INTERRUPTED_EXIT_CODE = 130
 
@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         explanation = explain_error(error)
         if explanation is None or os.environ.get("MEDR_TRACEBACK") == "1":
             raise
+        if is_interruption(error):
+            explanation += _describe_continuation(list(arguments or sys.argv[1:]))
         from rich.console import Console
 
         Console(stderr=True).print(
@@ -80,10 +82,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _describe_interruption(arguments: Sequence[str]) -> str:
     """What is kept after Ctrl-C, and the command that goes on."""
-    if "run" in arguments or "generate" in arguments:
-        command = shlex.join(["medr", *arguments])
-        return f"\nstopped; what is finished is kept, and the same command goes on: {command}"
-    return "\nstopped"
+    return f"\nstopped{_describe_continuation(arguments)}"
+
+
+def _describe_continuation(arguments: Sequence[str]) -> str:
+    """What is kept and how it goes on, "" for a command that is no part of the pipeline."""
+    if "run" not in arguments and "generate" not in arguments:
+        return ""
+    command = shlex.join(["medr", *arguments])
+    return f"; what is finished is kept, and the same command goes on: {command}"
 
 
 if __name__ == "__main__":

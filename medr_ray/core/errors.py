@@ -78,6 +78,19 @@ def explain_error(error: BaseException) -> str | None:
     return None
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Whether the same command may go on once something outside the program is mended: an
+    endpoint, a worker, the disk."""
+    # A worker's error may come as text.
+    name = f"{InfrastructureError.__module__}.{InfrastructureError.__name__}: "
+    return any(
+        isinstance(cause, InfrastructureError)
+        or (isinstance(cause, OSError) and cause.errno in _SYSTEM_REMEDIES)
+        or name in str(cause)
+        for cause in _walk_causes(error)
+    )
+
+
 def _walk_causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what it was raised from, each once."""
     pending: list[BaseException | None] = [error]

@@ -13,6 +13,7 @@ from typing import Any
 
 from medr_ray.agent.policies import ChatPolicy, Policy
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.failure_streak import FailureStreak
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
 from medr_ray.core.run import StageContext
@@ -119,6 +120,7 @@ class EvaluationRunner:
         self._answers = context.directory.child("answers")
         self._verdicts = context.directory.child("verdicts")
         self.failures: dict[str, str] = {}
+        self._judge_streak = FailureStreak("answers that were to be judged")
 
     def list_pending(self) -> list[Attempt]:
         """Attempts without a finished episode."""
@@ -161,7 +163,11 @@ class EvaluationRunner:
         self._answers.write_json(attempt.part_file, part)
 
     def judge_answers(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
-        """Judge all answers, in the order of the attempts. ``judges`` are by benchmark."""
+        """Judge all answers, in the order of the attempts. ``judges`` are by benchmark.
+
+        Raises InfrastructureError when judging fails again and again for the same reason; the
+        verdicts until then are kept.
+        """
         return asyncio.run(self._judge_all(judges))
 
     async def _judge_all(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
@@ -204,8 +210,12 @@ class EvaluationRunner:
         if self._verdicts.exists(attempt.part_file):
             return Judgement(**self._verdicts.read_json(attempt.part_file))
         judgement = await judge.judge(attempt.task, prediction)
-        if judgement.verdict != UNSCORED:
-            self._verdicts.write_json(attempt.part_file, asdict(judgement))
+        if judgement.verdict == UNSCORED:
+            self._judge_streak.record_failure(judgement.reason)
+            self._judge_streak.require_hope()
+            return judgement
+        self._judge_streak.record_success()
+        self._verdicts.write_json(attempt.part_file, asdict(judgement))
         return judgement
 
 

@@ -1,11 +1,16 @@
 """Whether an endpoint can be asked at all: one small request before hours of work depend on it."""
 
 import os
+import threading
+import time
 from collections.abc import Iterator, Mapping
 
 from medr_ray.core.config import EndpointConfig
 
-_SECONDS = 5.0  # for the request; a dead endpoint is to be named within ten
+_SECONDS = 5.0  # for each step of the request
+# For all endpoints together: a dead one is to be named within ten. A name server that does not
+# answer and a reply that comes byte by byte take longer than the steps' own limit.
+_ALL_SECONDS = 8.0
 
 
 def find_endpoint_problems(endpoints: Mapping[str, EndpointConfig]) -> Iterator[str]:
@@ -13,10 +18,23 @@ def find_endpoint_problems(endpoints: Mapping[str, EndpointConfig]) -> Iterator[
     configuration to the endpoint there.
 
     The request lists the endpoint's models. Servers that have no such list answer with another
-    status, which shows that they are there.
+    status, which shows that they are there. All are asked at once.
     """
+    problems: dict[str, str] = {}
+
+    def ask(name: str, endpoint: EndpointConfig) -> None:
+        problems[name] = _find_problem(name, endpoint)
+
+    # Daemons: a look-up of a name cannot be cancelled, and is not to keep the process.
+    threads = [threading.Thread(target=ask, args=entry, daemon=True) for entry in endpoints.items()]
+    for thread in threads:
+        thread.start()
+    give_up_at = time.monotonic() + _ALL_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, give_up_at - time.monotonic()))
     for name, endpoint in endpoints.items():
-        problem = _find_problem(name, endpoint)
+        silent = _describe_silence(name, endpoint, f"within {_ALL_SECONDS:g} s")
+        problem = problems.get(name, silent)
         if problem:
             yield problem
 
@@ -30,16 +48,18 @@ def _find_problem(name: str, endpoint: EndpointConfig) -> str:
     key = os.environ.get(endpoint.api_key_env, "").strip()
     if not (key.isascii() and key.isprintable()):
         return f"${endpoint.api_key_env} is no key: it holds other than printable ASCII characters"
+    unset = [name for name in endpoint.extra_headers.values() if name not in os.environ]
+    if unset:
+        return f"{name}.extra_headers names variables that are not set: {', '.join(unset)}"
     headers = {"Authorization": f"Bearer {key or 'none'}"}
+    for header, variable in endpoint.extra_headers.items():
+        headers[header] = os.environ[variable].strip()
     try:
         answer = httpx.get(
             f"{endpoint.base_url.rstrip('/')}/models", headers=headers, timeout=_SECONDS
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return (
-            f"{name}.base_url: nothing answers at {endpoint.base_url} ({type(error).__name__}): "
-            "start the endpoint, or set its address"
-        )
+        return _describe_silence(name, endpoint, f"({type(error).__name__})")
     if answer.status_code in (401, 403):
         state = "refuses the key in" if key else "wants a key: set"
         return f"{name}: {endpoint.base_url} {state} ${endpoint.api_key_env}"
@@ -49,3 +69,10 @@ def _find_problem(name: str, endpoint: EndpointConfig) -> str:
             "behind it is not there or still starting"
         )
     return ""
+
+
+def _describe_silence(name: str, endpoint: EndpointConfig, how: str) -> str:
+    return (
+        f"{name}.base_url: nothing answers at {endpoint.base_url} {how}: start the endpoint, or "
+        "set its address"
+    )

@@ -303,6 +303,8 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
         f"questions.calibration.{number}": endpoint
         for number, endpoint in enumerate(config.questions.calibration)
     }
+    if config.questions.closed_book is not None:
+        endpoints["questions.closed_book"] = config.questions.closed_book
     if config.questions.writer == "llm":
         endpoints["llm"] = config.llm
     yield from find_endpoint_problems(endpoints)

@@ -6,6 +6,7 @@
 - A worker that died, or whose event loop is blocked, is replaced. Its requests start again, on
   another worker if there is one.
 - A request that keeps failing is given up after ``rollouts.retries`` fresh attempts.
+- Requests in a row that are given up for the same reason end the run: InfrastructureError.
 - ``close`` ends the run as well as the workers, wherever its consumer stopped. Afterwards nothing
   of the pool starts a thread or an actor any more.
 - Bugs (any exception that is not an infrastructure failure) are raised, not retried.
@@ -27,6 +28,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from medr_ray.agent.episode_loop import NO_FAULTS, FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError
+from medr_ray.core.failure_streak import FailureStreak
 from medr_ray.core.records import Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED, FailureKind
@@ -106,6 +108,7 @@ class RolloutPool:
         self._next_health_check = time.monotonic()
         self._unstaffed_since = time.monotonic()
         self._deaths_at_start = 0
+        self._streak = FailureStreak("rollouts")
         self._counts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         # The lock is between a run and the timer's thread, which gives idle workers back.
@@ -196,6 +199,8 @@ class RolloutPool:
                 self._finished = []
                 remaining -= len(finished)
                 yield from ((scheduled.number, outcome) for scheduled, outcome in finished)
+                # Only now: what was finished is the consumer's to keep.
+                self._streak.require_hope()
             is_complete = True
         finally:
             self._end_run()
@@ -312,6 +317,11 @@ class RolloutPool:
             scheduled.request, trajectory, failure, seconds, kind, scheduled.attempts
         )
         self._finished.append((scheduled, outcome))
+        if trajectory is not None:
+            self._streak.record_success()
+        elif kind != STRAGGLER:
+            # A straggler is cut by choice, from a group that does without it.
+            self._streak.record_failure(f"{failure} ({kind})")
 
     def _cut_stragglers(self, find_stragglers: FindStragglers) -> None:
         now = time.monotonic()

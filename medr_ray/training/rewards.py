@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.errors import DataError, InfrastructureError, ModelError
+from medr_ray.core.failure_streak import FailureStreak
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Reward, Task, Trajectory
 from medr_ray.llm.roles import JsonClient
@@ -72,11 +73,15 @@ class _PreferenceReply(BaseModel):
 
 
 class ModelPreference:
-    """A language model's preference. Unreachable or unreadable: null."""
+    """A language model's preference. Unreachable or unreadable: null.
+
+    A model that stays unreachable is an InfrastructureError: without its scores nothing is learned.
+    """
 
     def __init__(self, client: JsonClient) -> None:
         self._client = client
         self._prompt = read_prompt("medr_ray.training", "preference", "en").strip()
+        self._streak = FailureStreak("rollouts that were to be scored")
 
     def score(
         self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
@@ -102,9 +107,14 @@ class ModelPreference:
         ]
         try:
             reply = await self._client.complete_json(messages, _PreferenceReply)
-        except (InfrastructureError, ModelError):
+        except ModelError:
+            return None
+        except InfrastructureError as error:
+            self._streak.record_failure(str(error))
+            self._streak.require_hope()
             # Not 0: the rollout would be punished for an endpoint that is down.
             return None
+        self._streak.record_success()
         return float(reply.score)
 
 

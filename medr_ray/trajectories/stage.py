@@ -280,8 +280,12 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     from medr_ray.tools.registry import find_tool_problems
 
     yield from find_tool_problems(config)
+    endpoints = {}
     if _stage_inputs(config) is not None:
-        yield from find_endpoint_problems({"llm": config.llm})
+        endpoints["llm"] = config.llm
+    if config.trajectories.rewrite is not None:
+        endpoints["trajectories.rewrite"] = config.trajectories.rewrite
+    yield from find_endpoint_problems(endpoints)
 
 
 def _describe_cost(config: PipelineConfig) -> str:

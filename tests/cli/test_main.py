@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from medr_ray import pipeline
 from medr_ray.cli import stages
 from medr_ray.cli.main import app, main
-from medr_ray.core.errors import MedrError
+from medr_ray.core.errors import InfrastructureError, MedrError
 from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.stages import STAGES
@@ -202,6 +202,20 @@ def finished_graph(root: Path) -> None:
             "versions": {},
             "counts": {"relations": 1234, "largest_component": 0.5},
         },
+    )
+
+
+def test_an_endpoint_that_went_away_is_one_line_with_the_command_that_goes_on(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise InfrastructureError("10 rollouts in a row failed for the same reason: nobody there")
+
+    monkeypatch.setattr(pipeline, "run_pipeline", stop)
+    assert exit_code("run", "-c", str(config_file), "--set", "graph.steps=2") == 1
+    assert capsys.readouterr().err == (
+        "10 rollouts in a row failed for the same reason: nobody there; what is finished is kept, "
+        f"and the same command goes on: medr run -c {config_file} --set graph.steps=2\n"
     )
 
 

