@@ -115,7 +115,9 @@ def test_a_wrong_key_is_one_line_and_exit_1(
 ) -> None:
     assert exit_code("run", "-c", str(config_file), "--set", "graph.stepz=2") == 1
     captured = capsys.readouterr()
-    assert captured.err == "unknown key graph.stepz: did you mean graph.steps?\n"
+    assert captured.err == (
+        "--set graph.stepz: unknown key graph.stepz: did you mean graph.steps?\n"
+    )
     assert captured.out == ""
 
 

@@ -61,6 +61,81 @@ def test_unknown_keys_are_refused_wherever_they_come_from() -> None:
         load_config(None, ["graph.steps"], {})
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("graph.steps=three", "--set graph.steps: must be a whole number, not 'three'"),
+        ("graph.steps=[", "--set graph.steps: not YAML"),
+        ("graph.steps=", "--set graph.steps: must be a whole number, not null"),
+        ("graph=5", "--set graph: must be a section of keys and values, not 5"),
+        ("graph={steps: three}", "--set graph: graph.steps: must be a whole number"),
+        ("graph.steps.x=1", "--set graph.steps.x: steps is a value, not a section"),
+        ("rollouts.workers=5", "--set rollouts.workers: rollouts: workers is 5, more than"),
+        ("run.name=5", "--set run.name: must be text, not 5: put it in quotes"),
+        ("agent.tools=search", "--set agent.tools: must be a list, such as [a, b], not 'search'"),
+        ("agent.tools=[mcp:x]", "--set agent.tools: unknown server of tools.mcp 'x'"),
+        ("chains.subgraph=x", "--set chains.subgraph: must be 'seed_graph' or 'augmented_chain'"),
+        ("tools.before=2024-13-45", "--set tools.before: must be a date, such as 2024-01-31"),
+        ("llm=sk-secret", "--set llm: must be a section of keys and values, not text"),
+        (
+            "questions.calibration=[{modle: m}]",
+            "--set questions.calibration: unknown key questions.calibration.0.modle: did you mean "
+            "questions.calibration.0.model?",
+        ),
+        (
+            "tools.mcp={files: {comand: [serve]}}",
+            "--set tools.mcp: unknown key tools.mcp.files.comand: did you mean "
+            "tools.mcp.files.command?",
+        ),
+    ],
+)
+def test_a_wrong_override_is_blamed_as_the_override(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    file = write(tmp_path / "c.yaml", "graph: {steps: 2}\nrollouts: {concurrency: 3}\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(file, [override], {})
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    for words in ("Input should", "valid dictionary", "GraphConfig"):
+        assert words not in str(error.value)
+
+
+def test_each_value_is_blamed_on_its_own_source(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.yaml", "graph:\n  steps: three\n  max_entities: 1\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(file, ["graph.max_entities=many"], {"MEDR_GRAPH__WORKERS": "few"})
+    assert set(str(error.value).split("; ")) == {
+        f"{file} line 2: graph.steps: must be a whole number, not 'three'",
+        "MEDR_GRAPH__WORKERS: graph.workers: must be a whole number, not 'few'",
+        "--set graph.max_entities: must be a whole number, not 'many'",
+    }
+    # What an override replaces is at fault no longer.
+    assert load_config(file, ["graph={steps: 3}"], {}).graph.steps == 3
+    with pytest.raises(ConfigError, match=r"^MEDR_GRAPH__STEP: unknown key graph\.step"):
+        load_config(None, [], {"MEDR_GRAPH__STEP": "3"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"graph:\n  steps: 3\n  steps: 4\n", " line 3: the key steps is given twice"),
+        (b"graph:\n\tsteps: 3\n", " line 2: not YAML: a tab indents it: indent with spaces"),
+        ("graph: {}\n".encode("utf-16"), ": it is UTF-16 text: save it as UTF-8"),
+        (b"# caf\xe9\ngraph: {}\n", " line 1: byte 0xe9 is not UTF-8: save the file as UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_one_line_with_its_place(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        load_config(file, [], {})
+    assert str(error.value).startswith(f"{file}{message}")
+    assert "\n" not in str(error.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         load_config(tmp_path / "nowhere.yaml", environment={})
@@ -68,7 +143,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_the_dump_loads_back_to_the_same_configuration(tmp_path: Path) -> None:
     config = load_config(
-        None, ["run.name=x", "corpus.sources=[a, b]", "sft.optimiser={learning_rate: 0.1}"], {}
+        None,
+        [
+            "run.name=1e5x",
+            "corpus.sources=[a, 'no', '1e5', '007', 'null', '12:30', '0x1F', '']",
+            "sft.optimiser={learning_rate: 1e-6}",
+        ],
+        {},
     )
     assert load_config(write(tmp_path / "c.yaml", dump_yaml(config)), environment={}) == config
 
