@@ -9,9 +9,11 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from medr_ray import __version__
 from medr_ray.cli import (
     bench,
     config,
@@ -37,6 +39,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"medr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("run")(run.run)
 for _stage_group in stages.build_stage_groups():
     app.add_typer(_stage_group)

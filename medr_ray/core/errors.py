@@ -2,6 +2,7 @@
 
 import errno
 import re
+import sqlite3
 from collections.abc import Iterator
 
 
@@ -45,16 +46,43 @@ _SYSTEM_REMEDIES = {
     errno.EFBIG: "raise the limit on file sizes (ulimit -f), or set run.root to another disk",
     errno.EACCES: "give this user the right to it, or name another place",
     errno.EPERM: "give this user the right to it, or name another place",
+    errno.EISDIR: "it is a folder: name a file",
+    errno.EEXIST: "move it, or name another place",
     errno.EROFS: "it is mounted read-only: set run.root to another disk",
     errno.ENOTDIR: "a file is in the way of a folder: move it, or name another place",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: "the disk fails: check it, or set run.root to another disk",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "end other programs, or raise the system's limit on open files",
 }
+# SQLite gives its own code, the first eight bits of which say what the system refused.
+_SQLITE_ERRNOS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}
+_SQLITE_CODE_MASK = 0xFF
+# SQLite's words, where only they arrive.
+_SQLITE_WORDS = {
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EROFS,
+    "unable to open database file": errno.EACCES,
+    "disk I/O error": errno.EIO,
+}
+_RAY_DISK_FULL = "OutOfDiskError"  # the name of Ray's error
+_RAY_DISK_REMEDY = (
+    "Ray's object store and the disk it spills to are full: free some space on the disk of its "
+    "session folder, or raise ray.object_store_mb"
+)
 # The last line of a traceback that Ray hands on as text, from a worker's start or a task.
 _REMOTE_ERROR = re.compile(
-    r"^(?:medr_ray\.[\w.]+\.\w+|(?P<system>\w*Error)): (?P<message>.+)$", re.MULTILINE
+    r"^(?:(?P<ours>medr_ray\.[\w.]+)|(?P<other>(?:[\w.]+\.)?\w*Error)): (?P<message>.+)$",
+    re.MULTILINE,
 )
-_REMOTE_ERRNO = re.compile(r"\[Errno (\d+)\]")
+# Python's and Rust's way to give the number of the system's error.
+_ERRNO = re.compile(r"\[Errno (?P<python>\d+)\]|\(os error (?P<rust>\d+)\)")
 _MAX_CHAIN = 16  # errors behind one error
 
 
@@ -66,11 +94,9 @@ def explain_error(error: BaseException) -> str | None:
     """
     chain = list(_walk_causes(error))
     for cause in chain:
-        if isinstance(cause, MedrError):
-            return str(cause)
-        if isinstance(cause, OSError) and cause.errno in _SYSTEM_REMEDIES:
-            place = f"{cause.filename}: " if cause.filename else ""
-            return f"{place}{cause.strerror}: {_SYSTEM_REMEDIES[cause.errno]}"
+        explanation = _explain_object(cause)
+        if explanation:
+            return explanation
     for cause in chain:
         explanation = _explain_text(str(cause))
         if explanation:
@@ -89,6 +115,28 @@ def is_interruption(error: BaseException) -> bool:
         or name in str(cause)
         for cause in _walk_causes(error)
     )
+
+
+def _explain_object(error: BaseException) -> str | None:
+    """The explanation of one error by its type and numbers; None where they say nothing."""
+    if isinstance(error, MedrError):
+        return str(error)
+    if type(error).__name__ == _RAY_DISK_FULL:
+        return _RAY_DISK_REMEDY
+    if isinstance(error, OSError) and error.errno in _SYSTEM_REMEDIES:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}: {_SYSTEM_REMEDIES[error.errno]}"
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        number = _SQLITE_ERRNOS.get((code or 0) & _SQLITE_CODE_MASK)
+        return f"SQLite: {error}: {_SYSTEM_REMEDIES[number]}" if number else None
+    # LanceDB and others in Rust raise a RuntimeError that ends with a path of their own sources.
+    words = str(error)
+    number_in_text = _ERRNO.search(words)
+    # In text of several lines, a traceback, the last error decides.
+    if number_in_text and number_in_text["rust"] and "\n" not in words.strip():
+        return _explain_number(number_in_text, words)
+    return None
 
 
 def _walk_causes(error: BaseException) -> Iterator[BaseException]:
@@ -115,8 +163,24 @@ def _explain_text(text: str) -> str | None:
         return None
     # The last error is the one that ended the worker.
     last = matches[-1]
-    if last["system"] is None:
+    if last["ours"] is not None:
         return last["message"]
-    number = _REMOTE_ERRNO.search(last["message"])
-    remedy = _SYSTEM_REMEDIES.get(int(number[1])) if number else None
-    return f"{last['message']}: {remedy}" if remedy else None
+    if last["other"].endswith(_RAY_DISK_FULL):
+        return _RAY_DISK_REMEDY
+    words = last["message"]
+    number = _ERRNO.search(words)
+    if number:
+        return _explain_number(number, words)
+    if last["other"].startswith("sqlite3.") and words in _SQLITE_WORDS:
+        return f"SQLite: {words}: {_SYSTEM_REMEDIES[_SQLITE_WORDS[words]]}"
+    return None
+
+
+def _explain_number(number: re.Match[str], text: str) -> str | None:
+    """One line for a text with the number of a system's error; None for one without a remedy."""
+    remedy = _SYSTEM_REMEDIES.get(int(number["python"] or number["rust"]))
+    if remedy is None:
+        return None
+    # What follows Rust's number is a line of the library's sources.
+    words = text[: number.end()] if number["rust"] else text
+    return f"{' '.join(words.split())}: {remedy}"

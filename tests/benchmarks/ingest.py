@@ -7,6 +7,7 @@ others in wall time.
 """
 
 import gzip
+import importlib
 import io
 import itertools
 import math
@@ -48,6 +49,9 @@ _BASELINE_GB = 350  # of XML
 _ROUNDS = 3
 _FORMS = 1_000_000
 _WORK_SECONDS = 24  # of one core, at least, for Ray Data and for the pool each
+# Packages are not named as their modules are.
+_INSTALL_PARSER = "pip install 'medr-ray[embedded]'"
+_INSTALL_COUNTER = "pip install pyahocorasick"
 _HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<PubmedArticleSet>\n'
 _TAIL = b"</PubmedArticleSet>\n"
 
@@ -92,12 +96,7 @@ def _corpus_file(path: Path) -> CorpusFile:
 
 
 def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Measurement]:
-    try:
-        import ahocorasick
-        import pubmed_parser
-    except ImportError as error:
-        yield skip_measurement("parse, records/s", "pubmed_parser", f"pip install {error.name}")
-        return
+    parser, ahocorasick = _find_peer("pubmed_parser"), _find_peer("ahocorasick")
     lexicon = _build_folded_lexicon()
     matcher = Matcher.build(lexicon, min_form_length=4, abbreviations=False)  # as the peer has it
     abbreviating = Matcher.build(lexicon, min_form_length=4)
@@ -106,59 +105,76 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Measurement]:
     )  # the first time of each compiles kernels and reads files: it is not timed
     counts = count_citations(matcher, parse).counts
     count_citations(abbreviating, parse)
-    automaton = _build_automaton(ahocorasick, lexicon)
+    automaton = _build_automaton(ahocorasick, lexicon) if ahocorasick else None
     texts = [
         build_match_keys(parse[field], build_folding_tables()).to_pylist()
         for field in ("title", "abstract")
     ]
     seconds: dict[str, list[float]] = defaultdict(list)
+    note = ""
     for number in range(_ROUNDS):
         seconds["parse"].append(_cpu_seconds(lambda: _parse_file(whole))[0])
         seconds["count"].append(_cpu_seconds(lambda: count_citations(matcher, parse))[0])
         seconds["abbreviations"].append(
             _cpu_seconds(lambda: count_citations(abbreviating, parse))[0]
         )
-        if number < peer_rounds:
-            taken, theirs = _cpu_seconds(lambda: list(pubmed_parser.parse_medline_xml(str(whole))))
+        if number < peer_rounds and parser:
+            taken, theirs = _cpu_seconds(lambda: list(parser.parse_medline_xml(str(whole))))
             seconds["peer parse"].append(taken)
             note = _compare_tables(parse, theirs)
             del theirs  # a list of dictionaries slows what comes after it
+        if number < peer_rounds and automaton:
             taken, their_counts = _cpu_seconds(lambda: _count_by_peer(automaton, texts))
             seconds["peer count"].append(taken)
             _compare_counts(counts, their_counts)
     median = {name: statistics.median(times) for name, times in seconds.items()}
-    total = parse.num_rows
-    yield build_measurement(
-        "parse gz to Arrow, one core",
-        total / median["parse"],
-        total / median["peer parse"],
-        "pubmed_parser",
-        least_ratio=12,
-        unit="records/s",
-        note=note,
-    )
-    yield build_measurement(
-        "gz to counts, one core",
-        total / (median["parse"] + median["count"]),
-        total / (median["peer parse"] + median["peer count"]),
-        "pubmed_parser + pyahocorasick",
-        least_ratio=10,
-        unit="records/s",
-        note=f"{len(matcher.forms):,} forms; equal counts; the peer is given folded text free",
-    )
-    yield build_measurement(
-        "count alone, one core",
-        total / median["count"],
-        total / median["peer count"],
-        "pyahocorasick",
-        unit="records/s",
-    )
+    yield from _list_one_core_rows(median, parse.num_rows, len(matcher.forms), note)
+
+
+def _find_peer(module: str) -> Any | None:
+    """The module of a peer; None where its package is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return None
+
+
+def _list_one_core_rows(
+    median: dict[str, float], total: int, forms: int, note: str
+) -> Iterator[Measurement]:
+    """The rows of one core. A peer that is missing takes only its own comparisons with it."""
+    parse, count = total / median["parse"], total / median["count"]
+    both = total / (median["parse"] + median["count"])
+    has_parser, has_counter = "peer parse" in median, "peer count" in median
+    unit = "records/s"
+    name = "parse gz to Arrow, one core"
+    if has_parser:
+        theirs = total / median["peer parse"]
+        yield build_measurement(
+            name, parse, theirs, "pubmed_parser", least_ratio=12, unit=unit, note=note
+        )
+    else:
+        yield skip_measurement(name, "pubmed_parser", _INSTALL_PARSER, parse, unit)
+    name, peer = "gz to counts, one core", "pubmed_parser + pyahocorasick"
+    if has_parser and has_counter:
+        theirs = total / (median["peer parse"] + median["peer count"])
+        note = f"{forms:,} forms; equal counts; the peer is given folded text free"
+        yield build_measurement(name, both, theirs, peer, least_ratio=10, unit=unit, note=note)
+    else:
+        install = _INSTALL_COUNTER if has_parser else _INSTALL_PARSER
+        yield skip_measurement(name, peer, install, both, unit)
+    name, peer = "count alone, one core", "pyahocorasick"
+    if has_counter:
+        theirs = total / median["peer count"]
+        yield build_measurement(name, count, theirs, peer, unit=unit)
+    else:
+        yield skip_measurement(name, peer, _INSTALL_COUNTER, count, unit)
     yield build_measurement(
         "count with abbreviations resolved, one core",
         total / median["abbreviations"],
-        total / median["count"],
+        count,
         "ours without",
-        unit="records/s",
+        unit=unit,
     )
 
 

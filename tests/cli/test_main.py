@@ -3,6 +3,7 @@ prints."""
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_the_root_lists_a_group_for_each_stage() -> None:
         "evaluate",
         "sft",
     } <= listed
+
+
+def test_the_version_is_that_of_the_package(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"medr {project['version']}\n"
 
 
 def test_help_loads_nothing_heavy() -> None:
