@@ -1,9 +1,11 @@
-"""Environment variables whose names begin with MEDR_: which there are, and which are mistakes.
+"""Environment variables: those that hold keys, and which names of ours there are.
 
-A mistyped name would change nothing, without a word; so an unknown one is an error.
+A mistyped name that begins with MEDR_ would change nothing, without a word; so an unknown one is an
+error.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,6 +31,23 @@ _SERVICE_LINK = re.compile(
     rf"{PREFIX}\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.+")
+
+
+def read_key(variable: str) -> str:
+    """The key in an environment variable, "" where there is none.
+
+    A file that was read into it leaves a line break at the end, which is no part of the key. Raises
+    ConfigError for what cannot be sent as a header.
+    """
+    return clean_key(os.environ.get(variable, ""), variable)
+
+
+def clean_key(text: str, variable: str) -> str:
+    """The key in the text of a variable; see ``read_key``."""
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"${variable} is no key: it holds characters other than printable ASCII")
+    return key
 
 
 def list_key_variables(variables: Mapping[str, str]) -> list[tuple[str, str]]:

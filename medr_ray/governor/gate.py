@@ -7,6 +7,7 @@ request.
 """
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,7 @@ from medr_ray.governor.protocol import Outcome, RequestResult, Slot
 
 __all__ = ["Gate", "Limits", "Permit"]
 
+_ADDRESS = re.compile(r"://(?:[^/?#\s]*@)?(?P<host>[^/?#\s@]+)")
 _KEY_CHARACTERS = 16  # of a SHA-256 digest in hexadecimal: 64 bits are enough for distinct keys
 
 
@@ -85,9 +87,10 @@ class Permit:
 
 
 class Gate:
-    """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key).
+    """The gate of one ``service`` (a name or an address) for one ``secret`` (an API key).
 
-    Metrics display it under ``display_name``, which several services may share. A gate is cheap to
+    Metrics and errors display it under ``display_name``, which several services may share; without
+    one, an address is displayed as its host. A gate is cheap to
     create and can be pickled.
     """
 
@@ -99,7 +102,7 @@ class Gate:
         # The secret is part of the key because services limit each API key separately. Only its
         # hash is ever sent or displayed.
         key = digest[:_KEY_CHARACTERS]
-        self._service = GovernedService(key, display_name or service, limits)
+        self._service = GovernedService(key, display_name or _find_host(service), limits)
 
     @asynccontextmanager
     async def permit(
@@ -136,3 +139,12 @@ class Gate:
                 client.finish(self._service, permit.outcome)
             if charge is not None:
                 client.settle(charge, permit.spend if permit is not None else Spend())
+
+
+def _find_host(service: str) -> str:
+    """The host and port of a service's address; a service without an address keeps its name.
+
+    Paths may hold tokens, and labels of metrics are shown to everyone.
+    """
+    address = _ADDRESS.search(service)
+    return address["host"] if address else service

@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 from openai import AsyncOpenAI
@@ -25,6 +24,7 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, ModelError
 from medr_ray.core.json_text import replace_surrogates
 from medr_ray.core.run import Directory
+from medr_ray.core.variables import read_key
 from medr_ray.governor.budget import Budget, Charge, Spend
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
@@ -67,14 +67,10 @@ class ChatClient:
     """
 
     def __init__(self, endpoint: EndpointConfig, run: Directory | None = None) -> None:
-        if urlsplit(endpoint.base_url).username:
-            raise ConfigError(
-                f"a base_url holds credentials: put the key into ${endpoint.api_key_env} instead"
-            )
         if not endpoint.model:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self._endpoint = endpoint
-        self._secret = _read_key(endpoint.api_key_env)
+        self._secret = read_key(endpoint.api_key_env)
         self._headers = _read_headers(endpoint)
         self._store = _open_store(endpoint, run)
         self._budget_id = self._store.budget_name() if self._store else uuid.uuid4().hex
@@ -311,22 +307,13 @@ def _build_response_format(reply_type: type[BaseModel]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _read_key(variable: str) -> str:
-    """The key in an environment variable, "" where there is none. A file that was read into it
-    leaves a line break at the end. Raises ConfigError for what cannot be sent as a header."""
-    key = os.environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(f"${variable} is no key: it holds characters other than printable ASCII")
-    return key
-
-
 def _read_headers(endpoint: EndpointConfig) -> dict[str, str]:
     """The configured headers with the values of their variables. Raises ConfigError for a variable
     that is not set."""
     missing = [name for name in endpoint.extra_headers.values() if name not in os.environ]
     if missing:
         raise ConfigError(f"extra_headers name variables that are not set: {', '.join(missing)}")
-    return {header: os.environ[name].strip() for header, name in endpoint.extra_headers.items()}
+    return {header: read_key(name) for header, name in endpoint.extra_headers.items()}
 
 
 def _open_store(endpoint: EndpointConfig, run: Directory | None) -> ResponseCache | None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 
 from medr_ray.core.config import EndpointConfig
+from medr_ray.core.errors import ConfigError
+from medr_ray.core.variables import read_key
 
 _SECONDS = 5.0  # for each step of the request
 # For all endpoints together: a dead one is to be named within ten. A name server that does not
@@ -45,15 +47,17 @@ def _find_problem(name: str, endpoint: EndpointConfig) -> str:
     # Imported here: a run without language models has no use for it.
     import httpx
 
-    key = os.environ.get(endpoint.api_key_env, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        return f"${endpoint.api_key_env} is no key: it holds other than printable ASCII characters"
     unset = [name for name in endpoint.extra_headers.values() if name not in os.environ]
     if unset:
         return f"{name}.extra_headers names variables that are not set: {', '.join(unset)}"
-    headers = {"Authorization": f"Bearer {key or 'none'}"}
-    for header, variable in endpoint.extra_headers.items():
-        headers[header] = os.environ[variable].strip()
+    try:
+        key = read_key(endpoint.api_key_env)
+        headers = {
+            header: read_key(variable) for header, variable in endpoint.extra_headers.items()
+        }
+    except ConfigError as error:
+        return str(error)
+    headers = {"Authorization": f"Bearer {key or 'none'}", **headers}
     try:
         answer = httpx.get(
             f"{endpoint.base_url.rstrip('/')}/models", headers=headers, timeout=_SECONDS

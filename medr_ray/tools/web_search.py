@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import WebSearchConfig
 from medr_ray.core.errors import ConfigError
+from medr_ray.core.variables import read_key
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.live.annotated_results import AnnotatedResults
 from medr_ray.retrieval.live.background import run_and_wait
@@ -36,7 +37,6 @@ from medr_ray.retrieval.live.service import (
     WebService,
     parse_json_body,
     parse_rows,
-    read_api_key,
     with_deadline,
 )
 from medr_ray.retrieval.query_text import plain_line
@@ -151,7 +151,7 @@ def open_web(config: WebSearchConfig, before: datetime.date | None) -> "WebSearc
     missing."""
     if config.provider == "none":
         return None
-    key = read_api_key(config.api_key_env)
+    key = read_key(config.api_key_env)
     if not key:
         raise ConfigError(
             f"tools.web.provider is {config.provider}, but its key is not there: put it into the "

@@ -4,6 +4,7 @@ import pytest
 
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.settings import load_config
+from medr_ray.core.variables import read_key
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,16 @@ def test_what_kubernetes_sets_for_a_service_is_allowed() -> None:
         "MEDR__DOUBLE_SERVICE_HOST": "10.0.0.2",
     }
     load_config(None, [], links)
+
+
+def test_a_key_loses_its_line_break_and_is_named_where_it_cannot_be_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEDR_LLM_API_KEY", " key-4711\r\n")
+    assert read_key("MEDR_LLM_API_KEY") == "key-4711"
+    assert read_key("MEDR_NOT_SET") == ""
+    for text in ("schlüssel-4711", "key\n4711", "“key-4711”"):
+        monkeypatch.setenv("MEDR_LLM_API_KEY", text)
+        with pytest.raises(ConfigError, match=r"\$MEDR_LLM_API_KEY is no key") as error:
+            read_key("MEDR_LLM_API_KEY")
+        assert "4711" not in str(error.value)

@@ -4,6 +4,8 @@ from collections import defaultdict
 
 import pytest
 
+from medr_ray.governor.gate import Gate
+from medr_ray.governor.limits import Limits
 from medr_ray.governor.metrics import RayMetrics, RequestCounts, ServiceState
 
 
@@ -67,3 +69,16 @@ def test_a_service_that_was_forgotten_counts_on_when_it_is_back(recorder: Record
     for states in ([state("a", 3)], [], [state("a", 2)]):
         metrics.publish(states)
     assert recorder.counters["granted", "read"] == 5
+
+
+@pytest.mark.parametrize(
+    ("service", "label"),
+    [
+        ("https://me:secret@api.example.org:8443/v1/token-4711 small", "api.example.org:8443"),
+        ("mcp https://tools.example.org/s/token-4711?key=secret", "tools.example.org"),
+        ("PubMed", "PubMed"),
+    ],
+)
+def test_a_label_holds_the_host_and_nothing_else_of_an_address(service: str, label: str) -> None:
+    gate = Gate(service, Limits(requests=1.0), secret="secret")
+    assert gate._service.name == label

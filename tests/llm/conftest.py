@@ -27,7 +27,7 @@ def _use_own_governor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     if "ray_local" not in request.fixturenames:
         monkeypatch.setattr(governor_actor, "_current_ray_session", lambda: None)
     monkeypatch.setattr(client_module, "_BACKOFF_SECONDS", 0.0)
-    monkeypatch.setenv("MEDR_TEST_KEY", SECRET)
+    monkeypatch.setenv("SERVICE_TEST_KEY", SECRET)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
     def build(run: Directory | None = default_run, **settings: Any) -> ChatClient:
         defaults = {
             "model": "tiny",
-            "api_key_env": "MEDR_TEST_KEY",
+            "api_key_env": "SERVICE_TEST_KEY",
             "requests_per_minute": 1e6,
             "retries": 3,
         }

@@ -61,7 +61,7 @@ TAVILY = {
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     alone(monkeypatch)
-    monkeypatch.setenv("MEDR_TEST_KEY", KEY)
+    monkeypatch.setenv("SERVICE_TEST_KEY", KEY)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def opened(
         {
             "provider": provider,
             "base_url": web.url,
-            "api_key_env": "MEDR_TEST_KEY",
+            "api_key_env": "SERVICE_TEST_KEY",
             "retries": 1,
             "requests_per_minute": 1e6,
             **settings,
@@ -104,12 +104,12 @@ def test_without_a_key_nothing_starts(
     provider: str,
     key: str | None,
 ) -> None:
-    monkeypatch.delenv("MEDR_TEST_KEY")
+    monkeypatch.delenv("SERVICE_TEST_KEY")
     if key is not None:
-        monkeypatch.setenv("MEDR_TEST_KEY", key)
+        monkeypatch.setenv("SERVICE_TEST_KEY", key)
     route = web.on("search", body(SERPER))
     with pytest.raises(
-        ConfigError, match=r"tools\.web\.provider is .* environment variable MEDR_TEST_KEY"
+        ConfigError, match=r"tools\.web\.provider is .* environment variable SERVICE_TEST_KEY"
     ):
         opened(web, provider)
     assert route.asked == []
@@ -225,7 +225,7 @@ def test_a_refused_query_is_the_agents_to_change(web: Services) -> None:
 @pytest.mark.parametrize("provider", ["serper", "tavily"])
 def test_a_refused_key_is_the_users_to_correct(web: Services, provider: str) -> None:
     web.on("search", answers(403, f"Unauthorized: {KEY}"))
-    with pytest.raises(ConfigError, match=r"refuses the key in \$MEDR_TEST_KEY") as caught:
+    with pytest.raises(ConfigError, match=r"refuses the key in \$SERVICE_TEST_KEY") as caught:
         opened(web, provider).search("fabry")
     assert KEY not in str(caught.value)
 

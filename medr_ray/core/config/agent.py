@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Operational, Section
 from medr_ray.core.config.names import registered_in
+from medr_ray.core.config.urls import StorageUri
 
 # A name with a colon is an MCP server (mcp:NAME) or a tool of the user (package.module:object).
 ToolName = Annotated[str, registered_in("medr_ray.tools.registry:BUILT_IN", unless=":")]
@@ -54,7 +55,7 @@ class AgentConfig(Section):
     tool_calls: Literal["text", "native"] = Field(
         "text", description="how tools are presented to a chat endpoint"
     )
-    tool_policy: str | None = Field(
+    tool_policy: StorageUri | None = Field(
         None, description="path of a fitted tool policy (JSON), given as a prior in the prompt"
     )
 

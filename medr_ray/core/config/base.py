@@ -28,7 +28,8 @@ Operational = Annotated[T, _OperationalMark()]
 class Section(BaseModel):
     """A frozen group of settings. A key that is not declared is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A wrong value may be a key that was put in the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def identity(self) -> dict[str, Any]:
         """The fields that decide a result, as JSON values; sections inside are treated alike."""

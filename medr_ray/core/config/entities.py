@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Section
 from medr_ray.core.config.names import registered_in
+from medr_ray.core.config.urls import StorageUri
 from medr_ray.core.records import EntityType
 
 EmbeddedVocabulary = Annotated[str, registered_in("medr_ray.knowledge.lexicon:VOCABULARIES")]
@@ -17,7 +18,7 @@ class LexiconSource(Section):
     ``medr_ray.knowledge``)."""
 
     format: VocabularyFormat = Field(description="format of the file: mesh, mondo, csv and others")
-    path: str = Field(
+    path: StorageUri = Field(
         description="a file, plain or gzip, or a URI; list MeSH descriptors before supplementary "
         "concepts"
     )
@@ -74,7 +75,7 @@ class EntitiesConfig(Section):
     seed_types: tuple[str, ...] = Field(
         ("disease",), description="entity types that may become seeds of a graph"
     )
-    prevalence: str | None = Field(
+    prevalence: StorageUri | None = Field(
         None,
         description="path or URI of Orphadata product 9 (prevalence XML, plain or gzip), which "
         "ranks the seeds",

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from medr_ray.core.config.base import Operational, Section
+from medr_ray.core.config.urls import ServiceUrl
 
 # Fields of a chat request that are set by other settings or by the one who asks.
 _REQUEST_FIELDS = frozenset(
@@ -55,7 +56,7 @@ class EndpointConfig(Section):
     """A language model behind an OpenAI-compatible endpoint. Its key is read from ``api_key_env``
     and never stored."""
 
-    base_url: str = Field(
+    base_url: ServiceUrl = Field(
         "http://127.0.0.1:8000/v1", description="address of the endpoint, up to and with /v1"
     )
     model: str = Field("", description="name of the model at the endpoint")

@@ -16,6 +16,7 @@ from medr_ray.core.config.serving import ServingConfig
 from medr_ray.core.config.tools import ToolsConfig
 from medr_ray.core.config.training import GRPOConfig, SFTConfig
 from medr_ray.core.config.trajectories import TrajectoriesConfig
+from medr_ray.core.config.urls import ClusterAddress, StorageUri
 
 # In front of the name of a server in ``agent.tools``.
 _SERVER_PREFIX = "mcp:"
@@ -30,7 +31,7 @@ class RunConfig(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="name of the run's directory; it begins with a letter or a digit",
     )
-    root: str = Field(
+    root: StorageUri = Field(
         "runs", description="where runs are stored: a folder or a URI such as s3://bucket/runs"
     )
     seed: int = Field(0, description="seed of all random choices")
@@ -39,7 +40,7 @@ class RunConfig(Section):
 class RayConfig(Section):
     """How to reach Ray. Without an address a private local instance is started."""
 
-    address: Operational[str | None] = Field(
+    address: Operational[ClusterAddress | None] = Field(
         None, description="address of an existing cluster; RAY_ADDRESS is used too; null: none"
     )
     num_cpus: Operational[int] = Field(

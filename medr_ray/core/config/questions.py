@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from medr_ray.core.config.base import Backend, Operational, Section
 from medr_ray.core.config.models import EndpointConfig
 from medr_ray.core.config.names import registered_in
+from medr_ray.core.config.urls import StorageUri
 from medr_ray.core.records import Language, Paradigm
 
 DirectedPredicate = Annotated[str, registered_in("medr_ray.knowledge.predicates:DIRECTED_NAMES")]
@@ -77,7 +78,7 @@ class QuestionsConfig(Section):
     workers: Operational[int] = Field(
         2, ge=1, description="Ray actors that draft and verify questions"
     )
-    benchmarks: tuple[str, ...] = Field(
+    benchmarks: tuple[StorageUri, ...] = Field(
         (),
         description="paths or URIs of benchmark files that no question may repeat (see "
         "questions.contamination)",

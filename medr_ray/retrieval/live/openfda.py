@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import DataError
+from medr_ray.core.variables import read_key
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, Document
 from medr_ray.retrieval.live.service import (
@@ -25,7 +26,6 @@ from medr_ray.retrieval.live.service import (
     WebService,
     parse_json_body,
     parse_rows,
-    read_api_key,
 )
 from medr_ray.retrieval.live.source import LiveQuery, search_widening
 from medr_ray.retrieval.query_text import informative_words
@@ -115,7 +115,7 @@ class _Endpoint:
             config,
             limits,
             key_name=service.api_key_env,
-            headers=_build_headers(read_api_key(service.api_key_env)),
+            headers=_build_headers(read_key(service.api_key_env)),
         )
 
     async def search(self, query: LiveQuery, parse: Callable[[Any], T], count: int) -> list[T]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation
+from medr_ray.core.variables import read_key
 from medr_ray.corpus import medline
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import PUBMED, Document, documents_with_abstract
@@ -24,7 +25,6 @@ from medr_ray.retrieval.live.service import (
     WebService,
     parse_json_body,
     parse_rows,
-    read_api_key,
 )
 from medr_ray.retrieval.live.source import LiveQuery, search_widening
 from medr_ray.retrieval.query_text import loosen_query
@@ -83,7 +83,7 @@ class PubMedSource:
 
     def __init__(self, config: LiveConfig) -> None:
         service = config.pubmed
-        key = read_api_key(service.api_key_env)
+        key = read_key(service.api_key_env)
         rate = service.requests_per_second or (_RATE_WITH_KEY if key else _RATE_WITHOUT_KEY)
         limits = Limits(rate, 1.0, concurrency=config.concurrency)
         self._service = WebService(

@@ -10,11 +10,9 @@ address, and is removed from every message of the service.
 import asyncio
 import contextlib
 import importlib.metadata
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, BeforeValidator
@@ -28,6 +26,7 @@ from tenacity import (
 from medr_ray.core.config import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
 from medr_ray.core.json_text import InvalidJson, parse_json
+from medr_ray.core.variables import read_key
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.retrieval.query_text import plain_line
@@ -73,11 +72,6 @@ class _TransientError(Exception):
     """The attempt failed; another may succeed."""
 
 
-def read_api_key(variable: str) -> str:
-    """The key in an environment variable, "" if there is none."""
-    return os.environ.get(variable, "").strip()
-
-
 class WebService:
     """The service ``name`` at ``base_url``.
 
@@ -95,12 +89,11 @@ class WebService:
         key_name: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        _check_url(name, base_url, key_name)
         self.name = name
         self._root = base_url.rstrip("/")
         self._config = config
         self._key_name = key_name
-        self._secret = read_api_key(key_name)
+        self._secret = read_key(key_name)
         agent = f"medr-ray/{importlib.metadata.version('medr-ray')}"
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity", **(headers or {})}
         self._gate = Gate(self._root, limits, secret=self._secret)
@@ -244,19 +237,6 @@ class WebService:
     def _hide_key(self, text: str) -> str:
         # Only where there is a secret: replacing "" would put the mark between all characters.
         return text.replace(self._secret, "[key]") if self._secret else text
-
-
-def _check_url(name: str, base_url: str, key_name: str) -> None:
-    parts = urlsplit(base_url)
-    if parts.username or parts.password:
-        raise ConfigError(
-            f"the base_url of {name} holds credentials: put the key into ${key_name} instead"
-        )
-    is_http = parts.scheme in ("http", "https") and parts.hostname
-    if not is_http or parts.query or parts.fragment:
-        raise ConfigError(
-            f"the base_url of {name}, {base_url!r}: give an http(s) address without a query"
-        )
 
 
 async def with_deadline(seconds: float, name: str, work: Awaitable[T]) -> T:

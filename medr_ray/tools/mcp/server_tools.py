@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from medr_ray.core.config import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
+from medr_ray.core.variables import clean_key, read_key
 from medr_ray.governor.gate import Gate, Limits
 from medr_ray.retrieval.query_text import remove_hidden
 from medr_ray.tools.arguments import check_arguments
@@ -109,7 +110,7 @@ class McpTool:
 
 def _server_gate(config: McpServerConfig) -> Gate:
     limits = Limits(requests=config.requests_per_minute, concurrency=config.concurrency)
-    return Gate(f"mcp {config.url}", limits, secret=os.environ.get(config.api_key_env, ""))
+    return Gate(f"mcp {config.url}", limits, secret=read_key(config.api_key_env))
 
 
 def _select_tools(
@@ -176,7 +177,8 @@ def _connect_by_url(name: str, server: McpServerConfig) -> "Connect":
 
     headers = {}
     if server.api_key_env:
-        key = _required_variable(name, "api_key_env", server.api_key_env)
+        text = _required_variable(name, "api_key_env", server.api_key_env)
+        key = clean_key(text, server.api_key_env)
         headers["Authorization"] = f"Bearer {key}"
 
     # A refused key is a mistake in the configuration. As a lost server it would be tried again.

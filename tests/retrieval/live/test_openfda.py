@@ -30,7 +30,7 @@ def config(web: Services) -> LiveConfig:
             "retries": 1,
             "openfda": {
                 "base_url": web.url,
-                "api_key_env": "MEDR_TEST_KEY",
+                "api_key_env": "SERVICE_TEST_KEY",
                 "requests_per_minute": 1e6,
             },
         }
@@ -141,7 +141,7 @@ def test_later_supplements_make_a_later_record(web: Services, record: Record) ->
 
 
 def test_the_key_is_in_no_address(web: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDR_TEST_KEY", KEY)
+    monkeypatch.setenv("SERVICE_TEST_KEY", KEY)
     path = web.on(LABELS, answers(404, NO_MATCHES))
     search(FdaLabelsSource(config(web)))
     authorization = path.asked[0].authorization

@@ -32,7 +32,7 @@ def ids(*pmids: str) -> bytes:
 def source(web: Services, retries: int = 1, **settings: Any) -> PubMedSource:
     values = {
         "base_url": web.url,
-        "api_key_env": "MEDR_TEST_KEY",
+        "api_key_env": "SERVICE_TEST_KEY",
         "requests_per_second": 1e6,
         **settings,
     }
@@ -68,7 +68,7 @@ def test_the_ids_of_a_recorded_search_are_fetched(web: Services, record: Record)
 
 
 def test_what_pubmed_is_asked(web: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDR_TEST_KEY", KEY)
+    monkeypatch.setenv("SERVICE_TEST_KEY", KEY)
     searched = web.on("esearch.fcgi", ids())
     assert search(source(web, email="library@example.org"), 'Is it [Fabry]* AND "GLA"?') == []
     first = searched.asked[0]
@@ -107,7 +107,7 @@ def test_ncbi_is_asked_as_often_as_it_allows(
             all_limits.append(limits)
             super().__init__(service, limits, secret=secret)
 
-    monkeypatch.setenv("MEDR_TEST_KEY", key)
+    monkeypatch.setenv("SERVICE_TEST_KEY", key)
     monkeypatch.setattr(service_module, "Gate", Seen)
     source(web, **{"requests_per_second": None, **settings})
     assert [(limits.requests, limits.seconds) for limits in all_limits] == [(rate, 1.0)]
@@ -227,8 +227,10 @@ def test_citations_that_are_cut_off_are_asked_for_again(web: Services) -> None:
 def test_an_invalid_key_is_the_users_to_correct(
     web: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MEDR_TEST_KEY", KEY)
+    monkeypatch.setenv("SERVICE_TEST_KEY", KEY)
     web.on("esearch.fcgi", answers(400, json.dumps({"error": "API key invalid", "api-key": KEY})))
-    with pytest.raises(ConfigError, match=r"PubMed refuses the key in \$MEDR_TEST_KEY") as caught:
+    with pytest.raises(
+        ConfigError, match=r"PubMed refuses the key in \$SERVICE_TEST_KEY"
+    ) as caught:
         search(source(web))
     assert KEY not in str(caught.value)

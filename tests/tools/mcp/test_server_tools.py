@@ -252,8 +252,8 @@ def test_a_refused_key_is_named_by_its_variable_and_never_shown(
         ({}, "give a command or a url"),
         ({"command": ("x",), "url": "https://x.org/mcp"}, "one of the two"),
         ({"url": "http://example.org/mcp"}, "give an https address"),
-        ({"url": "ftp://127.0.0.1/mcp"}, "give an https address"),
-        ({"url": "https://user:secret@example.org/mcp"}, "the url holds credentials"),
+        ({"url": "ftp://127.0.0.1/mcp"}, "no address of a web service"),
+        ({"url": "https://user:secret@example.org/mcp"}, "the address holds credentials"),
         (
             {"url": "https://example.org/mcp", "env_names": ("A",)},
             "env_names cannot be used with a url",
