@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from medr_ray import __version__
+import medr_ray
 from medr_ray.cli import (
     bench,
     config,
@@ -43,7 +43,7 @@ app = typer.Typer(
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"medr {__version__}")
+        typer.echo(f"medr {medr_ray.__version__}")
         raise typer.Exit
 
 

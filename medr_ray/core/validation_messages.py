@@ -35,10 +35,10 @@ def explain_alternatives(problems: Sequence[ErrorDetails]) -> str:
     if problem["type"] == "value_error":
         return _one_line(problem["msg"].removeprefix(_VALUE_ERROR_PREFIX))
     first, *others = [_describe_wanted(alternative) for alternative in problems]
-    wanted = " or ".join([first, *(other.removeprefix("must be ") for other in others)])
+    requirement = " or ".join([first, *(other.removeprefix("must be ") for other in others)])
     if problem["type"] == "missing" or problem["type"].startswith("too_"):
-        return _one_line(wanted)
-    return _one_line(f"{wanted}, not {_describe_input(problem)}")
+        return _one_line(requirement)
+    return _one_line(f"{requirement}, not {_describe_input(problem)}")
 
 
 def _describe_wanted(problem: ErrorDetails) -> str:

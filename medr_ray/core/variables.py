@@ -74,9 +74,9 @@ def check_variables(variables: Mapping[str, str], config: BaseModel) -> None:
             continue
         if _is_service_link(name, variables[name]):
             continue
-        known = [*sorted(named), *_OTHER_NAMES, *_list_setting_variables(config)]
+        candidates = [*sorted(named), *_OTHER_NAMES, *_list_setting_variables(config)]
         # With a cutoff of 0 there is a nearest name for every text.
-        (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        (nearest,) = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)
         raise ConfigError(
             f"unknown environment variable {name}: did you mean {nearest}? Rename or unset it; "
             "one that holds a key is named by api_key_env"
