@@ -14,10 +14,19 @@ Guaranteed:
 - The resulting mentions are in order and do not overlap.
 
 The algorithm of Schwartz and Hearst (Pac. Symp. Biocomput. 2003, 451-462) recognises the
-definitions. The short form follows the long form in parentheses. Its letters and digits occur in
-the long form in the same order, searched from the end, and the first of them begins a word. A short
-form has two to ten characters and at most one space. Its first character is a letter or digit, and
-it has at least one capital.
+definitions. The short form follows the long form in brackets of any kind. Its letters and digits
+occur in the long form in the same order, searched from the end, and the first of them begins a
+word. A short form has two to ten characters and at most one space. Its first character is a letter
+or digit, and it has at least one capital.
+
+Beyond that algorithm, people write
+
+- a plural, "(GISTs)", which defines the singular,
+- quotes, other parts and small words beside the short form: "('TD')", "(TD; see below)",
+  "(hereafter TD)", "(TD for short)",
+- the charge of an ion, "(Ca2+)", which the long form does not spell,
+- the short form first, "TD (tardive dyskinesia)" or "TD: tardive dyskinesia", where it has two
+  capitals, or behind a comma, "(tardive dyskinesia, TD)".
 """
 
 import numpy as np
@@ -26,14 +35,16 @@ from medr_ray.core.compiled import allocating_entry, allocating_inner, inner
 from medr_ray.entities.tokens import WORD, Bytes, FoldingTables, Offsets, read_code_point
 from medr_ray.entities.trie import Spans, bytes_equal, widen_table
 
-_MAX_PARENTHESIS_BYTES = 60  # a longer parenthesis is a remark, not an abbreviation
+_MAX_BRACKET_BYTES = 60  # a longer text in brackets is a remark, not an abbreviation
 _MAX_SHORT_CHARACTERS = 10
-_OPEN = ord("(")
-_CLOSE = ord(")")
-_OPEN_SQUARE = ord("[")
-_CLOSE_SQUARE = ord("]")
-_COMMA = ord(",")
-_SEMICOLON = ord(";")
+_OPENING_BRACKETS = np.array([ord(bracket) for bracket in "([{（［｛【〔"], np.int64)
+_CLOSING_BRACKETS = np.array([ord(bracket) for bracket in ")]}）］｝】〕"], np.int64)
+_SEPARATORS = np.array([ord(separator) for separator in ",;，；、"], np.int64)
+_QUOTES = np.array([ord(quote) for quote in "\"'`‘’“”„«»「」"], np.int64)
+_COLON = ord(":")
+_EQUALS = ord("=")
+_PLUS = ord("+")
+_MINUS = ord("-")
 _LETTER_S = ord("s")
 
 
@@ -67,59 +78,202 @@ def _to_lower(byte: int) -> int:
 
 
 @inner
-def _find_short_form(text: np.ndarray, long_end: int) -> tuple[int, int]:
-    """Bytes [short_start, short_end) of the short form in the parenthesis after ``long_end``.
+def _find_character(points: np.ndarray, point: int) -> int:
+    """The position of a character among ``points``, -1 where it is none of them."""
+    for i in range(len(points)):
+        if points[i] == point:
+            return i
+    return -1
 
-    Returns (0, 0) where no parenthesis follows, or where it does not begin with a short form. A
-    comma or semicolon ends the short form: "(TD; see below)".
+
+@inner
+def _skip_spaces(text: np.ndarray, at: int) -> int:
+    while at < len(text) and _is_space(text[at]):
+        at += 1
+    return at
+
+
+@inner
+def _find_bracket(text: np.ndarray, long_start: int, long_end: int) -> tuple[int, int]:
+    """Bytes [start, end) of the text in the bracket after a long form; (0, 0) where there is none.
+
+    A comma opens a bracket too, where the long form itself begins one.
     """
-    opening = long_end
-    while opening < len(text) and _is_space(text[opening]):
-        opening += 1
-    if opening == len(text) or (text[opening] != _OPEN and text[opening] != _OPEN_SQUARE):
+    opening = _skip_spaces(text, long_end)
+    if opening == len(text):
         return 0, 0
-    closing_bracket = _CLOSE if text[opening] == _OPEN else _CLOSE_SQUARE
-    short_start = opening + 1
-    short_end = 0
-    closing = short_start
-    while closing < len(text) and text[closing] != closing_bracket:
-        byte = text[closing]
-        if closing - short_start > _MAX_PARENTHESIS_BYTES or byte in (_OPEN, _OPEN_SQUARE):
+    point, size = read_code_point(text, opening)
+    kind = _find_character(_OPENING_BRACKETS, point)
+    if kind < 0:
+        before = _find_opening_before(text, long_start)
+        if before < 0 or _find_character(_SEPARATORS, point) < 0:
             return 0, 0
-        if short_end == 0 and byte in (_COMMA, _SEMICOLON):
-            short_end = closing
-        closing += 1
-    if closing == len(text):
+        point, _ = read_code_point(text, before)
+        kind = _find_character(_OPENING_BRACKETS, point)
+        if kind < 0:
+            return 0, 0
+    start = opening + size
+    at = start
+    while at < len(text) and at - start <= _MAX_BRACKET_BYTES:
+        point, size = read_code_point(text, at)
+        if point == _CLOSING_BRACKETS[kind]:
+            return start, at
+        if _find_character(_OPENING_BRACKETS, point) >= 0:
+            return 0, 0
+        at += size
+    return 0, 0
+
+
+@inner
+def _find_opening_before(text: np.ndarray, long_start: int) -> int:
+    """The byte where the last character that is no space begins before a long form, or -1."""
+    at = _previous_character(text, long_start)
+    while at >= 0 and _is_space(text[at]):
+        at = _previous_character(text, at)
+    return at
+
+
+@inner
+def _find_short_form(text: np.ndarray, long_start: int, long_end: int) -> tuple[int, int]:
+    """Bytes [start, end) of the short form that a text gives for its long form; (0, 0) where it
+    gives none."""
+    bracket_start, bracket_end = _find_bracket(text, long_start, long_end)
+    start = bracket_start
+    while start < bracket_end:
+        end = start
+        size = 1
+        while end < bracket_end:
+            point, size = read_code_point(text, end)
+            if _find_character(_SEPARATORS, point) >= 0:
+                break
+            end += size
+        short_start, short_end = _find_short_in_part(text, start, end, long_start, long_end)
+        if short_end:
+            return short_start, short_end
+        start = end + size
+    return _find_short_before(text, long_start, long_end)
+
+
+@inner
+def _find_short_in_part(
+    text: np.ndarray, start: int, end: int, long_start: int, long_end: int
+) -> tuple[int, int]:
+    """The short form in a part of a bracket: the whole part, or its last or first word where all
+    others are in small letters."""
+    short_start, short_end = _accept_short(text, start, end, 1, long_start, long_end)
+    if short_end:
+        return short_start, short_end
+    while start < end and _is_space(text[start]):
+        start += 1
+    while end > start and _is_space(text[end - 1]):
+        end -= 1
+    last_word = end
+    while last_word > start and not _is_space(text[last_word - 1]):
+        last_word -= 1
+    first_end = start
+    while first_end < end and not _is_space(text[first_end]):
+        first_end += 1
+    if first_end == end:
+        return 0, 0  # a single word, which was refused above
+    if not _has_capital(text, start, last_word):
+        return _accept_short(text, last_word, end, 1, long_start, long_end)
+    if not _has_capital(text, first_end, end):
+        return _accept_short(text, start, first_end, 1, long_start, long_end)
+    return 0, 0
+
+
+@inner
+def _find_short_before(text: np.ndarray, long_start: int, long_end: int) -> tuple[int, int]:
+    """The short form in front of a long form in brackets, or behind a colon or an equals sign."""
+    opening = _find_opening_before(text, long_start)
+    if opening <= 0:
         return 0, 0
-    short_end = closing if short_end == 0 else short_end
-    while short_start < short_end and _is_space(text[short_start]):
-        short_start += 1
-    while short_end > short_start and _is_space(text[short_end - 1]):
-        short_end -= 1
+    point, _ = read_code_point(text, opening)
+    kind = _find_character(_OPENING_BRACKETS, point)
+    if kind >= 0:
+        closing = _skip_spaces(text, long_end)
+        if closing == len(text):
+            return 0, 0
+        point, _ = read_code_point(text, closing)
+        if point != _CLOSING_BRACKETS[kind]:
+            return 0, 0
+    elif point not in (_COLON, _EQUALS):
+        return 0, 0
+    end = opening
+    while end > 0 and _is_space(text[end - 1]):
+        end -= 1
+    start = end
+    while start > 0 and end - start <= _MAX_BRACKET_BYTES and not _is_space(text[start - 1]):
+        previous = _previous_character(text, start)
+        point, _ = read_code_point(text, previous)
+        if _find_character(_OPENING_BRACKETS, point) >= 0:
+            break
+        if _find_character(_SEPARATORS, point) >= 0:
+            break
+        start = previous
+    return _accept_short(text, start, end, 2, long_start, long_end)
+
+
+@inner
+def _accept_short(
+    text: np.ndarray, start: int, end: int, capitals: int, long_start: int, long_end: int
+) -> tuple[int, int]:
+    """``text[start:end]`` without spaces, quotes and a plural s around it, where that is a short
+    form with so many capitals which the long form spells; else (0, 0)."""
+    while start < end:
+        point, size = read_code_point(text, start)
+        if not _is_space(text[start]) and _find_character(_QUOTES, point) < 0:
+            break
+        start += size
+    while end > start:
+        last = _previous_character(text, end)
+        point, _ = read_code_point(text, last)
+        if not _is_space(text[last]) and _find_character(_QUOTES, point) < 0:
+            break
+        end = last
+    # The s of a plural follows a capital or a digit, "GISTs".
+    if end - start > 2 and text[end - 1] == _LETTER_S and text[end - 2] <= 90:
+        end -= 1
     character_count = 0
     space_count = 0
     capital_count = 0
-    for i in range(short_start, short_end):
+    for i in range(start, end):
         character_count += text[i] & 0xC0 != 0x80  # all bytes but UTF-8's continuation bytes
         space_count += _is_space(text[i])
         capital_count += 65 <= text[i] <= 90
     if (
         2 <= character_count <= _MAX_SHORT_CHARACTERS
-        and capital_count
+        and capital_count >= capitals
         and space_count <= 1
-        and _is_alphanumeric(text[short_start])
+        and _is_alphanumeric(text[start])
+        and _spells_short_form(text, start, end, long_start, long_end)
     ):
-        return short_start, short_end
+        return start, end
     return 0, 0
+
+
+@inner
+def _has_capital(text: np.ndarray, start: int, end: int) -> bool:
+    capital_count = 0
+    for i in range(start, end):
+        capital_count += 65 <= text[i] <= 90
+    return capital_count > 0
 
 
 @inner
 def _spells_short_form(
     text: np.ndarray, short_start: int, short_end: int, long_start: int, long_end: int
 ) -> bool:
-    """Whether the long form ``text[long_start:long_end]`` spells the short form and is longer."""
+    """Whether the long form ``text[long_start:long_end]`` spells the short form and is longer.
+
+    The charge at the end of a short form need not be spelled.
+    """
     if long_end - long_start <= short_end - short_start:
         return False
+    if text[short_end - 1] in (_PLUS, _MINUS):
+        short_end -= 1
+        while short_end - short_start > 2 and 48 <= text[short_end - 1] <= 57:
+            short_end -= 1
     at = long_end
     for i in range(short_end - 1, short_start - 1, -1):
         if not _is_alphanumeric(text[i]):
@@ -141,16 +295,16 @@ def _spells_short_form(
 
 @inner
 def _is_word_at(text: np.ndarray, at: int, character_classes: np.ndarray) -> bool:
-    """Whether a letter or digit begins at byte ``at``."""
+    """Whether a letter or digit of a script with spaces begins at byte ``at``."""
     if at < 0 or at >= len(text):
         return False
     point, _ = read_code_point(text, at)
-    return point >= len(character_classes) or character_classes[point] == WORD
+    return point < len(character_classes) and character_classes[point] == WORD
 
 
 @inner
 def _previous_character(text: np.ndarray, at: int) -> int:
-    """The byte where the character before byte ``at`` begins."""
+    """The byte where the character before byte ``at`` begins; -1 where none does."""
     at -= 1
     while at > 0 and text[at] & 0xC0 == 0x80:
         at -= 1
@@ -242,11 +396,9 @@ def _collect_definitions(
     """
     definition_count = 0
     for i in range(first_mention, end_mention):
-        short_start, short_end = _find_short_form(text, ends[i])
-        if (
-            not short_end
-            or not _spells_short_form(text, short_start, short_end, starts[i], ends[i])
-            or _is_defined(text, short_start, short_end, definitions, definition_count)
+        short_start, short_end = _find_short_form(text, starts[i], ends[i])
+        if not short_end or _is_defined(
+            text, short_start, short_end, definitions, definition_count
         ):
             continue
         if definition_count == definitions.shape[1]:

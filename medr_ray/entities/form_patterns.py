@@ -1,7 +1,8 @@
 """Chooses the forms of the lexicon that are searched for in text, case folded or as written.
 
 Names are matched case folded, gene symbols as written. Forms with few letters could be other words,
-so they are matched in capitals only (digits do not count: "at 10" is not a name). Everyday English
+so they are matched in capitals only (digits do not count: "at 10" is not a name; a character of a
+script without spaces, such as Chinese, counts as two letters). Everyday English
 words, and abbreviations with another and more common meaning in medicine, are not matched at all. A
 disease is also matched by its adjective ("hypertensive"), unless that is a form of another concept.
 """
@@ -15,6 +16,7 @@ import pyarrow as pa
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.run import Directory
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.name_normalization import is_unspaced
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
 LEXICON = "lexicon.parquet"
@@ -98,7 +100,7 @@ def _choose_concept_patterns(
             continue
         elif form in concept.symbols:
             exact.append(form)
-        elif sum(map(str.isalpha, form)) < min_form_length:
+        elif _count_letters(form) < min_form_length:
             exact.append(form.upper())
         else:
             folded.append(form)
@@ -107,6 +109,11 @@ def _choose_concept_patterns(
                 folded += [adjective for adjective in adjectives if adjective not in taken]
     long_enough = [form for form in exact if len(form) >= _MIN_EXACT_LENGTH]
     return FormPatterns(tuple(folded), tuple(long_enough))
+
+
+def _count_letters(form: str) -> int:
+    letters = list(filter(str.isalpha, form))
+    return len(letters) + sum(map(is_unspaced, letters))
 
 
 def _derive_adjectives(noun: str) -> list[str]:

@@ -23,6 +23,8 @@ from medr_ray.entities import tokens, trie
 from medr_ray.entities.abbreviations import resolve_abbreviations
 from medr_ray.entities.form_patterns import choose_patterns, read_common_words
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.name_normalization import list_name_variants, normalise
+from medr_ray.knowledge.predicates import DISEASE
 
 COMPILED = "matcher.arrow"
 
@@ -156,48 +158,118 @@ def _assign_patterns(
 
     A key that several concepts claim goes to the only one whose preferred name it is. Where none or
     several have it as their name, it goes to the only one with a form written like the key
-    ("amphetamine" before "amphetamines"). Otherwise the key is ambiguous and is not matched at all.
-    Exact keys are decided in the same way.
+    ("amphetamine" before "amphetamines"), then to the only disease whose name it is (a finding may
+    have the same name). Otherwise the key is ambiguous and is not matched at all.
+    Exact keys are decided in the same way. Two kinds of keys are only taken where nobody else has
+    them: variants of forms (British spellings and the like), and the names, as written, of concepts
+    that do not own the key of their name ("Anorectal anomalies", a disease, beside the phenotype
+    "Anorectal anomaly").
     """
     patterns = choose_patterns(lexicon, min_form_length)
     concept_names = pa.array([concept.name for concept in lexicon], pa.large_string())
     names = pl.Series(values=tokens.build_match_keys(concept_names, tables), dtype=pl.String)
+    common_words = list(read_common_words())
+    folded_forms = _pair_forms([pattern.folded for pattern in patterns])
     # Folded and exact keys are matched apart, so they are also owned apart.
-    folded_claims = _list_claims([pattern.folded for pattern in patterns], tables, exact=False)
+    folded_claims = _list_claims(folded_forms, folded_forms, tables, exact=False)
     # Common words were left out before, but folding may make another one ("emergencies").
-    folded_claims = folded_claims.filter(~pl.col("key").is_in(list(read_common_words())))
-    exact_claims = _list_claims([pattern.exact for pattern in patterns], tables, exact=True)
-    folded = _settle_claims(folded_claims, names).with_columns(exact=pl.lit(False))
-    exact = _settle_claims(exact_claims, names).with_columns(exact=pl.lit(True))
-    return pl.concat([folded, exact])
+    folded_claims = folded_claims.filter(~pl.col("key").is_in(common_words))
+    written_variants = [
+        (variant, form, concept)
+        for form, concept in folded_forms
+        for variant in list_name_variants(form)
+    ]
+    variants = [(variant, concept) for variant, _, concept in written_variants]
+    varied_forms = [(form, concept) for _, form, concept in written_variants]
+    variant_claims = _list_claims(variants, varied_forms, tables, exact=False)
+    variant_claims = variant_claims.join(folded_claims, on="key", how="anti")
+    variant_claims = variant_claims.filter(~pl.col("key").is_in(common_words))
+    diseases = [number for number, concept in enumerate(lexicon) if concept.entity_type == DISEASE]
+    folded = pl.concat(
+        [
+            _settle_claims(folded_claims, names, diseases),
+            _settle_claims(variant_claims, names, diseases),
+        ]
+    )
+    exact_forms = _pair_forms([pattern.exact for pattern in patterns])
+    exact_claims = _list_claims(exact_forms, exact_forms, tables, exact=True)
+    written_claims = _list_claims(folded_forms, folded_forms, tables, exact=True)
+    lost_names = _list_lost_names(lexicon, folded, written_claims, names)
+    name_claims = _list_claims(*lost_names, tables, exact=True)
+    name_claims = name_claims.join(exact_claims, on="key", how="anti")
+    exact = pl.concat(
+        [
+            _settle_claims(exact_claims, names, diseases),
+            _settle_claims(name_claims, names, diseases),
+        ]
+    )
+    return pl.concat(
+        [
+            folded.with_columns(exact=pl.lit(False)),
+            exact.with_columns(exact=pl.lit(True)),
+        ]
+    )
+
+
+_OwnedForm = tuple[str, int]  # a form, and the index of its concept
+
+
+def _pair_forms(forms_by_concept: Sequence[tuple[str, ...]]) -> list[_OwnedForm]:
+    return [(form, concept) for concept, forms in enumerate(forms_by_concept) for form in forms]
+
+
+def _list_lost_names(
+    lexicon: Sequence[Concept], folded: pl.DataFrame, written: pl.DataFrame, names: pl.Series
+) -> tuple[list[_OwnedForm], list[_OwnedForm]]:
+    """(spellings of the names, the normalised names) of the concepts that do not own the key of
+    their name.
+
+    Names that are not searched for are left out, and those that another concept is written like.
+    ``written`` are the claims of all forms by their keys as written.
+    """
+    common_words = read_common_words()
+    owner_by_key = dict(folded.select("key", "concept").iter_rows())
+    written_alike = written.group_by("key").agg(pl.col("concept").n_unique().alias("concepts"))
+    sole = written.join(written_alike.filter(pl.col("concepts") == 1), on="key")
+    sole_forms = set(sole.select("form", "concept").iter_rows())
+    spellings = []
+    forms = []
+    for concept, key in enumerate(names):
+        name = lexicon[concept].name
+        form = normalise(name)
+        is_settled = key in common_words or owner_by_key.get(key) == concept
+        if is_settled or (form, concept) not in sole_forms:
+            continue
+        for spelling in dict.fromkeys((name, form, form[:1].upper() + form[1:])):
+            spellings.append((spelling, concept))
+            forms.append((form, concept))
+    return spellings, forms
 
 
 def _list_claims(
-    forms_by_concept: Sequence[tuple[str, ...]], tables: tokens.FoldingTables, exact: bool
+    spellings: Sequence[_OwnedForm],
+    forms: Sequence[_OwnedForm],
+    tables: tokens.FoldingTables,
+    exact: bool,
 ) -> pl.DataFrame:
-    """(key, form, concept) of every form that has a key; ``concept`` is the index of its
-    concept."""
-    forms: list[str] = []
-    concepts: list[int] = []
-    for concept, concept_forms in enumerate(forms_by_concept):
-        forms += concept_forms
-        concepts += [concept] * len(concept_forms)
-    keys = tokens.build_match_keys(pa.array(forms, pa.large_string()), tables, exact)
+    """(key, form, concept) of every spelling that has a key, with the form that it stands for."""
+    texts = pa.array([spelling for spelling, _ in spellings], pa.large_string())
+    keys = tokens.build_match_keys(texts, tables, exact)
     claims = pl.DataFrame(
         {
             "key": pl.Series(values=keys, dtype=pl.String),
-            "form": pl.Series(forms, dtype=pl.String),
-            "concept": pl.Series(concepts, dtype=pl.Int64),
+            "form": pl.Series([form for form, _ in forms], dtype=pl.String),
+            "concept": pl.Series([concept for _, concept in forms], dtype=pl.Int64),
         }
     )
     return claims.filter(pl.col("key") != "")
 
 
-def _settle_claims(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
+def _settle_claims(claims: pl.DataFrame, names: pl.Series, diseases: Sequence[int]) -> pl.DataFrame:
     """(key, form, concept), one row for each key that has an owner, sorted by key.
 
-    ``names`` are the keys of the concepts' names. Of several forms of the owner the shortest is
-    taken.
+    ``names`` are the keys of the concepts' names, ``diseases`` the numbers of the diseases. Of
+    several forms of the owner the shortest is taken.
     """
     key_by_name = pl.DataFrame(
         {"key": names, "concept": range(len(names))}, schema_overrides={"concept": pl.Int64}
@@ -207,7 +279,8 @@ def _settle_claims(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
     claims_as_written = claims.filter(plain_form == pl.col("key"))
     owners = _select_sole_claims(claims)
     # Each further reason adds owners only for keys that have none yet.
-    for better_claims in (claims_by_name, claims_as_written):
+    claims_by_disease = claims_by_name.filter(pl.col("concept").is_in(list(diseases)))
+    for better_claims in (claims_by_name, claims_as_written, claims_by_disease):
         new_owners = _select_sole_claims(better_claims).join(owners, on="key", how="anti")
         owners = pl.concat([owners, new_owners])
     owned = claims.join(owners, on=["key", "concept"])

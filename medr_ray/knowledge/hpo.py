@@ -5,10 +5,10 @@
   (https://obophenotype.github.io/human-phenotype-ontology/annotations/phenotype_hpoa/).
 - ``genes_to_phenotype.txt`` has the genes of diseases.
 
-Records of OMIM, Orphanet and DECIPHER with the same normalised name become one disease under the
-first id (OMIM before ORPHA before DECIPHER, then by number). A disease has one fact for each
-(predicate, object): the one with the most precise frequency, with the reference of its row. Negated
-annotations and those of 0 % are not facts.
+Records of OMIM, Orphanet and DECIPHER with the same folded name (``fold_name``) become one disease
+under the first id (OMIM before ORPHA before DECIPHER, then by number). A disease has one fact for
+each (predicate, object): the one with the most precise frequency, with the reference of its row.
+Negated annotations and those of 0 % are not facts.
 """
 
 import functools
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import PREDICATE_ORDER, PREDICATES
 
 # Roots of the ontology's branches.
@@ -304,7 +304,7 @@ def _merge_records(
     """(diseases by the id of their first record, the disease that each other record belongs to)."""
     records_by_name: dict[str, list[str]] = defaultdict(list)
     for record_id in sorted(names, key=record_order):
-        records_by_name[normalise(names[record_id])].append(record_id)
+        records_by_name[fold_name(names[record_id])].append(record_id)
     diseases = {}
     merged = {}
     for entity_id, *others in records_by_name.values():

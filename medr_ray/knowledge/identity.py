@@ -10,8 +10,9 @@ Three rules are tried in this order, and an entry joins a concept by the first t
    not count when another entry of the same vocabulary has it too, unless exactly one of them also
    has the concept's name. An entry that refers to several records of one authority is broader than
    each of them, so those references do not count either.
-2. By preferred name. Type and preferred name are equal. A disease may also be a phenotype and its
-   name a plural; a gene product may also be a drug, because some proteins are given as drugs.
+2. By preferred name. Type and preferred name are equal, as ``fold_name`` compares them. A disease
+   may also be a phenotype and its name a plural; a gene product may also be a drug, because some
+   proteins are given as drugs.
 3. By synonym. The entry's synonyms name exactly one concept, and that concept either lists the
    entry's name among its forms or comes from a vocabulary without synonyms. The synonym must not be
    a narrower thing than the entry ("dilated cardiomyopathy 1A").
@@ -27,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import EntityType
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name, normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 from medr_ray.knowledge.vocabulary_reading import VocabularyEntry
 
@@ -257,8 +258,8 @@ class ConceptRegistry:
         with_its_id = [rival for rival in rivals if self._find_own_concept(drafts[rival]) == target]
         if with_its_id:
             return with_its_id
-        names = self._get_draft(target).names
-        with_its_name = [rival for rival in rivals if drafts[rival].names[0] in names]
+        names = set(map(fold_name, self._get_draft(target).names))
+        with_its_name = [rival for rival in rivals if fold_name(drafts[rival].names[0]) in names]
         return with_its_name if len(with_its_name) == 1 else []
 
     def _match_references(self, draft: ConceptDraft) -> list[int]:
@@ -277,7 +278,7 @@ class ConceptRegistry:
 
     def _match_name(self, draft: ConceptDraft) -> list[int]:
         """The concept with the entry's preferred name; MeSH prints many diseases in the plural."""
-        name = draft.names[0]
+        name = fold_name(draft.names[0])
         singular = name.removesuffix("s") if draft.entity_type == DISEASE else ""
         for entity_type in _compatible_types(draft):
             for candidate in (name, singular):
@@ -293,11 +294,11 @@ class ConceptRegistry:
         forms = draft.symbols or draft.claims
         for entity_type in _compatible_types(draft):
             index = self._names[entity_type]
-            form_of_target = {
-                self._resolve_merged(index[form]): form
-                for form in forms
-                if index.get(form, _AMBIGUOUS) != _AMBIGUOUS
-            }
+            form_of_target = {}
+            for form in forms:
+                number = index.get(fold_name(form), _AMBIGUOUS)
+                if number != _AMBIGUOUS:
+                    form_of_target[self._resolve_merged(number)] = form
             confirmed = [
                 target
                 for target, form in form_of_target.items()
@@ -317,7 +318,7 @@ class ConceptRegistry:
             return True
         has_no_synonyms = len(other.claims) == len(other.names)
         cannot_object = draft.entity_type == other.entity_type and has_no_synonyms
-        lists_name = draft.names[0] in other.claims
+        lists_name = fold_name(draft.names[0]) in map(fold_name, other.claims)
         return (cannot_object or lists_name) and not is_narrower(form, draft.names)
 
     def _is_compatible(self, draft: ConceptDraft, target: int) -> bool:
@@ -384,7 +385,7 @@ class ConceptRegistry:
             for xref in draft.xrefs:
                 references[xref].add(concept)
             for name in draft.names:
-                names[draft.entity_type][name].add(concept)
+                names[draft.entity_type][fold_name(name)].add(concept)
         _add_index_keys(self._references, references)
         for entity_type, numbers_by_name in names.items():
             _add_index_keys(self._names[entity_type], numbers_by_name)

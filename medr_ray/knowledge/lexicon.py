@@ -21,7 +21,7 @@ from medr_ray.knowledge.dictionaries import DictionaryEntry, read_disease_entrie
 from medr_ray.knowledge.hpo import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
 from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft, ConceptRegistry, is_narrower
 from medr_ray.knowledge.mesh import classify_trees
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name, normalise
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
 from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
@@ -288,9 +288,9 @@ def _draft_mesh_diseases(
     phenotypes = {}
     for draft in earlier_drafts:
         if draft.entity_type == DISEASE:
-            diseases[draft.names[0]] = draft
+            diseases[fold_name(draft.names[0])] = draft
         elif draft.entity_type == PHENOTYPE:
-            phenotypes[draft.names[0]] = draft
+            phenotypes[fold_name(draft.names[0])] = draft
     drafts = []
     for entry in entries:
         if classify_trees(entry.trees) != DISEASE:
@@ -307,21 +307,20 @@ def _draft_mesh_diseases(
 def _find_same_concept(
     draft: ConceptDraft, drafts_by_name: Mapping[str, ConceptDraft]
 ) -> ConceptDraft | None:
-    """The HPO concept that a MeSH disease is, or None.
+    """The HPO concept that a MeSH disease is, or None. ``drafts_by_name`` is by folded names.
 
     It has the heading's preferred name or its singular (MeSH prints plurals). Else it is the only
     concept that the heading's synonyms name and that is not a narrower disease ("dilated
     cardiomyopathy 1A", "congenital hydrocephalus").
     """
-    preferred = draft.names[0]
+    preferred = fold_name(draft.names[0])
     for name in (preferred, preferred.removesuffix("s")):
         if name in drafts_by_name:
             return drafts_by_name[name]
-    candidates = {
-        drafts_by_name[form].concept_id: drafts_by_name[form]
-        for form in draft.claims
-        if form in drafts_by_name and not is_narrower(form, draft.names)
-    }
+    candidates = {}
+    for form in map(fold_name, draft.claims):
+        if form in drafts_by_name and not is_narrower(form, [preferred]):
+            candidates[drafts_by_name[form].concept_id] = drafts_by_name[form]
     return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 

@@ -5,10 +5,12 @@ A rule therefore names a morpheme with enough of its surroundings ("haem", "oest
 never two letters alone, which would make "does" and "des" one word, and "filled" and "filed".
 
 Words of different roots ("paracetamol", "acetaminophen") are not spellings of one word.
+``list_spellings`` gives the other spellings of a word, for those who look words up as written.
 """
 
 import functools
 import re
+from collections.abc import Sequence
 
 _MIN_CHARACTERS = 4  # of a word that has two spellings
 _MAX_CHARACTERS = 40  # longer runs of letters are no words
@@ -105,9 +107,7 @@ _OTHER_MORPHEMES = (
     ("practis(?=(?:e|ed|er|es|ing)$)", "practic"),
     ("tranquillis", "tranquilis"),
 )
-_MORPHEMES = tuple(
-    (re.compile(pattern), spelling) for pattern, spelling in (*_LIGATURES, *_OTHER_MORPHEMES)
-)
+_AMERICAN_MORPHEMES = (*_LIGATURES, *_OTHER_MORPHEMES)
 _VERB_ENDINGS = "(?:e|ed|es|er|ers|ing|able|ations?)$"
 # A verb in -ise has three letters and a vowel before that: "prise" and "prize" are two words.
 _VERB = re.compile(
@@ -119,6 +119,23 @@ _OTHER_ISE_WORD = re.compile(
     "|sunr|superv|surm|surpr|telev|treat|upr|^adv|^appr|^ar|^conc|^dem|^desp|^dev|^exc|^fundra"
     "|^inc|^lor|^prom|^rev|^tort)is" + _VERB_ENDINGS
 )
+
+
+class _Respelling:
+    """Replaces morphemes in a word, one after the other; most words have none of them."""
+
+    def __init__(self, morphemes: Sequence[tuple[str, str]]) -> None:
+        self._any = re.compile("|".join(pattern for pattern, _ in morphemes))
+        self._morphemes = [(re.compile(pattern), spelling) for pattern, spelling in morphemes]
+
+    def apply(self, word: str) -> str:
+        if self._any.search(word):
+            for pattern, spelling in self._morphemes:
+                word = pattern.sub(spelling, word)
+        return word
+
+
+_TO_AMERICAN = _Respelling(_AMERICAN_MORPHEMES)
 
 
 @functools.lru_cache(maxsize=200_000)
@@ -135,6 +152,66 @@ def fold_spelling(word: str) -> str:
     singular = word.removesuffix("s")
     if singular in _AMERICAN_WORDS:
         return _AMERICAN_WORDS[singular] + word[len(singular) :]
-    for pattern, spelling in _MORPHEMES:
-        word = pattern.sub(spelling, word)
+    word = _TO_AMERICAN.apply(word)
     return word if _OTHER_ISE_WORD.search(word) else _VERB.sub(r"\g<stem>iz", word)
+
+
+# American morphemes and the British ones. A rule may give a word that nobody writes; that is looked
+# up in vain.
+_BRITISH_MORPHEMES = (
+    ("^heme(?=s?$)", "haem"),
+    ("^hem(?=a[^l]|in|o)|(?<=[aio])hem(?=agglut|at|oglob|oly)", "haem"),
+    ("(?<=[a-z])em(?=ias?$)|(?<=[a-z]{2})(?<!st)(?<!d)em(?=ic$)", "aem"),
+    ("esth(?=e[st])", "aesth"),
+    ("^eti(?=ol|opath)", "aeti"),
+    ("ameb", "amoeb"),
+    ("rrhe(?=a|ic)", "rrhoe"),
+    ("pne(?=as?$|ic$)", "pnoe"),
+    ("cec(?=al|um)", "caec"),
+    ("cesarean", "caesarean"),
+    ("^cesium", "caesium"),
+    ("celiac", "coeliac"),
+    ("(?<=[a-z]{2}o)cele(?=s?$)", "coele"),
+    ("fec(?=al|es$)", "faec"),
+    ("fet(?=al|o[ps]|us)", "foet"),
+    ("gynec", "gynaec"),
+    ("ped(?=iatr)|(?<=^ortho)ped", "paed"),
+    ("homeo(?=stas|path)", "homoeo"),
+    ("(?<!o)edem(?=a)", "oedem"),
+    ("(?<!o)esoph", "oesoph"),
+    ("(?<!o)estr(?=adi|iol|ogen|one|us$)", "oestr"),
+    ("^nev(?=i$|o|us$)", "naev"),
+    ("^pheo(?=chrom)", "phaeo"),
+    ("^previa$", "praevia"),
+    ("leuko(?=cyt|derm|dystroph|encephal|peni|plak|rrh)", "leuco"),
+    ("tumor", "tumour"),
+    ("color(?!ect)", "colour"),
+    ("(flav|neighb|behavi)or", r"\1our"),
+    ("^(od|vap)or", r"\1our"),
+    ("^(lab|hum)or(?=s?$)", r"\1our"),
+    ("(?<=[a-z]{3})iz(?=(?:e|ed|er|ing|ations?)$)", "is"),
+    ("(anal|dial|hydrol|paral)yz(?=(?:e|ed|er|ing)$)", r"\1ys"),
+    ("(fib|lit|tit|goit|cent)er(?=s?$)", r"\1re"),
+    ("^fiber(?=optic)", "fibre"),
+    ("sulf", "sulph"),
+    ("(anal|homol)og(?=s?$)", r"\1ogue"),
+    ("(label|model|signal)(?=(?:ed|ing)$)", r"\1l"),
+    ("^mold", "mould"),
+    ("^gray$", "grey"),
+    ("^disk(?=s?$)", "disc"),
+    ("neuron(?=s?$)", "neurone"),
+    ("^aluminum$", "aluminium"),
+)
+_TO_BRITISH = _Respelling(_BRITISH_MORPHEMES)
+
+
+@functools.lru_cache(maxsize=200_000)
+def list_spellings(word: str) -> tuple[str, ...]:
+    """The other spellings of a word in lower case, the American one first."""
+    american = fold_spelling(word)
+    candidates = dict.fromkeys((american, _TO_BRITISH.apply(word)))
+    return tuple(
+        spelling
+        for spelling in candidates
+        if spelling != word and fold_spelling(spelling) == american
+    )

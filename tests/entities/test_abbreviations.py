@@ -62,10 +62,72 @@ def test_a_definition_follows_its_long_form_and_is_spelt_by_it(
     assert len(_find_concepts(matcher, text)) == 1 + uses
 
 
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "tardive dyskinesia ('TD')",
+        "tardive dyskinesia (“TD”)",
+        'tardive dyskinesia ( "TD" )',
+        "tardive dyskinesia {TD}",
+        "tardive dyskinesia （TD）",
+        "tardive dyskinesia【TD】",
+        "tardive dyskinesia (or TD)",
+        "tardive dyskinesia (abbreviated as TD)",
+        "tardive dyskinesia (i.e., TD)",
+        "tardive dyskinesia (hereafter referred to as TD)",
+        "tardive dyskinesia (a movement disorder; TD)",
+        "tardive dyskinesia (TD for short)",
+        "tardive dyskinesia (TDs)",
+        "TD (tardive dyskinesia)",
+        "TD [ tardive dyskinesia ]",
+        "TD: tardive dyskinesia",
+        "TD = tardive dyskinesia",
+        "迟发性运动障碍（tardive dyskinesia，TD）",
+    ],
+)
+def test_people_define_an_abbreviation_in_many_ways(matcher: Matcher, definition: str) -> None:
+    mentions = matcher.find_mentions(f"{definition}. TD was treated, TDs too; TD患者")
+    assert [mention.concept_id for mention in mentions] == ["D:td"] * 5
+
+
+def test_a_plural_defines_the_singular_and_the_charge_of_an_ion_is_not_spelled() -> None:
+    concepts = [
+        Concept("D:gist", "Stromal tumors", "disease", ("stromal tumors",), ""),
+        Concept("C:ca", "Calcium", "drug", ("calcium",), ""),
+        Concept("C:mpp", "Methyl-phenylpyridinium", "drug", ("methyl-phenylpyridinium",), ""),
+    ]
+    matcher = Matcher.build(concepts, 4)
+    text = "Stromal tumors (STs). An ST. Calcium (Ca2+), Ca2+-free. Methyl-phenylpyridinium (MPP+)."
+    assert [found for found, _ in _find_concepts(matcher, text)] == [
+        "Stromal tumors",
+        "STs",
+        "ST",
+        "Calcium",
+        "Ca2+",
+        "Ca2+",
+        "Methyl-phenylpyridinium",
+        "MPP+",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TD (with tardive dyskinesia) TD",
+        "Td (tardive dyskinesia) Td",
+        "tardive dyskinesia (TD patients and MS) TD",
+        "tardive dyskinesia, TD",
+        "tardive dyskinesia (see XY)",
+    ],
+)
+def test_a_remark_in_brackets_defines_nothing(matcher: Matcher, text: str) -> None:
+    assert [found for found, _ in _find_concepts(matcher, text)] == ["tardive dyskinesia"]
+
+
 def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
     matcher: Matcher,
 ) -> None:
-    text = "TD: tardive dyskinesia (TD) is feared. TDs and td; TDX, αTD, TDα, TD–free."
+    text = "TD, tardive dyskinesia (TD), is feared. TDs and td; TDX, αTD, TDα, TD–free."
     assert _find_concepts(matcher, text) == [
         ("TD", "D:td"),
         ("tardive dyskinesia", "D:td"),
@@ -140,6 +202,18 @@ PIECES = (
     "(tD 1)",
     "é",
     "–",
+    "('TD')",
+    "{NO}",
+    "（TD）",
+    "(TDs)",
+    "(hereafter TD)",
+    "(TD in short)",
+    "(NO2+)",
+    "NO2+",
+    "(nitric oxide)",
+    "(tardive dyskinesia, TD)",
+    ":",
+    "肺",
 )
 
 

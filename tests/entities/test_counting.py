@@ -22,6 +22,7 @@ from medr_ray.entities.counting import (
 from medr_ray.entities.form_patterns import read_common_words
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.name_normalization import list_name_variants
 
 # Few words, so that forms overlap, nest and differ by a plural, an accent, a hyphen or case only.
 WORDS = (
@@ -76,6 +77,14 @@ def _owners_by_key(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
         for owner in (claimed, written):
             if len(owner) == 1:
                 owners[key] = f"C{owner[0][1]}{'e' if exact else 'f'}"
+    # Another way to write a form has a key that no form has.
+    variants: dict[tuple[str, ...], set[int]] = {}
+    for i, form in enumerate([] if exact else forms):
+        for variant in list_name_variants(form):
+            key = tuple(word for word, _, _ in naive.tokens(variant))
+            if key not in claims:
+                variants.setdefault(key, set()).add(i)
+    owners |= {key: f"C{min(owner)}f" for key, owner in variants.items() if len(owner) == 1}
     return {key: owner for key, owner in owners.items() if key}
 
 

@@ -8,6 +8,7 @@ from medr_ray.core.run import Directory
 from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.name_normalization import normalise
 
 CONCEPTS = [
     Concept("D:ataxia", "Ataxia", "disease", ("ataxia",), "neurology"),
@@ -75,6 +76,74 @@ def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name
         "Parkinson’s disease"
     )
     assert [concept_id for concept_id, _ in _find_concepts(matcher, text)] == [*names, names[-1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Graves disease", "Graves' disease"),
+        ("Graves disease", "Graves’s disease"),
+        ("Graves' disease", "Graves disease"),
+        ("Wilms tumor", "Wilms’ tumour"),
+        ("Wilms tumor", "Wilm's tumor"),
+        ("Down's syndrome", "Downs syndrome"),
+        ("Fanconi anemia", "Fanconi anaemia"),
+        ("haemolytic anaemia", "hemolytic anemia"),
+        ("haemolytic anaemia", "haemolytic anemia"),
+        ("Gastroesophageal reflux", "gastro-oesophageal reflux"),
+        ("angio-oedema", "angioedema"),
+        ("β-thalassemia", "ß-thalassaemia"),
+        ("beta thalassemia", "Β‐thalassemia"),
+        ("TGF-beta", "TGFβ"),
+        ("TGF-beta", "TGF-ß"),
+        ("alpha-1-antitrypsin deficiency", "α1-antitrypsin deficiency"),
+        ("Strauß disease", "Strauss disease"),
+        ("Sjögren syndrome", "Sjo\u0308gren syndrome"),
+        ("Marfan syndrome", "ＭＡＲＦＡＮ　Syndrome"),
+        ("Marfan syndrome", "Mar\u00adfan syn\u200bdrome"),
+        ("Idiopathic fibrosis", "İdiopathic ﬁbrosis"),
+        ("马凡综合征", "马凡综合征"),
+        ("肺癌", "肺癌"),
+    ],
+)
+def test_every_way_to_write_a_name_is_found(name: str, text: str) -> None:
+    matcher = Matcher.build([Concept("D", name, "disease", (normalise(name),), "")], 4)
+    sentence = f"İ 𠀀 In ({text})."
+    assert _find_concepts(matcher, sentence) == [("D", text)]
+
+
+def test_another_script_ends_a_word(matcher: Matcher) -> None:
+    marfan = Concept(
+        "D:marfan", "Marfan syndrome", "disease", ("marfan syndrome", "马凡综合征"), ""
+    )
+    matcher = Matcher.build([marfan, *CONCEPTS], 4)
+    text = "患者确诊为马凡综合征1例。FBN1基因突变与Marfan syndrome有关、アタクシアataxia症"
+    assert _find_concepts(matcher, text) == [
+        ("D:marfan", "马凡综合征"),
+        ("GENE:FBN1", "FBN1"),
+        ("D:marfan", "Marfan syndrome"),
+        ("D:ataxia", "ataxia"),
+    ]
+
+
+def test_a_variant_never_takes_a_form_from_another_concept() -> None:
+    tumour = Concept("A", "Tumor lysis", "disease", ("tumor lysis",), "")
+    other = Concept("B", "Tumour lysis", "disease", ("tumour lysis",), "")
+    matcher = Matcher.build([tumour, other], 4)
+    assert _find_concepts(matcher, "tumor lysis, tumour lysis") == [
+        ("A", "tumor lysis"),
+        ("B", "tumour lysis"),
+    ]
+
+
+def test_a_name_that_is_another_ones_plural_is_found_as_it_is_written() -> None:
+    sign = Concept("P", "Anorectal anomaly", "phenotype", ("anorectal anomaly",), "")
+    disease = Concept("D", "Anorectal anomalies", "disease", ("anorectal anomalies",), "")
+    matcher = Matcher.build([sign, disease], 4)
+    assert _find_concepts(matcher, "Anorectal anomalies; anorectal anomaly") == [
+        ("D", "Anorectal anomalies"),
+        ("P", "anorectal anomaly"),
+    ]
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:

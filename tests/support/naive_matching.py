@@ -6,8 +6,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_POSSESSIVE = re.compile(r"(?<=\w)['’‘ʼ′`][sS](?![\w])")
+_HAN = "一-鿿"
+_TOKEN = re.compile(rf"[^\W{_HAN}]+|[{_HAN}]|[^\w\s]")
+_WORD_FOLLOWS = rf"(?![^\W{_HAN}])"
+_POSSESSIVE = re.compile(
+    rf"(?<=[^\W{_HAN}])['’‘ʼ′`][sS]{_WORD_FOLLOWS}|(?<=[sS])['’‘ʼ′`]{_WORD_FOLLOWS}"
+)
 _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "μ": "mu", "ω": "omega"}
 
 
@@ -21,6 +25,7 @@ def tokens(text: str, exact: bool = False) -> list[tuple[str, int, int]]:
 
 
 def fold(word: str) -> str:
+    word = re.sub("(?<![a-z])ß", "β", word)
     plain = "".join(
         c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)
     ).casefold()
@@ -79,7 +84,8 @@ def count(
     }
 
 
-_ASIDE = re.compile(r"\s*(?:\(([^()\[\]]*)\)|\[([^\[\]()]*)\])")
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）"}
+_QUOTES = "\"'`‘’“”"
 
 
 def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -87,22 +93,15 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
     each use by the meaning of its first definition."""
     meanings: dict[str, str] = {}
     for start, end, concept in found:
-        aside = _ASIDE.match(text, end)
-        short = re.split("[,;]", aside[1] or aside[2] or "")[0].strip(" \t\n") if aside else ""
-        if (
-            2 <= len(short) <= 10
-            and short[0].isalnum()
-            and short.count(" ") <= 1
-            and re.search("[A-Z]", short)
-            and _is_spelled_by(short, text[start:end])
-        ):
+        short = _find_short_form(text, start, end)
+        if short:
             meanings.setdefault(short, concept)
     if not meanings:
         return list(found)
     either = "|".join(map(re.escape, sorted(meanings, key=len, reverse=True)))
     uses = [
         (match.start(), match.end(), meanings[match[1]])
-        for match in re.finditer(rf"(?<!\w)({either})s?(?!\w)", text)
+        for match in re.finditer(rf"(?<![^\W{_HAN}])({either})s?(?![^\W{_HAN}])", text)
     ]
     kept = list(found)
     for use in uses:
@@ -110,6 +109,51 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
         if all(use[0] <= start and end <= use[1] for start, end, _ in touched):
             kept = [kept_use for kept_use in kept if kept_use not in touched] + [use]
     return sorted(kept)
+
+
+def _find_short_form(text: str, start: int, end: int) -> str:
+    """The short form of the long form ``text[start:end]``, "" where the text gives none."""
+    long = text[start:end]
+    behind = text[end:].lstrip(" \t\n")
+    before = text[:start].rstrip(" \t\n")
+    opening = behind[:1]
+    if opening in set(",;") and before[-1:] in _BRACKETS:
+        opening = before[-1:]
+    if opening and opening in _BRACKETS:
+        inside, closing, _ = behind[1:].partition(_BRACKETS[opening])
+        if closing and len(inside.encode()) <= 60 and not set(inside) & set(_BRACKETS):
+            for part in re.split("[,;]", inside):
+                words = part.split()
+                choices = [part]
+                if len(words) > 1 and not re.search("[A-Z]", " ".join(words[:-1])):
+                    choices.append(words[-1])
+                elif len(words) > 1 and not re.search("[A-Z]", " ".join(words[1:])):
+                    choices.append(words[0])
+                for choice in choices:
+                    if short := _accept_short(choice, long, capitals=1):
+                        return short
+    opening = before[-1:]
+    is_first = opening in (":", "=") or (
+        opening in _BRACKETS and behind.startswith(_BRACKETS[opening])
+    )
+    if opening and is_first:
+        word = re.split(r"[\s,;(\[{（]", before[:-1].rstrip(" \t\n"))[-1]
+        return _accept_short(word, long, capitals=2)
+    return ""
+
+
+def _accept_short(text: str, long: str, capitals: int) -> str:
+    short = text.strip(" \t\n" + _QUOTES)
+    if len(short) > 2 and short[-1] == "s" and short[-2].isascii() and not short[-2].islower():
+        short = short[:-1]
+    is_short = (
+        2 <= len(short) <= 10
+        and short[0].isalnum()
+        and len(re.findall(r"\s", short)) <= 1
+        and len(re.findall("[A-Z]", short)) >= capitals
+    )
+    uncharged = re.sub(r"(?<=..)\d*$", "", short[:-1]) if short[-1:] in ("+", "-") else short
+    return short if is_short and len(long) > len(short) and _is_spelled_by(uncharged, long) else ""
 
 
 def _is_spelled_by(short: str, long: str) -> bool:
