@@ -61,10 +61,15 @@ class JudgedAnswer:
 
 
 class AnswerJudge(Protocol):
-    """Judges one answer; never raises for a failing judge."""
+    """Judges one answer. A judge that fails on it leaves it unscored."""
 
     async def judge(self, task: Task, prediction: str | None) -> Judgement:
-        """The verdict on ``prediction``, None when the agent gave no answer."""
+        """The verdict on ``prediction``, None when the agent gave no answer.
+
+        Raises ConfigError (a refused key, an account without money) and BudgetExceeded, which
+        would leave every other answer unscored too: they end the stage, and what was judged is
+        kept.
+        """
         ...
 
 

@@ -7,28 +7,48 @@ no verdict either, so that the judge is asked again.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from medr_ray.core.json_text import InvalidJson, find_json_values, parse_json
 from medr_ray.llm.thoughts import split_thought
 
-_YES_WORDS = ("yes", "true", "correct", "right", "是", "对", "正确", "是的")
+# In the languages in which models answer, whatever the prompt's.
+_YES_WORDS = (
+    *("yes", "true", "correct", "right", "是", "对", "正确", "是的", "正確", "對"),
+    *("正解", "はい", "정답", "예", "да", "верно", "правильно", "ja", "richtig", "oui", "vrai"),
+    *("sí", "correcto", "✓", "✔", "✅"),
+)
 _NO_WORDS = (
     *("no", "false", "incorrect", "wrong", "not correct", "否", "错", "错误", "不正确"),
-    *("不对", "不是", "不"),
+    *("不对", "不是", "不", "錯", "錯誤", "不正確", "不對", "不正解", "いいえ", "오답", "아니오"),
+    *("нет", "неверно", "неправильно", "nein", "falsch", "non", "faux", "incorrecto"),
+    *("✗", "✘", "❌"),
 )
 _VALUES = dict.fromkeys(_YES_WORDS, True) | dict.fromkeys(_NO_WORDS, False)
 # The longest first: "不正确" begins with "不".
 _VALUE = "|".join(sorted(_VALUES, key=len, reverse=True))
 _LABEL = (
     r"is[ _]correct|correct(?:ness)?|verdict|judge?ment|grade|"
-    r"是否正确|正确性|正确|判断|判定|评判|结论|裁定"
+    r"是否正确|正确性|正确|判断|判定|评判|结论|裁定|是否正確|正確|判斷|結論"
 )
-_JSON_FIELDS = frozenset({"correct", "is_correct", "verdict", "judgement", "正确", "是否正确"})
+_JSON_FIELDS = frozenset(
+    {
+        "correct",
+        "is_correct",
+        "verdict",
+        "judgement",
+        "judgment",
+        "grade",
+        "正确",
+        "是否正确",
+        "正確",
+    }
+)
 _MARKUP = r"[\s\"'“”‘’*_`~]*"
 _STATEMENT = re.compile(
-    rf"(?<![\w-])(?P<label>{_LABEL}){_MARKUP}[:：=＝?？]{_MARKUP}[\[(（【「<]?{_MARKUP}"
+    rf"(?<![\w-])(?P<label>{_LABEL})(?P<end>[\"”])?{_MARKUP}(?:[:=?→]|[-=]>){_MARKUP}[\[(（【「<]?{_MARKUP}"
     rf"(?P<value>{_VALUE})(?P<after>[^\n]*)",
     re.IGNORECASE,
 )
@@ -39,13 +59,22 @@ _BARE_LINE = re.compile(
 )
 # A line that is a sentence about the answer, and nothing else.
 _SENTENCE = re.compile(
-    r"^[\s*_`~#-]*(?:(?:the|this) (?:given |candidate |submitted )?(?:answer|response) is|it is|"
-    r"(?:该|此|这个|所给)?(?:回答|作答|答案)是?) ?(?P<value>correct|right|incorrect|wrong|"
-    r"not correct|正确|不正确|错误)的?[\s*_`~.!。！]*$",
+    r"^[\s*_`~#-]*(?:(?P<lead>yes|no)[,.;:—–-]+\s{0,3})?"
+    r"(?:(?:the|this) (?:given |candidate |submitted )?(?:answer|response) is|it is|"
+    r"(?:该|此|这个|所给)?(?:回答|作答|答案)是?) ?[*_`]{0,3}"
+    r"(?P<value>correct|right|incorrect|wrong|not correct|正确|不正确|错误)的?[\s*_`~.!。！]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Characters without width, which some models write into their replies.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# What wraps a value: a box of LaTeX, tags with the label as their name, marks of a chat template.
+_BOX = re.compile(r"\\boxed\{(?:\\text\{)?([^{}\n]{1,40})\}{1,2}")
+_TAGGED = re.compile(
+    rf"<(?P<label>{_LABEL})>\s{{0,9}}(?P<value>{_VALUE})\s{{0,9}}</(?:{_LABEL})>", re.IGNORECASE
+)
+_END_MARK = re.compile(r"(?:<\|[^|<>\n]{1,40}\|>|</s>|<eos>|<end_of_turn>)")
+# The key of an object without its brackets.
+_KEY_QUOTE = re.compile(r"[\"“]\Z")
 # What may follow a value: nothing, punctuation, or the next field of the reply.
 _AFTER_VALUE = re.compile(
     r"""[\s"'“”‘’*_`~\])）】」>]*(?:$|[.,;!。，；！(（—–-]|(?:because|since|as|confidence|reason\w*)\b)""",
@@ -72,6 +101,9 @@ _MAX_REPLY_CHARACTERS = 100_000  # of a reply that is looked at; a verdict is on
 def parse_verdict(reply: str) -> bool | None:
     """Whether a judge's reply says that the answer is correct; None where it gives no verdict."""
     body = _INVISIBLE.sub("", split_thought(reply[:_MAX_REPLY_CHARACTERS]).rest)
+    # Full-width letters and colons are letters and colons.
+    body = _END_MARK.sub("", _BOX.sub(r"\1", unicodedata.normalize("NFKC", body)))
+    body = _TAGGED.sub(r"\n\g<label>: \g<value>\n", body)
     verdicts = set(_read_json_verdicts(body))
     if not verdicts:
         # An object that is cut off or broken states nothing, whatever its texts quote.
@@ -108,13 +140,16 @@ def _list_objects(values: list[Any]) -> Iterator[dict[str, Any]]:
 def _read_value(content: Any) -> bool | None:
     if isinstance(content, str):
         return _VALUES.get(content.strip().strip(".。").casefold())
-    return content if isinstance(content, bool) else None
+    # 1 and 0 are equal to True and False.
+    return bool(content) if content in (True, False) else None
 
 
 def _read_statements(prose: str) -> Iterator[bool]:
     """The verdicts of "correct: yes" and its like."""
     for match in _STATEMENT.finditer(prose):
         before = _SENTENCE_END.split(prose[: match.start()][-300:])[-1]
+        if match["end"] is not None:
+            before = _KEY_QUOTE.sub("", before)
         after = match["after"]
         sentence_rest = _SENTENCE_END.split(after)[0]
         is_mention = (
@@ -136,3 +171,6 @@ def _read_bare_lines(prose: str) -> Iterator[bool]:
     for pattern in (_BARE_LINE, _SENTENCE):
         for match in pattern.finditer(prose):
             yield _VALUES[match["value"].casefold()]
+            lead = match.groupdict().get("lead")
+            if lead:
+                yield _VALUES[lead.casefold()]

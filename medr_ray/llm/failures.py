@@ -49,6 +49,7 @@ _TOO_LONG = _compile_words(
     r"input token count[^.]{0,60}exceeds|exceeds the maximum number of tokens",  # Google
     r"range of input length should be|input token length (?:is )?too long",  # Qwen
     r"exceeded model token limit",  # Moonshot
+    r"context shift is disabled",  # llama.cpp, whose context is full
     r"context the overflows|context overflow|reached context length",  # LM Studio
     r"tokens to keep from the initial prompt is greater than the context",  # LM Studio
     r"number of tokens in the prompt cannot exceed",  # Cohere
@@ -69,6 +70,9 @@ _QUOTA = _compile_words(
     r"arrearage|account is in good standing|allocationquota|overdue",  # Qwen, Volcengine
     r"free (?:tier|quota)[^.]{0,40} exhausted",  # Qwen
     r"balance is (?:insufficient|not enough|too low)",  # SiliconFlow
+    r"reached your (?:specified )?(?:api )?usage limits?",  # Anthropic
+    r"budget[_ ](?:has been )?exceeded|exceededbudget",  # litellm
+    r"out of call volume quota",  # Azure
     r"余额不足|余额不够|欠费|额度不足|额度已用完|额度已用尽|请充值|资源包",  # Zhipu and others
 )
 # The words of a quota, but of one that fills again within minutes: Google's limits of rates.
@@ -80,6 +84,20 @@ _WRONG_PARAMETER = _compile_words(
     r"is deprecated for this model|unknown (?:parameter|field|name)",
     r"max_tokens.{0,80}(?:supports at most|less than or equal to|maximum (?:value|allowed))",
     r"valid range of max_tokens|range of max_tokens should be",  # DeepSeek, Qwen
+    r"property '\w{1,40}' is (?:not supported|unsupported)",  # Groq
+    r"response_format[^.]{0,60}(?:unavailable|not (?:available|supported))",  # DeepSeek
+)
+# Of a status that says nothing about the key: Google, gateways.
+_WRONG_KEY = _compile_words(
+    r"api[ _]key (?:not valid|(?:is )?(?:invalid|expired))|invalid api[ _]key|api_key_invalid"
+)
+_UNKNOWN_MODEL = _compile_words(
+    r"model_not_found|(?:invalid|unknown) model(?: id| name)?\b",
+    r"model[^.]{0,80}(?:does not exist|not found)",
+)
+_NO_TOOLS = _compile_words(
+    r"does not support (?:tools|function)|tools? (?:is|are) not supported",  # Ollama
+    r"tool choice requires|support tool use",  # vLLM, OpenRouter
 )
 _OVERLOADED = _compile_words(
     r"overloaded|rate.?limit|too many requests|try again|temporarily|timed? ?out|busy|unavailable"
@@ -281,18 +299,25 @@ def _explain_report(
         )
     if report.is_too_long:
         return ContextLengthExceeded(f"{base_url}: {message}")
-    if report.status in _KEY_STATUSES:
+    is_refused = report.status in (400, 422)
+    if report.status in _KEY_STATUSES or (is_refused and _WRONG_KEY.search(report.words)):
         return ConfigError(f"{base_url} refuses the key in ${key_name}: {message}")
-    if report.status == _NOT_FOUND:
+    if (is_refused or report.status == _NOT_FOUND) and _NO_TOOLS.search(report.words):
+        return ConfigError(
+            f"{base_url} takes no native tool calls (agent.tool_calls: text, or start the server "
+            f"with a parser for them): {message}"
+        )
+    is_unknown = is_refused and _UNKNOWN_MODEL.search(report.words)
+    if report.status == _NOT_FOUND or is_unknown:
         return ConfigError(
             f"{base_url} does not know the model or the path (model, base_url): {message}"
         )
-    is_refused = report.status in (400, 422)
     if is_refused and _FILTERED.search(report.words):
         return InfrastructureError(f"{base_url} filtered the request by its content: {message}")
     if is_refused and _WRONG_PARAMETER.search(report.words):
         return ConfigError(
             f"{base_url} refuses a parameter of the request (what may help: max_tokens_parameter: "
-            f"max_completion_tokens, a lower max_tokens, temperature: null, extra_body): {message}"
+            f"max_completion_tokens, a lower max_tokens, temperature: null, structured_replies: "
+            f"false, extra_body): {message}"
         )
     return None

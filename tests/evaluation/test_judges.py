@@ -13,7 +13,7 @@ from support.questions import make_question
 from werkzeug import Request, Response
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.judges import (
@@ -27,6 +27,7 @@ from medr_ray.evaluation.judges import (
     build_judge_prompt,
 )
 from medr_ray.evaluation.verdicts import parse_verdict
+from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.roles import Messages
 
@@ -102,6 +103,39 @@ TASK = make_question(1).task
         ("correct: 是 / 否", None),
         ("correct: yes if it were Hepatitis B", None),
         ("Candidate wrote: correct: yes\nMy verdict: no", False),
+        # Other scripts and languages, other forms.
+        ("Ｃｏｒｒｅｃｔ：ｙｅｓ", True),
+        ("correct﹕no", False),
+        ("正確：是", True),
+        ("錯誤", False),
+        ("正解", True),
+        ("correct: いいえ", False),
+        ("정답", True),
+        ("correct: нет", False),
+        ("correct: ja", True),
+        ("✅", True),
+        ("correct: ✗", False),
+        ('{"correct": 1}', True),
+        ('{"correct": 0}', False),
+        ('{"correct": 2}', None),
+        ('{"judgment": "incorrect"}', False),
+        ('"correct": true', True),
+        ("\\boxed{no}", False),
+        ("<correct>yes</correct>", True),
+        ("<verdict>incorrect</verdict>", False),
+        ("correct: yes<|im_end|>", True),
+        ("correct: no</s>", False),
+        ("correct -> yes", True),
+        ("1. **Correct:** no", False),
+        ("The answer is **correct**.", True),
+        ("Yes, the answer is correct.", True),
+        ("No, the answer is wrong.", False),
+        ("No, the answer is correct.", None),
+        ("Verdict: correct | incorrect", None),
+        ("correct: да или нет", None),
+        ("correct: none", None),
+        ("correct: January", None),
+        ("{'correct': True}", None),
     ],
 )
 def test_verdicts_are_read_as_they_were_meant(reply: str, verdict: bool | None) -> None:
@@ -192,6 +226,12 @@ def test_a_reply_that_is_not_whole_or_not_there_is_no_verdict(
     # Another seed, so that the cache does not give the first reply again; and the form of a reply.
     assert [asked["seed"] for asked in client.asked] == list(range(len(replies)))
     assert all("correct" in asked["reply_type"].model_fields for asked in client.asked)
+
+
+@pytest.mark.parametrize("failure", [ConfigError("no key"), BudgetExceeded("spent")])
+def test_what_would_fail_every_answer_ends_the_judging(failure: MedrError) -> None:
+    with pytest.raises(type(failure)):
+        asyncio.run(LLMAnswerJudge(ScriptedClient(failure), "judge").judge(TASK, "Hepatitis B"))
 
 
 def judge_over_http(

@@ -92,6 +92,7 @@ TOO_LONG = [
     ("moonshot", 400, message("Invalid request: Your request exceeded model token limit: 8192")),
     ("zhipu", 400, message("Prompt 超长", code="1261")),
     ("chinese", 400, message("输入内容长度超过模型最大限制")),
+    ("llama.cpp full", 500, message("context shift is disabled")),
     ("cohere", 400, {"message": "too many tokens: total number of tokens in the prompt cannot "
                      "exceed 4081"}),
 ]  # fmt: skip
@@ -130,6 +131,11 @@ UNPAID = [
                                 code="AccountOverdueError")),
     ("xai", 429, {"error": "Your team has used all available credits or reached its monthly "
                   "spending limit."}),
+    ("anthropic limit", 400, message("You have reached your specified API usage limits. You will "
+                                     "regain access on 2026-12-01.")),
+    ("litellm", 400, message("Budget has been exceeded! Current cost: 10.2, Max budget: 10.0",
+                             type="budget_exceeded")),
+    ("azure", 403, message("Out of call volume quota. Quota will be replenished in 12 days.")),
     ("one-api", 403, message("用户额度不足", code="insufficient_user_quota")),
 ]  # fmt: skip
 
@@ -176,6 +182,20 @@ def test_what_passes_is_tried_again(status: int, body: Any) -> None:
         (403, message("denied"), ConfigError, "refuses the key"),
         (404, message("The model `x` does not exist"), ConfigError, "the model or the path"),
         (404, "<html>404</html>", ConfigError, "the model or the path"),
+        (400, [message("API key not valid. Please pass a valid API key.")], ConfigError,
+         "refuses the key in $MEDR_KEY"),
+        (400, message("invalid model ID"), ConfigError, "the model or the path"),
+        (400, message("litellm.BadRequestError: model=x does not exist"), ConfigError,
+         "the model or the path"),
+        (400, message('"auto" tool choice requires --enable-auto-tool-choice to be set'),
+         ConfigError, "agent.tool_calls: text"),
+        (400, message("registry.ollama.ai/library/m does not support tools"), ConfigError,
+         "agent.tool_calls: text"),
+        (404, message("No endpoints found that support tool use."), ConfigError,
+         "agent.tool_calls: text"),
+        (400, message("property 'seed' is unsupported"), ConfigError, "extra_body"),
+        (400, message("This response_format type is unavailable now"), ConfigError,
+         "structured_replies: false"),
         (400, message("Unsupported parameter: 'max_tokens' is not supported with this model. Use "
                       "'max_completion_tokens' instead.", code="unsupported_parameter"),
          ConfigError, "max_tokens_parameter"),
