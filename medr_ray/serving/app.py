@@ -7,7 +7,6 @@ down. A port that is in use or a missing model is reported before anything start
 
 import contextlib
 import logging
-import os
 import signal
 import socket
 import threading
@@ -21,7 +20,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import RunDirectory, open_run
 from medr_ray.engines.weights import model_path
-from medr_ray.serving.keys import ApiKeyVerifier
+from medr_ray.serving.keys import ApiKeyVerifier, require_key_beyond_loopback
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -103,14 +102,20 @@ def serve_application(
     """Serve the run's models and index at ``serving.host`` and ``serving.port``; Ray must be up.
 
     Every request must carry ``api_key``, which defaults to the value of the environment variable
-    that ``serving.api_key_env`` names. Without either, no key is required. Raises MedrError when
-    the port is in use, a model is missing, or Serve already runs on this cluster.
+    that ``serving.api_key_env`` names. Without either, no key is required on loopback, and the
+    service is refused elsewhere. Raises MedrError when the port is in use, a model is missing, or
+    Serve already runs on this cluster.
     """
     from ray import serve
     from ray.serve.config import HTTPOptions
 
     host = config.serving.host
     port = config.serving.port
+    variable = config.serving.api_key_env
+    verifier = ApiKeyVerifier.for_key(api_key)
+    if verifier.digest is None:
+        verifier = ApiKeyVerifier.from_environment(variable)
+    require_key_beyond_loopback(host, verifier, variable)
     directories = find_served_directories(config, run)
     check_port(host, port)
     # serve.start ignores other HTTP options when Serve is already up, so ours would be lost.
@@ -119,7 +124,6 @@ def serve_application(
             "Ray Serve already runs on this cluster with an address of its own: "
             "`serve shutdown` ends it, or use another cluster"
         )
-    verifier = ApiKeyVerifier.for_key(api_key or os.environ.get(config.serving.api_key_env))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging_config: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
     # Call this before ``serve.run``, which accepts no HTTP options and would start Serve with its
@@ -215,14 +219,16 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
     from medr_ray.core.session import ray_session
 
     console = console or Console()
+    variable = config.serving.api_key_env
+    verifier = ApiKeyVerifier.from_environment(variable)
+    # Before Ray takes its time to start.
+    require_key_beyond_loopback(config.serving.host, verifier, variable)
     stop_requested = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop_requested.set())
     with ray_session(config.ray), serve_application(config, open_run(config)) as served:
-        variable = config.serving.api_key_env
-        if os.environ.get(variable):
-            access = f"with the key in {variable}"
-        else:
+        access = f"with the key in {variable}"
+        if verifier.digest is None:
             access = f"without a key ({variable} is unset)"
         models = ", ".join(served.models)
         console.print(

@@ -5,7 +5,6 @@ Such an application can be reached from other machines, so it is built only if t
 contains an API key.
 """
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -22,14 +21,17 @@ if TYPE_CHECKING:
 def build(arguments: Mapping[str, str]) -> "Application":
     """The application of the run that ``arguments["config"]``, a YAML file, configures. Raises
     MedrError."""
+    if not arguments.get("config"):
+        raise ConfigError("the application's args name no configuration: write config: PATH")
     config = load_config(arguments["config"])
     variable = config.serving.api_key_env
+    verifier = ApiKeyVerifier.from_environment(variable)
     # An unset variable would mean that no key is asked for (see ``keys``), which is for loopback
     # only.
-    if not os.environ.get(variable):
+    if verifier.digest is None:
         raise ConfigError(
-            f"{variable} is not set: a served model that others can reach needs a key"
+            f"{variable} is not set or blank: a served model that others can reach needs a key"
         )
     run = open_run(config)
     directories = find_served_directories(config, run)
-    return bind_application(config, run, directories, ApiKeyVerifier.from_environment(variable))
+    return bind_application(config, run, directories, verifier)

@@ -1,6 +1,7 @@
 """The Serve ingress: the FastAPI application of ``http.py`` over handles to the model and the
 retriever."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -87,4 +88,23 @@ class Gateway:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Ray Serve once the replica is constructed."""
         search = _HandleSearch(self._search) if self._search is not None else None
-        return build_http(_HandleChat(self._model), search, self._verifier, self._names)
+        _log_to_stderr()
+        return build_http(
+            _HandleChat(self._model),
+            search,
+            self._verifier,
+            self._names,
+            # Serve's proxy gives every request an id, as a header of the request and the response.
+            sends_request_id=False,
+        )
+
+
+def _log_to_stderr() -> None:
+    """Write a line for each request to the replica's own log, which is in Ray's session folder."""
+    logger = logging.getLogger("medr_ray.serving.requests")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

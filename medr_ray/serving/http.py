@@ -4,11 +4,14 @@ Every error has the form that OpenAI clients read. Without the key only ``/healt
 is alive) and ``/readyz`` (the model answers) say anything. Where no key is asked for, only requests
 to this machine are answered, so that a page in a browser cannot reach it under a name of its own
 (DNS rebinding). A body is refused by its size before it is parsed. A stream that was refused is an
-ordinary error response, because the status is decided by the stream's first item.
+ordinary error response, because the status is decided by the stream's first item. Every response
+carries an ``X-Request-Id``, the client's own where it is well-formed, which also stands in the log.
 """
 
 import asyncio
 import json
+import logging
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -37,6 +40,9 @@ from medr_ray.serving.schemas import (
 
 # Of a request: some times the context of the largest models, as JSON.
 MAX_BODY_BYTES = 8 * 2**20
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_REQUEST_ID = "medr.request_id"  # its key in an ASGI scope
+_logger = logging.getLogger("medr_ray.serving.requests")
 _READY_SECONDS = 2.0  # within which the model must answer to count as ready
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -61,13 +67,16 @@ def build_http(
     search: SearchBackend | None,
     verifier: ApiKeyVerifier,
     models: Sequence[str],
+    *,
+    sends_request_id: bool = True,
 ) -> FastAPI:
     """The application. ``models`` are the names that ``/v1/models`` lists; without ``search`` the
-    search paths answer 404."""
+    search paths answer 404. ``sends_request_id`` is off behind a proxy that adds the header."""
     app = FastAPI(title="medr_ray", docs_url="/docs", redoc_url=None)
     # The last one added is the first to see a request: the key comes before the body.
     app.add_middleware(_BodyLimitMiddleware, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(_ApiKeyMiddleware, verifier=verifier)
+    app.add_middleware(_RequestIdMiddleware, sends_header=sends_request_id)
     _add_error_handlers(app)
     _add_chat(app, chat, models)
     _add_search(app, search)
@@ -76,6 +85,53 @@ def build_http(
 
 # Plain ASGI: Starlette's BaseHTTPMiddleware relays every streamed response through a task of its
 # own.
+class _RequestIdMiddleware:
+    """Gives every request an id, which its response and its line in the log carry."""
+
+    def __init__(self, app: ASGIApp, sends_header: bool) -> None:
+        self._app = app
+        self._sends_header = sends_header
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _choose_request_id(dict(scope["headers"]).get(b"x-request-id", b""))
+        started = time.monotonic()
+        status = 500  # of an error that is answered outside of this middleware
+        if self._sends_header:
+            scope[_REQUEST_ID] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if self._sends_header:
+                    header = (b"x-request-id", request_id.encode())
+                    message = {**message, "headers": [*message.get("headers", ()), header]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            milliseconds = 1000 * (time.monotonic() - started)
+            # Without the query, which holds what was searched for.
+            _logger.info(
+                "%s %s %d %.0f ms request %s",
+                scope["method"],
+                json.dumps(scope["path"]),
+                status,
+                milliseconds,
+                request_id,
+            )
+
+
+def _choose_request_id(header: bytes) -> str:
+    """The client's id where it is well-formed, else a new one."""
+    text = header.decode("latin-1")
+    return text if _WELL_FORMED_ID.fullmatch(text) else uuid.uuid4().hex
+
+
 class _ApiKeyMiddleware:
     """Asks for the key before anything of the request is read."""
 
@@ -187,7 +243,10 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def answer_failure(request: Request, error: Exception) -> Response:
         # Only the type: the message may hold paths or texts that are nobody else's business.
         message = f"the request failed: {type(error).__name__}"
-        return JSONResponse(build_error_body(500, message, "internal_error"), 500)
+        # This answer goes past the middlewares.
+        request_id = request.scope.get(_REQUEST_ID)
+        headers = {"X-Request-Id": request_id} if request_id else None
+        return JSONResponse(build_error_body(500, message, "internal_error"), 500, headers)
 
 
 def _build_invalid_response(problems: Sequence[Any]) -> Response:

@@ -23,12 +23,20 @@ def arguments(tmp_path: Path) -> dict[str, str]:
     return {"config": str(tmp_path / "config.yaml")}
 
 
+@pytest.mark.parametrize("key", [None, "", " \n"])
 def test_without_a_key_nothing_is_built(
-    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     monkeypatch.delenv("MEDR_SERVE_API_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("MEDR_SERVE_API_KEY", key)
     with pytest.raises(ConfigError, match="MEDR_SERVE_API_KEY is not set"):
         build(arguments)
+
+
+def test_arguments_without_a_configuration_are_named() -> None:
+    with pytest.raises(ConfigError, match="write config: PATH"):
+        build({})
 
 
 def test_the_gateway_is_the_ingress(

@@ -341,3 +341,46 @@ def test_a_model_that_does_not_answer_is_alive_and_not_ready(
 
 def test_a_key_read_from_a_file_works() -> None:
     assert ApiKeyVerifier.for_key("k\n").accepts("Bearer k")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers"),
+    [
+        ("GET", "/healthz", None, {}),
+        ("GET", "/v1/models", None, {}),
+        ("GET", "/v1/models", None, {"Authorization": "Bearer wrong"}),
+        ("GET", "/nowhere", None, {}),
+        ("POST", "/v1/chat/completions", BODY, {}),
+        ("POST", "/v1/chat/completions", {**BODY, "stream": True}, {}),
+        ("POST", "/v1/chat/completions", {**BODY, "model": "broken"}, {}),
+        ("POST", "/v1/chat/completions", {**BODY, "model": "busy"}, {}),
+        ("POST", "/v1/chat/completions", {"model": 3}, {}),
+        ("POST", "/v1/chat/completions", BODY, {"Content-Length": "9000000"}),
+    ],
+)
+def test_every_response_and_its_log_line_carry_the_clients_id(
+    client: TestClient,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    body: Any,
+    headers: dict[str, str],
+) -> None:
+    caplog.set_level("INFO", "medr_ray.serving.requests")
+    response = client.request(
+        method, path, json=body, headers={"X-Request-Id": "client-4711", **headers}
+    )
+    assert response.headers.get_list("x-request-id") == ["client-4711"]
+    (line,) = [record.getMessage() for record in caplog.records if "4711" in record.getMessage()]
+    assert line.startswith(f'{method} "{path}" {response.status_code} ')
+
+
+@pytest.mark.parametrize("header", ["", "a b", "x" * 200, "<script>", "a\tb"])
+def test_an_id_that_is_not_well_formed_is_replaced(client: TestClient, header: str) -> None:
+    first, second = [
+        client.get("/healthz", headers={"X-Request-Id": header}).headers["x-request-id"]
+        for _ in range(2)
+    ]
+    assert first != second
+    assert first.isalnum()
+    assert first != header
