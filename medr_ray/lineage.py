@@ -96,7 +96,7 @@ def _select_rows(
         return []
     # A filter over the dataset: tables of trajectories and relations need not fit into memory.
     is_wanted = pads.field(*column).isin(pa.array(values, pa.string()))
-    return list(run.open_dataset(artifact).to_table(filter=is_wanted).to_pylist())
+    return list(run.query_table(run.locate(artifact), where=is_wanted).to_pylist())
 
 
 def _select_row(
@@ -270,5 +270,5 @@ def _read_relation_ids(run: RunDirectory, entity_id: str) -> list[str]:
     if not run.has(RELATIONS):
         return []
     is_end = (pads.field("subject") == entity_id) | (pads.field("object") == entity_id)
-    table = run.open_dataset(RELATIONS).to_table(columns=["relation_id"], filter=is_end)
+    table = run.query_table(run.locate(RELATIONS), ["relation_id"], is_end)
     return list(table["relation_id"].to_pylist())

@@ -66,8 +66,7 @@ def read_preview(directory: StageDirectory, preview: Preview, count: int) -> lis
             _select_scalars(parse_json(line, preview.file.path, finite=False))
             for line in lines[-count:]
         ]
-    # ``head`` stops reading as soon as it has enough rows.
-    rows = directory.open_dataset(preview.file).head(count).to_pylist()
+    rows = directory.query_table(preview.file.name, limit=count).to_pylist()
     return [_select_columns(row, preview.columns) for row in rows]
 
 

@@ -38,6 +38,10 @@ MANIFEST = "manifest.json"
 # Of manifests: 2 lists the stage's files. Version 1 had no number, and is read as it is.
 _MANIFEST_FORMAT = 2
 # Made with the run's folder: nothing is cleared in a folder without it.
+# A damaged page is an error and never other values.
+_PARQUET = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 _OWNERSHIP_FILE = "run.json"
 _OWNERSHIP_FORMAT = 1
 _HASHED_BYTES = 2**20  # read at a time
@@ -267,8 +271,10 @@ class Directory:
                 os.fsync(written.fileno())
 
     def read_bytes(self, name: str) -> bytes:
+        """Return the content of a file. Raises DataError when it cannot be read."""
+        path = f"{self._path}/{name}"
         # Without compression=None pyarrow would unpack a file whose name ends in .gz.
-        with self._fs.open_input_stream(f"{self._path}/{name}", compression=None) as stream:
+        with self.name_damage(name), self._fs.open_input_stream(path, compression=None) as stream:
             return bytes(stream.read())
 
     def write_json(self, name: str, value: Any) -> None:
@@ -313,14 +319,47 @@ class Directory:
         return pa.concat_tables([self._read_parquet(f"{name}/{file}", columns) for file in files])
 
     def _read_parquet(self, name: str, columns: list[str] | None) -> pa.Table:
-        try:
+        with self.name_damage(name):
             return pq.read_table(
                 f"{self._path}/{name}",
                 filesystem=self._fs,
                 columns=columns,
                 page_checksum_verification=True,
             )
+
+    def query_table(
+        self,
+        name: str,
+        columns: list[str] | None = None,
+        where: pads.Expression | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """Return the rows of a Parquet file or folder that match ``where``, at most ``limit``.
+
+        The filter is applied while the file is read: row groups without a match are passed over.
+        Raises DataError when it does not exist, and when a file is damaged.
+        """
+        with self.name_damage(name):
+            rows = pads.dataset(f"{self._path}/{name}", filesystem=self._fs, format=_PARQUET)
+            if limit is None:
+                return rows.to_table(columns=columns, filter=where)
+            # Stops reading as soon as it has enough rows.
+            return rows.head(limit, columns=columns, filter=where)
+
+    @contextlib.contextmanager
+    def name_damage(self, name: str) -> Iterator[None]:
+        """Inside the block ``name`` is read: raise DataError, which names it, when it is not there
+        or damaged."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{self.uri}/{name} does not exist: run the stage that writes it first"
+            ) from error
         except (pa.ArrowInvalid, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                # The operating system's, such as a missing right: the file may well be whole.
+                raise
             reason = str(error).splitlines()[0]
             raise DataError(
                 f"{self.uri}/{name} is damaged ({reason}): make its stage anew (medr run --from)"
@@ -357,17 +396,12 @@ class Directory:
         """
         if where is None:
             return self.read_records(self.locate(artifact), artifact.record)
-        # The filter is applied while the file is read: row groups without a match are passed over.
-        return from_table(artifact.record, self.open_dataset(artifact).to_table(filter=where))
+        rows = self.query_table(self.locate(artifact), where=where)
+        return from_table(artifact.record, rows)
 
     def read_columns(self, artifact: Artifact[R], columns: list[str]) -> pa.Table:
         """Return some columns of an artifact. Raises DataError when the artifact does not exist."""
         return self.read_table(self.locate(artifact), columns)
-
-    def open_dataset(self, file: StageFile) -> pads.Dataset:
-        """Return the Parquet file or folder as a dataset, which reads only what a query needs."""
-        path = f"{self._path}/{self.locate(file)}"
-        return pads.dataset(path, filesystem=self._fs, format="parquet")
 
 
 def _refuse_later_format(content: Any, known: int, name: str) -> None:

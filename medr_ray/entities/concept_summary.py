@@ -209,10 +209,10 @@ def summarise_concept(
 
 def _read_counts(entities: Directory, concept_id: str) -> pl.DataFrame:
     """The concept's rows of ``counts/``, each with the name of its file."""
-    data = pads.dataset(f"{entities.path}/{COUNTS}", filesystem=entities.fs, format="parquet")
-    table = data.to_table(
-        columns=["form", "year", "documents", "mentions", _FILE_COLUMN],
-        filter=pads.field("concept_id") == concept_id,
+    table = entities.query_table(
+        COUNTS,
+        ["form", "year", "documents", "mentions", _FILE_COLUMN],
+        pads.field("concept_id") == concept_id,
     )
     return pl.DataFrame(table).with_columns(pl.col(_FILE_COLUMN).str.split("/").list.last())
 
@@ -250,8 +250,7 @@ def _read_seed(entities: Directory, concept_id: str) -> tuple[SeedEntity | None,
 def _read_row(
     directory: Directory, name: str, where: pads.Expression, columns: list[str] | None = None
 ) -> dict[str, Any] | None:
-    data = pads.dataset(f"{directory.path}/{name}", filesystem=directory.fs, format="parquet")
-    rows = data.to_table(columns=columns, filter=where).to_pylist()
+    rows = directory.query_table(name, columns, where).to_pylist()
     return dict(rows[0]) if rows else None
 
 

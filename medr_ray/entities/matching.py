@@ -101,14 +101,16 @@ class Matcher:
     def load(cls, directory: Directory) -> "Matcher":
         """The matcher of an ``entities`` directory.
 
-        Its file is mapped into memory where the directory is local, and read otherwise.
+        Its file is mapped into memory where the directory is local, and read otherwise. Raises
+        DataError when it is not there or damaged.
         """
-        # Only a local file can be mapped; the arrays below are views of the map without a copy.
-        if isinstance(directory.fs, pafs.LocalFileSystem):
-            source: pa.NativeFile = pa.memory_map(f"{directory.path}/{COMPILED}")
-        else:
-            source = pa.BufferReader(directory.read_bytes(COMPILED))
-        batch = pa.ipc.open_file(source).get_batch(0)
+        with directory.name_damage(COMPILED):
+            # Only a local file can be mapped; the arrays below are views of the map without a copy.
+            if isinstance(directory.fs, pafs.LocalFileSystem):
+                source: pa.NativeFile = pa.memory_map(f"{directory.path}/{COMPILED}")
+            else:
+                source = pa.BufferReader(directory.read_bytes(COMPILED))
+            batch = pa.ipc.open_file(source).get_batch(0)
         arrays = {name: batch.column(name).values.to_numpy() for name in batch.schema.names}
         compiled, tables = trie.from_columns(arrays)
         return cls(

@@ -210,3 +210,12 @@ def test_a_damaged_table_is_named_with_its_remedy(tmp_path: Path, damage: str) -
     (tmp_path / "t.parquet").write_bytes(content[:length])
     with pytest.raises(DataError, match=r"t\.parquet is damaged .*--from"):
         directory.read_table("t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet is damaged .*--from"):
+        directory.query_table("t.parquet", limit=5)
+
+
+def test_a_file_that_is_not_there_is_named_with_its_remedy(tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    for read in (directory.read_bytes, directory.read_json, directory.query_table):
+        with pytest.raises(DataError, match=r"gone does not exist: run the stage that writes it"):
+            read("gone")
