@@ -395,9 +395,12 @@ def _run_planned_stages(
 
 @contextlib.contextmanager
 def _open_ray_session(config: PipelineConfig) -> Iterator[None]:
+    from medr_ray.core.placement import Need, require_room
     from medr_ray.core.session import ray_session
 
     with ray_session(config.ray):
+        # Ray Data waits for ever for its first CPU. Heads of clusters often have none.
+        require_room([Need("a task of Ray Data", {"CPU": 1})], config.ray)
         yield
 
 

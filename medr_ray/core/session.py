@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import ray
 
 from medr_ray.core.config import RayConfig
+from medr_ray.core.placement import find_cluster_address
 
 # Read when a process starts, so they must be in the environment that the workers of a private
 # instance inherit.
@@ -36,7 +37,7 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = config.address or os.environ.get("RAY_ADDRESS")
+    address = find_cluster_address(config)
     # A cluster's workers have the environment of their nodes, which is not ours to set.
     if address:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
+from medr_ray.core.placement import find_local_shortage
 from medr_ray.core.records import Task
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.evaluation.artifacts import (
@@ -26,7 +27,12 @@ from medr_ray.evaluation.judges import UNSCORED, JudgedAnswer
 from medr_ray.evaluation.report.json_layout import build_evaluation_json
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
 from medr_ray.llm.reachability import find_endpoint_problems
-from medr_ray.serving.app import find_free_port, find_weights_directories, serve_application
+from medr_ray.serving.app import (
+    find_free_port,
+    find_weights_directories,
+    list_serving_needs,
+    serve_application,
+)
 
 # Task ids name files, also on object storage.
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
@@ -197,9 +203,14 @@ def _describe_inputs(config: PipelineConfig) -> Any:
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     # Imported here, because tools are slow to import and planning is not to wait for them.
+    from medr_ray.rollouts.schedule import describe_worker_need
     from medr_ray.tools.registry import find_tool_problems
 
     yield from find_tool_problems(config)
+    needs = [*list_serving_needs(config, run), describe_worker_need(config.rollouts)]
+    shortage = find_local_shortage(needs, config.ray)
+    if shortage:
+        yield shortage
     if config.evaluation.judge == "llm" or config.tools.read.extract == "llm":
         yield from find_endpoint_problems({"llm": config.llm})
 

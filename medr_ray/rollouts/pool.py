@@ -6,6 +6,7 @@
 - A worker that died, or whose event loop is blocked, is replaced. Its requests start again, on
   another worker if there is one.
 - A request that keeps failing is given up after ``rollouts.retries`` fresh attempts.
+- Where no node could ever hold a worker, that is an InfrastructureError and no endless wait.
 - Requests in a row that are given up for the same reason end the run: InfrastructureError.
 - ``close`` ends the run as well as the workers, wherever its consumer stopped. Afterwards nothing
   of the pool starts a thread or an actor any more.
@@ -29,12 +30,13 @@ from medr_ray.agent.episode_loop import NO_FAULTS, FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError
 from medr_ray.core.failure_streak import FailureStreak
+from medr_ray.core.placement import find_shortage, read_nodes
 from medr_ray.core.records import Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED, FailureKind
 from medr_ray.rollouts.groups import GroupBook
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
-from medr_ray.rollouts.schedule import Schedule, ScheduledRequest
+from medr_ray.rollouts.schedule import Schedule, ScheduledRequest, describe_worker_need
 from medr_ray.rollouts.worker import (
     EnvironmentFactory,
     EpisodeReport,
@@ -97,6 +99,7 @@ class RolloutPool:
         self._config = config.rollouts
         self._episode_seconds = config.agent.seconds
         self._reports = reports
+        self._placement_seconds = config.ray.placement_seconds
         self._workers = WorkerGroup(config, environment, faults)
         self._schedule = Schedule(config.rollouts)
         self._in_flight: dict[int, _InFlightRollout] = {}
@@ -107,6 +110,7 @@ class RolloutPool:
         self._heartbeat_requested: dict[int, float] = {}  # when, by worker, until it answers
         self._next_health_check = time.monotonic()
         self._unstaffed_since = time.monotonic()
+        self._unstaffed_reported = False
         self._deaths_at_start = 0
         self._streak = FailureStreak("rollouts")
         self._counts: Counter[str] = Counter()
@@ -415,7 +419,7 @@ class RolloutPool:
                 self._keep_report(worker, f"worker {worker} {silent}")
                 self._replace_worker(worker, "its worker gave no sign of life")
         self._replace_overdue_workers(now)
-        self._warn_if_unstaffed(now)
+        self._check_staff(now)
 
     def _handle_heartbeat(self, worker: int, heartbeat: Heartbeat) -> None:
         self._heartbeat_requested.pop(worker, None)
@@ -456,13 +460,23 @@ class RolloutPool:
                 self._schedule.put_back(rollout.scheduled)
         self._lose_worker(worker)
 
-    def _warn_if_unstaffed(self, now: float) -> None:
-        """Report once when requests wait and no worker becomes ready."""
+    def _check_staff(self, now: float) -> None:
+        """When requests wait and no worker becomes ready: report it once.
+
+        Raises InfrastructureError where no node could ever hold a worker.
+        """
         is_staffed = any(slot.ready for slot in self._schedule.slots.values())
         if is_staffed or not self._schedule.has_waiting_requests():
             self._unstaffed_since = now
-        elif now - self._unstaffed_since > self._config.stall_seconds:
-            self._unstaffed_since = float("inf")  # once is enough
+            self._unstaffed_reported = False
+            return
+        waited = now - self._unstaffed_since
+        if waited >= self._placement_seconds:
+            shortage = find_shortage([describe_worker_need(self._config)], read_nodes())
+            if shortage:
+                raise InfrastructureError(f"{shortage} (waited {waited:.0f} s)")
+        if waited > self._config.stall_seconds and not self._unstaffed_reported:
+            self._unstaffed_reported = True
             requested = f"{len(self._schedule.slots)} of {self._config.worker_cpus:g} CPUs each"
             total = ray.cluster_resources().get("CPU", 0)
             free = ray.available_resources().get("CPU", 0)

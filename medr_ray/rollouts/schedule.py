@@ -17,7 +17,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from medr_ray.core.config import RolloutsConfig
+from medr_ray.core.placement import Need
 from medr_ray.rollouts.worker import RolloutRequest
+
+
+def describe_worker_need(config: RolloutsConfig) -> Need:
+    """The least that rollouts need: one worker."""
+    return Need("a rollout worker", {"CPU": config.worker_cpus}, 1, ("rollouts.worker_cpus",))
 
 
 @dataclass

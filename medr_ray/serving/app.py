@@ -18,6 +18,7 @@ from rich.console import Console
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
+from medr_ray.core.placement import Need, require_room
 from medr_ray.core.run import RunDirectory, open_run
 from medr_ray.engines.weights import model_path
 from medr_ray.serving.keys import ApiKeyVerifier, require_key_beyond_loopback
@@ -103,8 +104,8 @@ def serve_application(
 
     Every request must carry ``api_key``, which defaults to the value of the environment variable
     that ``serving.api_key_env`` names. Without either, no key is required on loopback, and the
-    service is refused elsewhere. Raises MedrError when the port is in use, a model is missing, or
-    Serve already runs on this cluster.
+    service is refused elsewhere. Raises MedrError when the port is in use, a model is missing,
+    Serve already runs on this cluster, or the cluster has no room for the replicas.
     """
     from ray import serve
     from ray.serve.config import HTTPOptions
@@ -124,6 +125,7 @@ def serve_application(
             "Ray Serve already runs on this cluster with an address of its own: "
             "`serve shutdown` ends it, or use another cluster"
         )
+    require_room(list_serving_needs(config, run), config.ray)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging_config: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
     # Call this before ``serve.run``, which accepts no HTTP options and would start Serve with its
@@ -141,6 +143,17 @@ def serve_application(
         yield ServedApplication(f"http://{url_host}:{port}/v1", tuple(directories))
     finally:
         serve.shutdown()
+
+
+def list_serving_needs(config: PipelineConfig, run: RunDirectory) -> list[Need]:
+    """What the application must have at the same time."""
+    serving = config.serving
+    resources = {"CPU": serving.num_cpus, "GPU": serving.num_gpus}
+    keys = ("serving.replicas", "serving.num_cpus", "serving.num_gpus")
+    needs = [Need("the served model", resources, serving.replicas, keys)]
+    if run.stage("index").manifest() is not None:
+        needs.append(Need("the retriever", {"CPU": _SEARCH_CPUS}))
+    return needs
 
 
 def _run_application(application: "Application", logging_config: dict[str, object]) -> None:

@@ -6,17 +6,17 @@ stages.
 """
 
 import importlib.util
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig, TrainerConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.json_text import parse_json
+from medr_ray.core.placement import Need, find_local_shortage, require_room
 from medr_ray.core.progress import Bar
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.questions.artifacts import QUESTIONS
@@ -174,7 +174,7 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
 
 def _run_training(
     context: StageContext,
-    name: str,
+    name: Literal["sft", "grpo"],
     config: TrainerConfig,
     worker: Callable[[dict[str, Any]], None],
     make_job: Callable[[MetricsLog], Any],
@@ -189,6 +189,8 @@ def _run_training(
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    # The trainer would wait for ever for what does not exist, without a word.
+    require_room(list_needs(name, context.config), context.config.ray)
     local: Path = context.directory.local
     # A model from an attempt that was killed after it was saved; saving does not overwrite.
     shutil.rmtree(local / "model", ignore_errors=True)
@@ -254,7 +256,7 @@ def _describe_row(row: MetricRow) -> str:
 
 
 def _find_trainer_problems(
-    section: str, trainer: TrainerConfig, config: PipelineConfig
+    section: Literal["sft", "grpo"], trainer: TrainerConfig, config: PipelineConfig
 ) -> Iterator[str]:
     """What keeps a training stage from starting."""
     from medr_ray.engines.weights import model_path
@@ -265,25 +267,33 @@ def _find_trainer_problems(
         yield f"models.policy: {error}"
     if trainer.backend == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
         yield f"{section}.backend: deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
-    # How many GPUs a cluster has or may get is known to the cluster alone.
-    is_local = not (config.ray.address or os.environ.get("RAY_ADDRESS"))
-    if trainer.use_gpu and is_local:
-        needed = trainer.workers * trainer.gpus_per_worker
-        if section == "grpo" and config.engine.device != "cpu":
-            needed += config.engine.gpu_share
-        available = _count_gpus()
-        if needed > available:
-            yield (
-                f"{section} needs {needed:g} GPUs and this machine has {available}: lower "
-                f"{section}.workers, {section}.gpus_per_worker or engine.gpu_share, or set "
-                f"{section}.use_gpu: false"
-            )
+    shortage = find_local_shortage(list_needs(section, config), config.ray)
+    if shortage:
+        yield shortage
 
 
-def _count_gpus() -> int:
-    import torch
+def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[Need]:
+    """What the stage must have at the same time: the trainers, and for GRPO the engine and a
+    rollout worker beside them."""
+    trainer = config.sft if section == "sft" else config.grpo
+    keys = [f"{section}.workers", f"{section}.cpus_per_worker"]
+    resources: dict[str, float] = {"CPU": trainer.cpus_per_worker}
+    if trainer.use_gpu:
+        resources["GPU"] = trainer.gpus_per_worker
+        keys.append(f"{section}.gpus_per_worker")
+    needs = [Need(f"the workers of {section}", resources, trainer.workers, tuple(keys))]
+    if section == "sft":
+        return needs
+    # Imported here, because a worker's tools are slow to import and planning is not to wait.
+    from medr_ray.rollouts.schedule import describe_worker_need
 
-    return torch.cuda.device_count()
+    engine: dict[str, float] = {"CPU": 1}
+    # The engine takes a GPU where there is one, which trainers on GPUs show.
+    if trainer.use_gpu and config.engine.device != "cpu":
+        engine["GPU"] = config.engine.gpu_share
+    needs.append(Need("the engine", engine, 1, ("engine.gpu_share",)))
+    needs.append(describe_worker_need(config.rollouts))
+    return needs
 
 
 def _find_sft_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from medr_ray.agent.faults import FaultPlan
 from medr_ray.core.config import EndpointConfig, PipelineConfig
+from medr_ray.core.placement import find_local_shortage
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
@@ -277,9 +278,13 @@ def _stage_inputs(config: PipelineConfig) -> Any:
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     # Imported here, because tools are slow to import and planning is not to wait for them.
+    from medr_ray.rollouts.schedule import describe_worker_need
     from medr_ray.tools.registry import find_tool_problems
 
     yield from find_tool_problems(config)
+    shortage = find_local_shortage([describe_worker_need(config.rollouts)], config.ray)
+    if shortage:
+        yield shortage
     endpoints = {}
     if _stage_inputs(config) is not None:
         endpoints["llm"] = config.llm

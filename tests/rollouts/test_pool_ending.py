@@ -37,7 +37,8 @@ def play_only_plain(request: RolloutRequest) -> EpisodeReport | None:
 
 
 def open_pool() -> RolloutPool:
-    config = load_config(None, ["rollouts.workers=1", "rollouts.max_workers=1"], environment={})
+    overrides = ["rollouts.workers=1", "rollouts.max_workers=1", "ray.placement_seconds=0"]
+    config = load_config(None, overrides, environment={})
     return RolloutPool(config, environment=WaitingEnvironment({}))
 
 
@@ -107,3 +108,14 @@ def test_a_closed_pool_starts_nothing_any_more(workers: ScriptedWorkers) -> None
     with pytest.raises(MedrError, match="closed"):
         next(pool.run(make_requests(1)))
     assert workers.started == 1
+
+
+def test_a_worker_that_no_node_can_hold_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    unstaffed = ScriptedWorkers(play_only_plain, is_staffed=False)
+    monkeypatch.setattr(pool_module, "WorkerGroup", lambda *_: unstaffed)
+    monkeypatch.setattr(pool_module, "read_nodes", lambda: [{"CPU": 0.25}])
+    with (
+        open_pool() as pool,
+        pytest.raises(InfrastructureError, match=r"0\.5 CPU; there is 0\.25 CPU"),
+    ):
+        list(pool.run(make_requests(1)))

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,7 +53,8 @@ def served(
 ) -> Iterator[ServedApplication]:
     root = tmp_path_factory.mktemp("runs")
     build_tiny_model(root / "served" / "grpo" / "model", seed=1)
-    config = make_config(root, tiny_model)
+    # Eight requests are answered at a time, and eight may wait.
+    config = make_config(root, tiny_model, "serving.max_batch=4", "serving.max_queued=8")
     with serve_application(config, open_run(config), api_key=KEY) as application:
         yield application
 
@@ -111,6 +113,33 @@ def test_concurrent_requests_are_generated_together(
     root = served.base_url.removesuffix("/v1")
     assert httpx.get(f"{root}/healthz").json() == {"status": "ok"}
     assert httpx.get(f"{root}/readyz").json() == {"status": "ready"}
+
+
+@pytest.mark.slow
+def test_a_stream_that_a_full_queue_refuses_is_a_429_and_the_others_go_on(
+    served: ServedApplication,
+) -> None:
+    body = {"model": "grpo", "messages": ASK, "max_tokens": 48, "stream": True, "temperature": 0}
+    key = {"Authorization": f"Bearer {KEY}"}
+    together = threading.Barrier(64)
+
+    def ask(_: int) -> httpx.Response:
+        together.wait(60)
+        return httpx.post(
+            f"{served.base_url}/chat/completions", headers=key, json=body, timeout=120
+        )
+
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(ask, range(64)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    streamed = [answer for answer in answers if answer.status_code == 200]
+    assert len(refused) + len(streamed) == 64
+    assert refused
+    assert {answer.json()["error"]["code"] for answer in refused} == {"overloaded"}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert streamed
+    assert all(answer.text.endswith("data: [DONE]\n\n") for answer in streamed)
+    assert not any('"error"' in answer.text for answer in streamed)
 
 
 @pytest.mark.slow

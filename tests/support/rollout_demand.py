@@ -33,6 +33,7 @@ def main(address: str) -> None:
             "rollouts.worker_cpus=1",
             "rollouts.idle_seconds=1",
             "agent.max_tool_calls=100",
+            "ray.placement_seconds=600",
         ],
         environment={},
     )

@@ -52,6 +52,12 @@ class RayConfig(Section):
     object_store_mb: Operational[int] = Field(
         1024, ge=128, description="MB of the private instance's object store"
     )
+    placement_seconds: Operational[float] = Field(
+        60.0,
+        ge=0,
+        description="seconds in which a joined cluster may grow until a worker or a GPU that it "
+        "has no room for can be placed; then that is an error",
+    )
 
 
 class PipelineConfig(Section):

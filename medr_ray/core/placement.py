@@ -1,0 +1,159 @@
+"""Whether what is asked of a cluster can ever be placed on it.
+
+Ray keeps an actor that fits no node waiting for ever, without a word. Here needs are compared with
+the nodes' totals, used or not: what is only in use comes free again.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medr_ray.core.config import RayConfig
+from medr_ray.core.errors import InfrastructureError
+
+# Amounts by Ray's name of the resource, such as CPU and GPU.
+Resources = Mapping[str, float]
+# What helps where nothing can be lowered.
+_GROW_CLUSTER = "add nodes"
+_GROW_PRIVATE = "raise ray.num_cpus, or name a cluster in ray.address"
+# Shares such as 0.1 are no exact numbers.
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Need:
+    """``count`` processes at the same time, each of ``resources`` on one node. ``settings`` are the
+    keys of the configuration that decide it."""
+
+    what: str
+    resources: Resources
+    count: int = 1
+    settings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.count} x {_format_resources(self.resources)}"
+
+
+def find_shortage(
+    needs: Sequence[Need], nodes: Sequence[Resources], growth: str = _GROW_CLUSTER
+) -> str:
+    """Why ``needs`` can never be placed together on ``nodes``, with what is needed, what there is
+    and what to do; "" where nothing shows that they cannot. ``growth`` says how there would be
+    more."""
+    for need in needs:
+        if sum(_count_places(need, node) for node in nodes) < need.count:
+            return _describe_shortage([need], nodes, growth)
+    for name in _list_resources(needs):
+        needed = sum(need.count * need.resources.get(name, 0) for need in needs)
+        if needed > _sum_resource(nodes, name) + _TOLERANCE:
+            takers = [need for need in needs if need.resources.get(name)]
+            return _describe_shortage(takers, nodes, growth)
+    return ""
+
+
+def _count_places(need: Need, node: Resources) -> int:
+    """How many of the need's processes the empty node holds."""
+    places = [
+        int(node.get(name, 0) / amount + _TOLERANCE)
+        for name, amount in need.resources.items()
+        if amount > 0
+    ]
+    return min(places, default=need.count)
+
+
+def _list_resources(needs: Sequence[Need]) -> list[str]:
+    return sorted({name for need in needs for name in need.resources})
+
+
+def _sum_resource(nodes: Sequence[Resources], name: str) -> float:
+    return sum(node.get(name, 0) for node in nodes)
+
+
+def _describe_shortage(needs: Sequence[Need], nodes: Sequence[Resources], growth: str) -> str:
+    names = sorted({"CPU", *_list_resources(needs)})
+    totals = _format_resources({name: _sum_resource(nodes, name) for name in names})
+    largest = ""
+    if len(nodes) > 1:
+        maxima = {name: max(node.get(name, 0) for node in nodes) for name in names}
+        largest = f" on {len(nodes)} nodes of {_format_resources(maxima)} at most"
+    settings = dict.fromkeys(setting for need in needs for setting in need.settings)
+    remedy = f"lower {', '.join(settings)}, or {growth}" if settings else growth
+    needed = " and ".join(map(str, needs))
+    return f"there is no room for {needed}; there is {totals}{largest}: {remedy}"
+
+
+def _format_resources(resources: Resources) -> str:
+    return " and ".join(f"{amount:g} {name}" for name, amount in resources.items())
+
+
+# --- the cluster ----------------------------------------------------------------------
+
+
+def find_cluster_address(config: RayConfig) -> str:
+    """The address of the cluster to join, from ``ray.address`` or RAY_ADDRESS; "" where a private
+    instance is started."""
+    return config.address or os.environ.get("RAY_ADDRESS") or ""
+
+
+def read_nodes() -> list[dict[str, float]]:
+    """The totals of every living node. Ray must be up."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def require_room(needs: Sequence[Need], config: RayConfig) -> None:
+    """Return when nothing shows that the cluster has no room for ``needs``.
+
+    Where it has none, they are asked for, which an autoscaler reacts to, for
+    ``ray.placement_seconds``. Raises InfrastructureError with what is needed and what there is.
+    """
+    if not find_shortage(needs, read_nodes()):
+        return
+    growth = _GROW_CLUSTER
+    seconds = config.placement_seconds
+    if not find_cluster_address(config):
+        growth = _GROW_PRIVATE
+        seconds = 0.0  # it never grows
+    if seconds > 0 and _wait_for_room(needs, seconds):
+        return
+    shortage = find_shortage(needs, read_nodes(), growth)
+    if not shortage:
+        return
+    waited = f" (waited {seconds:g} s, ray.placement_seconds)" if seconds else ""
+    raise InfrastructureError(f"{shortage}{waited}")
+
+
+def _wait_for_room(needs: Sequence[Need], seconds: float) -> bool:
+    """Whether there was room for all of them within ``seconds``; nothing stays reserved."""
+    from ray.util import placement_group, remove_placement_group
+
+    bundles: list[dict[str, Any]] = []
+    for need in needs:
+        amounts = {name: amount for name, amount in need.resources.items() if amount > 0}
+        # Ray refuses a bundle of nothing.
+        bundles += [amounts] * need.count if amounts else []
+    group = placement_group(bundles)
+    try:
+        return bool(group.wait(seconds))
+    finally:
+        remove_placement_group(group)
+
+
+def find_local_shortage(needs: Sequence[Need], config: RayConfig) -> str:
+    """``find_shortage`` on the private instance that a run without a cluster starts; "" where a
+    cluster is joined, whose nodes only the cluster knows."""
+    if find_cluster_address(config):
+        return ""
+    gpus = 0
+    # Looking for GPUs imports torch.
+    if any(need.resources.get("GPU") for need in needs):
+        gpus = _count_gpus()
+    return find_shortage(needs, [{"CPU": config.num_cpus, "GPU": gpus}], _GROW_PRIVATE)
+
+
+def _count_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
