@@ -29,7 +29,7 @@ from medr_ray.knowledge.vocabulary_reading import (
 )
 
 _PREFIX = "MONDO:"
-_PURL = re.compile(r"http://purl\.obolibrary\.org/obo/MONDO_(\d{7})")
+_PURL = re.compile(r"(?:https?://purl\.obolibrary\.org/obo/MONDO_|MONDO:)(\d{7})")
 _LOCAL_ID = re.compile(r"\d{7}")
 _ROOTS = frozenset({"MONDO:0000001", "MONDO:0700096"})  # disease, human disease
 # Disease of non-human animals, disease characteristic: with all that is below them.
@@ -176,7 +176,7 @@ def _parse_node(node: Mapping[str, Any], report: VocabularyReport) -> _Term | No
         return None
     synonyms = _drop_duplicates(
         synonym["val"].strip()
-        for synonym in meta.get("synonyms", ())
+        for synonym in _list_members(meta, "synonyms")
         if synonym["pred"] == _EXACT_SYNONYM
     )
     return _Term(concept_id, node["lbl"].strip(), synonyms, _select_references(meta))
@@ -192,7 +192,7 @@ def _select_references(meta: Mapping[str, Any]) -> tuple[str, ...]:
     """The exact matches of a node, if it declares any; else all its cross references."""
     addresses = [
         value["val"]
-        for value in meta.get("basicPropertyValues", ())
+        for value in _list_members(meta, "basicPropertyValues")
         if value["pred"] == _EXACT_MATCH
     ]
     exact_matches = _drop_duplicates(
@@ -203,10 +203,19 @@ def _select_references(meta: Mapping[str, Any]) -> tuple[str, ...]:
     )
     if exact_matches:
         return exact_matches
-    split_xrefs = (xref["val"].partition(":") for xref in meta.get("xrefs", ()))
+    split_xrefs = (xref["val"].partition(":") for xref in _list_members(meta, "xrefs"))
     return _drop_duplicates(
         make_xref(namespace, local_id) for namespace, _, local_id in split_xrefs
     )
+
+
+def _list_members(meta: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The members of a list that have a value: a null one costs no term its name."""
+    return [
+        {"pred": "", **member}
+        for member in meta.get(key) or ()
+        if isinstance(member, dict) and isinstance(member.get("val"), str)
+    ]
 
 
 def _drop_duplicates(texts: Iterable[str]) -> tuple[str, ...]:

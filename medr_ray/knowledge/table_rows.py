@@ -3,6 +3,8 @@
 Encoding and delimiter are recognised by looking: a byte order mark (or the zero bytes of UTF-16
 without one), and the delimiter under which the first row has the columns that are wanted.
 
+A first line ``sep=;``, as Excel writes it, is no row.
+
 Guarantees: every line that is not blank is part of a row that is given or of one that is reported
 as bad, so a stray quote never swallows the rows behind it. Between tabs a quote is an ordinary
 character unless it stands around the whole cell. Between commas, semicolons and bars a quoted cell
@@ -12,11 +14,13 @@ may hold the delimiter and line breaks (RFC 4180); a quote that does not fit the
 import codecs
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 _DELIMITERS = ("\t", ",", ";", "|")
 _HEADER_BYTES = 2**16  # within which the first row ends
+_EXCEL_HINT = re.compile(r"\Asep=.[\r\n]*\Z", re.IGNORECASE)  # its own first line of a CSV file
 # Lines that one quoted cell may span. A quote that is not closed within them is a stray one.
 _MAX_CELL_LINES = 100
 _MAX_CELL_CHARACTERS = 2**17  # a longer cell is none of a vocabulary; csv's own limit too
@@ -57,7 +61,7 @@ def peek_columns(stream: BinaryIO, required: Sequence[str] = ()) -> tuple[str, t
     stream.seek(0)
     text = beginning.decode(detect_encoding(beginning), "replace")
     lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
-    first_line = next((line for line in lines if line.strip()), "")
+    first_line = next((line for line in lines if line.strip() and not _EXCEL_HINT.match(line)), "")
     headers = {delimiter: _split_header(first_line, delimiter) for delimiter in _DELIMITERS}
     for delimiter, columns in headers.items():
         if required and set(required) <= set(columns):
@@ -87,13 +91,17 @@ def read_rows(
     encoding = detect_encoding(beginning)
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
     try:
-        for number, cells in _split_lines(_LineBuffer(text), delimiter, width):
+        for number, cells in _skip_hint(_split_lines(_LineBuffer(text), delimiter, width)):
             where = f"line {number}"
+            if width is not None and not any(map(str.strip, cells[width:])):
+                cells = cells[:width]  # separators behind the last column
             if any(_INVALID_BYTE in cell for cell in cells):
                 name = encoding.removesuffix("-sig").upper()
                 skip_row(where, f"not {name}: a byte that it does not have; save it as UTF-8")
             elif not any(cell.strip() for cell in cells):
                 continue
+            elif any("\0" in cell for cell in cells):
+                skip_row(where, "a zero byte: the file is damaged, or is no text")
             elif width is not None and len(cells) != width:
                 skip_row(where, f"{len(cells)} columns where the header has {width}")
             elif max(map(len, cells)) > _MAX_CELL_CHARACTERS:
@@ -102,6 +110,14 @@ def read_rows(
                 yield where, cells
     finally:
         text.detach()  # so that closing the text does not close the caller's stream
+
+
+def _skip_hint(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """The rows without the line in which Excel names its separator, where that is the first."""
+    first = next(rows, None)
+    if first is not None and not (first[1] and first[1][0].casefold().startswith("sep=")):
+        yield first
+    yield from rows
 
 
 class _LineBuffer:

@@ -11,6 +11,7 @@ from medr_ray.knowledge.table_rows import peek_columns
 from medr_ray.knowledge.vocabulary_reading import (
     VocabularyEntry,
     VocabularyReport,
+    check_columns,
     make_xref,
     read_table,
 )
@@ -131,7 +132,7 @@ def read_csv(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyE
     configured ``entity_type``.
     """
     required = ("id", "name", "synonyms")
-    has_types = "type" in peek_columns(stream, required)[1]
+    has_types = "type" in check_columns(stream, report, required)[1]
     if not has_types and report.entity_type is None:
         raise report.build_format_error(
             "a column 'type', or entity_type set for this file in entities.lexicons", "neither"

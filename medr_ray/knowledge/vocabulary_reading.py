@@ -26,6 +26,17 @@ from medr_ray.core.records import EntityType
 from medr_ray.knowledge.table_rows import peek_columns, read_rows
 
 _BLANK_START = b"\xef\xbb\xbf \r\n\t"  # byte order mark and white space
+_NAMED_BYTES = 512  # of a file, by which an error says what it is
+_OTHER_FORMATS = (
+    (re.compile(rb"PK\x03\x04"), "a ZIP archive or an Excel workbook; save it as CSV"),
+    (re.compile(rb"\xd0\xcf\x11\xe0"), "an old Excel workbook; save it as CSV"),
+    (re.compile(rb"%PDF-"), "a PDF"),
+    (
+        re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)\b", re.IGNORECASE),
+        "HTML, such as a server's error page; download it again",
+    ),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\b"), "XML"),
+)
 _MAX_NAMED_RECORDS = 50  # bad records named in a report; all are counted
 _CHUNK_CHARACTERS = 2**20  # characters read at a time
 _DECODER = json.JSONDecoder()
@@ -178,14 +189,7 @@ def read_table(
     another width, are reported. Raises DataError when a required column is missing, or a column
     stands there twice.
     """
-    delimiter, columns = peek_columns(stream, required)
-    missing = [column for column in required if column not in columns]
-    if missing:
-        raise report.build_format_error(
-            f"a first row with the columns {', '.join(map(repr, required))}",
-            # Eight columns are enough to recognise the file, and keep the message to one line.
-            f"{', '.join(map(repr, columns[:8])) or 'nothing'} (missing: {', '.join(missing)})",
-        )
+    delimiter, columns = check_columns(stream, report, required)
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         raise report.build_format_error(
@@ -195,6 +199,28 @@ def read_table(
     next(rows, None)  # the header
     for where, row in rows:
         yield where, dict(zip(columns, map(str.strip, row), strict=True))
+
+
+def check_columns(
+    stream: BinaryIO, report: VocabularyReport, required: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """What ``peek_columns`` finds. Raises DataError, which says what the file is, where a required
+    column is missing."""
+    beginning = stream.read(_NAMED_BYTES)
+    stream.seek(0)
+    delimiter, columns = peek_columns(stream, required)
+    missing = [column for column in required if column not in columns]
+    if not missing:
+        return delimiter, columns
+    # Eight columns are enough to recognise the file, and keep the message to one line.
+    actual = f"{', '.join(map(repr, columns[:8]))} (missing: {', '.join(missing)})"
+    if not beginning.strip():
+        actual = "nothing: the file is empty"
+    for pattern, name in _OTHER_FORMATS:
+        if pattern.match(beginning):
+            actual = name
+    expected = f"a first row with the columns {', '.join(map(repr, required))}"
+    raise report.build_format_error(expected, actual)
 
 
 def read_elements(

@@ -95,6 +95,32 @@ def entries(document: Any, report: VocabularyReport) -> dict[str, VocabularyEntr
     return {entry.concept_id: entry for entry in entries}
 
 
+def test_null_members_and_newer_addresses_cost_no_term() -> None:
+    nodes = [
+        node("0000005", "one", synonyms=None, xrefs=None, basicPropertyValues=None),
+        node(
+            "0000006",
+            "two",
+            synonyms=[
+                None,
+                {"pred": "hasExactSynonym", "val": None},
+                {"val": "x"},
+                "text",
+                {"pred": "hasExactSynonym", "val": "second"},
+            ],
+            xrefs=[{"val": None}, {"val": "OMIM:1"}],
+        ),
+        {"id": "https://purl.obolibrary.org/obo/MONDO_0000007", "lbl": "three"},
+        {"id": "MONDO:0000008", "lbl": "four"},
+    ]
+    report = VocabularyReport("mondo.json")
+    content = json.dumps({"graphs": [{"nodes": nodes, "edges": [None]}]}).encode()
+    entries = {entry.name: entry for entry in read_mondo(io.BytesIO(content), report)}
+    assert list(entries) == ["one", "two", "three", "four"]
+    assert (entries["two"].synonyms, entries["two"].xrefs) == (("second",), ("OMIM:1",))
+    assert report.bad_count == 1  # the edge
+
+
 def test_the_release_gives_current_human_diseases() -> None:
     report = VocabularyReport("mondo.json")
     by_id = entries(RELEASE, report)

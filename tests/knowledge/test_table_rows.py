@@ -77,6 +77,37 @@ def test_a_stray_quote_between_commas_is_text(cell: str, name: str) -> None:
     assert not report.bad_count
 
 
+def test_what_spreadsheets_add_is_no_content() -> None:
+    """The separator's own line, and separators behind the last column."""
+    content = "sep=;\r\nid;name;synonyms;type;;\r\nL:1;a;;disease;;\r\nL:2;b;;disease;;;;\r\n"
+    for text in (content, content.replace("type;;", "type")):
+        names, report = read_names(text.encode())
+        assert (names, report.bad_count) == (["a", "b"], 0)
+
+
+def test_a_zero_byte_is_no_part_of_a_name() -> None:
+    names, report = read_names(f"{HEADER}\nL:1,a\0b,,disease\nL:2,c,,disease\n".encode())
+    assert names == ["c"]
+    assert "zero byte" in report.skipped[0].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"", "the file is empty"),
+        (b" \n\n", "the file is empty"),
+        (b"PK\x03\x04" + bytes(50), "an Excel workbook; save it as CSV"),
+        (b"<!DOCTYPE html><html><body>503</body></html>", "HTML"),
+        (b'<?xml version="1.0"?><a/>', "XML"),
+        (b"term,label\nx,y\n", "'term', 'label' (missing: id, name, synonyms)"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_named(content: bytes, name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_names(content)
+    assert name in str(caught.value)
+
+
 def test_ragged_and_undecodable_rows_are_counted_with_their_lines() -> None:
     content = f"{HEADER}\nL:1,Sj\u00f6gren,,disease\nL:2,short\n\nL:3,fine,,disease\n"
     names, report = read_names(content.encode("cp1252"))

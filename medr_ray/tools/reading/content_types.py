@@ -44,6 +44,11 @@ def check_stated_type(media_type: str) -> None:
         raise _build_error(media_type, "")
 
 
+def is_read_type(media_type: str) -> bool:
+    """Whether a stated type is one of those that are read."""
+    return media_type.strip().lower() in _HTML_TYPES | _TEXT_TYPES | {PDF}
+
+
 def recognise_type(media_type: str, body: bytes) -> str:
     """The type to read a page as: HTML, PDF, or text (one of the text types, as stated).
 

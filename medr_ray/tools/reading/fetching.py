@@ -37,7 +37,11 @@ from medr_ray.tools.reading.addresses import (
     parse_allowed_url,
     url_port,
 )
-from medr_ray.tools.reading.content_types import check_stated_type, recognise_type
+from medr_ray.tools.reading.content_types import (
+    check_stated_type,
+    is_read_type,
+    recognise_type,
+)
 from medr_ray.tools.threads import DaemonThreads
 
 _HEADERS = {
@@ -197,10 +201,15 @@ async def _read_body(response: httpx.Response, max_bytes: int) -> tuple[bytes, b
     # Refused before it comes, where the server states its length; a wrong one is caught below.
     if int(response.headers.get("content-length") or 0) > max_bytes:
         raise _too_large_error(max_bytes)
-    unpacker = _open_unpacker(response.headers.get("content-encoding", "identity").strip().lower())
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    is_text = is_read_type(response.headers.get("content-type", "").partition(";")[0])
+    unpacker = _open_unpacker(encoding)
     body = bytearray()
     received = 0
     async for piece in response.aiter_raw():
+        # Some servers pack without saying so.
+        if not received and is_text and piece.startswith(_GZIP_MARK):
+            unpacker = _GzipUnpacker()
         # Buffered pieces are given without a pause, which would keep the loop from other work.
         await asyncio.sleep(0)
         received += len(piece)
@@ -228,8 +237,8 @@ class _GzipUnpacker:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last member has ended."""
-        return self._member.eof
+        """Whether the last member has ended, with nothing but padding behind it."""
+        return self._member.eof and not self._member.unused_data.strip(b"\0")
 
     def unpack(self, piece: bytes, limit: int) -> bytes:
         """The unpacked piece, of which at most ``limit`` bytes are needed."""

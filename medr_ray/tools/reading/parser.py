@@ -32,6 +32,16 @@ _WEB_CHARSETS = {
     "iso-8859-9": "windows-1254",
     "tis-620": "cp874",
 }
+# Single bytes for the Latin letters of Europe.
+_LATIN_CHARSETS = frozenset(
+    (
+        *("cp1250", "cp1252", "cp1257", "cp1258", "latin_1", "iso8859_2", "iso8859_10"),
+        *("iso8859_15", "iso8859_16", "mac_roman", "mac_latin2", "hp_roman8", "cp850", "cp858"),
+    )
+)
+# As windows-1252 shows Polish l, a and z with their marks, and Czech e and r with a caron.
+_CENTRAL_LETTERS = re.compile(r"[^\W\d_][¹³¿¼¾][^\W\d_]|[šž](?=[\s\S]*[ìø])|[ìø](?=[\s\S]*[šž])")
+_WESTERN_LETTERS = re.compile(r"[àçñåæãõ]")
 _META_CHARSET = re.compile(
     rb"<meta[^>]{0,200}charset=[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.IGNORECASE
 )
@@ -113,8 +123,10 @@ def _parse_html(body: bytes, charset: str) -> dict[str, str]:
     import trafilatura
 
     text, note = _decode_page(body, charset)
+    if text is None:
+        text = _detect_text(body)
     # The parser refuses a text that says which bytes it is written in.
-    page = body if text is None else _XML_DECLARATION.sub("", text, count=1)
+    page = _XML_DECLARATION.sub("", text, count=1)
     extracted = trafilatura.bare_extraction(
         page, with_metadata=True, include_comments=False, date_extraction_params=_DATE_SETTINGS
     )
@@ -165,10 +177,13 @@ def _decode_page(body: bytes, stated: str) -> tuple[str | None, str]:
     for mark, charset in _MARKS:
         if body.startswith(mark):
             return body.decode(charset, errors="replace"), ""
-    with contextlib.suppress(UnicodeDecodeError):
-        return body.decode(), ""
     declaration = _META_CHARSET.search(body, 0, _META_BYTES)
     declared = declaration.group(1).decode("ascii") if declaration else ""
+    # Seven-bit charsets look like ASCII.
+    is_escaped = b"\x1b" in body and f"{stated} {declared}".lower().count("iso-2022")
+    if not is_escaped:
+        with contextlib.suppress(UnicodeDecodeError):
+            return body.decode(), ""
     for charset in (stated, declared, "utf-8"):
         text = _try_charset(body, charset)
         if text is not None:
@@ -196,7 +211,14 @@ def _detect_text(body: bytes) -> str:
     from charset_normalizer import from_bytes
 
     best = from_bytes(body).best()
-    return str(best) if best is not None else body.decode("windows-1252", errors="replace")
+    if best is not None and best.encoding not in _LATIN_CHARSETS:
+        return str(best)
+    # Detection cannot tell these apart. The web's own default is the first, except for the letters
+    # of Central Europe, which would be signs inside of words.
+    text = body.decode("windows-1252", errors="replace")
+    if _CENTRAL_LETTERS.search(text) and not _WESTERN_LETTERS.search(text):
+        return body.decode("windows-1250", errors="replace")
+    return text
 
 
 if __name__ == "__main__":

@@ -189,6 +189,27 @@ def test_every_member_of_a_packed_page_is_read_and_a_cut_one_is_said(server: HTT
     fetched = get(server)
     assert fetched.body.startswith(b"first ")
     assert fetched.is_cut
+    server.clear()
+    # Cut within the mark of the second member.
+    first = gzip.compress(b"first ")
+    serve(server, first + b"\x1f", content_type="text/plain", headers=headers)
+    assert get(server).is_cut
+    server.clear()
+    serve(server, first + bytes(20), content_type="text/plain", headers=headers)
+    fetched = get(server)
+    assert (fetched.body, fetched.is_cut) == (b"first ", False)
+
+
+def test_a_page_that_is_packed_without_a_word_is_unpacked_and_an_archive_is_named(
+    server: HTTPServer,
+) -> None:
+    packed = gzip.compress(b"<html><p>text</p></html>")
+    serve(server, packed, content_type="text/html")
+    assert get(server).body == b"<html><p>text</p></html>"
+    server.clear()
+    serve(server, packed, content_type="application/gzip")
+    with pytest.raises(ToolError, match="a gzip archive"):
+        get(server)
 
 
 def test_a_small_answer_that_unpacks_to_50_mb_is_refused(server: HTTPServer) -> None:
