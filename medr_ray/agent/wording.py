@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Iterable
 
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name, normalise
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'.+-]*[a-z0-9+]")
 _HAN = re.compile(r"[\u3400-\u9fff]{2,}")
@@ -18,10 +18,10 @@ _CACHED_PATTERNS = 4096  # names of the dialogues at hand; a pattern is compiled
 
 
 def find_names(text: str, names: Iterable[str]) -> list[str]:
-    """Those of ``names`` whose words stand in ``text``, whatever their case and spacing; never
-    within a longer word."""
-    normalised = normalise(text)
-    return [name for name in names if _contains_name(normalised, normalise(name))]
+    """Those of ``names`` whose words stand in ``text``, however they are written (``fold_name``);
+    never within a longer word."""
+    folded = fold_name(text)
+    return [name for name in names if _contains_name(folded, fold_name(name))]
 
 
 def _contains_name(text: str, name: str) -> bool:

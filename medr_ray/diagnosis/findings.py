@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from medr_ray.diagnosis.knowledge_base import FindingTerms, KnowledgeBase
 from medr_ray.knowledge.hpo import Hpo
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 
 _SUGGESTIONS = 3  # names suggested for an unknown one
 _MIN_SIMILARITY = 0.6  # difflib's ratio from which a name is similar
@@ -46,7 +46,7 @@ class NameResolver:
         preferred: dict[str, set[int]] = defaultdict(set)
         synonyms: dict[str, set[int]] = defaultdict(set)
         for name, number, is_preferred in forms:
-            form = normalise(name)
+            form = fold_name(name)
             synonyms[form].add(number)
             if is_preferred:
                 preferred[form].add(number)
@@ -68,11 +68,11 @@ class NameResolver:
                 numbers[matches[0]] = None
                 continue
             nearest = tuple(self._labels[number] for number in matches[:_SUGGESTIONS])
-            unresolved.append(UnresolvedName(name, nearest or self._nearest(normalise(name))))
+            unresolved.append(UnresolvedName(name, nearest or self._nearest(fold_name(name))))
         return list(numbers), unresolved
 
     def unambiguous_forms(self) -> Mapping[str, int]:
-        """The number of each normalised name that has only one meaning."""
+        """The number of each folded name (``fold_name``) that has only one meaning."""
         return {
             form: numbers[0] for form, numbers in self._numbers_by_form.items() if len(numbers) == 1
         }
@@ -82,10 +82,10 @@ class NameResolver:
         mean."""
         ids = [identifier.upper() for identifier in _ID.findall(name)]
         numbers = {self._ids[identifier] for identifier in ids if identifier in self._ids}
-        return sorted(numbers) or self._numbers_by_form.get(normalise(name), [])
+        return sorted(numbers) or self._numbers_by_form.get(fold_name(name), [])
 
     def _nearest(self, name: str) -> tuple[str, ...]:
-        """Labels of the names that are most like a normalised name."""
+        """Labels of the names that are most like a folded name."""
         shared_trigrams: dict[str, int] = defaultdict(int)
         for trigram in _trigrams(name):
             for form in self._forms_by_trigram.get(trigram, ()):

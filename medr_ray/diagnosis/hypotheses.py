@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.mondo import Hierarchy
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 
 _OMIM = "OMIM:"
 _EMPTY_HIERARCHY = Hierarchy({}, {})
@@ -77,10 +77,10 @@ def _equate_records(names: Mapping[str, str], neighbours: "_RecordHierarchy") ->
     omim_by_name: dict[str, list[str]] = defaultdict(list)
     for record, name in names.items():
         if record.startswith(_OMIM):
-            omim_by_name[normalise(name)].append(record)
+            omim_by_name[fold_name(name)].append(record)
     same_as = {}
     for record, name in names.items():
-        by_name = omim_by_name.get(normalise(name), [])
+        by_name = omim_by_name.get(fold_name(name), [])
         by_mondo = [
             other for other in neighbours.find_equivalent(record) if _is_known_omim(other, names)
         ]

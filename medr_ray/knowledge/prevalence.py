@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.knowledge.hpo import record_order
-from medr_ray.knowledge.lexicon import Concept, normalise
+from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.vocabulary_reading import (
     SkippedRecord,
@@ -197,9 +198,9 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     """The figure of each concept that has one, by concept id, sorted.
 
     A disorder belongs to the concept with its ORPHA id, else to the concept that has this id among
-    its ``xrefs``, else to the disease with exactly its name. Where several disorders lead to one
-    concept, the surer of these ways wins, then the lower ORPHA number. An xref or a name of two
-    concepts leads to the first by id.
+    its ``xrefs``, else to the disease with its name (``fold_name``). Where several disorders
+    lead to one concept, the surer of these ways wins, then the lower ORPHA number. An xref or a
+    name of two concepts leads to the first by id.
     """
     # In reverse, because the last concept to claim a key keeps it: that must be the first by id.
     reversed_concepts = sorted(concepts, key=lambda concept: concept.concept_id, reverse=True)
@@ -208,13 +209,15 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     concept_by_xref = {
         xref: concept.concept_id for concept in reversed_concepts for xref in concept.xrefs
     }
-    concept_by_name = {form: disease.concept_id for disease in diseases for form in disease.forms}
+    concept_by_name = {
+        fold_name(form): disease.concept_id for disease in diseases for form in disease.forms
+    }
     # A preferred name that another concept owns as a form still names its own disease here.
-    concept_by_name.update({normalise(disease.name): disease.concept_id for disease in diseases})
+    concept_by_name.update({fold_name(disease.name): disease.concept_id for disease in diseases})
     ways = (concept_by_id, concept_by_xref, concept_by_name)  # the surest first
     claims: dict[str, tuple[int, tuple[int, int, str], Prevalence]] = {}
     for disorder, figure in table.by_disorder.items():
-        keys = (disorder, disorder, normalise(figure.name))
+        keys = (disorder, disorder, fold_name(figure.name))
         owners = [index.get(key) for index, key in zip(ways, keys, strict=True)]
         surest = next((way for way, owner in enumerate(owners) if owner), None)
         if surest is not None and (owner := owners[surest]):

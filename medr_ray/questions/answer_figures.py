@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
 
+from medr_ray.knowledge.name_normalization import write_beta
 from medr_ray.questions.answer_phrases import write_phrases
 
 _MAX_DIGITS = 40  # of a number that is compared by its value; longer ones are compared as written
@@ -51,6 +52,7 @@ def fold_signs(text: str) -> str:
     text = _MOLAR.sub(lambda match: f" {_MICRO_SIGNS.get(match[1], match[1])}molar", text)
     if text.isascii():
         return " ".join(text.lower().split())
+    text = write_beta(unicodedata.normalize("NFC", text))
     text = _RAISED.sub(_write_raised, text)
     text = _VULGAR_FRACTION.sub(lambda match: f" {unicodedata.normalize('NFKC', match[0])} ", text)
     text = _MICRO.sub("u", text)

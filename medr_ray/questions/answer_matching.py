@@ -6,7 +6,7 @@ Training's reward, the filter of trajectories, calibration and the judge by rule
 These differences are tolerated:
 
 - case, punctuation, articles, accents, and American and British spellings,
-- Greek letters by name, and Roman numerals by number,
+- Greek letters by name ("ß" for β too), and Roman numerals by number,
 - the spellings of one figure (``answer_figures``): ".5" and "0.5", "1,000" and "1 000", "10^6",
   "10⁶" and "1e6", "≥ 5" and "at least 5", "1000 mg" and "1 g", "5 mg/dL" and "50 mg/L", number
   words, dates, and phrases (``answer_phrases``): "twice daily" and "2 times a day", "1 in 1000"
@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from medr_ray.knowledge.name_normalization import GREEK_NAMES
 from medr_ray.knowledge.spellings import fold_spelling
 from medr_ray.questions.answer_figures import (
     fold_signs,
@@ -36,32 +37,6 @@ from medr_ray.questions.answer_figures import (
 
 _Value = TypeVar("_Value")
 
-_GREEK_NAMES = {
-    "α": "alpha",
-    "β": "beta",
-    "γ": "gamma",
-    "δ": "delta",
-    "ε": "epsilon",
-    "ζ": "zeta",
-    "η": "eta",
-    "θ": "theta",
-    "ι": "iota",
-    "κ": "kappa",
-    "λ": "lambda",
-    "μ": "mu",
-    "ν": "nu",
-    "ξ": "xi",
-    "π": "pi",
-    "ρ": "rho",
-    "σ": "sigma",
-    "ς": "sigma",
-    "τ": "tau",
-    "υ": "upsilon",
-    "φ": "phi",
-    "χ": "chi",
-    "ψ": "psi",
-    "ω": "omega",
-}
 # Numerals of two letters and more count as numbers anywhere.
 _ROMAN_NUMERALS = {
     "ii": "2",
@@ -175,7 +150,7 @@ def _list_tokens(text: str) -> list[str]:
     # NFD separates accents from their letters, so that they can be left out.
     if not text.isascii():
         text = "".join(
-            _GREEK_NAMES.get(character, character)
+            GREEK_NAMES.get(character, character)
             for character in unicodedata.normalize("NFD", text)
             if not unicodedata.combining(character)
         )

@@ -12,11 +12,13 @@ and the offsets of evidence count its characters:
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medr_ray.core.records import Citation
+from medr_ray.knowledge.name_normalization import fold_characters, fold_word
 from medr_ray.retrieval.snippets import Span, sentence_spans
 
 PUBMED = "pubmed"
@@ -115,9 +117,11 @@ def documents_with_abstract(citations: Iterable[Citation]) -> list[Document]:
 
 
 def title_key(text: str) -> str:
-    """The key by which titles are compared: their words in lower case, joined by single spaces."""
+    """The key by which titles are compared: their folded words, joined by single spaces."""
     return " ".join(title_words(text))
 
 
 def title_words(text: str) -> list[str]:
-    return _TITLE_WORD.findall(text.casefold())
+    """The words of a title or query, folded as names are (see ``name_normalization``)."""
+    words = map(fold_word, _TITLE_WORD.findall(fold_characters(text)))
+    return list(itertools.chain.from_iterable(words))

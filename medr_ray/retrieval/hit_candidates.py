@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import from_row
+from medr_ray.knowledge.name_normalization import list_word_forms, spell_greek_letters
 from medr_ray.retrieval.authority import CURATED_SOURCES
 from medr_ray.retrieval.documents import Document, title_key, title_words
 from medr_ray.retrieval.filters import DocumentFilter, join_conditions, published_before, sql_in
@@ -66,7 +67,7 @@ class CandidateFinder:
         if not tokens:
             return []
         where = self._build_condition(document_filter)
-        vector = None if mode == "text" else self._encode(query)
+        vector = None if mode == "text" else self._encode(spell_greek_letters(query))
         columns = self._columns if vector is None else [*self._columns, "vector"]
         candidates: dict[str, Candidate] = {}
         for row in self._find_named(tokens, where, columns):
@@ -157,8 +158,9 @@ class CandidateFinder:
     ) -> list[Row]:
         from lancedb.query import MatchQuery
 
-        # A MatchQuery takes words: none of them can be read as an operator.
-        words = MatchQuery(" ".join(tokens), "text")  # type: ignore[call-arg]
+        # A MatchQuery takes words: none of them can be read as an operator. The index has the words
+        # as they are written.
+        words = MatchQuery(" ".join(list_word_forms(tokens)), "text")  # type: ignore[call-arg]
         return self._select_best(
             lambda: self._table.search(words, query_type="fts"), "_score", where, columns
         )

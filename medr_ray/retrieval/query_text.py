@@ -9,7 +9,7 @@ meant for.
 import re
 import unicodedata
 
-from medr_ray.retrieval.snippets import extract_terms
+from medr_ray.retrieval.snippets import is_stop_word
 
 # Unicode categories: control, format, private use, surrogate.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
@@ -43,9 +43,11 @@ def remove_hidden(text: str) -> str:
 def split_query(query: str) -> list[str]:
     """The words of a query, in order.
 
-    They are in lower case, because AND, OR and NOT in capitals would be operators.
+    They are in lower case, because AND, OR and NOT in capitals would be operators, and their
+    characters are composed (NFKC).
     """
-    return _WORD.findall(query.lower())[:_MOST_WORDS]
+    composed = unicodedata.normalize("NFKC", remove_hidden(query))
+    return _WORD.findall(composed.lower())[:_MOST_WORDS]
 
 
 def loosen_query(query: str) -> tuple[str, ...]:
@@ -61,7 +63,5 @@ def loosen_query(query: str) -> tuple[str, ...]:
 def informative_words(query: str) -> list[str]:
     """The words of the query that are not stop words, each once; all words if none is left."""
     words = split_query(query)
-    terms = extract_terms(" ".join(words)).words
-    # The terms know only ASCII words; words of other scripts are not stop words.
-    kept = [word for word in dict.fromkeys(words) if word in terms or not word.isascii()]
+    kept = [word for word in dict.fromkeys(words) if not is_stop_word(word)]
     return kept or words

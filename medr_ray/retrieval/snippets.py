@@ -12,7 +12,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[a-z0-9]+(?:[.\-'][a-z0-9]+)*%?")
+from medr_ray.knowledge.name_normalization import fold_characters, fold_word
+
+# A hyphen joins figures only: "30-79%", but "beta" and "thalassemia".
+_WORD = re.compile(r"[a-z0-9]+(?:(?:[.']|(?<=\d)-(?=\d))[a-z0-9]+)*%?")
 # White space that follows a full stop, question or exclamation mark, with closing quotes and
 # brackets behind it, and precedes a capital or a digit.
 _BREAK = re.compile(r"(?<=[.!?])([\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
@@ -34,8 +37,15 @@ Span = tuple[int, int]
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case words in order; a decimal, range or percentage ("0.05", "30-79%") is one word."""
-    return _WORD.findall(text.lower())
+    """Words in order, folded as names are (``fold_characters``, ``fold_word``); a decimal, range or
+    percentage ("0.05", "30-79%") is one word."""
+    words = map(fold_word, _WORD.findall(fold_characters(text)))
+    return list(itertools.chain.from_iterable(words))
+
+
+def is_stop_word(word: str) -> bool:
+    """Whether a word in lower case says nothing about a subject."""
+    return word in _STOP_WORDS
 
 
 # --- sentences ------------------------------------------------------------------------

@@ -38,6 +38,8 @@ from medr_ray.retrieval.index_update import refresh_table
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
+# Raise this with every change of what is made of a document. It is 2 since words are folded.
+_PARTS_FORMAT = 2
 _PARTS = "parts/documents"
 _WORDS = "parts/words"
 _SOURCE_LABELS = {PUBMED: "citations", HPO: "disease records"}  # in the summary; else the name
@@ -264,7 +266,7 @@ def _part_fingerprint(config: PipelineConfig, unit: IndexUnit) -> str:
             config.index.batch_size,
         ]
     # The package's version, because its code decides how documents are read and cut.
-    return digest(importlib.metadata.version("medr-ray"), unit.source, embedding)
+    return digest(_PARTS_FORMAT, importlib.metadata.version("medr-ray"), unit.source, embedding)
 
 
 # --- the stage ------------------------------------------------------------------------

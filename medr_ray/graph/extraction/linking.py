@@ -22,6 +22,7 @@ from medr_ray.core.records import EntityType
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept, normalise
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
 # Types compared by similarity: with all concepts of the vocabulary, or with those of the document.
@@ -155,16 +156,16 @@ class Linker:
         self, name: str, among: Collection[str], entity_type: EntityType | None
     ) -> str | None:
         """One of the document's concepts, by its preferred name before any by another form."""
-        key = normalise(name)
+        key = fold_name(name)
         concept_ids = [
             concept_id for concept_id in sorted(among) if self._has_type(concept_id, entity_type)
         ]
         for concept_id in concept_ids:
-            if normalise(self._vocabulary.name_of(concept_id)) == key:
+            if fold_name(self._vocabulary.name_of(concept_id)) == key:
                 return concept_id
         for concept_id in concept_ids:
             forms = self._vocabulary.concepts[concept_id].forms
-            if key in map(normalise, forms):
+            if key in map(fold_name, forms):
                 return concept_id
         return None
 

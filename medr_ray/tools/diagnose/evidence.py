@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from medr_ray.diagnosis.belief import Belief
 from medr_ray.diagnosis.knowledge_base import AnnotatedFinding, KnowledgeBase
 from medr_ray.diagnosis.likelihood import combined_share
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.retrieval.documents import HPO
 from medr_ray.retrieval.snippets import sentence_spans
 from medr_ray.tools.diagnose.patient_counts import PatientCount, find_patient_counts
@@ -93,11 +93,11 @@ def _count_patients(
 
 def _sentences_about(disease_name: str, passage: SearchHit) -> Sequence[str]:
     """The sentences of a passage that speak of the disease."""
-    name = normalise(disease_name)
+    name = fold_name(disease_name)
     sentences = [passage.snippet[start:end] for start, end in sentence_spans(passage.snippet)]
-    if name in normalise(passage.title):
+    if name in fold_name(passage.title):
         return sentences
-    return [sentence for sentence in sentences if name in normalise(sentence)]
+    return [sentence for sentence in sentences if name in fold_name(sentence)]
 
 
 def _pool_finding(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from medr_ray.graph.extraction.assertion import may_deny
-from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.name_normalization import fold_name
 
 _NUMBER_WORDS = (
     *("none", "one", "two", "three", "four", "five", "six"),
@@ -120,7 +120,7 @@ def _parse_number(text: str) -> int:
 def _named_findings(part: str, names: Mapping[str, int]) -> Iterable[int]:
     """The findings a part of a sentence names, in the singular or the plural; the longest name
     where several begin at one place or lie within each other."""
-    text = normalise(part)
+    text = fold_name(part)
     spans = []
     for form, term in names.items():
         if form not in text:
