@@ -1,8 +1,9 @@
 """The models a replica may answer with: prompts are rendered for each, engines are loaded on first
 use, and only a few are kept.
 
-An engine is never closed while a request uses it. Requests for a model that must first make room
-wait in the order they came, so a busy model cannot keep the others out.
+An engine is never closed while a request uses it. Requests for a model that is loaded go on while
+another is loaded. Requests for a model that must first make room wait in the order they came, and
+so do new ones for the model that is to make it, so a busy model cannot keep the others out.
 """
 
 import asyncio
@@ -65,6 +66,8 @@ class ModelCache:
         # Held from the moment room is needed until the engine is loaded. asyncio.Lock is fair, so
         # requests get their engines in the order they came.
         self._load_lock = asyncio.Lock()
+        # The engine that takes no new requests, because it is to be closed.
+        self._leaving: str | None = None
         self._engine_released = asyncio.Event()
         # Tokenizers are small, and all are kept: a request is checked before its engine is loaded.
         self._encoders = {
@@ -102,16 +105,17 @@ class ModelCache:
     @contextlib.asynccontextmanager
     async def use_engine(self, directory: str) -> AsyncIterator[EngineLoop]:
         """The engine of a model directory, loaded if it is not; it stays while it is used."""
-        async with self._load_lock:
-            if directory not in self._engines:
-                await self._make_room()
-                # In a thread, so that requests to loaded models go on.
-                engine = await asyncio.to_thread(self._load, Path(directory))
-                self._engines[directory] = EngineLoop(engine)
-            self._engines.move_to_end(directory)
-            engine_loop = self._engines[directory]
-            # Counted under the lock: between loading and use nobody may close the engine.
-            self._users[directory] += 1
+        if directory in self._engines and directory != self._leaving:
+            # Without the lock, which is held for as long as another model is loaded.
+            engine_loop = self._take_engine(directory)
+        else:
+            async with self._load_lock:
+                if directory not in self._engines:
+                    await self._make_room()
+                    # In a thread, so that requests to loaded models go on.
+                    engine = await asyncio.to_thread(self._load, Path(directory))
+                    self._engines[directory] = EngineLoop(engine)
+                engine_loop = self._take_engine(directory)
         try:
             yield engine_loop
         finally:
@@ -119,18 +123,29 @@ class ModelCache:
             self._users[directory] -= 1
             self._engine_released.set()
 
+    def _take_engine(self, directory: str) -> EngineLoop:
+        """Count one more user of a loaded engine; nothing is awaited between the look at it and the
+        count, so nobody closes it meanwhile."""
+        self._engines.move_to_end(directory)
+        self._users[directory] += 1
+        return self._engines[directory]
+
     async def _make_room(self) -> None:
-        """Close the least recently used engine nobody uses, until there is room; waits for one to
-        be released."""
-        while len(self._engines) >= self._capacity:
-            idle = next(
-                (directory for directory in self._engines if not self._users[directory]), None
-            )
-            if idle is None:
+        """Close engines until there is room: first those that nobody uses, the least recently used
+        one before others. Where all are used, that one takes no new requests and is waited for."""
+        try:
+            while len(self._engines) >= self._capacity:
+                unused = [directory for directory in self._engines if not self._users[directory]]
+                if unused:
+                    self._engines.pop(unused[0]).close()
+                    # Its weights must be gone before the next ones come.
+                    gc.collect()
+                    continue
+                if self._leaving is None:
+                    self._leaving = next(iter(self._engines))
                 # Nothing is awaited between the look at the users and this line, so no release is
                 # missed.
                 self._engine_released.clear()
                 await self._engine_released.wait()
-            else:
-                self._engines.pop(idle).close()
-                gc.collect()  # its weights must be gone before the next ones come
+        finally:
+            self._leaving = None
