@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import config, njit
 
+from medr_ray.core.private_files import make_private_folder
 from medr_ray.core.user_cache import cache_directory
 
 _IMPORTS_THIS_FILE = re.compile(rb"medr_ray\.core(\.compiled| import .*\bcompiled\b)")
@@ -84,7 +85,7 @@ class SharedCacheLocator:
         return locator
 
     def ensure_cache_path(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         if not os.access(self._folder, os.W_OK):
             raise PermissionError(f"{self._folder} cannot be written")
 

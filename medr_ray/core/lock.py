@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pyarrow.fs as pafs
 
 from medr_ray.core.errors import MedrError
+from medr_ray.core.private_files import make_private_folder, open_private
 from medr_ray.core.run import Directory
 
 _LOCK_FILE = ".lock"
@@ -30,9 +31,9 @@ def run_lock(run: Directory) -> Iterator[None]:
     if not isinstance(run.fs, pafs.LocalFileSystem):
         yield
         return
-    run.local.mkdir(parents=True, exist_ok=True)
+    make_private_folder(run.local)
     # Opened for appending: "w" would erase the holder's name before the lock is ours.
-    with open(run.local / _LOCK_FILE, "a+", encoding="utf-8") as handle:
+    with open(run.local / _LOCK_FILE, "a+", encoding="utf-8", opener=open_private) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

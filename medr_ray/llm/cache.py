@@ -13,6 +13,7 @@ from typing import Any
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
+from medr_ray.core.private_files import make_private_folder, open_private
 from medr_ray.core.records import canonical_json
 from medr_ray.governor.budget import Spend
 
@@ -37,8 +38,11 @@ class ResponseCache:
     """A cache file in ``directory``. Raises DataError when it cannot be opened."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private_folder(directory)
         self._path = directory / CACHE_FILE
+        # SQLite gives its further files the rights of this one.
+        with open(self._path, "ab", opener=open_private):
+            pass
         self._lock = threading.Lock()
         try:
             # Any thread may use it, one at a time (``_lock``). Each statement is a transaction of

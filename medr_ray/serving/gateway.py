@@ -14,6 +14,7 @@ from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
 from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatJob, Completion, Refusal, StreamItem
+from medr_ray.serving.replica_address import listen_where_ray_does
 from medr_ray.serving.schemas import SearchRequest
 
 
@@ -80,6 +81,7 @@ class Gateway:
         verifier: ApiKeyVerifier,
         names: Sequence[str],
     ) -> None:
+        listen_where_ray_does()
         self._model = model
         self._search = search
         self._verifier = verifier

@@ -175,6 +175,9 @@ class ModelReplica(ModelServer):
         serving: ServingConfig,
         trust_remote_code: bool = False,
     ) -> None:
+        from medr_ray.serving.replica_address import listen_where_ray_does
+
+        listen_where_ray_does()
         # Each place of the batch is a row of the key-value cache, so the server has its own number.
         engine_config = engine.model_copy(update={"max_batch": serving.max_batch})
 

@@ -18,7 +18,9 @@ class SearchReplica:
 
     def __init__(self, index: Directory, retrieval: RetrievalConfig, models: ModelsConfig) -> None:
         from medr_ray.retrieval.retriever import Retriever
+        from medr_ray.serving.replica_address import listen_where_ray_does
 
+        listen_where_ray_does()
         self._retriever = Retriever.open(index, retrieval, models)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="retriever")
 

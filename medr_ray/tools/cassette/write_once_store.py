@@ -27,6 +27,7 @@ import pyarrow.fs as pafs
 
 from medr_ray.core.errors import DataError, InfrastructureError
 from medr_ray.core.json_text import InvalidJson, parse_json
+from medr_ray.core.private_files import make_private_folder, open_private
 from medr_ray.core.run import Directory
 
 _NAMESPACE = "medr"
@@ -125,9 +126,10 @@ class FirstWriterArbiter:
 
 def _write_if_absent(path: Path, data: bytes) -> None:
     """Write the file unless it exists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    partial.write_bytes(data)
+    with open(partial, "wb", opener=open_private) as file:
+        file.write(data)
     try:
         # A rename would replace another writer's file; a link to an existing name fails.
         with contextlib.suppress(FileExistsError):
