@@ -169,55 +169,64 @@ def _assign_patterns(
     """
     patterns = choose_patterns(lexicon, min_form_length)
     concept_names = pa.array([concept.name for concept in lexicon], pa.large_string())
-    names = pl.Series(values=tokens.build_match_keys(concept_names, tables), dtype=pl.String)
-    common_words = list(read_common_words())
-    folded_forms = _pair_forms([pattern.folded for pattern in patterns])
-    # Folded and exact keys are matched apart, so they are also owned apart.
-    folded_claims = _list_claims(folded_forms, folded_forms, tables, exact=False)
-    # Common words were left out before, but folding may make another one ("emergencies").
-    folded_claims = folded_claims.filter(~pl.col("key").is_in(common_words))
-    written_variants = [
-        (variant, form, concept)
-        for form, concept in folded_forms
-        for variant in list_name_variants(form)
-    ]
-    variants = [(variant, concept) for variant, _, concept in written_variants]
-    varied_forms = [(form, concept) for _, form, concept in written_variants]
-    variant_claims = _list_claims(variants, varied_forms, tables, exact=False)
-    variant_claims = variant_claims.join(folded_claims, on="key", how="anti")
-    variant_claims = variant_claims.filter(~pl.col("key").is_in(common_words))
-    diseases = [number for number, concept in enumerate(lexicon) if concept.entity_type == DISEASE]
-    folded = pl.concat(
-        [
-            _settle_claims(folded_claims, names, diseases),
-            _settle_claims(variant_claims, names, diseases),
-        ]
+    names = _ConceptNames(
+        pl.Series(values=tokens.build_match_keys(concept_names, tables), dtype=pl.String),
+        [number for number, concept in enumerate(lexicon) if concept.entity_type == DISEASE],
     )
+    # Folded and exact keys are matched apart, so they are also owned apart.
+    folded_forms = _pair_forms([pattern.folded for pattern in patterns])
+    folded = _settle_folded(folded_forms, names, tables)
     exact_forms = _pair_forms([pattern.exact for pattern in patterns])
     exact_claims = _list_claims(exact_forms, exact_forms, tables, exact=True)
     written_claims = _list_claims(folded_forms, folded_forms, tables, exact=True)
-    lost_names = _list_lost_names(lexicon, folded, written_claims, names)
+    lost_names = _list_lost_names(lexicon, folded, written_claims, names.keys)
     name_claims = _list_claims(*lost_names, tables, exact=True)
     name_claims = name_claims.join(exact_claims, on="key", how="anti")
-    exact = pl.concat(
-        [
-            _settle_claims(exact_claims, names, diseases),
-            _settle_claims(name_claims, names, diseases),
-        ]
-    )
+    exact = pl.concat([_settle_claims(exact_claims, names), _settle_claims(name_claims, names)])
     return pl.concat(
-        [
-            folded.with_columns(exact=pl.lit(False)),
-            exact.with_columns(exact=pl.lit(True)),
-        ]
+        [folded.with_columns(exact=pl.lit(False)), exact.with_columns(exact=pl.lit(True))]
     )
+
+
+class _ConceptNames(NamedTuple):
+    """The key of each concept's name, and the numbers of the diseases among the concepts."""
+
+    keys: pl.Series
+    diseases: list[int]
 
 
 _OwnedForm = tuple[str, int]  # a form, and the index of its concept
 
 
+def _settle_folded(
+    forms: Sequence[_OwnedForm], names: _ConceptNames, tables: tokens.FoldingTables
+) -> pl.DataFrame:
+    """(key, form, concept) of the forms and of their variants, each key once."""
+    claims = _list_claims(forms, forms, tables, exact=False)
+    # Common words were left out before, but folding may make another one ("emergencies").
+    is_common = pl.col("key").is_in(list(read_common_words()))
+    claims = claims.filter(~is_common)
+    settled = _settle_claims(claims, names)
+    # A form that was lost to another concept has no variants either.
+    owned_claims = claims.join(settled, on=["key", "concept"], how="semi")
+    variant_claims = _list_variant_claims(owned_claims, tables).filter(~is_common)
+    variant_claims = variant_claims.join(claims, on="key", how="anti")
+    return pl.concat([settled, _settle_claims(variant_claims, names)])
+
+
 def _pair_forms(forms_by_concept: Sequence[tuple[str, ...]]) -> list[_OwnedForm]:
     return [(form, concept) for concept, forms in enumerate(forms_by_concept) for form in forms]
+
+
+def _list_variant_claims(owned_claims: pl.DataFrame, tables: tokens.FoldingTables) -> pl.DataFrame:
+    """(key, form, concept) of the variants of the forms, each with the form that it stands for."""
+    variants: list[_OwnedForm] = []
+    forms: list[_OwnedForm] = []
+    for form, concept in owned_claims.select("form", "concept").iter_rows():
+        for variant in list_name_variants(form):
+            variants.append((variant, concept))
+            forms.append((form, concept))
+    return _list_claims(variants, forms, tables, exact=False)
 
 
 def _list_lost_names(
@@ -267,21 +276,21 @@ def _list_claims(
     return claims.filter(pl.col("key") != "")
 
 
-def _settle_claims(claims: pl.DataFrame, names: pl.Series, diseases: Sequence[int]) -> pl.DataFrame:
+def _settle_claims(claims: pl.DataFrame, names: _ConceptNames) -> pl.DataFrame:
     """(key, form, concept), one row for each key that has an owner, sorted by key.
 
-    ``names`` are the keys of the concepts' names, ``diseases`` the numbers of the diseases. Of
-    several forms of the owner the shortest is taken.
+    Of several forms of the owner the shortest is taken.
     """
     key_by_name = pl.DataFrame(
-        {"key": names, "concept": range(len(names))}, schema_overrides={"concept": pl.Int64}
+        {"key": names.keys, "concept": range(len(names.keys))},
+        schema_overrides={"concept": pl.Int64},
     )
     claims_by_name = claims.join(key_by_name, on=["key", "concept"], how="semi")
     plain_form = pl.col("form").str.to_lowercase().str.replace_all("-", " ")
     claims_as_written = claims.filter(plain_form == pl.col("key"))
     owners = _select_sole_claims(claims)
     # Each further reason adds owners only for keys that have none yet.
-    claims_by_disease = claims_by_name.filter(pl.col("concept").is_in(list(diseases)))
+    claims_by_disease = claims_by_name.filter(pl.col("concept").is_in(names.diseases))
     for better_claims in (claims_by_name, claims_as_written, claims_by_disease):
         new_owners = _select_sole_claims(better_claims).join(owners, on="key", how="anti")
         owners = pl.concat([owners, new_owners])

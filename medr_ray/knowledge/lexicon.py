@@ -286,17 +286,22 @@ def _draft_mesh_diseases(
     """The MeSH diseases that HPO does not have. The others are merged into HPO's concepts."""
     diseases = {}
     phenotypes = {}
+    values = {}
     for draft in earlier_drafts:
         if draft.entity_type == DISEASE:
             diseases[fold_name(draft.names[0])] = draft
         elif draft.entity_type == PHENOTYPE:
             phenotypes[fold_name(draft.names[0])] = draft
+        elif draft.entity_type == VALUE:
+            values[fold_name(draft.names[0])] = draft
     drafts = []
     for entry in entries:
         if classify_trees(entry.trees) != DISEASE:
             continue  # behaviour and the like
         draft = _draft_dictionary_entry(entry, DISEASE, "diseases")
         concept = _find_same_concept(draft, diseases) or _find_same_concept(draft, phenotypes)
+        # "Uniparental disomy" is a mode of inheritance; its synonyms may be diseases.
+        concept = concept or values.get(fold_name(draft.names[0]))
         if concept is None:
             drafts.append(draft)
         else:

@@ -177,6 +177,8 @@ _BRITISH_MORPHEMES = (
     ("gynec", "gynaec"),
     ("ped(?=iatr)|(?<=^ortho)ped", "paed"),
     ("homeo(?=stas|path)", "homoeo"),
+    ("levul", "laevul"),
+    ("peni(?=as?$)", "paeni"),
     ("(?<!o)edem(?=a)", "oedem"),
     ("(?<!o)esoph", "oesoph"),
     ("(?<!o)estr(?=adi|iol|ogen|one|us$)", "oestr"),
@@ -209,7 +211,7 @@ _TO_BRITISH = _Respelling(_BRITISH_MORPHEMES)
 def list_spellings(word: str) -> tuple[str, ...]:
     """The other spellings of a word in lower case, the American one first."""
     american = fold_spelling(word)
-    candidates = dict.fromkeys((american, _TO_BRITISH.apply(word)))
+    candidates = dict.fromkeys((american, _TO_BRITISH.apply(word), _TO_BRITISH.apply(american)))
     return tuple(
         spelling
         for spelling in candidates

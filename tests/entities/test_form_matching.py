@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from medr_ray.core.run import Directory
-from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
+from medr_ray.entities.form_patterns import is_common, read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.lexicon import VOCABULARIES, Concept, build_lexicon
 from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.predicates import DISEASE
 
 CONCEPTS = [
     Concept("D:ataxia", "Ataxia", "disease", ("ataxia",), "neurology"),
@@ -144,6 +146,30 @@ def test_a_name_that_is_another_ones_plural_is_found_as_it_is_written() -> None:
         ("D", "Anorectal anomalies"),
         ("P", "anorectal anomaly"),
     ]
+
+
+@pytest.mark.slow
+def test_every_embedded_disease_is_found_by_its_own_name() -> None:
+    concepts = build_lexicon(VOCABULARIES)
+    matcher = Matcher.build(concepts, min_form_length=4)
+    diseases = [
+        concept
+        for concept in concepts
+        if concept.entity_type == DISEASE and not is_common(normalise(concept.name))
+    ]
+    spans = matcher.find_spans(pa.array([disease.name for disease in diseases], pa.large_string()))
+    concept_ids = matcher.concept_ids.to_pylist()
+    named = {
+        (text, concept_ids[concept])
+        for text, concept in zip(spans.text, matcher.concepts[spans.form], strict=True)
+    }
+    lost = [
+        disease.name
+        for text, disease in enumerate(diseases)
+        if (text, disease.concept_id) not in named
+    ]
+    assert len(diseases) > 15_000
+    assert lost == []
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:

@@ -78,3 +78,14 @@ def test_inheritance_leaves_out_qualifiers_such_as_penetrance() -> None:
     }
     assert "HP:0001417" in modes  # X-linked inheritance
     assert "HP:0003829" not in modes  # typified by incomplete penetrance
+
+
+def test_records_that_differ_in_a_hyphen_case_or_accent_are_one_disease() -> None:
+    hpo = load_hpo()
+    for record, disease in (
+        ("ORPHA:289", "OMIM:225500"),  # Ellis Van Creveld, Ellis-Van creveld
+        ("ORPHA:122", "OMIM:135150"),  # Birt-Hogg-Dubé, Birt-Hogg-Dube
+        ("ORPHA:195", "OMIM:115470"),  # Cat-eye, Cat eye
+    ):
+        assert hpo.replacements[record] == disease
+        assert record in hpo.diseases[disease].xrefs
