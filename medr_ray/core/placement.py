@@ -6,7 +6,7 @@ the nodes' totals, used or not: what is only in use comes free again.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from medr_ray.core.config import RayConfig
@@ -14,9 +14,6 @@ from medr_ray.core.errors import InfrastructureError
 
 # Amounts by Ray's name of the resource, such as CPU and GPU.
 Resources = Mapping[str, float]
-# What helps where nothing can be lowered.
-_GROW_CLUSTER = "add nodes"
-_GROW_PRIVATE = "raise ray.num_cpus, or name a cluster in ray.address"
 # Shares such as 0.1 are no exact numbers.
 _TOLERANCE = 1e-6
 
@@ -24,42 +21,53 @@ _TOLERANCE = 1e-6
 @dataclass(frozen=True)
 class Need:
     """``count`` processes at the same time, each of ``resources`` on one node. ``settings`` are the
-    keys of the configuration that decide it."""
+    keys of the configuration that decide it, by resource."""
 
     what: str
     resources: Resources
     count: int = 1
-    settings: tuple[str, ...] = ()
+    settings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.what}: {self.count} x {_format_resources(self.resources)}"
 
 
 def find_shortage(
-    needs: Sequence[Need], nodes: Sequence[Resources], growth: str = _GROW_CLUSTER
+    needs: Sequence[Need], nodes: Sequence[Resources], is_private: bool = False
 ) -> str:
     """Why ``needs`` can never be placed together on ``nodes``, with what is needed, what there is
-    and what to do; "" where nothing shows that they cannot. ``growth`` says how there would be
-    more."""
+    and what to do; "" where nothing shows that they cannot. ``is_private``: the node is a private
+    instance's."""
     for need in needs:
-        if sum(_count_places(need, node) for node in nodes) < need.count:
-            return _describe_shortage([need], nodes, growth)
+        short = _find_short_resources(need, nodes)
+        if short:
+            return _describe_shortage([need], short, nodes, is_private)
     for name in _list_resources(needs):
         needed = sum(need.count * need.resources.get(name, 0) for need in needs)
         if needed > _sum_resource(nodes, name) + _TOLERANCE:
             takers = [need for need in needs if need.resources.get(name)]
-            return _describe_shortage(takers, nodes, growth)
+            return _describe_shortage(takers, [name], nodes, is_private)
     return ""
 
 
-def _count_places(need: Need, node: Resources) -> int:
-    """How many of the need's processes the empty node holds."""
-    places = [
-        int(node.get(name, 0) / amount + _TOLERANCE)
-        for name, amount in need.resources.items()
-        if amount > 0
-    ]
-    return min(places, default=need.count)
+def _find_short_resources(need: Need, nodes: Sequence[Resources]) -> list[str]:
+    """The resources that leave too few places for one need alone."""
+    amounts = {name: amount for name, amount in need.resources.items() if amount > 0}
+    if sum(_count_places(amounts, need.count, node) for node in nodes) >= need.count:
+        return []
+    short = []
+    for name, amount in amounts.items():
+        if sum(_count_places({name: amount}, need.count, node) for node in nodes) < need.count:
+            short.append(name)
+    # Each may be there, but not on the same nodes.
+    return short or list(amounts)
+
+
+def _count_places(amounts: Resources, count: int, node: Resources) -> int:
+    """How many processes of ``amounts`` the empty node holds; ``count`` of those that need
+    nothing."""
+    places = [int(node.get(name, 0) / amount + _TOLERANCE) for name, amount in amounts.items()]
+    return min(places, default=count)
 
 
 def _list_resources(needs: Sequence[Need]) -> list[str]:
@@ -70,15 +78,24 @@ def _sum_resource(nodes: Sequence[Resources], name: str) -> float:
     return sum(node.get(name, 0) for node in nodes)
 
 
-def _describe_shortage(needs: Sequence[Need], nodes: Sequence[Resources], growth: str) -> str:
+def _describe_shortage(
+    needs: Sequence[Need], short: Sequence[str], nodes: Sequence[Resources], is_private: bool
+) -> str:
     names = sorted({"CPU", *_list_resources(needs)})
     totals = _format_resources({name: _sum_resource(nodes, name) for name in names})
     largest = ""
     if len(nodes) > 1:
         maxima = {name: max(node.get(name, 0) for node in nodes) for name in names}
         largest = f" on {len(nodes)} nodes of {_format_resources(maxima)} at most"
-    settings = dict.fromkeys(setting for need in needs for setting in need.settings)
-    remedy = f"lower {', '.join(settings)}, or {growth}" if settings else growth
+    settings = [key for need in needs for name in short for key in need.settings.get(name, ())]
+    growth = "add nodes"
+    if is_private:
+        growth = "name a cluster in ray.address"
+        if "CPU" in short:
+            growth = f"raise ray.num_cpus, or {growth}"
+    remedy = growth
+    if settings:
+        remedy = f"change {', '.join(dict.fromkeys(settings))}, or {growth}"
     needed = " and ".join(map(str, needs))
     return f"there is no room for {needed}; there is {totals}{largest}: {remedy}"
 
@@ -111,14 +128,12 @@ def require_room(needs: Sequence[Need], config: RayConfig) -> None:
     """
     if not find_shortage(needs, read_nodes()):
         return
-    growth = _GROW_CLUSTER
-    seconds = config.placement_seconds
-    if not find_cluster_address(config):
-        growth = _GROW_PRIVATE
-        seconds = 0.0  # it never grows
+    is_private = not find_cluster_address(config)
+    # A private instance never grows.
+    seconds = 0.0 if is_private else config.placement_seconds
     if seconds > 0 and _wait_for_room(needs, seconds):
         return
-    shortage = find_shortage(needs, read_nodes(), growth)
+    shortage = find_shortage(needs, read_nodes(), is_private)
     if not shortage:
         return
     waited = f" (waited {seconds:g} s, ray.placement_seconds)" if seconds else ""
@@ -150,7 +165,7 @@ def find_local_shortage(needs: Sequence[Need], config: RayConfig) -> str:
     # Looking for GPUs imports torch.
     if any(need.resources.get("GPU") for need in needs):
         gpus = _count_gpus()
-    return find_shortage(needs, [{"CPU": config.num_cpus, "GPU": gpus}], _GROW_PRIVATE)
+    return find_shortage(needs, [{"CPU": config.num_cpus, "GPU": gpus}], is_private=True)
 
 
 def _count_gpus() -> int:

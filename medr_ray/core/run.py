@@ -258,10 +258,14 @@ class Directory:
             # A rename on a local file system. Object stores copy and delete, but show no
             # half-written object.
             self._fs.move(partial, target)
-        except BaseException:
+        except BaseException as error:
             # A full disk is not to stay full of what could not be written.
             with contextlib.suppress(OSError):
                 self._fs.delete_file(partial)
+            if isinstance(error, OSError) and error.errno and error.filename is None:
+                # pyarrow does not say which file it was.
+                reason = os.strerror(error.errno)
+                raise OSError(error.errno, reason, f"{self.uri}/{name}") from error
             raise
 
     def _create_folder(self, path: str) -> None:

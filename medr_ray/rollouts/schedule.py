@@ -23,7 +23,8 @@ from medr_ray.rollouts.worker import RolloutRequest
 
 def describe_worker_need(config: RolloutsConfig) -> Need:
     """The least that rollouts need: one worker."""
-    return Need("a rollout worker", {"CPU": config.worker_cpus}, 1, ("rollouts.worker_cpus",))
+    settings = {"CPU": ["rollouts.worker_cpus"]}
+    return Need("a rollout worker", {"CPU": config.worker_cpus}, 1, settings)
 
 
 @dataclass

@@ -149,8 +149,11 @@ def list_serving_needs(config: PipelineConfig, run: RunDirectory) -> list[Need]:
     """What the application must have at the same time."""
     serving = config.serving
     resources = {"CPU": serving.num_cpus, "GPU": serving.num_gpus}
-    keys = ("serving.replicas", "serving.num_cpus", "serving.num_gpus")
-    needs = [Need("the served model", resources, serving.replicas, keys)]
+    settings = {
+        "CPU": ["serving.replicas", "serving.num_cpus"],
+        "GPU": ["serving.replicas", "serving.num_gpus"],
+    }
+    needs = [Need("the served model", resources, serving.replicas, settings)]
     if run.stage("index").manifest() is not None:
         needs.append(Need("the retriever", {"CPU": _SEARCH_CPUS}))
     return needs

@@ -276,12 +276,14 @@ def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[
     """What the stage must have at the same time: the trainers, and for GRPO the engine and a
     rollout worker beside them."""
     trainer = config.sft if section == "sft" else config.grpo
-    keys = [f"{section}.workers", f"{section}.cpus_per_worker"]
     resources: dict[str, float] = {"CPU": trainer.cpus_per_worker}
     if trainer.use_gpu:
         resources["GPU"] = trainer.gpus_per_worker
-        keys.append(f"{section}.gpus_per_worker")
-    needs = [Need(f"the workers of {section}", resources, trainer.workers, tuple(keys))]
+    settings = {
+        "CPU": [f"{section}.workers", f"{section}.cpus_per_worker"],
+        "GPU": [f"{section}.{key}" for key in ("workers", "gpus_per_worker", "use_gpu")],
+    }
+    needs = [Need(f"the workers of {section}", resources, trainer.workers, settings)]
     if section == "sft":
         return needs
     # Imported here, because a worker's tools are slow to import and planning is not to wait.
@@ -291,7 +293,7 @@ def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[
     # The engine takes a GPU where there is one, which trainers on GPUs show.
     if trainer.use_gpu and config.engine.device != "cpu":
         engine["GPU"] = config.engine.gpu_share
-    needs.append(Need("the engine", engine, 1, ("engine.gpu_share",)))
+    needs.append(Need("the engine", engine, 1, {"GPU": ["engine.gpu_share", "engine.device"]}))
     needs.append(describe_worker_need(config.rollouts))
     return needs
 

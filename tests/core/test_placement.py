@@ -10,8 +10,8 @@ from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import load_stages
 
-TRAINERS = Need("the workers of sft", {"CPU": 1, "GPU": 1}, 2, ("sft.workers",))
-WORKER = Need("a rollout worker", {"CPU": 2.5}, 1, ("rollouts.worker_cpus",))
+TRAINERS = Need("the workers of sft", {"CPU": 1, "GPU": 1}, 2, {"GPU": ["sft.workers"]})
+WORKER = Need("a rollout worker", {"CPU": 2.5}, 1, {"CPU": ["rollouts.worker_cpus"]})
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,11 @@ def test_what_fits_is_no_shortage(needs: list[Need], nodes: list[dict[str, float
     ("needs", "nodes", "named"),
     [
         ([TRAINERS], [{"CPU": 4, "GPU": 1}], ["2 x 1 CPU and 1 GPU", "4 CPU and 1 GPU"]),
-        ([TRAINERS], [{"CPU": 4}], ["4 CPU and 0 GPU: lower sft.workers, or add nodes"]),
+        ([TRAINERS], [{"CPU": 4}], ["4 CPU and 0 GPU: change sft.workers, or add nodes"]),
         ([WORKER], [{"CPU": 2}, {"CPU": 2}], ["2.5 CPU", "2 nodes of 2 CPU at most"]),
         ([TRAINERS, WORKER], [{"CPU": 4, "GPU": 2}], ["the workers of sft", "a rollout worker"]),
         ([Need("a task", {"CPU": 1})], [], ["there is 0 CPU: add nodes"]),
+        ([TRAINERS], [{"CPU": 8}, {"GPU": 8}], ["8 CPU and 8 GPU on 2 nodes"]),
     ],
 )
 def test_a_shortage_says_what_is_needed_and_what_there_is(
@@ -51,6 +52,8 @@ def test_a_private_instance_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(placement, "read_nodes", lambda: [{"CPU": 2}])
     with pytest.raises(InfrastructureError, match=r"raise ray\.num_cpus"):
         require_room([WORKER], RayConfig())
+    with pytest.raises(InfrastructureError, match=r"change sft\.workers, or name a cluster"):
+        require_room([TRAINERS], RayConfig())
 
 
 def test_a_cluster_gets_its_time_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
