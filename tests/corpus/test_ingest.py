@@ -91,6 +91,23 @@ def test_a_deletion_removes_earlier_records_and_no_later_ones(tmp_path: Path) ->
     assert (dropped.deleted, sum(len(report.deletions) for report in reports)) == (1, 3)
 
 
+def test_members_and_documents_that_were_joined_are_all_read(tmp_path: Path) -> None:
+    """As ``cat`` joins files, packed or not."""
+    folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
+    folder.mkdir()
+    first, second = (
+        f"<?xml version='1.0'?>\n<PubmedArticleSet>{_article(pmid)}</PubmedArticleSet>\n".encode()
+        for pmid in (1, 2)
+    )
+    (folder / "a1.xml.gz").write_bytes(gzip.compress(first[:60]) + gzip.compress(first[60:]))
+    (folder / "a2.xml").write_bytes(first.replace(b">1<", b">3<") + second)
+    cut = gzip.compress(second.replace(b">2<", b">4<"))
+    (folder / "a3.xml.gz").write_bytes(cut[: len(cut) // 2])
+    _, reports = _ingest(folder, directory)
+    assert [pmid for pmid, _ in _read_kept(directory)] == ["1", "3", "2"]
+    assert [report.citations for report in reports] == [1, 2, 0]
+
+
 def _write_gzipped(path: Path, data: bytes) -> None:
     path.write_bytes(gzip.compress(data))
 

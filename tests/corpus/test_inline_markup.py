@@ -96,6 +96,8 @@ NAMES = [
     ("by <sup>1</sup>H and a <sup>2</sup> H NMR", "by 1H and a 2 H NMR"),
     ("of 30 patients <sup>2</sup>, in 2010 <sup>1</sup>", "of 30 patients 2, in 2010 1"),
     ("the 10 <sup>th</sup>, FEV <sub>1</sub>", "the 10 th, FEV 1"),
+    ("<i>FBN1</i> and <b>aortic <i>root</i></b> size", "FBN1 and aortic root size"),
+    ("&#x1D6FC;, 😀 and 𝑝&#8239;&lt;&#160;0.05", "𝛼, 😀 and 𝑝 < 0.05"),
     ("<b>a</b><u>b</u> <i>c</i>", "ab c"),
     ("a <sup></sup>b<sub/>", "a b"),
 ]

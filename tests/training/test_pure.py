@@ -39,6 +39,9 @@ def test_groups_that_are_too_small_or_all_alike_teach_nothing() -> None:
     assert group_advantages([1.0], minimum=1) == [0.0]
     assert not has_spread(group_advantages([0.7] * 4, 2))
     assert has_spread(group_advantages([0.7, 0.7, 1.0], 2))
+    # 0.35 has no exact binary form: a sum of eight is not eight times it.
+    assert group_advantages([0.35] * 8, 2) == [0.0] * 8
+    assert math.isclose(group_advantages([0.35] * 7 + [0.95], 2)[-1] or 0.0, 0.525)
 
 
 def test_grpo_gradient_at_ratio_one_is_the_weighted_log_likelihood() -> None:
