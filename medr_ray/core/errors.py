@@ -55,6 +55,10 @@ _SYSTEM_REMEDIES = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "end other programs, or raise the system's limit on open files",
 }
+# Those after which the same command goes on; the others want another command first.
+_INTERRUPTING_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
+)
 # SQLite gives its own code, the first eight bits of which say what the system refused.
 _SQLITE_ERRNOS = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -111,7 +115,7 @@ def is_interruption(error: BaseException) -> bool:
     name = f"{InfrastructureError.__module__}.{InfrastructureError.__name__}: "
     return any(
         isinstance(cause, InfrastructureError)
-        or (isinstance(cause, OSError) and cause.errno in _SYSTEM_REMEDIES)
+        or (isinstance(cause, OSError) and cause.errno in _INTERRUPTING_ERRNOS)
         or name in str(cause)
         for cause in _walk_causes(error)
     )
