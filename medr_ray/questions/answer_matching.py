@@ -76,7 +76,7 @@ _PREAMBLE = re.compile(
     r"(?:(?:so|thus|therefore),? )?(?:"
     r"(?:the )?(?:final |correct |exact )?answer(?: is\b|:) ?:?|it is |it's |"
     r"(?:最终|正确)?的?答案(?:是|为|:)+|选(?=[a-z]$)|"
-    r"(?:in )?(?:the )?year (?=\d{4}[.]?$)|in (?=\d{4}[.]?$)"
+    r"(?:in )?(?:the )?year (?=\d{4}[.]?$)|in (?=(?:1[5-9]|20)\d\d[.]?$)"
     r") ?"
 )
 _FRAMES = (("\\boxed{", "}"), ("<answer>", "</answer>"))

@@ -544,8 +544,70 @@ def test_spellings_of_many_figures(seed: int) -> None:
     _check_figures(seed, count=10_000)
 
 
+# --- phrases ------------------------------------------------------------------------------
+
+_PHRASES = [
+    *("{} mg", "{} mg/kg/day", "{} per 1000", "1 in {}", "{} times daily", "every {} hours"),
+    *("{} years old", "{} %", "10^{}", "10^-{}", "{} °C", "stage {}", "c.{}A>G", "c.-{}A>G"),
+    *("c.*{}A>G", "{} thirds", "{}/7", "1:{}", "{}:1", "${}", "{} mmHg", "{},5 mg", "≥{}"),
+    *("{} and a half", "{} x 10(6)", "2 x 10({})", "q{}h", "{} mg bid", "{}万", "每天{}次"),
+]
+_PIECES = [
+    *("5", "10", "1,5", ".5", "1/2", "twice", "once", "daily", "per", "in", "a", "day", "mg", "g"),
+    *("dl", "/", "kg", "one", "third", "thirds", "two", "half", "of", "every", "other", "hours"),
+    *("x", "10^", "-6", "(6)", ":", "1000", "years", "old", "celsius", "mm", "hg", "$", "dollars"),
+    *(
+        "p.R117",
+        "*",
+        "c.",
+        "-12",
+        "A>G",
+        "IIIB",
+        "stage",
+        "%",
+        "±",
+        "–",
+        "·",
+        "⁻",
+        "⁶",
+        "每日",
+        "两次",
+    ),
+    *("一半", "bid", "q12h", "and a half", "million", "the year", "1990", "^-1", " "),
+]
+
+
+@pytest.mark.parametrize("phrase", _PHRASES)
+def test_a_phrase_with_another_figure_is_another_answer(phrase: str) -> None:
+    answers = [phrase.format(number) for number in (1, 2, 5, 10, 11, 12, 20, 21, 100, 101, 1000)]
+    for place, answer in enumerate(answers):
+        assert answers_match(answer, answer, ())
+        assert not any(answers_match(answer, other, ()) for other in answers[place + 1 :])
+
+
+def _check_phrases(seed: int, count: int) -> None:
+    random = Random(seed)
+    for _ in range(count):
+        one, other = (
+            "".join(random.choice(_PIECES) + random.choice(["", " "]) for _ in range(size))
+            for size in (random.randrange(1, 8), random.randrange(1, 6))
+        )
+        assert answers_match(one, other, ()) == answers_match(other, one, ()), (one, other)
+        assert answers_match(one, one, ()) or not any(map(str.isalnum, one)), one
+
+
+def test_phrases_match_in_both_directions_and_themselves() -> None:
+    _check_phrases(seed=1, count=500)
+
+
+@pytest.mark.soak
+def test_many_phrases_match_in_both_directions_and_themselves() -> None:
+    _check_phrases(seed=2, count=30_000)
+
+
 @pytest.mark.parametrize(
-    "piece", ["Marfan syndrome, ", " ", "1", "一", "1 234 ", "(", "½", "-5", "1.234."]
+    "piece",
+    ["Marfan syndrome, ", " ", "1", "一", "1 234 ", "(", "½", "-5", "1.234.", "1 in ", "mg/kg"],
 )
 def test_a_long_answer_takes_time_in_proportion_to_its_length(piece: str) -> None:
     def measure(length: int) -> float:
