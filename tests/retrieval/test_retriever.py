@@ -1,6 +1,7 @@
 """Search over a small real index: disease records of HPO beside made-up abstracts."""
 
 import datetime
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,40 @@ def test_words_with_signs_are_found(retriever: Retriever) -> None:
     assert "p<0.05" in retriever.search("p<0.05")[0].snippet
 
 
-def test_no_word_finds_nothing(retriever: Retriever) -> None:
-    assert retriever.search("???") == []
+@pytest.mark.parametrize("query", ["???", "", "the of and to", "\u200b", "’"])
+def test_no_word_finds_nothing(retriever: Retriever, query: str) -> None:
+    assert retriever.search(query) == []
+
+
+def test_a_very_long_query_is_answered(retriever: Retriever) -> None:
+    hits = retriever.search("Marfan syndrome inheritance " * 3_000)
+    assert hits[0].document_id == "HPO:OMIM:154700"
+
+
+@pytest.mark.parametrize(
+    "queries",
+    [
+        ("Sjögren syndrome", "Sjo\u0308gren syndrome", "SJOGREN SYNDROME", "Sjögren’s syndrome"),
+        ("TNF-α", "TNF-alpha", "TNFα", "TNF-ａｌｐｈａ"),
+        ("β-thalassemia", "beta thalassaemia", "ß-thalassaemia", "beta-thal\u00adassemia"),
+        ("α1-antitrypsin deficiency", "alpha-1 antitrypsin deficiency"),
+        ("Graves' disease", "Graves disease", "Graves’ disease"),
+        ("gastroesophageal reflux", "gastro-oesophageal reflux"),
+    ],
+)
+def test_all_ways_to_write_a_name_find_the_same(
+    tmp_path: Path, records: list[Document], queries: tuple[str, ...]
+) -> None:
+    titles = [unicodedata.normalize("NFC", query) for query in queries]
+    written = [
+        Document(f"PMID:{number}", "pubmed", title, f"{title}\nA study.", 2020, (), False, "J")
+        for number, title in enumerate(titles)
+    ]
+    retriever = open_retriever(build(tmp_path, [*written, *records[::20]]), results=10)
+    hits = [[hit.document_id for hit in retriever.search(query)] for query in queries]
+    assert all(ids == hits[0] for ids in hits)
+    findable = [document.document_id for document in written if "ａ" not in document.title]
+    assert set(findable) <= set(hits[0])
 
 
 def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
