@@ -94,6 +94,8 @@ def test_what_something_outside_interrupted_may_go_on() -> None:
     assert is_interruption(RuntimeError(f"medr_ray.core.errors.InfrastructureError: {gone}"))
     assert is_interruption(raised_from(OSError(errno.ENOSPC, "No space left on device")))
     assert not is_interruption(ConfigError("unknown key"))
+    # The same command would meet the same file in the way.
+    assert not is_interruption(raised_from(OSError(errno.ENOTDIR, "Not a directory")))
     assert not is_interruption(KeyError("x"))
 
 
