@@ -188,22 +188,26 @@ def _split_quoted_lines(
     lines: _LineBuffer, delimiter: str, width: int | None
 ) -> tuple[int, list[str]] | None:
     """(number of lines, cells) of the row by RFC 4180; None where its quotes are others."""
-    row = ""
-    quote_count = 0
-    for place in range(_MAX_CELL_LINES):
-        line = lines.peek(place)
-        row += line
-        quote_count += line.count('"')
-        if not line or len(row) > _MAX_CELL_CHARACTERS:
-            return None
-        if quote_count % 2:  # one that is open
-            continue
-        cells = _split_quoted(row.rstrip("\r\n"), delimiter)
-        if cells is not None and (place == 0 or len(cells) == width):
-            return place + 1, cells
-        if place == 0:
-            return None  # the line is whole, and its quotes do not fit
-    return None
+    taken = 0
+
+    def take_lines() -> Iterator[str]:
+        nonlocal taken
+        characters = 0
+        # Without a width nothing tells whether a cell of several lines is meant.
+        for place in range(_MAX_CELL_LINES if width is not None else 1):
+            line = lines.peek(place)
+            characters += len(line)
+            if not line or characters > _MAX_CELL_CHARACTERS:
+                return
+            taken = place + 1
+            yield line
+
+    try:
+        # Takes line after line until the row's quotes are closed, and reads each once.
+        cells = next(csv.reader(take_lines(), delimiter=delimiter, strict=True))
+    except (csv.Error, StopIteration):
+        return None
+    return (taken, cells) if taken == 1 or len(cells) == width else None
 
 
 def _is_quote_open(line: str) -> bool:

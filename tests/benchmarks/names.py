@@ -20,36 +20,12 @@ from medr_ray.retrieval.query_text import split_query
 
 _NAMES = (
     *("Marfan syndrome, ", "a", " ", "-", "'", "s' ", "'s ", "β", "β2-", "beta-", "ß", "E\u0301"),
-    *(
-        "haemo",
-        "oesophago-",
-        "angio-o",
-        "大",
-        "の",
-        "a\u200b",
-        "\u0301",
-        "ﬁ",
-        "Ａ",
-        "İ",
-        "(",
-        "(ABC) ",
-    ),
-    *("antinuclear antibodies (ANAs) ", "[ABC] ", "Na+/", "type 1A/", "syndrome ", "\U0001f9ec"),
+    *("haemo", "oesophago-", "angio-o", "大", "の", "a\u200b", "\u0301", "ﬁ", "Ａ", "İ", "("),
+    *("(ABC) ", "antinuclear antibodies (ANAs) ", "[ABC] ", "Na+/", "type 1A/", "\U0001f9ec"),
 )
 _TABLES = (
-    "a\tb\n",
-    '"a"\tb\n',
-    'a,"b\n',
-    '"',
-    '""',
-    '",',
-    "a,b\n",
-    ";",
-    "|",
-    "\n",
-    "\r",
-    "a\x00",
-    "é;",
+    *("a\tb\n", '"a"\tb\n', 'a,"b\n', '"a,b\n', '"', '""', '",', "a,b\n", '"\n', '"a\n"b\n'),
+    *(";", "|", "\n", "\r", "a\x00", "é;"),
 )
 _DELIMITERS = ("\t", ",", ";", "|")
 
@@ -78,5 +54,6 @@ def _read_table(text: str) -> None:
     data = text.encode()
     peek_columns(io.BytesIO(data))
     for delimiter in _DELIMITERS:
-        for _ in read_rows(io.BytesIO(data), delimiter, lambda where, reason: None):
-            pass
+        for width in (None, 2):
+            for _ in read_rows(io.BytesIO(data), delimiter, lambda where, reason: None, width):
+                pass
