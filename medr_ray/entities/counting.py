@@ -106,7 +106,9 @@ def _count_forms(
         pl.col("documents").fill_null(0),
         "mentions",
     )
-    return counts.sort(_KEY_COLUMNS).to_arrow().cast(COUNTS_SCHEMA)
+    # Several forms of the matcher may be one text, and rows of one key have no order among them.
+    sums = counts.group_by(_KEY_COLUMNS).agg(pl.col("documents").sum(), pl.col("mentions").sum())
+    return sums.sort(_KEY_COLUMNS).to_arrow().cast(COUNTS_SCHEMA)
 
 
 def _to_concept_ids(matcher: Matcher, numbers: Any) -> pl.Series:
