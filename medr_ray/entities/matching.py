@@ -163,7 +163,8 @@ def _assign_patterns(
     ("amphetamine" before "amphetamines"), then to the only disease whose name it is (a finding may
     have the same name). Otherwise the key is ambiguous and is not matched at all.
     Exact keys are decided in the same way. Two kinds of keys are only taken where nobody else has
-    them: variants of forms (British spellings and the like), and the names, as written, of concepts
+    them: variants of forms (British spellings and the like; that of a preferred name also where it
+    is no more than a synonym of another concept), and the names, as written, of concepts
     that do not own the key of their name ("Anorectal anomalies", a disease, beside the phenotype
     "Anorectal anomaly").
     """
@@ -194,6 +195,13 @@ class _ConceptNames(NamedTuple):
     keys: pl.Series
     diseases: list[int]
 
+    def pair_with_concepts(self) -> pl.DataFrame:
+        """(key, concept) of each name."""
+        return pl.DataFrame(
+            {"key": self.keys, "concept": range(len(self.keys))},
+            schema_overrides={"concept": pl.Int64},
+        )
+
 
 _OwnedForm = tuple[str, int]  # a form, and the index of its concept
 
@@ -210,8 +218,15 @@ def _settle_folded(
     # A form that was lost to another concept has no variants either.
     owned_claims = claims.join(settled, on=["key", "concept"], how="semi")
     variant_claims = _list_variant_claims(owned_claims, tables).filter(~is_common)
-    variant_claims = variant_claims.join(claims, on="key", how="anti")
-    return pl.concat([settled, _settle_claims(variant_claims, names)])
+    # A name in another spelling ("Wilms tumour") comes before a synonym of another concept.
+    key_by_name = names.pair_with_concepts()
+    owned_names = owned_claims.join(key_by_name, on=["key", "concept"], how="semi")
+    variants_of_names = variant_claims.join(owned_names, on=["form", "concept"], how="semi")
+    claimed_names = claims.join(key_by_name, on=["key", "concept"], how="semi")
+    unclaimed = variant_claims.join(claims, on="key", how="anti")
+    variants = pl.concat([unclaimed, variants_of_names.join(claimed_names, on="key", how="anti")])
+    settled_variants = _settle_claims(variants.unique(), names)
+    return pl.concat([settled.join(settled_variants, on="key", how="anti"), settled_variants])
 
 
 def _pair_forms(forms_by_concept: Sequence[tuple[str, ...]]) -> list[_OwnedForm]:
@@ -281,11 +296,7 @@ def _settle_claims(claims: pl.DataFrame, names: _ConceptNames) -> pl.DataFrame:
 
     Of several forms of the owner the shortest is taken.
     """
-    key_by_name = pl.DataFrame(
-        {"key": names.keys, "concept": range(len(names.keys))},
-        schema_overrides={"concept": pl.Int64},
-    )
-    claims_by_name = claims.join(key_by_name, on=["key", "concept"], how="semi")
+    claims_by_name = claims.join(names.pair_with_concepts(), on=["key", "concept"], how="semi")
     plain_form = pl.col("form").str.to_lowercase().str.replace_all("-", " ")
     claims_as_written = claims.filter(plain_form == pl.col("key"))
     owners = _select_sole_claims(claims)

@@ -138,6 +138,20 @@ def test_a_variant_never_takes_a_form_from_another_concept() -> None:
     ]
 
 
+def test_a_name_in_another_spelling_comes_before_a_synonym_of_another_concept() -> None:
+    disease = Concept("D", "Wilms tumor", "disease", ("wilms tumor", "haemolysis"), "")
+    sign = Concept("P", "Nephroblastoma", "phenotype", ("nephroblastoma", "wilms tumour"), "")
+    other = Concept("H", "Red cell lysis", "phenotype", ("red cell lysis", "hemolysis"), "")
+    matcher = Matcher.build([disease, sign, other], 4)
+    # A variant of a synonym takes nothing from anybody.
+    assert _find_concepts(matcher, "Wilms tumour; Wilms tumor; hemolysis; nephroblastoma") == [
+        ("D", "Wilms tumour"),
+        ("D", "Wilms tumor"),
+        ("H", "hemolysis"),
+        ("P", "nephroblastoma"),
+    ]
+
+
 def test_a_name_that_is_another_ones_plural_is_found_as_it_is_written() -> None:
     sign = Concept("P", "Anorectal anomaly", "phenotype", ("anorectal anomaly",), "")
     disease = Concept("D", "Anorectal anomalies", "disease", ("anorectal anomalies",), "")
