@@ -30,7 +30,6 @@ from medr_ray.core.run import (
     RunDirectory,
     Stage,
     StageContext,
-    StageDirectory,
     compute_fingerprint,
     open_run,
     run_stage,
@@ -113,7 +112,7 @@ def plan_stages(
         is_taken_back = False
         if reason and not is_forced and not needs_run:
             earlier = find_earlier_results(run, stage.name, fingerprint)
-            is_taken_back = earlier is not None and _is_whole(earlier, check_content)
+            is_taken_back = earlier is not None and earlier.is_whole(check_content)
         if is_taken_back:
             planned.append(
                 PlannedStage(stage, fingerprint, False, "made earlier: taken back", True)
@@ -150,11 +149,6 @@ def _select_stages(
     if stages is not None:
         return stages[: last + 1]
     return load_stages(until_stage)
-
-
-def _is_whole(directory: StageDirectory, check_content: bool) -> bool:
-    """Whether the results are finished and nothing of them is missing."""
-    return not directory.find_damage(check_content) and directory.manifest() is not None
 
 
 def _find_reason_to_run(

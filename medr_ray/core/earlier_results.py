@@ -68,8 +68,7 @@ def list_earlier_results(run: RunDirectory) -> list[EarlierResults]:
             if not directory.is_ours():
                 continue
             size = sum(directory.list_sizes().values())
-            is_finished = not directory.find_damage() and directory.manifest() is not None
-            results.append(EarlierResults(stage, directory, is_finished, size))
+            results.append(EarlierResults(stage, directory, directory.is_whole(), size))
     return results
 
 

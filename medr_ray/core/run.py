@@ -504,6 +504,11 @@ class StageDirectory(Directory):
                 return f"{name} has other content"
         return ""
 
+    def is_whole(self, check_content: bool = False) -> bool:
+        """Whether the results are finished and nothing of them is missing or changed (see
+        ``find_damage``). Raises LaterVersionError."""
+        return not self.find_damage(check_content) and self.exists(MANIFEST)
+
     def describe_files(self) -> dict[str, dict[str, Any]]:
         """Return size and SHA-256 of every file, as the manifest lists them.
 
