@@ -2,9 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from medr_ray.core.errors import DataError
+
+M = TypeVar("M", bound=BaseModel)
 
 _VALUE_ERROR_PREFIX = "Value error, "  # before the message of every ValueError from a validator
 # pydantic begins its messages with "Input should be" and the like.
@@ -74,3 +79,12 @@ def describe_value(value: Any) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def validate_record(model: type[M], value: Any) -> M:
+    """The record as an object of the model. DataError names the first field that is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import WebSearchConfig
 from medr_ray.core.errors import ConfigError
+from medr_ray.core.validation_messages import validate_record
 from medr_ray.core.variables import read_key
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.live.annotated_results import AnnotatedResults
@@ -40,7 +41,6 @@ from medr_ray.retrieval.live.service import (
     with_deadline,
 )
 from medr_ray.retrieval.query_text import plain_line
-from medr_ray.retrieval.readers.plain_records import validate_record
 from medr_ray.retrieval.snippets import truncate
 
 WEB_SOURCE = "web"  # the source of every hit

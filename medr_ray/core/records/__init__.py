@@ -6,8 +6,25 @@ and hashable. Other packages import the names listed here, not the modules of th
 """
 
 from medr_ray.core.records.arrow import arrow_schema, from_row, from_table, literal_values, to_table
-from medr_ray.core.records.entities import EntityFrequency, EntityType, SeedEntity, Significance
+from medr_ray.core.records.entities import (
+    EntityFrequency,
+    EntityType,
+    NodeType,
+    RegistryType,
+    SeedEntity,
+    Significance,
+)
 from medr_ray.core.records.evaluation import EvaluationResult, Reward, Verdict
+from medr_ray.core.records.facts import (
+    DatePrecision,
+    Fact,
+    FactEvidence,
+    FactSource,
+    LiteralKind,
+    LiteralValue,
+    Qualifier,
+    RegistryEntity,
+)
 from medr_ray.core.records.graph import (
     Chain,
     Entity,
@@ -75,6 +92,7 @@ __all__ = [
     "Chain",
     "Citation",
     "Correction",
+    "DatePrecision",
     "Entity",
     "EntityFrequency",
     "EntityType",
@@ -82,17 +100,26 @@ __all__ = [
     "Evidence",
     "EvidenceEdge",
     "EvidenceKind",
+    "Fact",
+    "FactEvidence",
+    "FactSource",
     "FilteredTrajectory",
     "GuidanceStep",
     "Hypothesis",
     "HypothesisKind",
     "Language",
+    "LiteralKind",
+    "LiteralValue",
     "MeshHeading",
     "Message",
     "MetadataItem",
+    "NodeType",
     "Paradigm",
     "Placeholder",
+    "Qualifier",
     "Question",
+    "RegistryEntity",
+    "RegistryType",
     "Relation",
     "Reward",
     "Role",

@@ -3,7 +3,23 @@
 from dataclasses import dataclass
 from typing import Literal
 
+# What the literature names, and the values of curated tables.
 EntityType = Literal["disease", "phenotype", "gene", "drug", "value"]
+# What registries and bibliographic records have records of, or name in them.
+RegistryType = Literal[
+    "trial",
+    "application",
+    "product",
+    "substance",
+    "company",
+    "patent",
+    "label",
+    "institution",
+    "person",
+    "paper",
+    "journal",
+]
+NodeType = EntityType | RegistryType
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medr_ray.core.records.entities import EntityType
+from medr_ray.core.records.entities import NodeType
 
 # How a longest path was found: by depth-first search, or by the CP-SAT solver behind it.
 SearchStrategy = Literal["dfs", "cp-sat"]
@@ -21,7 +21,7 @@ class Entity:
 
     entity_id: str
     name: str
-    entity_type: EntityType
+    entity_type: NodeType
     aliases: tuple[str, ...]
     description: str
     frequency: float | None

@@ -27,6 +27,6 @@ def content_id(prefix: str, *parts: Any) -> str:
 
     The same input gives the same id everywhere.
 
-    Prefixes: ``rel`` relation, ``chain``, ``q`` question, ``traj`` trajectory.
+    Prefixes: ``fact``, ``rel`` relation, ``chain``, ``q`` question, ``traj`` trajectory.
     """
     return f"{prefix}-{hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:16]}"

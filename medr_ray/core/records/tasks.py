@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medr_ray.core.records.entities import EntityType
+from medr_ray.core.records.entities import NodeType
 
 Language = Literal["en", "zh"]
 Split = Literal["train", "heldout"]
@@ -28,9 +28,9 @@ class GuidanceStep:
     ``inverse:`` in front where the object of the triple is theirs as well.
     """
 
-    subject_type: EntityType
+    subject_type: NodeType
     predicate: str
-    object_type: EntityType
+    object_type: NodeType
     clinical: str
     also: tuple[str, ...] = ()
 

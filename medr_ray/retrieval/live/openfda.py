@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import DataError
+from medr_ray.core.validation_messages import validate_record
 from medr_ray.core.variables import read_key
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, Document
@@ -31,7 +32,6 @@ from medr_ray.retrieval.live.source import LiveQuery, search_widening
 from medr_ray.retrieval.query_text import informative_words
 from medr_ray.retrieval.readers.approvals import Application, document_from_application
 from medr_ray.retrieval.readers.labels import document_from_label
-from medr_ray.retrieval.readers.plain_records import validate_record
 
 T = TypeVar("T")
 _OK = 200

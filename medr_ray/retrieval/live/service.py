@@ -26,11 +26,11 @@ from tenacity import (
 from medr_ray.core.config import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
 from medr_ray.core.json_text import InvalidJson, parse_json
+from medr_ray.core.validation_messages import validate_record
 from medr_ray.core.variables import read_key
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.retrieval.query_text import plain_line
-from medr_ray.retrieval.readers.plain_records import validate_record
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -7,11 +7,11 @@ belong together and yields documents.
 
 from collections.abc import Callable, Iterator, Sequence
 
+from medr_ray.knowledge.registries.record_reading import UnusableRecord, UnusableRecords
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, LIVERTOX, TRIALS, Document
 from medr_ray.retrieval.readers.approvals import read_approvals
 from medr_ray.retrieval.readers.labels import read_labels
 from medr_ray.retrieval.readers.monographs import read_monographs
-from medr_ray.retrieval.readers.plain_records import UnusableRecord, UnusableRecords
 from medr_ray.retrieval.readers.trials import read_trials
 
 Reader = Callable[[Sequence[str], UnusableRecords], Iterator[Document]]

@@ -20,15 +20,10 @@ from datetime import datetime
 from typing import BinaryIO, cast
 
 from medr_ray.core.errors import DataError
+from medr_ray.knowledge.registries.record_reading import UnusableRecords, buffer_lines
 from medr_ray.knowledge.vocabulary_reading import open_vocabulary
 from medr_ray.retrieval.documents import FDA_APPROVALS, Document
-from medr_ray.retrieval.readers.plain_records import (
-    UnusableRecords,
-    buffer_lines,
-    format_text,
-    parse_year,
-    to_single_line,
-)
+from medr_ray.retrieval.readers.plain_records import format_text, parse_year, to_single_line
 
 _PUBLISHED_IN = "Drugs@FDA"
 _APPROVED = "AP"  # SubmissionStatus

@@ -13,13 +13,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.validation_messages import validate_record
+from medr_ray.knowledge.registries.record_reading import UnusableRecords, read_json_lines
 from medr_ray.retrieval.documents import LIVERTOX, Document
-from medr_ray.retrieval.readers.plain_records import (
-    UnusableRecords,
-    format_text,
-    read_json_lines,
-    validate_record,
-)
+from medr_ray.retrieval.readers.plain_records import format_text
 
 _BOOK = "LiverTox"
 _UPDATED = re.compile(r"Last Update:\s*\w+ \d{1,2}, (\d{4})")

@@ -12,15 +12,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.validation_messages import validate_record
+from medr_ray.knowledge.registries.record_reading import UnusableRecords, read_json_lines
 from medr_ray.retrieval.documents import TRIALS, Document
-from medr_ray.retrieval.readers.plain_records import (
-    UnusableRecords,
-    format_text,
-    parse_year,
-    read_json_lines,
-    to_single_line,
-    validate_record,
-)
+from medr_ray.retrieval.readers.plain_records import format_text, parse_year, to_single_line
 
 _REGISTRY = "ClinicalTrials.gov"
 _RANDOMISED = "RANDOMIZED"

@@ -42,7 +42,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.run import Directory, installed_versions
-from medr_ray.retrieval.readers.plain_records import validate_record
+from medr_ray.core.validation_messages import validate_record
 from medr_ray.tools.base import TOOL_NAME_PATTERN, Tool, ToolResult, for_episode
 from medr_ray.tools.cassette.write_once_store import WriteOnceStore
 from medr_ray.tools.threads import DaemonThreads

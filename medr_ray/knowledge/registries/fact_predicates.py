@@ -1,0 +1,116 @@
+"""What registries state: every predicate of a fact, declared once, with its cardinality.
+
+- ``functional``: a subject has one value (with the same qualifiers). Only such facts identify an
+  entity or are asked bare.
+- ``conditional``: one value where a further source agrees, such as the gene of a disease.
+- ``many``: any number. Such facts filter, or are asked with their source.
+
+A predicate ``ages`` when its value may change after ``Fact.as_of``: what is asked then states the
+date.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medr_ray.core.records import LiteralKind, NodeType
+
+Cardinality = Literal["functional", "conditional", "many"]
+
+
+@dataclass(frozen=True)
+class FactPredicate:
+    """``object_type`` is the type of the other entity, or of the literal."""
+
+    name: str
+    subject_type: NodeType
+    object_type: NodeType | LiteralKind
+    cardinality: Cardinality
+    ages: bool = False
+
+
+_DECLARATIONS = (
+    # Curated tables on diseases: HPO annotations, Orphanet.
+    FactPredicate("has_finding", "disease", "phenotype", "many"),
+    FactPredicate("has_inheritance", "disease", "value", "conditional"),
+    FactPredicate("has_onset", "disease", "value", "many"),
+    FactPredicate("associated_gene", "disease", "gene", "conditional"),
+    FactPredicate("has_prevalence", "disease", "category", "many"),
+    # Drugs@FDA and the Orange Book: applications and their products.
+    FactPredicate("application_sponsor", "application", "company", "functional", ages=True),
+    FactPredicate("original_approval_date", "application", "date", "functional"),
+    FactPredicate("review_priority", "application", "category", "functional"),
+    FactPredicate("submission_class", "application", "category", "functional"),
+    FactPredicate("has_product", "application", "product", "many"),
+    FactPredicate("active_ingredient", "product", "substance", "many"),
+    FactPredicate("trade_name", "product", "text", "functional", ages=True),
+    FactPredicate("dosage_form", "product", "category", "functional"),
+    FactPredicate("strength", "product", "text", "functional"),
+    FactPredicate("marketing_status", "product", "category", "functional", ages=True),
+    FactPredicate("therapeutic_equivalence", "product", "category", "functional", ages=True),
+    FactPredicate("reference_listed", "product", "category", "functional", ages=True),
+    FactPredicate("product_applicant", "product", "company", "functional", ages=True),
+    FactPredicate("product_approval_date", "product", "date", "functional"),
+    FactPredicate("protected_by_patent", "product", "patent", "many", ages=True),
+    FactPredicate("patent_expiry_date", "patent", "date", "functional"),
+    FactPredicate("patent_claim", "patent", "category", "many"),
+    FactPredicate("patent_use_code", "patent", "category", "many"),
+    FactPredicate("exclusivity_end_date", "product", "date", "functional"),
+    # Drug labels (openFDA, DailyMed).
+    FactPredicate("label_of_application", "label", "application", "many"),
+    FactPredicate("label_substance", "label", "substance", "many"),
+    FactPredicate("label_trade_name", "label", "text", "many"),
+    FactPredicate("label_manufacturer", "label", "company", "functional", ages=True),
+    FactPredicate("label_effective_date", "label", "date", "functional", ages=True),
+    FactPredicate("has_boxed_warning", "label", "category", "functional", ages=True),
+    FactPredicate("pharmacologic_class", "label", "category", "many"),
+    FactPredicate("mechanism_of_action", "label", "text", "functional"),
+    FactPredicate("label_indication", "label", "text", "many", ages=True),
+    FactPredicate("label_route", "label", "category", "many"),
+    FactPredicate("molecular_weight", "label", "number", "functional"),
+    FactPredicate("adverse_reaction_share", "label", "number", "many"),
+    # LiverTox.
+    FactPredicate("liver_injury_likelihood", "substance", "category", "functional", ages=True),
+    FactPredicate("first_us_approval_year", "substance", "date", "functional"),
+    FactPredicate("monograph_cites", "substance", "paper", "many"),
+    # ClinicalTrials.gov.
+    FactPredicate("trial_title", "trial", "text", "functional"),
+    FactPredicate("trial_acronym", "trial", "text", "functional"),
+    FactPredicate("lead_sponsor", "trial", "company", "functional", ages=True),
+    FactPredicate("collaborator", "trial", "company", "many"),
+    FactPredicate("trial_phase", "trial", "category", "functional"),
+    FactPredicate("study_type", "trial", "category", "functional"),
+    FactPredicate("allocation", "trial", "category", "functional"),
+    FactPredicate("masking", "trial", "category", "functional"),
+    FactPredicate("overall_status", "trial", "category", "functional", ages=True),
+    FactPredicate("start_date", "trial", "date", "functional"),
+    FactPredicate("primary_completion_date", "trial", "date", "functional", ages=True),
+    FactPredicate("completion_date", "trial", "date", "functional", ages=True),
+    FactPredicate("enrolment", "trial", "number", "functional", ages=True),
+    FactPredicate("studies_condition", "trial", "disease", "many"),
+    FactPredicate("studies_intervention", "trial", "substance", "many"),
+    FactPredicate("other_intervention", "trial", "text", "many"),
+    FactPredicate("trial_arm", "trial", "text", "many"),
+    FactPredicate("primary_outcome", "trial", "text", "many"),
+    FactPredicate("primary_outcome_result", "trial", "number", "many"),
+    FactPredicate("serious_adverse_events", "trial", "number", "many"),
+    FactPredicate("adverse_event", "trial", "number", "many"),
+    FactPredicate("overall_official", "trial", "person", "many", ages=True),
+    FactPredicate("affiliation", "person", "institution", "many", ages=True),
+    FactPredicate("trial_site", "trial", "institution", "many", ages=True),
+    FactPredicate("trial_country", "trial", "category", "many", ages=True),
+    FactPredicate("reports_results_in", "trial", "paper", "many"),
+    FactPredicate("cites_paper", "trial", "paper", "many"),
+    # PubMed records.
+    FactPredicate("published_in", "paper", "journal", "functional"),
+    FactPredicate("publication_year", "paper", "date", "functional"),
+    FactPredicate("publication_type", "paper", "category", "many"),
+    FactPredicate("has_author", "paper", "person", "many"),
+    FactPredicate("registered_as", "paper", "trial", "many"),
+    FactPredicate("retracted_by", "paper", "paper", "many", ages=True),
+    FactPredicate("funded_by_grant", "paper", "text", "many"),
+    FactPredicate("doi", "paper", "text", "functional"),
+)
+
+FACT_PREDICATES: dict[str, FactPredicate] = {
+    predicate.name: predicate for predicate in _DECLARATIONS
+}

@@ -1,0 +1,60 @@
+"""Ids of what registries name. One thing has one id, whichever registry names it.
+
+An id is ``KIND:key``. Numbers are keys in their registry's own form; names are folded
+(``name_normalization.fold_name``), companies and substances by rules of their own.
+"""
+
+from medr_ray.knowledge.name_normalization import fold_name
+
+
+def make_trial_id(nct_number: str) -> str:
+    return f"NCT:{nct_number.strip().upper()}"
+
+
+def make_application_id(kind: str, number: str) -> str:
+    """``kind`` is NDA, ANDA or BLA; ``number`` has up to six digits."""
+    return f"FDA:{kind.strip().upper()}{number.strip().zfill(6)}"
+
+
+def make_product_id(application_id: str, product_number: str) -> str:
+    """``application_id`` is that of ``make_application_id``."""
+    return f"{application_id.replace('FDA:', 'PRODUCT:')}/{product_number.strip().zfill(3)}"
+
+
+def make_patent_id(number: str) -> str:
+    """A patent of the United States, without the Orange Book's mark of a paediatric extension
+    ("6403569*PED")."""
+    return f"PATENT:US{number.strip().upper().partition('*')[0]}"
+
+
+def make_label_id(set_id: str) -> str:
+    return f"LABEL:{set_id.strip().lower()}"
+
+
+def make_paper_id(pmid: str) -> str:
+    return f"PMID:{pmid.strip()}"
+
+
+def make_journal_id(issn: str, name: str) -> str:
+    """By ISSN where there is one, else by name."""
+    return f"JOURNAL:{issn.strip().upper()}" if issn.strip() else f"JOURNAL:{fold_name(name)}"
+
+
+def make_person_id(name: str, record_id: str, orcid: str = "") -> str:
+    """By ORCID where there is one; else the person of that name in that record, because two people
+    may have one name."""
+    orcid = orcid.strip().upper()
+    return f"ORCID:{orcid}" if orcid else f"PERSON:{record_id}/{fold_name(name)}"
+
+
+def make_institution_id(name: str) -> str:
+    return f"INSTITUTION:{fold_name(name)}"
+
+
+def make_company_id(name: str) -> str:
+    return f"COMPANY:{fold_name(name)}"
+
+
+def make_substance_id(name: str, unii: str = "") -> str:
+    """By UNII (the FDA's Unique Ingredient Identifier) where it is given, else by name."""
+    return f"UNII:{unii.strip().upper()}" if unii.strip() else f"SUBSTANCE:{fold_name(name)}"
