@@ -1,197 +1,61 @@
-"""Study records of ClinicalTrials.gov, one JSON object a line.
+"""Study records of ClinicalTrials.gov as documents.
 
-Format: the study of the ClinicalTrials.gov API, version 2
-(https://clinicaltrials.gov/data-api/about-api/study-data-structure), as its downloads and ``GET
-/studies`` give it. A record's year is that of its latest version, which may report anything up to
-then. A registered study is evidence once it has results; before, it only shows what is being tried.
+Their format is that of ``knowledge.registries.study_records``. A record's year is that of its
+latest version, which may report anything up to then. A registered study is evidence once it has
+results; before, it only shows what is being tried.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, Field
-
 from medr_ray.core.errors import DataError
-from medr_ray.core.validation_messages import validate_record
-from medr_ray.knowledge.registries.record_reading import UnusableRecords, read_json_lines
+from medr_ray.knowledge.registries.record_reading import UnusableRecords
+from medr_ray.knowledge.registries.study_records import (
+    Design,
+    Eligibility,
+    Intervention,
+    Outcome,
+    OutcomeMeasure,
+    Protocol,
+    Results,
+    Sponsors,
+    Status,
+    Study,
+    StudyDate,
+    parse_study,
+    read_study_records,
+)
 from medr_ray.retrieval.documents import TRIALS, Document
 from medr_ray.retrieval.readers.plain_records import format_text, parse_year, to_single_line
 
 _REGISTRY = "ClinicalTrials.gov"
 _RANDOMISED = "RANDOMIZED"
 
-# --- the format: only what is read, in the registry's own names -----------------------
-
-
-class _Identification(BaseModel):
-    nctId: str = Field(pattern=r"^NCT\d{8}$")
-    briefTitle: str = Field(min_length=1)
-    officialTitle: str = ""
-    acronym: str = ""
-
-
-class _Date(BaseModel):
-    date: str = ""
-
-
-class _Status(BaseModel):
-    overallStatus: str = ""
-    whyStopped: str = ""
-    startDateStruct: _Date = _Date()
-    completionDateStruct: _Date = _Date()
-    lastUpdatePostDateStruct: _Date = _Date()
-
-
-class _Description(BaseModel):
-    briefSummary: str = ""
-    detailedDescription: str = ""
-
-
-class _Conditions(BaseModel):
-    conditions: list[str] = []
-    keywords: list[str] = []
-
-
-class _DesignInfo(BaseModel):
-    allocation: str = ""
-    interventionModel: str = ""
-    observationalModel: str = ""
-    primaryPurpose: str = ""
-
-
-class _Enrollment(BaseModel):
-    count: int | None = None
-
-
-class _Design(BaseModel):
-    studyType: str = ""
-    phases: list[str] = []
-    designInfo: _DesignInfo = _DesignInfo()
-    enrollmentInfo: _Enrollment = _Enrollment()
-
-
-class _Intervention(BaseModel):
-    type: str = ""
-    name: str = ""
-    description: str = ""
-
-
-class _Interventions(BaseModel):
-    interventions: list[_Intervention] = []
-
-
-class _Outcome(BaseModel):
-    measure: str = ""
-    timeFrame: str = ""
-
-
-class _Outcomes(BaseModel):
-    primaryOutcomes: list[_Outcome] = []
-    secondaryOutcomes: list[_Outcome] = []
-
-
-class _Eligibility(BaseModel):
-    eligibilityCriteria: str = ""
-    sex: str = ""
-    minimumAge: str = ""
-    maximumAge: str = ""
-
-
-class _Name(BaseModel):
-    name: str = ""
-
-
-class _Sponsors(BaseModel):
-    leadSponsor: _Name = _Name()
-    collaborators: list[_Name] = []
-
-
-class _Reference(BaseModel):
-    pmid: str = ""
-
-
-class _References(BaseModel):
-    references: list[_Reference] = []
-
-
-class _Protocol(BaseModel):
-    identificationModule: _Identification
-    statusModule: _Status = _Status()
-    sponsorCollaboratorsModule: _Sponsors = _Sponsors()
-    descriptionModule: _Description = _Description()
-    conditionsModule: _Conditions = _Conditions()
-    designModule: _Design = _Design()
-    armsInterventionsModule: _Interventions = _Interventions()
-    outcomesModule: _Outcomes = _Outcomes()
-    eligibilityModule: _Eligibility = _Eligibility()
-    referencesModule: _References = _References()
-
-
-class _Measurement(BaseModel):
-    groupId: str = ""
-    value: str = ""
-    spread: str = ""
-
-
-class _Category(BaseModel):
-    title: str = ""
-    measurements: list[_Measurement] = []
-
-
-class _Class(BaseModel):
-    title: str = ""
-    categories: list[_Category] = []
-
-
-class _Group(BaseModel):
-    id: str = ""
-    title: str = ""
-
-
-class _Analysis(BaseModel):
-    pValue: str = ""
-
-
-class _OutcomeMeasure(BaseModel):
-    type: str = ""
-    title: str = ""
-    timeFrame: str = ""
-    unitOfMeasure: str = ""
-    groups: list[_Group] = []
-    classes: list[_Class] = []
-    analyses: list[_Analysis] = []
-
-
-class _OutcomeMeasures(BaseModel):
-    outcomeMeasures: list[_OutcomeMeasure] = []
-
-
-class _Results(BaseModel):
-    outcomeMeasuresModule: _OutcomeMeasures = _OutcomeMeasures()
-
-
-class _Study(BaseModel):
-    protocolSection: _Protocol
-    resultsSection: _Results = _Results()
-    hasResults: bool = False
-
-
-# --- documents ------------------------------------------------------------------------
-
 
 def read_trials(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Document]:
-    """``NCT:<nct id>`` for every study of the files."""
+    """``NCT:<nct id>`` for every study of the files. Fields that had to be left out of a document
+    are listed too."""
     for path in paths:
-        for where, record in read_json_lines(path, unusable):
+        for where, record in read_study_records(path, unusable):
             try:
-                yield document_from_study(record)
+                study, problems = parse_study(record)
             except DataError as error:
                 unusable.add_record(path, where, str(error))
+                continue
+            for field, reason in problems:
+                unusable.add_record(path, f"{where}, {field}", reason)
+            yield render_study(study)
 
 
 def document_from_study(record: Mapping[str, Any]) -> Document:
-    """The document of one study. DataError names the field that prevents it."""
-    study = validate_record(_Study, record)
+    """The document of one study, without the fields that cannot be read. DataError names the field
+    that prevents it."""
+    study, _ = parse_study(record)
+    return render_study(study)
+
+
+def render_study(study: Study) -> Document:
+    """The document of one study."""
     protocol = study.protocolSection
     identity = protocol.identificationModule
     design = protocol.designModule
@@ -205,7 +69,7 @@ def document_from_study(record: Mapping[str, Any]) -> Document:
         source=TRIALS,
         title=title,
         text=format_text(title, sections),
-        year=parse_year(protocol.statusModule.lastUpdatePostDateStruct.date),
+        year=parse_year(_print_date(protocol.statusModule.lastUpdatePostDateStruct)),
         publication_types=(),
         retracted=False,
         journal=_REGISTRY,
@@ -224,7 +88,7 @@ def classify_study(study_type: str, allocation: str, has_results: bool) -> str:
     return "randomised_trial" if allocation == _RANDOMISED else "trial"
 
 
-def _list_sections(protocol: _Protocol) -> list[tuple[str, str]]:
+def _list_sections(protocol: Protocol) -> list[tuple[str, str]]:
     """(heading, text) of what was registered; the text may be empty."""
     identity = protocol.identificationModule
     outcomes = protocol.outcomesModule
@@ -250,7 +114,7 @@ def _list_sections(protocol: _Protocol) -> list[tuple[str, str]]:
     ]
 
 
-def _format_status(status: _Status) -> str:
+def _format_status(status: Status) -> str:
     return _join_with_commas(
         _format_constant(status.overallStatus),
         _format_date("started", status.startDateStruct),
@@ -258,7 +122,7 @@ def _format_status(status: _Status) -> str:
     )
 
 
-def _format_design(design: _Design) -> str:
+def _format_design(design: Design) -> str:
     info = design.designInfo
     count = design.enrollmentInfo.count
     constants = (
@@ -273,16 +137,16 @@ def _format_design(design: _Design) -> str:
     return _join_with_commas(*map(_format_constant, constants), participants)
 
 
-def _format_intervention(intervention: _Intervention) -> str:
+def _format_intervention(intervention: Intervention) -> str:
     name = f"{intervention.name} ({_format_constant(intervention.type)})"
     return f"{name}, {intervention.description}" if intervention.description else name
 
 
-def _format_outcome(outcome: _Outcome) -> str:
+def _format_outcome(outcome: Outcome) -> str:
     return f"{outcome.measure} ({outcome.timeFrame})" if outcome.timeFrame else outcome.measure
 
 
-def _format_participants(eligibility: _Eligibility) -> str:
+def _format_participants(eligibility: Eligibility) -> str:
     parts = []
     if eligibility.sex:
         parts.append(f"sex {eligibility.sex.lower()}")
@@ -293,13 +157,14 @@ def _format_participants(eligibility: _Eligibility) -> str:
     return _join_with_commas(*parts)
 
 
-def _format_sponsors(sponsors: _Sponsors) -> str:
-    names = [sponsors.leadSponsor.name]
-    names += [collaborator.name for collaborator in sponsors.collaborators]
-    return "; ".join(filter(None, names))
+def _format_sponsors(sponsors: Sponsors) -> str:
+    organisations = list(sponsors.collaborators)
+    if sponsors.leadSponsor:
+        organisations.insert(0, sponsors.leadSponsor)
+    return "; ".join(organisation.name for organisation in organisations)
 
 
-def _list_results(results: _Results) -> list[tuple[str, str]]:
+def _list_results(results: Results) -> list[tuple[str, str]]:
     """A section for each outcome that was measured: the values of each group, and the p-values."""
     sections = []
     for outcome in results.outcomeMeasuresModule.outcomeMeasures:
@@ -309,7 +174,7 @@ def _list_results(results: _Results) -> list[tuple[str, str]]:
     return sections
 
 
-def _format_result(outcome: _OutcomeMeasure) -> str:
+def _format_result(outcome: OutcomeMeasure) -> str:
     # Measurements name their group by an id that means something in this outcome only.
     groups = {group.id: group.title for group in outcome.groups}
     values = []
@@ -321,7 +186,7 @@ def _format_result(outcome: _OutcomeMeasure) -> str:
                 words = (outcome_class.title, category.title, group, measurement.value, spread)
                 values.append(" ".join(filter(None, words)))
     tests = [f"p {analysis.pValue}" for analysis in outcome.analyses if analysis.pValue]
-    measure = _format_outcome(_Outcome(measure=outcome.title, timeFrame=outcome.timeFrame))
+    measure = _format_outcome(Outcome(measure=outcome.title, timeFrame=outcome.timeFrame))
     return f"{measure}, in {outcome.unitOfMeasure}: {'; '.join([*values, *tests])}"
 
 
@@ -333,8 +198,12 @@ def _format_constant(constant: str) -> str:
     return "" if constant == "NA" else constant.replace("_", " ").lower()
 
 
-def _format_date(event: str, date: _Date) -> str:
-    return f"{event} {date.date}" if date.date else ""
+def _format_date(event: str, date: StudyDate | None) -> str:
+    return f"{event} {date.date}" if date else ""
+
+
+def _print_date(date: StudyDate | None) -> str:
+    return date.date if date else ""
 
 
 def _join_with_commas(*parts: str) -> str:

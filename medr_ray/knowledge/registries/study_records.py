@@ -1,0 +1,337 @@
+"""Study records of ClinicalTrials.gov as typed records, in the registry's own names.
+
+Format: the study of the ClinicalTrials.gov API, version 2
+(https://clinicaltrials.gov/data-api/about-api/study-data-structure), as its downloads and ``GET
+/studies`` give it. Only what is read here or by the rooms above is typed. Fields of one record
+stand alone: one of another type is left out and listed, the others stay.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from medr_ray.core.errors import DataError
+from medr_ray.knowledge.registries.record_reading import (
+    UnusableRecords,
+    read_json_lines,
+    validate_leniently,
+)
+from medr_ray.knowledge.vocabulary_reading import open_vocabulary, read_json_array
+
+_PAGE_KEY = "studies"  # of an answer of ``GET /studies``
+_PEEKED_BYTES = 64  # of a file, which hold the first line of a page over several lines
+
+# --- protocolSection -------------------------------------------------------------------
+
+
+class SecondaryId(BaseModel):
+    id: str
+    type: str = ""
+
+
+class Identification(BaseModel):
+    nctId: str = Field(pattern=r"^NCT\d{8}$")
+    nctIdAliases: list[str] = []
+    briefTitle: str = Field(min_length=1)
+    officialTitle: str = ""
+    acronym: str = ""
+    secondaryIdInfos: list[SecondaryId] = []
+
+
+class StudyDate(BaseModel):
+    """``type`` is ACTUAL or ESTIMATED; "" in records older than that distinction."""
+
+    date: str
+    type: str = ""
+
+
+class Status(BaseModel):
+    overallStatus: str = ""
+    whyStopped: str = ""
+    startDateStruct: StudyDate | None = None
+    primaryCompletionDateStruct: StudyDate | None = None
+    completionDateStruct: StudyDate | None = None
+    lastUpdatePostDateStruct: StudyDate | None = None
+
+
+class Organisation(BaseModel):
+    """``class_`` says of what kind it is, such as INDUSTRY, NIH or OTHER."""
+
+    name: str = Field(min_length=1)
+    class_: str = Field("", alias="class")
+
+
+class Sponsors(BaseModel):
+    leadSponsor: Organisation | None = None
+    collaborators: list[Organisation] = []
+
+
+class Description(BaseModel):
+    briefSummary: str = ""
+    detailedDescription: str = ""
+
+
+class Conditions(BaseModel):
+    conditions: list[str] = []
+    keywords: list[str] = []
+
+
+class Masking(BaseModel):
+    masking: str = ""
+
+
+class DesignInfo(BaseModel):
+    allocation: str = ""
+    interventionModel: str = ""
+    observationalModel: str = ""
+    primaryPurpose: str = ""
+    maskingInfo: Masking = Masking()
+
+
+class Enrollment(BaseModel):
+    """``count`` are participants; ``type`` is ACTUAL or ESTIMATED."""
+
+    count: int | None = None
+    type: str = ""
+
+
+class Design(BaseModel):
+    studyType: str = ""
+    phases: list[str] = []
+    designInfo: DesignInfo = DesignInfo()
+    enrollmentInfo: Enrollment = Enrollment()
+
+
+class ArmGroup(BaseModel):
+    label: str
+    type: str = ""
+
+
+class Intervention(BaseModel):
+    name: str
+    type: str = ""
+    description: str = ""
+
+
+class ArmsInterventions(BaseModel):
+    armGroups: list[ArmGroup] = []
+    interventions: list[Intervention] = []
+
+
+class Outcome(BaseModel):
+    measure: str
+    timeFrame: str = ""
+
+
+class Outcomes(BaseModel):
+    primaryOutcomes: list[Outcome] = []
+    secondaryOutcomes: list[Outcome] = []
+
+
+class Eligibility(BaseModel):
+    eligibilityCriteria: str = ""
+    sex: str = ""
+    minimumAge: str = ""
+    maximumAge: str = ""
+
+
+class Official(BaseModel):
+    name: str
+    affiliation: str = ""
+    role: str = ""
+
+
+class Location(BaseModel):
+    facility: str = ""
+    city: str = ""
+    country: str = ""
+
+
+class ContactsLocations(BaseModel):
+    overallOfficials: list[Official] = []
+    locations: list[Location] = []
+
+
+class Retraction(BaseModel):
+    pmid: str
+
+
+class Reference(BaseModel):
+    """``type`` is RESULT (by the sponsor), DERIVED (found by the trial's number in PubMed) or
+    BACKGROUND. Books and web pages have no ``pmid``."""
+
+    pmid: str = ""
+    type: str = ""
+    retractions: list[Retraction] = []
+
+
+class References(BaseModel):
+    references: list[Reference] = []
+
+
+class Protocol(BaseModel):
+    identificationModule: Identification
+    statusModule: Status = Status()
+    sponsorCollaboratorsModule: Sponsors = Sponsors()
+    descriptionModule: Description = Description()
+    conditionsModule: Conditions = Conditions()
+    designModule: Design = Design()
+    armsInterventionsModule: ArmsInterventions = ArmsInterventions()
+    outcomesModule: Outcomes = Outcomes()
+    eligibilityModule: Eligibility = Eligibility()
+    contactsLocationsModule: ContactsLocations = ContactsLocations()
+    referencesModule: References = References()
+
+
+# --- resultsSection ---------------------------------------------------------------------
+
+
+class Measurement(BaseModel):
+    """A value of one group, as printed ("NA" where it could not be estimated)."""
+
+    groupId: str
+    value: str = ""
+    spread: str = ""
+    lowerLimit: str = ""
+    upperLimit: str = ""
+
+
+class MeasureCategory(BaseModel):
+    title: str = ""
+    measurements: list[Measurement] = []
+
+
+class MeasureClass(BaseModel):
+    title: str = ""
+    categories: list[MeasureCategory] = []
+
+
+class OutcomeGroup(BaseModel):
+    """``id`` means something in its outcome only."""
+
+    id: str
+    title: str = ""
+
+
+class Analysis(BaseModel):
+    pValue: str = ""
+
+
+class OutcomeMeasure(BaseModel):
+    """``type`` is PRIMARY, SECONDARY, OTHER_PRE_SPECIFIED or POST_HOC; ``paramType`` says what the
+    values are (MEAN, COUNT_OF_PARTICIPANTS), ``dispersionType`` what their spread or limits are."""
+
+    type: str = ""
+    title: str = ""
+    timeFrame: str = ""
+    unitOfMeasure: str = ""
+    paramType: str = ""
+    dispersionType: str = ""
+    groups: list[OutcomeGroup] = []
+    classes: list[MeasureClass] = []
+    analyses: list[Analysis] = []
+
+
+class OutcomeMeasures(BaseModel):
+    outcomeMeasures: list[OutcomeMeasure] = []
+
+
+class EventGroup(BaseModel):
+    """Participants of a group with at least one serious event, and those at risk of one."""
+
+    id: str
+    title: str = ""
+    seriousNumAffected: int | None = None
+    seriousNumAtRisk: int | None = None
+
+
+class EventStatistic(BaseModel):
+    groupId: str
+    numAffected: int | None = None
+    numAtRisk: int | None = None
+
+
+class AdverseEvent(BaseModel):
+    term: str
+    organSystem: str = ""
+    stats: list[EventStatistic] = []
+
+
+class AdverseEvents(BaseModel):
+    eventGroups: list[EventGroup] = []
+    seriousEvents: list[AdverseEvent] = []
+    otherEvents: list[AdverseEvent] = []
+
+
+class Results(BaseModel):
+    outcomeMeasuresModule: OutcomeMeasures = OutcomeMeasures()
+    adverseEventsModule: AdverseEvents = AdverseEvents()
+
+
+class Study(BaseModel):
+    protocolSection: Protocol
+    resultsSection: Results = Results()
+    hasResults: bool = False
+
+
+# --- reading ----------------------------------------------------------------------------
+
+
+def parse_study(record: Mapping[str, Any]) -> tuple[Study, list[tuple[str, str]]]:
+    """The study of one record, and (field, reason) of what had to be left out of it.
+
+    DataError names the field without which a record is no study: its number or its title.
+    """
+    return validate_leniently(Study, record)
+
+
+def read_study_records(
+    path: str, unusable: UnusableRecords
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(place in the file, record) of every study of a file: one JSON object a line, or the pages
+    that the API answers with, each an object with a list of ``studies``."""
+    if _is_page(path):
+        yield from _read_page(path, unusable)
+        return
+    for where, record in read_json_lines(path, unusable):
+        if _PAGE_KEY not in record:
+            yield where, record
+            continue
+        studies = record[_PAGE_KEY]
+        if isinstance(studies, list):
+            yield from _place_studies(studies, f"{where}, study", path, unusable)
+        else:
+            unusable.add_record(path, where, f"no list of {_PAGE_KEY}")
+
+
+def _is_page(path: str) -> bool:
+    """Whether the file is one JSON object over several lines, as the API prints a page on demand.
+    False for a file that cannot be read: its lines say why."""
+    try:
+        with open_vocabulary(path) as stream:
+            first_line, line_end, _ = stream.read(_PEEKED_BYTES).partition(b"\n")
+    except DataError:
+        return False
+    return bool(line_end) and first_line.strip() == b"{"
+
+
+def _read_page(path: str, unusable: UnusableRecords) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        with open_vocabulary(path) as stream:
+            studies = read_json_array(stream, _PAGE_KEY)
+            yield from _place_studies(studies, "study", path, unusable)
+    except (DataError, ValueError) as error:
+        unusable.add_record(path, "the rest of the file", str(error))
+
+
+def _place_studies(
+    studies: Iterable[Any], place: str, path: str, unusable: UnusableRecords
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """("PLACE N", study) of the studies that are JSON objects."""
+    for number, study in enumerate(studies, 1):
+        where = f"{place} {number}"
+        if isinstance(study, Mapping):
+            yield where, study
+        else:
+            unusable.add_record(path, where, f"no JSON object, but {type(study).__name__}")
