@@ -55,6 +55,8 @@ _DECLARATIONS = (
     FactPredicate("patent_claim", "patent", "category", "many"),
     FactPredicate("patent_use_code", "patent", "category", "many"),
     FactPredicate("exclusivity_end_date", "product", "date", "functional"),
+    # Stated in a company's name as it is printed ("… SUB PFIZER INC"), by any registry.
+    FactPredicate("owned_by", "company", "company", "many", ages=True),
     # Drug labels (openFDA, DailyMed).
     FactPredicate("label_of_application", "label", "application", "many"),
     FactPredicate("label_substance", "label", "substance", "many"),

@@ -1,10 +1,27 @@
 """Ids of what registries name. One thing has one id, whichever registry names it.
 
 An id is ``KIND:key``. Numbers are keys in their registry's own form; names are folded
-(``name_normalization.fold_name``), companies and substances by rules of their own.
+(``name_normalization.fold_name``); those of companies, institutions and substances by the rules of
+``companies`` and ``substances``.
 """
 
 from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.knowledge.registries.companies import make_company_id, make_institution_id
+from medr_ray.knowledge.registries.substances import fold_substance_name
+
+__all__ = [
+    "make_application_id",
+    "make_company_id",
+    "make_institution_id",
+    "make_journal_id",
+    "make_label_id",
+    "make_paper_id",
+    "make_patent_id",
+    "make_person_id",
+    "make_product_id",
+    "make_substance_id",
+    "make_trial_id",
+]
 
 
 def make_trial_id(nct_number: str) -> str:
@@ -47,14 +64,7 @@ def make_person_id(name: str, record_id: str, orcid: str = "") -> str:
     return f"ORCID:{orcid}" if orcid else f"PERSON:{record_id}/{fold_name(name)}"
 
 
-def make_institution_id(name: str) -> str:
-    return f"INSTITUTION:{fold_name(name)}"
-
-
-def make_company_id(name: str) -> str:
-    return f"COMPANY:{fold_name(name)}"
-
-
 def make_substance_id(name: str, unii: str = "") -> str:
     """By UNII (the FDA's Unique Ingredient Identifier) where it is given, else by name."""
-    return f"UNII:{unii.strip().upper()}" if unii.strip() else f"SUBSTANCE:{fold_name(name)}"
+    unii = unii.strip().upper()
+    return f"UNII:{unii}" if unii else f"SUBSTANCE:{fold_substance_name(name)}"

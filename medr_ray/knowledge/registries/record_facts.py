@@ -14,6 +14,7 @@ from medr_ray.core.records import (
     RegistryEntity,
     content_id,
 )
+from medr_ray.knowledge.registries.companies import make_company_id, parse_company_name
 from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
 
 
@@ -68,6 +69,16 @@ class FactCollector:
             self._source,
         )
         return entity_id
+
+    def add_company(self, name: str, field: str, *other_names: str) -> str:
+        """Note a company that the record names in a field; returns its id. An owner that the name
+        states becomes a fact, ``owned_by``."""
+        company_id = self.add_entity(make_company_id(name), "company", name, *other_names)
+        owner = parse_company_name(name).owner
+        if owner and make_company_id(owner) != company_id:
+            owner_id = self.add_entity(make_company_id(owner), "company", owner)
+            self.add_link(company_id, "owned_by", owner_id, field, name)
+        return company_id
 
     def add_link(
         self, subject: str, predicate: str, obj: str, field: str, value: str, **qualifiers: str
