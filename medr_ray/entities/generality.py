@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 
 from medr_ray.core.prompts import read_package_json
 from medr_ray.knowledge.dictionaries import read_disease_entries
-from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
+from medr_ray.knowledge.hpo import Hpo, load_hpo
+from medr_ray.knowledge.hpo_terms import PHENOTYPIC_ABNORMALITY
 from medr_ray.knowledge.name_normalization import fold_name
 
 _TOP_LEVELS = 2  # of a tree, its root not counted

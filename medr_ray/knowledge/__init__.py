@@ -10,7 +10,8 @@ This room guarantees:
 - equal packages and files give equal concepts in the same order, in every process.
 """
 
-from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, Hpo, HpoTerm, load_hpo
+from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, Hpo, load_hpo
+from medr_ray.knowledge.hpo_terms import HpoTerm
 from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon, build_lexicon, normalise
 from medr_ray.knowledge.predicates import (
     DISEASE,

@@ -10,20 +10,26 @@ place. A disease has the most readable of the names in its rows.
 """
 
 import functools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from lxml import etree
 
-from medr_ray.core.errors import DataError
 from medr_ray.knowledge.hpo import describe_frequency
+from medr_ray.knowledge.registries.hpo_annotations import (
+    HPOA_EXPECTED,
+    HpoaRow,
+    clean_disease_title,
+    is_frequency,
+    is_term,
+    read_hpoa_rows,
+    split_references,
+)
+from medr_ray.knowledge.registries.orphanet_records import read_phenotypes
 from medr_ray.knowledge.shares import parse_share
 from medr_ray.knowledge.vocabulary_reading import (
     SkippedRecord,
     VocabularyReport,
-    as_text,
     open_vocabulary,
     read_disorder_name,
     read_elements,
@@ -34,15 +40,7 @@ from medr_ray.knowledge.vocabulary_reading import (
 FINDING = "P"
 ONSET = "C"
 INHERITANCE = "I"
-_HPOA_COLUMNS = 12
-_HPOA_EXPECTED = "phenotype.hpoa of the Human Phenotype Ontology, 12 columns under a header"
-# The first column is called "DatabaseID" in old files, after a comment sign.
-_HPOA_HEADERS = ("#databaseid\t", "database_id\t")
 _PRODUCT4_EXPECTED = "the XML of Orphadata product 4, phenotypes"
-_COUNT = re.compile(r"(\d+)/(\d+)")
-# The beginning of an OMIM title, its mark and number: "#614856 OSTEOGENESIS ...".
-_OMIM_PREFIX = re.compile(r"^[#%*+^]?\d{6}\s+|^[#%*+^]\s*")
-_TERM = re.compile(r"HP:\d{7}")
 # The frequency classes of product 4, as qualifiers that ``shares`` understands.
 _QUALIFIER_OF_CLASS = {
     "Obligate (100%)": "all patients",
@@ -95,22 +93,16 @@ def parse_frequency(text: str) -> Frequency | None:
 
     Raises ValueError for anything else, and for a count of no patients.
     """
-    if count := _COUNT.fullmatch(text):
-        affected = int(count[1])
-        patients = int(count[2])
-        if not 0 <= affected <= patients or not patients:
-            raise ValueError(f"frequency {text!r}")
-        return Frequency(affected / patients, patients)
-    try:
-        qualifier = describe_frequency(text)
-    except DataError:
-        raise ValueError(f"frequency {text!r}") from None
+    if not is_frequency(text):
+        raise ValueError(f"frequency {text!r}")
+    affected, slash, patients = text.partition("/")
+    if slash:
+        return Frequency(int(affected) / int(patients), int(patients))
+    qualifier = describe_frequency(text)
     # No qualifier stands for no patient; a qualifier without a number for no frequency.
     bounds = parse_share(qualifier) if qualifier else (0.0, 0.0)
     if bounds is None:
         return None
-    if not 0 <= bounds[0] <= bounds[1] <= 1:
-        raise ValueError(f"frequency {text!r}")
     return Frequency(sum(bounds) / 2)
 
 
@@ -121,51 +113,26 @@ def read_hpoa(path: str) -> AnnotationTable:
     """
     report = VocabularyReport(path)
     names: dict[str, str] = {}
-    with open_vocabulary(path) as stream:
-        rows = tuple(_read_hpoa_rows(stream, report, names))
-    return _build_table(rows, names, report, _HPOA_EXPECTED)
+    rows = []
+    for where, row in read_hpoa_rows(path, report.skip_record):
+        name = clean_disease_title(row.disease_name)
+        names[row.database_id] = _choose_readable_name(names.get(row.database_id, ""), name)
+        try:
+            rows.append(_parse_hpoa_row(row))
+        except ValueError as error:
+            report.skip_record(where, str(error))
+    return _build_table(tuple(rows), names, report, HPOA_EXPECTED)
 
 
-def _read_hpoa_rows(
-    stream: BinaryIO, report: VocabularyReport, names: dict[str, str]
-) -> Iterator[Annotation]:
-    """The sound rows; the names of diseases are added to ``names``."""
-    has_header = False
-    for number, line in enumerate(as_text(stream), 1):
-        # The header comes first: in old files it looks like one of the comments.
-        if not has_header and line.lower().startswith(_HPOA_HEADERS):
-            has_header = True
-        elif not line.startswith("#") and line.strip():
-            if not has_header:
-                raise report.build_format_error(_HPOA_EXPECTED, f"line {number}: {line[:60]!r}")
-            try:
-                yield _parse_hpoa_row(line.rstrip("\r\n").split("\t"), names)
-            except ValueError as error:
-                report.skip_record(f"line {number}", str(error))
-
-
-def _parse_hpoa_row(cells: list[str], names: dict[str, str]) -> Annotation:
-    if len(cells) != _HPOA_COLUMNS:
-        raise ValueError(f"{len(cells)} columns, {_HPOA_COLUMNS} expected")
-    disease, name, qualifier, term, reference, _, _, frequency, _, _, aspect, _ = cells
-    if not _TERM.fullmatch(term) or ":" not in disease:
-        raise ValueError(f"disease {disease!r} with the term {term!r}")
-    names[disease] = _choose_readable_name(names.get(disease, ""), _clean_title(name))
-    cited = tuple(part.strip() for part in reference.split(";") if part.strip())
+def _parse_hpoa_row(row: HpoaRow) -> Annotation:
     return Annotation(
-        disease,
-        term,
-        aspect,
-        qualifier == "NOT",
-        parse_frequency(frequency),
-        cited or (disease,),
+        row.database_id,
+        row.hpo_id,
+        row.aspect,
+        row.qualifier == "NOT",
+        parse_frequency(row.frequency),
+        tuple(split_references(row.reference)) or (row.database_id,),
     )
-
-
-def _clean_title(name: str) -> str:
-    """The preferred title of an OMIM title: without the number before it and the alternative
-    titles after it."""
-    return " ".join(_OMIM_PREFIX.sub("", name).split(";")[0].split())
 
 
 def _choose_readable_name(first: str, second: str) -> str:
@@ -195,10 +162,10 @@ def _read_associations(
     where: str, disorder: etree._Element, disease: str, report: VocabularyReport
 ) -> Iterator[Annotation]:
     """The annotations of a <Disorder> of product 4."""
-    for association in disorder.iterfind("HPODisorderAssociationList/HPODisorderAssociation"):
-        term = text_of(association, "HPO/HPOId")
-        label = text_of(association, "HPOFrequency/Name")
-        if label not in _QUALIFIER_OF_CLASS or not _TERM.fullmatch(term):
+    for phenotype in read_phenotypes(disorder):
+        term = phenotype.term_id
+        label = phenotype.frequency
+        if label not in _QUALIFIER_OF_CLASS or not is_term(term):
             report.skip_record(where, f"{disease}: the term {term!r} with the frequency {label!r}")
             continue
         low, high = parse_share(_QUALIFIER_OF_CLASS[label]) or (0.0, 0.0)

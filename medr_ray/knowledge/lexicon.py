@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.records import EntityType
 from medr_ray.knowledge.dictionaries import DictionaryEntry, read_disease_entries, read_drug_entries
-from medr_ray.knowledge.hpo import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
+from medr_ray.knowledge.hpo import Hpo, load_hpo
+from medr_ray.knowledge.hpo_terms import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY
 from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft, ConceptRegistry, is_narrower
 from medr_ray.knowledge.mesh import classify_trees
 from medr_ray.knowledge.name_normalization import fold_name, normalise

@@ -6,12 +6,12 @@ Orphanet names periods of life. Their bounds are those of its documentation
 the beginning of its first period to the end of its last.
 """
 
+from medr_ray.knowledge.registries.orphanet_records import read_onset_periods
 from medr_ray.knowledge.vocabulary_reading import (
     VocabularyReport,
     open_vocabulary,
     read_elements,
     text_of,
-    texts_of,
 )
 
 # (first, last) age in years, before birth negative.
@@ -25,9 +25,7 @@ _PERIODS: dict[str, tuple[float, float]] = {
     "Elderly": (65.0, 120.0),
     "All ages": (-0.77, 120.0),
 }
-_NO_PERIOD = frozenset({"No data available"})
 _EXPECTED = "the XML of Orphadata product 9, natural history (ages)"
-_LABEL_PATH = "AverageAgeOfOnsetList/AverageAgeOfOnset/Name"
 
 
 def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
@@ -41,7 +39,7 @@ def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
     ages: dict[str, tuple[float, float]] = {}
     with open_vocabulary(path) as stream:
         for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
-            labels = [label for label in texts_of(disorder, _LABEL_PATH) if label not in _NO_PERIOD]
+            labels = read_onset_periods(disorder)
             unknown = [label for label in labels if label not in _PERIODS]
             if unknown:
                 raise report.build_format_error(

@@ -21,6 +21,7 @@ from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE
+from medr_ray.knowledge.registries.orphanet_records import PrintedPrevalence, read_prevalences
 from medr_ray.knowledge.vocabulary_reading import (
     SkippedRecord,
     VocabularyReport,
@@ -118,9 +119,9 @@ def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[P
     figures = []
     code = text_of(disorder, "OrphaCode")
     name = read_disorder_name(disorder)
-    for element in disorder.iterfind("PrevalenceList/Prevalence"):
+    for printed in read_prevalences(disorder):
         try:
-            figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, element)
+            figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, printed)
         except ValueError as error:
             report.skip_record(where, str(error))
             continue
@@ -135,19 +136,19 @@ def _parse_orpha_code(code: str) -> int:
     return int(code)
 
 
-def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
+def _parse_figure(disorder: str, name: str, printed: PrintedPrevalence) -> Prevalence | None:
     """The figure of a <Prevalence>; None when it is not a prevalence or its value is unknown.
 
     Raises ValueError for an unknown kind or class, and for a value that is not a share.
     """
-    kind = text_of(element, "PrevalenceType/Name")
+    kind = printed.kind
     if kind in _NO_PREVALENCE:
         return None
     if kind not in _KINDS:
         raise ValueError(f"PrevalenceType {kind!r}")
     # No value, or a value of 0, leaves it to the class.
-    exact = float(text_of(element, "ValMoy") or 0) / _VALUE_BASE
-    value = exact or _class_mean(text_of(element, "PrevalenceClass/Name"))
+    exact = float(printed.mean or 0) / _VALUE_BASE
+    value = exact or _class_mean(printed.prevalence_class)
     if value is None:
         return None
     if not 0 < value <= 1:
@@ -157,10 +158,10 @@ def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
         name,
         value,
         kind,
-        text_of(element, "PrevalenceGeographic/Name"),
-        text_of(element, "PrevalenceValidationStatus/Name") == _VALIDATED,
+        printed.place,
+        printed.status == _VALIDATED,
         exact > 0,
-        text_of(element, "Source"),
+        printed.source,
     )
 
 

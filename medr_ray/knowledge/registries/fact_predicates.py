@@ -29,12 +29,23 @@ class FactPredicate:
 
 
 _DECLARATIONS = (
-    # Curated tables on diseases: HPO annotations, Orphanet.
+    # Curated tables on diseases: HPO annotations, Orphanet. The qualifier ``association`` of a gene
+    # is "causative" where the source says so, the source's other type ("Candidate gene tested in",
+    # "susceptibility"), or absent where it gives none.
     FactPredicate("has_finding", "disease", "phenotype", "many"),
     FactPredicate("has_inheritance", "disease", "value", "conditional"),
     FactPredicate("has_onset", "disease", "value", "many"),
     FactPredicate("associated_gene", "disease", "gene", "conditional"),
-    FactPredicate("has_prevalence", "disease", "category", "many"),
+    FactPredicate("has_prevalence", "disease", "category", "many", ages=True),
+    FactPredicate("prevalence_value", "disease", "number", "many", ages=True),
+    FactPredicate("has_incidence", "disease", "category", "many", ages=True),
+    FactPredicate("incidence_value", "disease", "number", "many", ages=True),
+    FactPredicate("reported_cases", "disease", "number", "many", ages=True),
+    FactPredicate("onset_period", "disease", "category", "many"),
+    FactPredicate("age_of_death", "disease", "category", "many"),
+    FactPredicate("disorder_group", "disease", "category", "functional", ages=True),
+    FactPredicate("disorder_type", "disease", "category", "functional", ages=True),
+    FactPredicate("not_rare_in", "disease", "category", "many", ages=True),
     # Drugs@FDA and the Orange Book: applications and their products.
     FactPredicate("application_sponsor", "application", "company", "functional", ages=True),
     FactPredicate("original_approval_date", "application", "date", "functional"),
