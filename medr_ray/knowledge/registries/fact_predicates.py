@@ -19,14 +19,20 @@ Cardinality = Literal["functional", "conditional", "many"]
 
 @dataclass(frozen=True)
 class FactPredicate:
-    """``object_type`` is the type of the other entity, or of the literal."""
+    """``object_type`` is the type of the other entity, or of the literal;
+    ``other_object_types`` are those that it may have instead. A predicate has ``prose`` where its
+    values are sentences or paragraphs that the source has written, not facts in its fields."""
 
     name: str
     subject_type: NodeType
     object_type: NodeType | LiteralKind
     cardinality: Cardinality
     ages: bool = False
+    other_object_types: tuple[NodeType, ...] = ()
+    prose: bool = False
 
+
+_SPONSOR_TYPES: tuple[NodeType, ...] = ("institution", "person")
 
 _DECLARATIONS = (
     # Curated tables on diseases: HPO annotations, Orphanet. The qualifier ``association`` of a gene
@@ -76,8 +82,8 @@ _DECLARATIONS = (
     FactPredicate("label_effective_date", "label", "date", "functional", ages=True),
     FactPredicate("has_boxed_warning", "label", "category", "functional", ages=True),
     FactPredicate("pharmacologic_class", "label", "category", "many"),
-    FactPredicate("mechanism_of_action", "label", "text", "functional"),
-    FactPredicate("label_indication", "label", "text", "many", ages=True),
+    FactPredicate("mechanism_of_action", "label", "text", "functional", prose=True),
+    FactPredicate("label_indication", "label", "text", "many", ages=True, prose=True),
     FactPredicate("label_route", "label", "category", "many"),
     FactPredicate("molecular_weight", "label", "number", "functional"),
     FactPredicate("adverse_reaction_share", "label", "number", "many"),
@@ -87,15 +93,24 @@ _DECLARATIONS = (
     FactPredicate("monograph_cites", "substance", "paper", "many"),
     # ClinicalTrials.gov.
     FactPredicate("trial_title", "trial", "text", "functional"),
+    FactPredicate("official_title", "trial", "text", "functional"),
     FactPredicate("trial_acronym", "trial", "text", "functional"),
-    FactPredicate("lead_sponsor", "trial", "company", "functional", ages=True),
-    FactPredicate("collaborator", "trial", "company", "many"),
+    FactPredicate(
+        "lead_sponsor",
+        "trial",
+        "company",
+        "functional",
+        ages=True,
+        other_object_types=_SPONSOR_TYPES,
+    ),
+    FactPredicate("collaborator", "trial", "company", "many", other_object_types=_SPONSOR_TYPES),
     FactPredicate("trial_phase", "trial", "category", "functional"),
     FactPredicate("study_type", "trial", "category", "functional"),
     FactPredicate("allocation", "trial", "category", "functional"),
     FactPredicate("masking", "trial", "category", "functional"),
     FactPredicate("overall_status", "trial", "category", "functional", ages=True),
-    FactPredicate("start_date", "trial", "date", "functional"),
+    # A date may be that of a plan (``date_type`` ESTIMATED).
+    FactPredicate("start_date", "trial", "date", "functional", ages=True),
     FactPredicate("primary_completion_date", "trial", "date", "functional", ages=True),
     FactPredicate("completion_date", "trial", "date", "functional", ages=True),
     FactPredicate("enrolment", "trial", "number", "functional", ages=True),
@@ -108,10 +123,18 @@ _DECLARATIONS = (
     FactPredicate("serious_adverse_events", "trial", "number", "many"),
     FactPredicate("adverse_event", "trial", "number", "many"),
     FactPredicate("overall_official", "trial", "person", "many", ages=True),
-    FactPredicate("affiliation", "person", "institution", "many", ages=True),
+    FactPredicate(
+        "affiliation",
+        "person",
+        "institution",
+        "many",
+        ages=True,
+        other_object_types=("company",),
+    ),
     FactPredicate("trial_site", "trial", "institution", "many", ages=True),
     FactPredicate("trial_country", "trial", "category", "many", ages=True),
     FactPredicate("reports_results_in", "trial", "paper", "many"),
+    FactPredicate("named_in_paper", "trial", "paper", "many", ages=True),
     FactPredicate("cites_paper", "trial", "paper", "many"),
     # PubMed records.
     FactPredicate("published_in", "paper", "journal", "functional"),

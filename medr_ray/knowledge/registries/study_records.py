@@ -2,10 +2,12 @@
 
 Format: the study of the ClinicalTrials.gov API, version 2
 (https://clinicaltrials.gov/data-api/about-api/study-data-structure), as its downloads and ``GET
-/studies`` give it. Only what is read here or by the rooms above is typed. Fields of one record
-stand alone: one of another type is left out and listed, the others stay.
+/studies`` give it. Only what is read is typed. A field of another type than the format's is left
+out and listed, the others stay; a field of the typed records is "" or empty where a study has none.
 """
 
+import functools
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,7 +28,7 @@ _PEEKED_BYTES = 64  # of a file, which hold the first line of a page over severa
 
 
 class SecondaryId(BaseModel):
-    id: str
+    id: str = ""
     type: str = ""
 
 
@@ -42,28 +44,28 @@ class Identification(BaseModel):
 class StudyDate(BaseModel):
     """``type`` is ACTUAL or ESTIMATED; "" in records older than that distinction."""
 
-    date: str
+    date: str = ""
     type: str = ""
 
 
 class Status(BaseModel):
     overallStatus: str = ""
     whyStopped: str = ""
-    startDateStruct: StudyDate | None = None
-    primaryCompletionDateStruct: StudyDate | None = None
-    completionDateStruct: StudyDate | None = None
-    lastUpdatePostDateStruct: StudyDate | None = None
+    startDateStruct: StudyDate = StudyDate()
+    primaryCompletionDateStruct: StudyDate = StudyDate()
+    completionDateStruct: StudyDate = StudyDate()
+    lastUpdatePostDateStruct: StudyDate = StudyDate()
 
 
 class Organisation(BaseModel):
     """``class_`` says of what kind it is, such as INDUSTRY, NIH or OTHER."""
 
-    name: str = Field(min_length=1)
-    class_: str = Field("", alias="class")
+    name: str = ""
+    class_: str = Field(default="", alias="class")
 
 
 class Sponsors(BaseModel):
-    leadSponsor: Organisation | None = None
+    leadSponsor: Organisation = Organisation()
     collaborators: list[Organisation] = []
 
 
@@ -92,7 +94,7 @@ class DesignInfo(BaseModel):
 class Enrollment(BaseModel):
     """``count`` are participants; ``type`` is ACTUAL or ESTIMATED."""
 
-    count: int | None = None
+    count: int | None = Field(default=None, ge=0)
     type: str = ""
 
 
@@ -104,12 +106,12 @@ class Design(BaseModel):
 
 
 class ArmGroup(BaseModel):
-    label: str
+    label: str = ""
     type: str = ""
 
 
 class Intervention(BaseModel):
-    name: str
+    name: str = ""
     type: str = ""
     description: str = ""
 
@@ -120,7 +122,7 @@ class ArmsInterventions(BaseModel):
 
 
 class Outcome(BaseModel):
-    measure: str
+    measure: str = ""
     timeFrame: str = ""
 
 
@@ -137,7 +139,7 @@ class Eligibility(BaseModel):
 
 
 class Official(BaseModel):
-    name: str
+    name: str = ""
     affiliation: str = ""
     role: str = ""
 
@@ -154,7 +156,7 @@ class ContactsLocations(BaseModel):
 
 
 class Retraction(BaseModel):
-    pmid: str
+    pmid: str = ""
 
 
 class Reference(BaseModel):
@@ -190,7 +192,7 @@ class Protocol(BaseModel):
 class Measurement(BaseModel):
     """A value of one group, as printed ("NA" where it could not be estimated)."""
 
-    groupId: str
+    groupId: str = ""
     value: str = ""
     spread: str = ""
     lowerLimit: str = ""
@@ -210,7 +212,7 @@ class MeasureClass(BaseModel):
 class OutcomeGroup(BaseModel):
     """``id`` means something in its outcome only."""
 
-    id: str
+    id: str = ""
     title: str = ""
 
 
@@ -240,20 +242,20 @@ class OutcomeMeasures(BaseModel):
 class EventGroup(BaseModel):
     """Participants of a group with at least one serious event, and those at risk of one."""
 
-    id: str
+    id: str = ""
     title: str = ""
     seriousNumAffected: int | None = None
     seriousNumAtRisk: int | None = None
 
 
 class EventStatistic(BaseModel):
-    groupId: str
+    groupId: str = ""
     numAffected: int | None = None
     numAtRisk: int | None = None
 
 
 class AdverseEvent(BaseModel):
-    term: str
+    term: str = ""
     organSystem: str = ""
     stats: list[EventStatistic] = []
 
@@ -275,6 +277,47 @@ class Study(BaseModel):
     hasResults: bool = False
 
 
+# What the registry has and nobody reads here, so that a field it renames is noticed.
+_UNREAD_FIELDS: dict[type[BaseModel], str] = {
+    Study: "annotationSection documentSection derivedSection",
+    Protocol: "oversightModule ipdSharingStatementModule",
+    Identification: "orgStudyIdInfo organization",
+    SecondaryId: "domain link",
+    Status: "statusVerifiedDate lastKnownStatus delayedPosting expandedAccessInfo "
+    "studyFirstSubmitDate studyFirstSubmitQcDate studyFirstPostDateStruct resultsWaived "
+    "resultsFirstSubmitDate resultsFirstSubmitQcDate resultsFirstPostDateStruct "
+    "dispFirstSubmitDate dispFirstSubmitQcDate dispFirstPostDateStruct lastUpdateSubmitDate",
+    Sponsors: "responsibleParty",
+    Design: "nPtrsToThisExpAccNctId expandedAccessTypes patientRegistry targetDuration bioSpec",
+    DesignInfo: "interventionModelDescription timePerspective",
+    Masking: "maskingDescription whoMasked",
+    ArmGroup: "description interventionNames",
+    Intervention: "armGroupLabels otherNames",
+    Outcomes: "otherOutcomes",
+    Outcome: "description",
+    Eligibility: "healthyVolunteers genderBased genderDescription stdAges studyPopulation "
+    "samplingMethod",
+    ContactsLocations: "centralContacts",
+    Location: "status state zip countryCode contacts geoPoint",
+    References: "seeAlsoLinks availIpds",
+    Reference: "citation",
+    Retraction: "source",
+    Results: "participantFlowModule baselineCharacteristicsModule moreInfoModule",
+    OutcomeMeasure: "description populationDescription reportingStatus anticipatedPostingDate "
+    "calculatePct typeUnitsAnalyzed denomUnitsSelected denoms",
+    OutcomeGroup: "description",
+    MeasureClass: "denoms",
+    Measurement: "comment",
+    Analysis: "groupIds groupDescription testedNonInferiority nonInferiorityType "
+    "nonInferiorityComment pValueComment statisticalMethod statisticalComment paramType paramValue "
+    "ciPctValue ciNumSides ciLowerLimit ciUpperLimit ciLowerLimitComment ciUpperLimitComment "
+    "dispersionType dispersionValue estimateComment otherAnalysisDescription",
+    AdverseEvents: "frequencyThreshold timeFrame description allCauseMortalityComment",
+    EventGroup: "description deathsNumAffected deathsNumAtRisk otherNumAffected otherNumAtRisk",
+    AdverseEvent: "sourceVocabulary assessmentType notes",
+    EventStatistic: "numEvents",
+}
+
 # --- reading ----------------------------------------------------------------------------
 
 
@@ -284,6 +327,42 @@ def parse_study(record: Mapping[str, Any]) -> tuple[Study, list[tuple[str, str]]
     DataError names the field without which a record is no study: its number or its title.
     """
     return validate_leniently(Study, record)
+
+
+def list_unknown_fields(record: Mapping[str, Any]) -> list[str]:
+    """The paths of the fields that the registry's format does not have, each once and without
+    positions in lists: what it has renamed, or what somebody added."""
+    return list(dict.fromkeys(_find_unknown_fields(record, Study, "")))
+
+
+def _find_unknown_fields(value: Any, model: type[BaseModel], path: str) -> Iterator[str]:
+    """Those of an object, or of the objects of a list."""
+    if isinstance(value, list):
+        for element in value:
+            yield from _find_unknown_fields(element, model, path)
+    elif isinstance(value, dict):
+        members = _list_members(model)
+        for name, member in value.items():
+            if name not in members:
+                yield f"{path}{name}"
+            elif (member_model := members[name]) is not None:
+                yield from _find_unknown_fields(member, member_model, f"{path}{name}.")
+
+
+@functools.cache
+def _list_members(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    """The names of a record's fields, and the model of those that hold records of their own."""
+    members: dict[str, type[BaseModel] | None] = {
+        field.alias or name: _find_model(field.annotation)
+        for name, field in model.model_fields.items()
+    }
+    return members | dict.fromkeys(_UNREAD_FIELDS.get(model, "").split())
+
+
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    """The model of a field that is a record or a list of them; None for any other."""
+    element, *_ = typing.get_args(annotation) or (annotation,)
+    return element if isinstance(element, type) and issubclass(element, BaseModel) else None
 
 
 def read_study_records(

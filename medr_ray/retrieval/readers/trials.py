@@ -69,7 +69,7 @@ def render_study(study: Study) -> Document:
         source=TRIALS,
         title=title,
         text=format_text(title, sections),
-        year=parse_year(_print_date(protocol.statusModule.lastUpdatePostDateStruct)),
+        year=parse_year(protocol.statusModule.lastUpdatePostDateStruct.date),
         publication_types=(),
         retracted=False,
         journal=_REGISTRY,
@@ -158,10 +158,8 @@ def _format_participants(eligibility: Eligibility) -> str:
 
 
 def _format_sponsors(sponsors: Sponsors) -> str:
-    organisations = list(sponsors.collaborators)
-    if sponsors.leadSponsor:
-        organisations.insert(0, sponsors.leadSponsor)
-    return "; ".join(organisation.name for organisation in organisations)
+    organisations = (sponsors.leadSponsor, *sponsors.collaborators)
+    return "; ".join(organisation.name for organisation in organisations if organisation.name)
 
 
 def _list_results(results: Results) -> list[tuple[str, str]]:
@@ -198,12 +196,8 @@ def _format_constant(constant: str) -> str:
     return "" if constant == "NA" else constant.replace("_", " ").lower()
 
 
-def _format_date(event: str, date: StudyDate | None) -> str:
-    return f"{event} {date.date}" if date else ""
-
-
-def _print_date(date: StudyDate | None) -> str:
-    return date.date if date else ""
+def _format_date(event: str, date: StudyDate) -> str:
+    return f"{event} {date.date}" if date.date else ""
 
 
 def _join_with_commas(*parts: str) -> str:

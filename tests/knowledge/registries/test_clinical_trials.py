@@ -1,0 +1,407 @@
+"""Trials as facts: what a study states, and what bad input costs."""
+
+import copy
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medr_ray.core.records import Fact
+from medr_ray.knowledge.registries.clinical_trials import (
+    MAX_EVENT_TERMS,
+    read_clinical_trials_facts,
+)
+from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
+from medr_ray.knowledge.registries.record_facts import RecordFacts
+from medr_ray.knowledge.registries.record_reading import UnusableRecords
+
+PROTOCOL: dict[str, Any] = {
+    "identificationModule": {
+        "nctId": "NCT00429364",
+        "briefTitle": "Atenolol vs. Losartan in Marfan Syndrome",
+        "officialTitle": "Trial of Beta Blocker Therapy vs. Losartan",
+        "acronym": "MFS",
+        "secondaryIdInfos": [{"id": "2006-001234-56", "type": "EUDRACT_NUMBER"}],
+    },
+    "statusModule": {
+        "overallStatus": "COMPLETED",
+        "startDateStruct": {"date": "2007-01"},
+        "primaryCompletionDateStruct": {"date": "2014-02-28", "type": "ACTUAL"},
+        "completionDateStruct": {"date": "2014", "type": "ESTIMATED"},
+        "lastUpdatePostDateStruct": {"date": "2018-03-27"},
+    },
+    "sponsorCollaboratorsModule": {
+        "leadSponsor": {"name": "Novartis", "class": "INDUSTRY"},
+        "collaborators": [{"name": "Boston Medical Center", "class": "OTHER"}],
+    },
+    "conditionsModule": {"conditions": ["Marfan Syndrome", "Marfan's syndrome"]},
+    "designModule": {
+        "studyType": "INTERVENTIONAL",
+        "phases": ["PHASE1", "PHASE2"],
+        "designInfo": {"allocation": "RANDOMIZED", "maskingInfo": {"masking": "SINGLE"}},
+        "enrollmentInfo": {"count": 608, "type": "ACTUAL"},
+    },
+    "armsInterventionsModule": {
+        "armGroups": [{"label": "Losartan", "type": "EXPERIMENTAL", "description": "Prose."}],
+        "interventions": [
+            {"type": "DRUG", "name": "Losartan 100 mg", "description": "Prose."},
+            {"type": "DRUG", "name": "Placebo"},
+            {"type": "DEVICE", "name": "Losartan"},
+        ],
+    },
+    "outcomesModule": {
+        "primaryOutcomes": [{"measure": "Aortic root\nz score", "timeFrame": "3 years"}]
+    },
+    "contactsLocationsModule": {
+        "overallOfficials": [
+            {
+                "name": "Ronald V Lacro, MD",
+                "role": "PRINCIPAL_INVESTIGATOR",
+                "affiliation": "Boston Children's Hospital",
+            },
+            {"name": "Novartis Pharmaceuticals", "role": "STUDY_DIRECTOR", "affiliation": "x"},
+            {"name": "Novartis", "role": "STUDY_DIRECTOR"},
+        ],
+        "locations": [
+            {"facility": "University Hospital", "city": "Ghent", "country": "Belgium"},
+            {"facility": "University Hospital", "city": "Basel", "country": "Switzerland"},
+            {"facility": "Mayo Clinic ( Site 12)", "city": "Rochester", "country": "United States"},
+            {"facility": "Research Site", "city": "Rome", "country": "Italy"},
+        ],
+    },
+    "referencesModule": {
+        "references": [
+            {"pmid": "25405392", "type": "RESULT"},
+            {"pmid": "17255299", "type": "BACKGROUND", "retractions": [{"pmid": "30087149"}]},
+            {"pmid": "30000001", "type": "DERIVED"},
+            {"type": "BACKGROUND", "citation": "A book."},
+        ]
+    },
+}
+RESULTS: dict[str, Any] = {
+    "outcomeMeasuresModule": {
+        "outcomeMeasures": [
+            {
+                "type": "PRIMARY",
+                "title": "Aortic root z score",
+                "timeFrame": "3 years",
+                "unitOfMeasure": "z score per year",
+                "paramType": "MEAN",
+                "dispersionType": "Standard Error",
+                "groups": [{"id": "OG000", "title": "Atenolol"}, {"id": "OG001", "title": "B"}],
+                "classes": [
+                    {
+                        "title": "Root",
+                        "categories": [
+                            {
+                                "measurements": [
+                                    {"groupId": "OG000", "value": "-0.139", "spread": "0.013"},
+                                    {"groupId": "OG001", "value": "NA"},
+                                ]
+                            }
+                        ],
+                    }
+                ],
+            },
+            {"type": "SECONDARY", "title": "Deaths", "classes": []},
+        ]
+    },
+    "adverseEventsModule": {
+        "eventGroups": [
+            {
+                "id": "EG000",
+                "title": "Atenolol",
+                "seriousNumAffected": 12,
+                "seriousNumAtRisk": 303,
+            }
+        ],
+        "seriousEvents": [],
+        "otherEvents": [
+            {
+                "term": "Cough",
+                "organSystem": "Respiratory",
+                "stats": [{"groupId": "EG000", "numAffected": 5, "numAtRisk": 303}],
+            }
+        ],
+    },
+}
+
+
+def study() -> dict[str, Any]:
+    return copy.deepcopy(
+        {"protocolSection": PROTOCOL, "resultsSection": RESULTS, "hasResults": True}
+    )
+
+
+def read(*paths: Path) -> tuple[list[RecordFacts], UnusableRecords]:
+    unusable = UnusableRecords()
+    return list(read_clinical_trials_facts([str(path) for path in paths], unusable)), unusable
+
+
+def read_study(tmp_path: Path, record: dict[str, Any]) -> RecordFacts:
+    path = tmp_path / "study.jsonl"
+    path.write_text(json.dumps(record))
+    (facts,), unusable = read(path)
+    assert not unusable
+    return facts
+
+
+def state(fact: Fact) -> tuple[str, str, dict[str, str]]:
+    """(predicate, object or value, qualifiers)"""
+    value = fact.literal.text if fact.literal else fact.object
+    return fact.predicate, value, {item.name: item.value for item in fact.qualifiers}
+
+
+def values(record: RecordFacts, predicate: str) -> list[str]:
+    return [state(fact)[1] for fact in record.facts if fact.predicate == predicate]
+
+
+def test_a_study_states_its_facts(tmp_path: Path) -> None:
+    record = read_study(tmp_path, study())
+    assert (record.record_id, record.as_of, record.problems) == ("NCT00429364", "2018-03-27", ())
+    assert {fact.as_of for fact in record.facts} == {"2018-03-27"}
+    stated = [state(fact) for fact in record.facts]
+    boston = "INSTITUTION:boston medical center"
+    for fact in [
+        ("lead_sponsor", "COMPANY:novartis", {"sponsor_class": "INDUSTRY"}),
+        ("collaborator", boston, {"sponsor_class": "OTHER"}),
+        ("trial_phase", "PHASE1, PHASE2", {}),
+        ("masking", "SINGLE", {}),
+        ("start_date", "2007-01", {}),
+        ("primary_completion_date", "2014-02-28", {"date_type": "ACTUAL"}),
+        ("completion_date", "2014", {"date_type": "ESTIMATED"}),
+        ("enrolment", "608", {"count_type": "ACTUAL"}),
+        ("studies_condition", "CONDITION:marfan syndrome", {}),
+        ("studies_intervention", "SUBSTANCE:losartan", {"intervention_type": "DRUG"}),
+        ("other_intervention", "Placebo", {"intervention_type": "DRUG"}),
+        ("other_intervention", "Losartan", {"intervention_type": "DEVICE"}),
+        ("trial_arm", "Losartan", {"arm_type": "EXPERIMENTAL"}),
+        ("primary_outcome", "Aortic root z score", {"time_frame": "3 years"}),
+        ("reports_results_in", "PMID:25405392", {}),
+        ("cites_paper", "PMID:17255299", {}),
+        ("named_in_paper", "PMID:30000001", {}),
+        ("retracted_by", "PMID:30087149", {}),
+        ("trial_country", "Italy", {}),
+        (
+            "primary_outcome_result",
+            "-0.139",
+            {
+                "outcome": "Aortic root z score",
+                "time_frame": "3 years",
+                "value_type": "MEAN",
+                "dispersion_type": "Standard Error",
+                "spread": "0.013",
+                "group": "Atenolol",
+                "outcome_class": "Root",
+            },
+        ),
+        ("serious_adverse_events", "12", {"at_risk": "303", "group": "Atenolol"}),
+        (
+            "adverse_event",
+            "5",
+            {
+                "at_risk": "303",
+                "group": "Atenolol",
+                "organ_system": "Respiratory",
+                "seriousness": "other",
+                "term": "Cough",
+            },
+        ),
+    ]:
+        assert fact in stated
+    # "NA" is no value, and an office no person.
+    assert len(values(record, "primary_outcome_result")) == 1
+    assert values(record, "overall_official") == ["PERSON:NCT:NCT00429364/ronald v lacro"]
+    assert values(record, "affiliation") == ["INSTITUTION:boston children hospital"]
+    assert values(record, "trial_site") == [
+        "INSTITUTION:university hospital ghent",
+        "INSTITUTION:university hospital basel",
+        "INSTITUTION:mayo clinic",
+    ]
+    (trial,) = [entity for entity in record.entities if entity.entity_type == "trial"]
+    assert trial.names[:3] == ("Atenolol vs. Losartan in Marfan Syndrome", "NCT00429364", "MFS")
+    assert trial.identifiers == ("EUDRACT:2006-001234-56",)
+
+
+def test_evidence_is_the_field_as_printed(tmp_path: Path) -> None:
+    raw = study()
+    record = read_study(tmp_path, raw)
+    for fact in record.facts:
+        assert follow_path(raw, fact.evidence.field) == fact.evidence.value
+    assert "Losartan 100 mg" in [fact.evidence.value for fact in record.facts]
+
+
+def follow_path(value: Any, path: str) -> str:
+    """What is printed at the path, as evidence quotes it."""
+    for part in path.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("sponsor_class", "entity_id"),
+    [
+        ("INDUSTRY", "COMPANY:ronald v lacro"),
+        ("INDIV", "PERSON:NCT:NCT00429364/ronald v lacro"),
+        ("OTHER", "PERSON:NCT:NCT00429364/ronald v lacro"),  # an official with titles
+        ("NIH", "PERSON:NCT:NCT00429364/ronald v lacro"),
+    ],
+)
+def test_the_class_of_a_sponsor_decides_what_it_is(
+    tmp_path: Path, sponsor_class: str, entity_id: str
+) -> None:
+    raw = study()
+    raw["protocolSection"]["sponsorCollaboratorsModule"]["leadSponsor"] = {
+        "name": "Ronald V Lacro",
+        "class": sponsor_class,
+    }
+    assert values(read_study(tmp_path, raw), "lead_sponsor") == [entity_id]
+
+
+def test_adverse_events_are_those_that_affected_most(tmp_path: Path) -> None:
+    raw = study()
+    raw["resultsSection"]["adverseEventsModule"]["otherEvents"] = [
+        {
+            "term": f"Term {number}",
+            "stats": [
+                {"groupId": "EG000", "numAffected": number, "numAtRisk": 50},
+                {"groupId": "EG001", "numAffected": 0, "numAtRisk": 50},
+            ],
+        }
+        for number in range(40)
+    ]
+    record = read_study(tmp_path, raw)
+    events = [state(fact) for fact in record.facts if fact.predicate == "adverse_event"]
+    terms = list(dict.fromkeys(qualifiers["term"] for _, _, qualifiers in events))
+    assert terms == [f"Term {number}" for number in range(40 - MAX_EVENT_TERMS, 40)]
+    assert len(events) == 2 * MAX_EVENT_TERMS
+
+
+# --- bad input -------------------------------------------------------------------------
+
+
+def test_a_bad_field_costs_only_that_field(tmp_path: Path) -> None:
+    sound = read_study(tmp_path, study())
+    raw = study()
+    protocol = raw["protocolSection"]
+    protocol["statusModule"]["startDateStruct"]["date"] = "2019-13"
+    protocol["designModule"]["enrollmentInfo"]["count"] = "many"
+    protocol["referencesModule"]["references"][0]["pmid"] = "PMC12"
+    raw["resultsSection"]["adverseEventsModule"]["eventGroups"][0]["seriousNumAffected"] = 304
+    record = read_study(tmp_path, raw)
+    lost = {fact.predicate for fact in set(sound.facts) - set(record.facts)}
+    assert lost == {"start_date", "enrolment", "reports_results_in", "serious_adverse_events"}
+    assert len(record.facts) == len(sound.facts) - 4
+    assert {field.rpartition(".")[2]: reason for field, reason in record.problems} == {
+        "count": "must be a whole number, not 'many'",
+        "date": "no date: '2019-13' (month must be in 1..12)",
+        "pmid": "no PMID: 'PMC12'",
+        "seriousNumAffected": "304 of 303 participants affected",
+    }
+
+
+def rename(value: Any, old: str, new: str) -> Any:
+    """The JSON value with a field renamed wherever it stands."""
+    return json.loads(json.dumps(value).replace(f'"{old}":', f'"{new}":'))
+
+
+@pytest.mark.parametrize(
+    ("old", "lost"),
+    [
+        ("sponsorCollaboratorsModule", {"lead_sponsor", "collaborator"}),
+        ("overallStatus", {"overall_status"}),
+        ("phases", {"trial_phase"}),
+        ("measure", {"primary_outcome"}),
+        ("facility", {"trial_site"}),
+        ("otherEvents", {"adverse_event"}),
+        ("enrollmentInfo", {"enrolment"}),
+    ],
+)
+def test_a_renamed_field_is_named(tmp_path: Path, old: str, lost: set[str]) -> None:
+    sound = read_study(tmp_path, study())
+    record = read_study(tmp_path, rename(study(), old, f"{old}X"))
+    assert {fact.predicate for fact in set(sound.facts) - set(record.facts)} == lost
+    reasons = {field.rpartition(".")[2]: reason for field, reason in record.problems}
+    assert "renamed" in reasons[f"{old}X"]
+
+
+@pytest.fixture
+def real_studies(shared_data: Path) -> Iterator[list[str]]:
+    with gzip.open(shared_data / "trials" / "ctgov_v2_all.jsonl.gz", "rt") as lines:
+        yield [next(lines) for _ in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("old", "reason"),
+    [
+        ("protocolSection", "protocolSection: is missing"),
+        ("nctId", "protocolSection.identificationModule.nctId: is missing"),
+        ("briefTitle", "protocolSection.identificationModule.briefTitle: is missing"),
+    ],
+)
+def test_a_study_without_its_number_hides_no_other(
+    tmp_path: Path, real_studies: list[str], old: str, reason: str
+) -> None:
+    path = tmp_path / "studies.jsonl"
+    damaged = [*real_studies]
+    damaged[3] = json.dumps(rename(json.loads(damaged[3]), old, f"{old}X")) + "\n"
+    damaged[5] = "{broken\n"
+    path.write_text("".join(damaged))
+    records, unusable = read(path)
+    assert len(records) == 38
+    assert [record.where for record in unusable] == ["line 4", "line 6"]
+    assert unusable[0].reason.startswith(reason)
+
+
+def test_a_file_cut_in_half_gives_what_came_before(tmp_path: Path, real_studies: list[str]) -> None:
+    whole, cut = tmp_path / "whole.jsonl.gz", tmp_path / "cut.jsonl.gz"
+    whole.write_bytes(gzip.compress("".join(real_studies).encode()))
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    all_records, _ = read(whole)
+    records, unusable = read(cut)
+    assert 0 < len(records) < len(all_records) == 40
+    assert records == all_records[: len(records)]
+    assert [record.where for record in unusable if "gzip" in record.reason] == [
+        "the rest of the file"
+    ]
+
+
+def test_files_of_other_registries_give_no_facts(shared_data: Path) -> None:
+    for name in ("fda/livertox_pages.jsonl.gz", "fda/patent.txt.gz", "fda/drugsatfda.zip"):
+        records, unusable = read(shared_data / name)
+        assert not records
+        assert unusable
+    records, unusable = read(shared_data / "fda" / "drug_labels.jsonl.gz")
+    assert not records
+    assert Counter(record.reason for record in unusable) == {
+        "protocolSection: is missing: give it": 300
+    }
+
+
+def test_pages_of_the_api_are_read_too(tmp_path: Path) -> None:
+    page = {"studies": [study(), None], "nextPageToken": "x"}
+    for text in (json.dumps(page), json.dumps(page, indent=2)):
+        (tmp_path / "page.json").write_text(text)
+        records, unusable = read(tmp_path / "page.json")
+        assert [record.record_id for record in records] == ["NCT00429364"]
+        assert [record.where.endswith("study 2") for record in unusable] == [True]
+
+
+@pytest.mark.timeout(120)
+def test_the_whole_file_gives_declared_facts(shared_data: Path) -> None:
+    records, unusable = read(shared_data / "trials" / "ctgov_v2_all.jsonl.gz")
+    assert (len(records), len(unusable)) == (1656, 0)
+    counts = Counter(fact.predicate for record in records for fact in record.facts)
+    assert counts["lead_sponsor"] == counts["overall_status"] == 1656
+    for predicate in counts:
+        declared = FACT_PREDICATES[predicate]
+        if declared.cardinality == "functional":
+            assert max(map(count_values(predicate), records)) == 1
+
+
+def count_values(predicate: str) -> Any:
+    return lambda record: len(set(values(record, predicate)))
