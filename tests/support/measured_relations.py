@@ -8,10 +8,15 @@ it. What a pair is, and what is left out, is said in ``support.gold_relations``.
 tied at least as strongly as was best on the training sets of the first two. The peer takes every
 pair that a document names, or every one that a sentence does: whichever has the better F1.
 
+What a graph keeps: relations of BioRED dev by predicate, between pairs of those kinds, from
+``graph.min_confidence`` on and along a curve over confidence. A relation is right where the
+annotators give the pair a type that the predicate can mean (``MEANT_TYPES``). Recall counts all
+related pairs, those that no sentence names together included.
+
 ``quick`` leaves out the entities found by the matcher.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +26,7 @@ from support.gold_ids import GoldIds
 from support.gold_relations import (
     DISEASE_DRUG,
     DISEASE_SIGN,
+    MEANT_TYPES,
     RELATED_KINDS,
     Pair,
     PairDocument,
@@ -33,6 +39,7 @@ from support.gold_relations import (
 from support.scoring import Score
 
 from medr_ray.core.config import EntitiesConfig
+from medr_ray.core.config.graph import GraphConfig
 from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.abstracts import Abstract
@@ -53,6 +60,10 @@ FoundEntities = Mapping[str, tuple[str, frozenset[str]]]
 Finder = Callable[[str], tuple[list[SentenceMention], FoundEntities]]
 
 _IN_WORDS = {DRUG: "chemical"}
+# Of the relations that a graph keeps between the annotators' entities.
+MIN_PRECISION = 0.88
+MIN_RECALL = 0.22
+_CURVE = (0.5, 0.6, 0.7, 0.8, 0.9)  # confidences
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ def measure_relations(quick: bool) -> Iterator[Measurement]:
     related = [pairs_from_bioc(document, RELATED_KINDS) for document in biored]
     induced = [pairs_from_bioc(document, [DISEASE_DRUG]) for document in bc5cdr]
     yield from _by_kind("BioRED dev, gold entities", related, is_related)
+    yield from _measure_kept("BioRED dev, gold entities", related, MIN_PRECISION, MIN_RECALL)
     yield _measure_set(
         "BC5CDR dev, chemical induces disease, gold entities", induced, [DISEASE_DRUG], is_induced
     )
@@ -81,11 +93,9 @@ def measure_relations(quick: bool) -> Iterator[Measurement]:
         return
     lexicon = full_lexicon(data)
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
-    yield from _by_kind(
-        "BioRED dev, found entities",
-        [replace_entities(document, *find(document.text)) for document in related],
-        is_found_related,
-    )
+    related_found = [replace_entities(document, *find(document.text)) for document in related]
+    yield from _by_kind("BioRED dev, found entities", related_found, is_found_related)
+    yield from _measure_kept("BioRED dev, found entities", related_found)
     yield _measure_set(
         "BC5CDR dev, chemical induces disease, found entities",
         [replace_entities(document, *find(document.text)) for document in induced],
@@ -146,6 +156,74 @@ def score(
             len(gold),
         )
     return total
+
+
+@dataclass(frozen=True)
+class StatedPair:
+    """A pair that a document states by a predicate, with the best confidence of its statements.
+
+    ``reached`` are the annotators' pairs, marked by their document, that it gives rightly.
+    """
+
+    confidence: float
+    reached: frozenset[tuple[int, Pair]]
+
+
+def read_stated_pairs(documents: Sequence[PairDocument]) -> list[StatedPair]:
+    """The relations that the cues state between pairs of ``RELATED_KINDS``, by predicate."""
+    stated_pairs = []
+    for number, document in enumerate(documents):
+        abstract = Abstract.from_mentions(
+            document.text, document.spans, document.mentions, document.types
+        )
+        best: dict[tuple[Pair, str], float] = {}
+        for statement in abstract.statements:
+            key = frozenset((statement.subject, statement.object)), statement.predicate
+            if document.kinds(key[0]) in RELATED_KINDS:
+                best[key] = max(best.get(key, 0.0), statement.confidence)
+        for (pair, predicate), confidence in best.items():
+            reached = frozenset(
+                (number, meaning)
+                for meaning in document.meanings(pair)
+                if document.related_as.get(meaning, frozenset()) & MEANT_TYPES[predicate]
+            )
+            stated_pairs.append(StatedPair(confidence, reached))
+    return stated_pairs
+
+
+def score_kept(stated_pairs: Iterable[StatedPair], least: float, gold: int) -> Score:
+    """Of the pairs stated at least that surely, out of ``gold`` related ones."""
+    kept = [stated for stated in stated_pairs if stated.confidence >= least]
+    reached = frozenset().union(*(stated.reached for stated in kept))
+    return Score(sum(bool(stated.reached) for stated in kept), len(kept), len(reached), gold)
+
+
+def _measure_kept(
+    name: str,
+    documents: Sequence[PairDocument],
+    min_precision: float | None = None,
+    min_recall: float | None = None,
+) -> Iterator[Measurement]:
+    """Precision, recall and F1 of what a graph keeps, then the curve over confidence."""
+    stated_pairs = read_stated_pairs(documents)
+    gold = sum(len(document.related) for document in documents)
+    floor = GraphConfig().min_confidence
+    kept = score_kept(stated_pairs, floor, gold)
+    kept_name = f"{name}, kept relations typed"
+    note = f"graph.min_confidence {floor}, {kept.predicted} kept, {gold} related pairs"
+    for measure, value, goal in (
+        ("precision", kept.precision, min_precision),
+        ("recall", kept.recall, min_recall),
+        ("F1", kept.f1, None),
+    ):
+        yield build_measurement(f"{kept_name}, {measure}", value, goal=goal, note=note)
+    for least in _CURVE:
+        at_least = score_kept(stated_pairs, least, gold)
+        yield build_measurement(
+            f"{kept_name}, precision at confidence {least}",
+            at_least.precision,
+            note=f"{at_least.predicted} relations, {_format_score(at_least)}",
+        )
 
 
 def _by_kind(

@@ -4,17 +4,22 @@ It looks at negation and speculation within the clause, and at the section of th
 
 A clause ends at a colon, a semicolon or a word of contrast. A statement is denied by words between
 the two entities, before them in their clause with no comma in between, or right behind them ("was
-excluded"). Phrases that only look like negation ("not only", "not uncommon") do not count. Hedging
-words count anywhere in the clause. A wording that names a relation ("chloramphenicol-induced
-anaemia") is denied or doubted only by the words right before it, or denied right behind it.
+excluded"). Phrases that only look like negation ("not only", "not uncommon") do not count. It is
+doubted by words of doubt anywhere in the clause ("whether", "is not known"), and by an aim before
+it ("to determine the role of"). A wording that names the relation ("losartan for Marfan syndrome")
+is not hedged by what else the sentence finds likely ("may be safe"), but a question about it is a
+doubt. A compound ("chloramphenicol-induced anaemia") takes the relation for granted, whatever the
+sentence asks about it: it is denied or doubted only by the words right before it, or denied right
+behind it.
 """
 
 import re
 from collections.abc import Sequence
 
+from medr_ray.knowledge.predicates.declaration import CueWording
 from medr_ray.retrieval.snippets import Span
 
-# Factors on the confidence of a cue.
+# Factors on the confidence of a cue. From a doubted one the rules read no statement at all.
 DENIED = 0.0
 DOUBTED = 0.5
 HEDGED = 0.75
@@ -46,25 +51,54 @@ _DENIAL_SCOPE_END = re.compile(
 )
 _DENIAL_BEHIND = re.compile(
     r"(?:\W+\w+){0,2}?\W+"
-    r"(?:(?:is|was|are|were|has|have|had|do|does|did|could|can|may)(?: be| been)? "
-    r"(?:not|never|absent|unlikely|excluded|ruled out|ineffective|rejected|contraindicated)|"
-    r"(?:has|have|had) no\b|failed to|remains? unproven)",
+    r"(?:(?:is|was|are|were|has|have|had|do|does|did|could|can|may)(?: be| been| of)? "
+    r"(?:not|never|absent|unlikely|excluded|ruled out|ineffective|rejected|contraindicated|"
+    r"unsuccessful|no (?:benefit|value|use|effect))|"
+    r"(?:has|have|had) no\b|failed\b|without (?:success|effect|benefit|response|improvement)|"
+    r"remains? unproven)",
     re.IGNORECASE,
 )
 _DENIAL_OF_NAME = re.compile(
     r"\b(?:[Nn]o|(?i:not|without|never|neither|nor|absence of|rather than|instead of|"
-    r"exclud(?:e|es|ed|ing)|non))[ -](?:[\w-]+ ){0,4}$"
+    r"exclud(?:e|es|ed|ing)|non))[ -](?:[\w-]+ ){0,6}$"
 )
 _DENIAL_OF_NAME_BEHIND = re.compile(
     r"(?:\W+\w+){0,2}?\W+(?:is|was|are|were|has|have|did)(?: been)? (?:absent|excluded|ruled out|"
     r"not (?:seen|observed|found|detected|occur|develop))",
     re.IGNORECASE,
 )
+# Words that ask for a relation or leave it open. What is unclear about a mechanism or an origin
+# takes the relation for granted.
+_QUESTION = re.compile(
+    r"\b(?:whether|hypothesi[sz]e[ds]?|hypothes[ie]s|speculat\w+|controversial|"
+    r"(?<!mechanism )(?<!mechanisms )(?<!pathogenesis )(?<!reason )(?<!reasons )"
+    r"(?:is|are|was|were|remain(?:s|ed)?|been) (?:(?:as )?yet |still |largely |not )?"
+    r"(?:(?:fully|well|entirely|completely) )?"
+    r"(?:un(?:clear|known|certain|established|proven|determined|resolved)|"
+    r"(?<=not )(?:clear|known|certain|established|proven|determined)|"
+    r"to be (?:\w+ )?(?:seen|determined|established|proven|clarified|elucidated|investigated)|"
+    r"questioned|elusive|debated)|"
+    r"(?:ask|know|known|determine|examine|see|test|clear|learn|assess|evaluate|establish)\w* if)\b",
+    re.IGNORECASE,
+)
 _DOUBT = re.compile(
-    r"\b(?:possibl[ey]|possibility|potential(?:ly)?|suspected|hypothesi[sz]e[ds]?|hypothesis|"
-    r"whether|unclear|unknown|controversial|presum(?:ed|ably)|putative|speculat\w+|questionable|if|"
-    r"aim(?:s|ed)?|purpose|objective|to (?:investigate|determine|assess|evaluate|examine|test|"
-    r"explore|clarify|compare|find out|analy[sz]e))\b",
+    r"\b(?:possibl[ey]|possibility|potential(?:ly)?|suspected|presum(?:ed|ably)|putative|"
+    r"questionable)\b",
+    re.IGNORECASE,
+)
+_STUDIES = (
+    "(?:investigat|determin|assess|evaluat|examin|test|explor|clarif|compar|find out|analy[sz]|"
+    "stud|defin)"
+)
+_OPEN_QUESTION = (
+    "(?:effects?|efficacy|effectiveness|safety|roles?|associations?|relation(?:ship)?s?|impact|"
+    "influence|usefulness|value|potential|possible|contribution|involvement|activity|feasibility)"
+)
+# An aim says what is to be found out, not what was found.
+_AIM = re.compile(
+    rf"\b(?:aim(?:s|ed)?|purpose|objective|goal|in order to|designed to|"
+    rf"to {_STUDIES}\w*|"
+    rf"{_STUDIES}\w* (?:\w+ ){{0,2}}{_OPEN_QUESTION})\b",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
@@ -88,13 +122,14 @@ _BACKGROUND_SECTION = re.compile(
 )
 
 
-def compute_assertion_factor(sentence: str, left: Span, right: Span, names_relation: bool) -> float:
+def compute_assertion_factor(
+    sentence: str, left: Span, right: Span, wording: CueWording = "clause"
+) -> float:
     """The factor for the statement of a sentence about two entities, from ``DENIED`` to
     ``ASSERTED``.
 
-    ``left`` is the [start, end) of the left entity, or of the wording that leads up to it, and
-    ``right`` that of the right entity. With ``names_relation`` the wording is a name of the
-    relation, as in "chloramphenicol-induced anaemia".
+    ``left`` is the [start, end) of the left entity, or of the words that lead up to it, and
+    ``right`` that of the right entity. ``wording`` is that of the cue between them.
     """
     # Masked with the same number of characters, so that the offsets stay valid.
     readable = _NOT_A_NEGATION.sub(lambda match: "_" * len(match.group()), sentence)
@@ -104,16 +139,22 @@ def compute_assertion_factor(sentence: str, left: Span, right: Span, names_relat
     near = before[max(before.rfind(","), before.rfind("(")) + 1 :]
     if _is_denied_between(between):
         return DENIED
-    if names_relation:
+    if wording == "compound":
         if _DENIAL_OF_NAME.search(near) or _DENIAL_OF_NAME_BEHIND.match(behind):
             return DENIED
         # A title in the form of a question doubts what it says.
         is_doubted = _DOUBT_OF_NAME.search(near) or sentence.endswith("?")
         return DOUBTED if is_doubted else ASSERTED
-    if _DENIAL.search(near) or _DENIAL_BEHIND.match(behind):
+    denial = _DENIAL if wording == "clause" else _DENIAL_OF_NAME
+    if denial.search(near) or _DENIAL_BEHIND.match(behind):
         return DENIED
-    clause = before + readable[left[0] : right[1]] + behind
-    if _DOUBT.search(clause) or sentence.endswith("?"):
+    inside = readable[left[0] : right[1]]
+    clause = before + inside + behind
+    if sentence.endswith("?") or _QUESTION.search(clause) or _AIM.search(before + inside):
+        return DOUBTED
+    if wording == "named":
+        return DOUBTED if _DOUBT_OF_NAME.search(near) else ASSERTED
+    if _DOUBT.search(clause):
         return DOUBTED
     return HEDGED if _HEDGE.search(clause) else ASSERTED
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from medr_ray.graph.extraction.assertion import compute_assertion_factor
+from medr_ray.graph.extraction.assertion import DOUBTED, compute_assertion_factor
 from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
 from medr_ray.graph.extraction.cue_patterns import PATTERNS, Pattern
 from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
@@ -56,12 +56,13 @@ def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[Relat
         match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
-        wording = (match.start, left.mention.end)
-        names_relation = match.pattern.cue.named
         factor = compute_assertion_factor(
-            sentence.text, wording, right.mention.span, names_relation
+            sentence.text,
+            (match.start, left.mention.end),
+            right.mention.span,
+            match.pattern.cue.wording,
         )
-        if factor <= 0:
+        if factor <= DOUBTED:
             continue
         confidence = min(match.confidence * factor * section_factor, _MAX_CONFIDENCE)
         is_left_subject = match.pattern.cue.subject_first

@@ -235,7 +235,6 @@ class DocumentChecker:
             self.document.text[start:end],
             (left[0] - start, left[1] - start),
             (right[0] - start, right[1] - start),
-            names_relation=False,
         )
         if factor == DENIED:
             raise _StatementDropped("denied", "the sentence denies it")

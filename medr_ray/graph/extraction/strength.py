@@ -355,10 +355,7 @@ def _pair_items(
 
 
 def _is_asserted(text: str, left: SentenceItem, right: SentenceItem) -> bool:
-    factor = compute_assertion_factor(
-        text, left.mention.span, right.mention.span, names_relation=False
-    )
-    return factor != DENIED
+    return compute_assertion_factor(text, left.mention.span, right.mention.span) != DENIED
 
 
 def _is_direct(sentence: Sentence, left: SentenceItem, right: SentenceItem) -> bool:

@@ -16,6 +16,11 @@ VALUE: Final = "value"
 INVERSE = "inverse:"
 
 
+# How a cue words its relation: in a clause ("was caused by"), by a name of it ("losartan for Marfan
+# syndrome"), or as a compound that takes it for granted ("chloramphenicol-induced anaemia").
+CueWording = Literal["clause", "named", "compound"]
+
+
 @dataclass(frozen=True)
 class Cue:
     """One way to state a predicate in a sentence.
@@ -27,8 +32,8 @@ class Cue:
     ``graph.extraction.cue_patterns`` adds them.
 
     - ``subject_first``: the left mention is the subject.
-    - ``named``: the wording names the relation, whatever else the sentence says
-      ("chloramphenicol-induced anaemia may be fatal").
+    - ``wording``: which words of the sentence can deny or doubt it (see
+      ``graph.extraction.assertion``).
     - ``loose``: other words may surround the cue, at a lower confidence.
     - ``left_list``, ``right_list``: the cue holds for all items of a list on that side, not only
       for the nearest.
@@ -40,7 +45,7 @@ class Cue:
     before: str = ""
     after: str = ""
     left: str = ""
-    named: bool = False
+    wording: CueWording = "clause"
     loose: bool = False
     left_list: bool = True
     right_list: bool = True

@@ -38,10 +38,10 @@ _SUBTYPE_CUES = (
         rf",? (?:{BE} )?(?:an?|the|one) (?:[\w-]+ ){{0,4}}{_FORM} of",
         0.9,
         subject_first=True,
-        named=True,
+        wording="named",
     ),
-    Cue(f",? {_SUCH_AS}", 0.75, subject_first=False, left="s", named=True, left_list=False),
-    Cue(",? and other", 0.75, subject_first=True, named=True, right_list=False),
+    Cue(f",? {_SUCH_AS}", 0.75, subject_first=False, left="s", wording="compound", left_list=False),
+    Cue(",? and other", 0.75, subject_first=True, wording="compound", right_list=False),
     Cue(f" is an? (?:{PLAIN_WORD} ){{0,4}}", 0.7, subject_first=True, after=_NOUN_PHRASE_END),
 )
 

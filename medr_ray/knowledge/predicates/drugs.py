@@ -31,42 +31,42 @@ _COMBINATION = (
 _ACTION_CUES = (
     Cue(f" {ADVERB}{_ACTS_ON}", 0.8, subject_first=True),
     Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.65, subject_first=True),
-    Cue(f"[- ](?:receptor )?{_MODULATOR},?", 0.85, subject_first=False, named=True),
+    Cue(f"[- ](?:receptor )?{_MODULATOR},?", 0.85, subject_first=False, wording="compound"),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}",
         0.85,
         subject_first=True,
         after=rf"[- ](?:receptor )?(?:\w+ )?{_MODULATOR}",
-        named=True,
+        wording="compound",
     ),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}{_MODULATOR} (?:of|for|against)",
         0.85,
         subject_first=True,
-        named=True,
+        wording="compound",
         loose=True,
     ),
     Cue(" by", 0.8, subject_first=False, before=f"{_ACTION} of {DETERMINER}{UP_TO_TWO_WORDS}"),
     Cue(f" {BE} {ADVERB}{_ACTED_ON} by", 0.8, subject_first=False, loose=True),
 )
 _COMBINATION_CUES = (
-    Cue(f",? {_TOGETHER_WITH}", 0.85, subject_first=True, named=True),
+    Cue(f",? {_TOGETHER_WITH}", 0.85, subject_first=True, wording="compound"),
     Cue(
         " (?:and|with|plus)",
         0.85,
         subject_first=True,
         before=rf"{_COMBINATION} (?:of|with) (?:[\w-]+ ){{0,2}}",
-        named=True,
+        wording="compound",
     ),
     Cue(
         "(?:/| and |-)",
         0.85,
         subject_first=True,
         after=" (?:combination|co-?administration|co-?treatment)",
-        named=True,
+        wording="compound",
     ),
-    Cue(r" ?\+", 0.65, subject_first=True, after=r"(?!\)? ?ratio)", named=True),
-    Cue("/", 0.45, subject_first=True, named=True),
+    Cue(r" ?\+", 0.65, subject_first=True, after=r"(?!\)? ?ratio)", wording="compound"),
+    Cue("/", 0.45, subject_first=True, wording="compound"),
 )
 
 PREDICATES = (

@@ -23,8 +23,8 @@ _ADVERSE_EFFECT = (
 _OBSERVED = "(?:seen|observed|noted|occurred|occurring|developed|reported)"
 
 _INDUCTION_CUES = (
-    Cue("[- ]induced", 0.9, subject_first=False, named=True),
-    Cue("[- ](?:related|associated)", 0.7, subject_first=False, named=True),
+    Cue("[- ]induced", 0.9, subject_first=False, wording="compound"),
+    Cue("[- ](?:related|associated)", 0.7, subject_first=False, wording="compound"),
     Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.9, subject_first=True),
     Cue(",? (?:secondary|due|attributed|attributable) to", 0.8, subject_first=True),
     Cue(

@@ -29,15 +29,17 @@ _TREATMENT_CUES = (
         rf" (?:for|in) {DETERMINER}(?:\w+ )?{_TREATMENT} of",
         0.9,
         subject_first=False,
-        named=True,
+        wording="named",
         loose=True,
     ),
-    Cue(" (?:treatment|therapy) (?:of|for)", 0.85, subject_first=False, named=True, loose=True),
+    Cue(
+        " (?:treatment|therapy) (?:of|for)", 0.85, subject_first=False, wording="named", loose=True
+    ),
     Cue(
         rf",? (?:{BE} )?{ADVERB}(?:treated|managed|controlled) (?:\w+ )?(?:with|by|using)",
         0.9,
         subject_first=True,
-        named=True,
+        wording="named",
         loose=True,
         left_list=False,
     ),
@@ -46,7 +48,7 @@ _TREATMENT_CUES = (
         0.85,
         subject_first=True,
         before=f"{_TREATMENT} of {DETERMINER}{UP_TO_TWO_WORDS}",
-        named=True,
+        wording="named",
     ),
     Cue(f",? {_EASED_BY}", 0.8, subject_first=True, loose=True),
     Cue(
@@ -62,7 +64,7 @@ _TREATMENT_CUES = (
         f"{DETERMINER}{_TREATMENT} of| treating)?",
         0.8,
         subject_first=False,
-        named=True,
+        wording="named",
         loose=True,
     ),
     Cue(
@@ -75,7 +77,7 @@ _TREATMENT_CUES = (
         0.65,
         subject_first=False,
         left="(?<!antibody)(?<!antibodies)",
-        named=True,
+        wording="named",
     ),
     Cue(
         " in",

@@ -60,27 +60,42 @@ def test_nitric_oxide_is_no_negation() -> None:
         "Is {anemia:disease} caused by {aspirin:drug}?",
         "To determine if {anemia:disease} is caused by {aspirin:drug}, rats were fed.",
         "Suspected {aspirin:drug}-induced {anemia:disease}.",
+        "Whether {anakinra:drug} is of use in the treatment of {gout:disease} is not clear.",
+        "The value of {anakinra:drug} in the treatment of {gout:disease} remains unproven.",
+        "The aim was to assess {anakinra:drug} for the treatment of {gout:disease}.",
+        "We evaluated the efficacy of {anakinra:drug} in the treatment of {gout:disease}.",
     ],
 )
-def test_doubt_takes_a_relation_below_what_a_graph_keeps(sentence: str) -> None:
-    assert stated_relations(sentence) == set()
-    assert stated_relations(sentence, least=0.2) == {CAUSED}
+def test_what_is_doubted_or_asked_is_not_stated(sentence: str) -> None:
+    assert stated_relations(sentence, least=0) == set()
 
 
-def test_a_hedge_costs_less_than_doubt_and_more_than_nothing() -> None:
-    read = [
-        read_marked_abstract("{Anemia:disease} " + words + " caused by {aspirin:drug}.").statements[
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The mechanism of {anemia:disease} caused by {aspirin:drug} was studied.",
+        "{Anemia:disease} caused by {aspirin:drug} was of unknown severity.",
+        "{Anemia:disease} was caused by {aspirin:drug}; whether it resolves is unknown.",
+        "We report a case of {anemia:disease} caused by {aspirin:drug}.",
+    ],
+)
+def test_a_question_about_something_else_does_not(sentence: str) -> None:
+    assert stated_relations(sentence) == {CAUSED}
+
+
+def test_a_hedge_lowers_confidence() -> None:
+    sure, hedged = (
+        read_marked_abstract(f"{{Anemia:disease}} {words} caused by {{aspirin:drug}}.").statements[
             0
         ]
-        for words in ("was", "may be", "was possibly")
-    ]
-    sure, hedged, doubted = (statement.confidence for statement in read)
-    assert doubted < 0.5 < hedged < sure
+        for words in ("was", "may be")
+    )
+    assert 0.5 < hedged.confidence < sure.confidence
 
 
-def test_a_doubtful_sentence_is_no_evidence_beside_a_sure_one() -> None:
+def test_a_weak_statement_is_no_evidence_beside_a_sure_one() -> None:
     statements = read_marked_abstract(
-        "{Anemia:disease} may possibly be caused by {aspirin:drug}. "
+        "{Anemia:disease} following {aspirin:drug} may occur. "
         "{Anemia:disease} was caused by {aspirin:drug}."
     ).statements
     assert [(statement.start > 0, statement.confidence > 0.5) for statement in statements] == [
