@@ -7,7 +7,7 @@ into its own or made obsolete, lead to it (``canonical_id``).
 
 from collections.abc import Iterable, Mapping
 
-from medr_ray.core.records import Entity, EntityFrequency, EntityType
+from medr_ray.core.records import Entity, EntityFrequency, NodeType
 from medr_ray.core.run import Directory
 from medr_ray.entities.form_patterns import read_lexicon
 from medr_ray.knowledge.lexicon import Concept, normalise
@@ -59,13 +59,13 @@ class Vocabulary:
     def __contains__(self, concept_id: object) -> bool:
         return concept_id in self.concepts
 
-    def type_of(self, concept_id: str) -> EntityType:
+    def type_of(self, concept_id: str) -> NodeType:
         return self.concepts[concept_id].entity_type
 
     def name_of(self, concept_id: str) -> str:
         return self.concepts[concept_id].name
 
-    def find_by_name(self, entity_type: EntityType, name: str) -> str | None:
+    def find_by_name(self, entity_type: NodeType, name: str) -> str | None:
         """The concept of that type with that preferred name, however it is written."""
         return self._by_name.get((entity_type, fold_name(name)))
 

@@ -7,9 +7,19 @@ from medr_ray.knowledge.predicates import (
     DIRECTED_NAMES,
     INVERSE,
     PREDICATES,
+    TEXT_PREDICATES,
     TURN_LIMITS,
+    VALUE,
     Predicate,
 )
+from medr_ray.knowledge.predicates.kinds import (
+    KIND_WORDING,
+    announce,
+    announce_in_chinese,
+    strip_announcement,
+    strip_chinese_announcement,
+)
+from medr_ray.knowledge.registries import FACT_PREDICATES
 
 predicates = pytest.mark.parametrize(
     "predicate", PREDICATES.values(), ids=lambda predicate: predicate.name
@@ -52,3 +62,36 @@ def test_turns_are_between_predicates_that_exist() -> None:
     for turn in TURN_LIMITS:
         for name in (*turn.into, *turn.out):
             assert name.removeprefix(INVERSE) in PREDICATES
+
+
+def test_cardinality_is_that_of_the_facts_and_relations_from_text_are_many_valued() -> None:
+    sponsor = PREDICATES["lead_sponsor"]
+    assert sponsor.cardinality(forward=True) == "functional"
+    assert sponsor.cardinality(forward=False) == "many"
+    assert sponsor.ages
+    assert PREDICATES["has_product"].cardinality(forward=False) == "functional"
+    assert PREDICATES["associated_gene"].cardinality(forward=True) == "conditional"
+    for name in set(PREDICATES) - set(FACT_PREDICATES):
+        assert PREDICATES[name].cardinality(forward=True) == "many"
+        assert PREDICATES[name].cardinality(forward=False) == "many"
+        assert not PREDICATES[name].ages
+
+
+@pytest.mark.parametrize("name", sorted(set(PREDICATES) - set(TEXT_PREDICATES)))
+def test_a_registry_predicate_has_the_types_of_its_facts(name: str) -> None:
+    predicate = PREDICATES[name]
+    fact_predicate = FACT_PREDICATES[name]
+    # A substance is a drug of the graph, a typed value one of its values.
+    node_type = {"substance": "drug"}
+    assert predicate.subject_type == node_type.get(
+        fact_predicate.subject_type, fact_predicate.subject_type
+    )
+    object_type = node_type.get(fact_predicate.object_type, fact_predicate.object_type)
+    assert predicate.object_type == (object_type if object_type in KIND_WORDING else VALUE)
+    assert not predicate.cues
+
+
+@pytest.mark.parametrize("kind", KIND_WORDING)
+def test_an_announced_name_is_found_again(kind: str) -> None:
+    assert strip_announcement(announce(kind, "NCT01234567")) == "NCT01234567"
+    assert strip_chinese_announcement(announce_in_chinese(kind, "NCT01234567")) == "NCT01234567"

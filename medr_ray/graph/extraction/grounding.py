@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, field_validator
 
-from medr_ray.core.records import EntityType
+from medr_ray.core.records import NodeType
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.assertion import DENIED, compute_assertion_factor
 from medr_ray.graph.extraction.linking import Linker
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.predicates import PREDICATES, Predicate
+from medr_ray.knowledge.predicates import TEXT_PREDICATES, Predicate
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.snippets import Span
 
@@ -173,7 +173,7 @@ class DocumentChecker:
             raise _StatementDropped("instruction", "the sentence speaks to its reader")
         return start, end
 
-    def _find_end(self, name: str, entity_type: EntityType, quote: Span) -> _StatementEnd:
+    def _find_end(self, name: str, entity_type: NodeType, quote: Span) -> _StatementEnd:
         """The concept that ``name`` means in the quote, with the places where the quote names
         it."""
         wordings = tuple(self._find_wordings(name, quote))
@@ -190,7 +190,7 @@ class DocumentChecker:
             raise _StatementDropped("unnamed", f'the sentence does not name "{name}"')
         return _StatementEnd(concept_id, mentions or wordings)
 
-    def _link_name(self, name: str, entity_type: EntityType, is_worded: bool) -> str:
+    def _link_name(self, name: str, entity_type: NodeType, is_worded: bool) -> str:
         """The concept of that type with that name.
 
         A name that is only similar must be in the quote (``is_worded``), because nothing else
@@ -259,12 +259,12 @@ class DocumentChecker:
 
 
 def _check_form(stated: StatedRelation) -> Predicate:
-    if stated.predicate not in PREDICATES:
+    if stated.predicate not in TEXT_PREDICATES:
         raise _StatementDropped("predicate", f'there is no predicate "{stated.predicate}"')
     # Written so that NaN fails as well.
     if not 0 <= stated.confidence <= 1:
         raise _StatementDropped("confidence", f"{stated.confidence} is no confidence")
-    return PREDICATES[stated.predicate]
+    return TEXT_PREDICATES[stated.predicate]
 
 
 def find_quote(text: str, quote: str) -> Span | None:

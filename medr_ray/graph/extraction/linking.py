@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from medr_ray.core.records import EntityType
+from medr_ray.core.records import NodeType
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept, normalise
@@ -138,7 +138,7 @@ class Linker:
         self._indexes: dict[str, NameIndex] = {}  # by entity type
 
     def find_by_name(
-        self, name: str, among: Collection[str], entity_type: EntityType | None = None
+        self, name: str, among: Collection[str], entity_type: NodeType | None = None
     ) -> str | None:
         """The concept with that name or form, of that type where one is given.
 
@@ -153,7 +153,7 @@ class Linker:
         return concept_id
 
     def _find_among(
-        self, name: str, among: Collection[str], entity_type: EntityType | None
+        self, name: str, among: Collection[str], entity_type: NodeType | None
     ) -> str | None:
         """One of the document's concepts, by its preferred name before any by another form."""
         key = fold_name(name)
@@ -169,7 +169,7 @@ class Linker:
                 return concept_id
         return None
 
-    def _find_by_matcher(self, name: str, entity_type: EntityType | None) -> str | None:
+    def _find_by_matcher(self, name: str, entity_type: NodeType | None) -> str | None:
         """The concept that the matcher finds, where its mention is the whole name."""
         for mention in self._matcher.find_mentions(name):
             is_whole = (mention.start, mention.end) == (0, len(name))
@@ -179,12 +179,10 @@ class Linker:
                 return mention.concept_id
         return None
 
-    def _has_type(self, concept_id: str, entity_type: EntityType | None) -> bool:
+    def _has_type(self, concept_id: str, entity_type: NodeType | None) -> bool:
         return entity_type is None or self._vocabulary.type_of(concept_id) == entity_type
 
-    def find_similar(
-        self, name: str, among: Collection[str], entity_type: EntityType
-    ) -> str | None:
+    def find_similar(self, name: str, among: Collection[str], entity_type: NodeType) -> str | None:
         """The concept of that type whose name is most similar to ``name``; None where none is
         similar enough, or two are about equally similar."""
         if self._make_encoder is None or self._similarity is None:
@@ -203,7 +201,7 @@ class Linker:
         return _find_clear_winner(similarities, self._similarity)
 
     def _find_candidates(
-        self, name: str, among: Collection[str], entity_type: EntityType
+        self, name: str, among: Collection[str], entity_type: NodeType
     ) -> list[NamedConcept]:
         """The names to compare: those of the document's concepts, and the nearest ones of all."""
         candidates = [
@@ -222,7 +220,7 @@ class Linker:
             if find_distinguishing_words(form) == words
         ]
 
-    def _get_index(self, entity_type: EntityType) -> "NameIndex":
+    def _get_index(self, entity_type: NodeType) -> "NameIndex":
         """The index of all names of a type, built once (half a second for the embedded
         diseases)."""
         if entity_type not in self._indexes:

@@ -37,7 +37,7 @@ from medr_ray.graph.extraction.grounding import (
 )
 from medr_ray.graph.extraction.linking import Linker
 from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import TEXT_PREDICATES
 from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.documents import HPO, Document
 
@@ -208,7 +208,7 @@ class LLMExtractor:
         """The prompt for one document that names ``entities``."""
         predicate_lines = [
             f"- {predicate.name}: {predicate.subject_type} -> {predicate.object_type}"
-            for predicate in PREDICATES.values()
+            for predicate in TEXT_PREDICATES.values()
         ]
         name_lines = sorted(
             f"- {self._vocabulary.name_of(entity)} ({self._vocabulary.type_of(entity)})"

@@ -9,23 +9,34 @@ A new predicate is one more declaration in the module of its topic. All tables h
 rooms are built from the declarations.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from medr_ray.knowledge.predicates import (
+    approvals,
     diseases,
     drugs,
     findings,
     genes,
     induction,
+    monographs,
+    papers,
     treatment,
+    trials,
     values,
 )
 from medr_ray.knowledge.predicates.declaration import (
+    APPLICATION,
+    COMPANY,
     DISEASE,
     DRUG,
     GENE,
     INVERSE,
+    JOURNAL,
+    PAPER,
+    PATENT,
     PHENOTYPE,
+    PRODUCT,
+    TRIAL,
     VALUE,
     ChineseWording,
     Cue,
@@ -34,15 +45,23 @@ from medr_ray.knowledge.predicates.declaration import (
 )
 
 __all__ = [
+    "APPLICATION",
     "CHINESE_WORDING",
+    "COMPANY",
     "DIRECTED_NAMES",
     "DISEASE",
     "DRUG",
     "GENE",
     "INVERSE",
+    "JOURNAL",
+    "PAPER",
+    "PATENT",
     "PHENOTYPE",
     "PREDICATES",
     "PREDICATE_ORDER",
+    "PRODUCT",
+    "TEXT_PREDICATES",
+    "TRIAL",
     "TURN_LIMITS",
     "VALUE",
     "ChineseWording",
@@ -52,7 +71,8 @@ __all__ = [
     "directed_name",
 ]
 
-_DECLARATIONS = (
+# What sentences of documents state.
+_TEXT_DECLARATIONS = (
     *values.PREDICATES,
     *genes.PREDICATES,
     *findings.PREDICATES,
@@ -61,11 +81,22 @@ _DECLARATIONS = (
     *diseases.PREDICATES,
     *drugs.PREDICATES,
 )
+# What only the fields of registries state.
+_REGISTRY_DECLARATIONS = (
+    *trials.PREDICATES,
+    *approvals.PREDICATES,
+    *papers.PREDICATES,
+    *monographs.PREDICATES,
+)
 
-PREDICATES: dict[str, Predicate] = {
-    predicate.name: predicate
-    for predicate in sorted(_DECLARATIONS, key=lambda predicate: predicate.record_rank)
-}
+
+def _name_by_rank(declarations: Iterable[Predicate]) -> dict[str, Predicate]:
+    ranked = sorted(declarations, key=lambda predicate: predicate.record_rank)
+    return {predicate.name: predicate for predicate in ranked}
+
+
+TEXT_PREDICATES: dict[str, Predicate] = _name_by_rank(_TEXT_DECLARATIONS)
+PREDICATES: dict[str, Predicate] = _name_by_rank((*_TEXT_DECLARATIONS, *_REGISTRY_DECLARATIONS))
 PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}  # of facts in a record
 DIRECTED_NAMES = (*PREDICATES, *(f"{INVERSE}{name}" for name in PREDICATES))
 

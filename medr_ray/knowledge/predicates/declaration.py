@@ -4,13 +4,21 @@ ranks, and limits on the turns that a chain of relations makes with it."""
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from medr_ray.core.records import EntityType
+from medr_ray.core.records import NodeType
+from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES, Cardinality
 
 DISEASE: Final = "disease"
 PHENOTYPE: Final = "phenotype"
 GENE: Final = "gene"
 DRUG: Final = "drug"
 VALUE: Final = "value"
+TRIAL: Final = "trial"
+APPLICATION: Final = "application"
+PRODUCT: Final = "product"
+COMPANY: Final = "company"
+PATENT: Final = "patent"
+PAPER: Final = "paper"
+JOURNAL: Final = "journal"
 
 # Prefix of a predicate's name for the direction from object to subject.
 INVERSE = "inverse:"
@@ -91,6 +99,9 @@ class Predicate:
       ``inverse_clause`` one about the object; "" if there is none.
     - All of them may contain ``{clinical}``, the qualifier of the relation.
 
+    Cardinality is that of the facts of the same name; a predicate that no registry states is
+    many-valued both ways.
+
     A ``symmetric`` relation is stored once, with the smaller id as the subject. ``record_rank``
     orders the facts of a disease record. ``expansion_rank`` decides which relations of an entity a
     graph keeps first. ``assumed_when_tied``: abstracts that connect two entities of these types
@@ -98,8 +109,8 @@ class Predicate:
     """
 
     name: str
-    subject_type: EntityType
-    object_type: EntityType
+    subject_type: NodeType
+    object_type: NodeType
     phrase: str
     sentence: str
     # Not compared, like the cues: predicates are hashed often, and the other fields identify them.
@@ -114,6 +125,25 @@ class Predicate:
     symmetric: bool = False
     assumed_when_tied: bool = False
     cues: tuple[Cue, ...] = field(default=(), compare=False)
+
+    @property
+    def ages(self) -> bool:
+        """Whether the value may change after the date of the record that states it."""
+        fact_predicate = FACT_PREDICATES.get(self.name)
+        return fact_predicate is not None and fact_predicate.ages
+
+    @property
+    def is_listed_in_full(self) -> bool:
+        """Whether the record of the subject lists every object."""
+        fact_predicate = FACT_PREDICATES.get(self.name)
+        return fact_predicate is not None and fact_predicate.listed_in_full
+
+    def cardinality(self, forward: bool) -> Cardinality:
+        """How many objects a subject has (``forward``), or subjects an object."""
+        fact_predicate = FACT_PREDICATES.get(self.name)
+        if fact_predicate is None:
+            return "many"
+        return fact_predicate.cardinality if forward else fact_predicate.inverse
 
     def render_sentence(self, subject: str, obj: str, clinical: str = "") -> str:
         """The sentence that states the relation between two names."""

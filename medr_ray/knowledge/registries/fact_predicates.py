@@ -5,6 +5,10 @@
 - ``conditional``: one value where a further source agrees, such as the gene of a disease.
 - ``many``: any number. Such facts filter, or are asked with their source.
 
+``inverse`` is the same from the other end: a trial has one lead sponsor, a sponsor many trials. Of
+a many-valued predicate that is ``listed_in_full``, the record of the subject has every value: where
+it has one alone, such as the drug of a trial with a single arm, that one is meant.
+
 A predicate ``ages`` when its value may change after ``Fact.as_of``: what is asked then states the
 date.
 """
@@ -30,6 +34,8 @@ class FactPredicate:
     ages: bool = False
     other_object_types: tuple[NodeType, ...] = ()
     prose: bool = False
+    inverse: Cardinality = "many"
+    listed_in_full: bool = False
 
 
 _SPONSOR_TYPES: tuple[NodeType, ...] = ("institution", "person")
@@ -41,7 +47,7 @@ _DECLARATIONS = (
     FactPredicate("has_finding", "disease", "phenotype", "many"),
     FactPredicate("has_inheritance", "disease", "value", "conditional"),
     FactPredicate("has_onset", "disease", "value", "many"),
-    FactPredicate("associated_gene", "disease", "gene", "conditional"),
+    FactPredicate("associated_gene", "disease", "gene", "conditional", inverse="conditional"),
     FactPredicate("has_prevalence", "disease", "category", "many", ages=True),
     FactPredicate("prevalence_value", "disease", "number", "many", ages=True),
     FactPredicate("has_incidence", "disease", "category", "many", ages=True),
@@ -57,8 +63,10 @@ _DECLARATIONS = (
     FactPredicate("original_approval_date", "application", "date", "functional"),
     FactPredicate("review_priority", "application", "category", "functional"),
     FactPredicate("submission_class", "application", "category", "functional"),
-    FactPredicate("has_product", "application", "product", "many"),
-    FactPredicate("active_ingredient", "product", "substance", "many"),
+    FactPredicate(
+        "has_product", "application", "product", "many", inverse="functional", listed_in_full=True
+    ),
+    FactPredicate("active_ingredient", "product", "substance", "many", listed_in_full=True),
     FactPredicate("trade_name", "product", "text", "functional", ages=True),
     FactPredicate("dosage_form", "product", "category", "functional"),
     FactPredicate("strength", "product", "text", "functional"),
@@ -67,7 +75,9 @@ _DECLARATIONS = (
     FactPredicate("reference_listed", "product", "category", "functional", ages=True),
     FactPredicate("product_applicant", "product", "company", "functional", ages=True),
     FactPredicate("product_approval_date", "product", "date", "functional"),
-    FactPredicate("protected_by_patent", "product", "patent", "many", ages=True),
+    FactPredicate(
+        "protected_by_patent", "product", "patent", "many", ages=True, listed_in_full=True
+    ),
     FactPredicate("patent_expiry_date", "patent", "date", "functional"),
     FactPredicate("patent_claim", "patent", "category", "many"),
     FactPredicate("patent_use_code", "patent", "category", "many"),
@@ -114,8 +124,8 @@ _DECLARATIONS = (
     FactPredicate("primary_completion_date", "trial", "date", "functional", ages=True),
     FactPredicate("completion_date", "trial", "date", "functional", ages=True),
     FactPredicate("enrolment", "trial", "number", "functional", ages=True),
-    FactPredicate("studies_condition", "trial", "disease", "many"),
-    FactPredicate("studies_intervention", "trial", "substance", "many"),
+    FactPredicate("studies_condition", "trial", "disease", "many", listed_in_full=True),
+    FactPredicate("studies_intervention", "trial", "substance", "many", listed_in_full=True),
     FactPredicate("other_intervention", "trial", "text", "many"),
     FactPredicate("trial_arm", "trial", "text", "many"),
     FactPredicate("primary_outcome", "trial", "text", "many"),
@@ -141,7 +151,7 @@ _DECLARATIONS = (
     FactPredicate("publication_year", "paper", "date", "functional"),
     FactPredicate("publication_type", "paper", "category", "many"),
     FactPredicate("has_author", "paper", "person", "many"),
-    FactPredicate("registered_as", "paper", "trial", "many"),
+    FactPredicate("registered_as", "paper", "trial", "many", listed_in_full=True),
     FactPredicate("retracted_by", "paper", "paper", "many", ages=True),
     FactPredicate("funded_by_grant", "paper", "text", "many"),
     FactPredicate("doi", "paper", "text", "functional"),

@@ -16,14 +16,11 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import Hop
-from medr_ray.knowledge.predicates import (
-    CHINESE_WORDING,
-    DISEASE,
-    DRUG,
-    GENE,
-    PHENOTYPE,
-    PREDICATES,
-    directed_name,
+from medr_ray.knowledge.predicates import CHINESE_WORDING, PREDICATES, directed_name
+from medr_ray.knowledge.predicates.kinds import (
+    KIND_WORDING,
+    announce,
+    announce_in_chinese,
 )
 from medr_ray.knowledge.published_reports import (
     is_report,
@@ -34,9 +31,6 @@ from medr_ray.knowledge.published_reports import (
 from medr_ray.questions.drafting.obfuscation import StartDescription
 from medr_ray.questions.drafting.question_paths import QuestionPath
 
-# How a step refers to the entity that the step before it reached.
-_THAT = {DISEASE: "that disease", GENE: "that gene", PHENOTYPE: "that finding", DRUG: "that drug"}
-_THAT_ZH = {DISEASE: "该疾病", GENE: "该基因", PHENOTYPE: "该表现", DRUG: "该药物"}
 _CHOICES_ZH = {
     "earliest": "起病最早",
     "latest": "起病最晚",
@@ -137,7 +131,8 @@ class EnglishRulesWriter:
             else:
                 lead_in = "Then take" if number % 2 == 0 else "Next, take"
             text += f"{lead_in} {self._word_hop_with_facts(hop, reference)}. "
-            reference = _THAT[self._entities[hop.target].entity_type]
+            # How a step refers to the entity that the step before it reached.
+            reference = f"that {KIND_WORDING[self._entities[hop.target].entity_type].english}"
         return text, reference
 
     def _ask_meeting(self, path: QuestionPath, start: str) -> str:
@@ -213,9 +208,9 @@ class EnglishRulesWriter:
         return self.name_in_text(draft.path.start)
 
     def name_in_text(self, entity_id: str) -> str:
-        """Return the entity's name, after "the gene" for a gene, whose symbol may be a word."""
+        """Return the entity's name, after its kind where that is announced ("the gene FBN1")."""
         entity = self._entities[entity_id]
-        return f"the gene {entity.name}" if entity.entity_type == GENE else entity.name
+        return announce(entity.entity_type, entity.name)
 
 
 def _closing_comma(hop: Hop) -> str:
@@ -272,7 +267,7 @@ class ChineseRulesWriter:
         reference = start
         for hop in hops:
             text += f"取{self._word_hop_with_facts(hop, reference)}。"
-            reference = _THAT_ZH[self._entities[hop.target].entity_type]
+            reference = f"该{KIND_WORDING[self._entities[hop.target].entity_type].chinese}"
         return text, reference
 
     def _word_hop_with_facts(self, hop: Hop, source_words: str) -> str:
@@ -316,9 +311,9 @@ class ChineseRulesWriter:
         return self.name_in_text(draft.path.start)
 
     def name_in_text(self, entity_id: str) -> str:
-        """Return the entity's name, after "基因" for a gene."""
+        """Return the entity's name, after its kind where that is announced ("基因FBN1")."""
         entity = self._entities[entity_id]
-        return f"基因{entity.name}" if entity.entity_type == GENE else entity.name
+        return announce_in_chinese(entity.entity_type, entity.name)
 
     def _find_phrase(self, key: str) -> str:
         phrase = CHINESE_WORDING.get(key)

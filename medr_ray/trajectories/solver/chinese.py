@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES, Predicate
+from medr_ray.knowledge.predicates.kinds import KIND_WORDING, strip_chinese_announcement
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
 from medr_ray.trajectories.solver.plans import Plan, PlanWalk
@@ -37,6 +38,7 @@ _REPORTED_STEP = re.compile(
     r"(?P<step>.+)（据(?:(?P<year>\d{4})年|(?P<first>\d{4})年至(?P<last>\d{4})年间)"
     r"(?:《(?P<journal>.+)》|一份(?P<field>.+)期刊)?报道）"
 )
+_KINDS = "|".join(wording.chinese for wording in KIND_WORDING.values())
 _SHARE_QUESTION = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
 
 
@@ -44,8 +46,7 @@ class ChineseGrammar(QuestionGrammar):
     """Chinese."""
 
     step_pattern = re.compile(r"(?:从|另从)(?P<start>.+)出发|取(?P<phrase>.+)")
-    gene_prefix = "基因"
-    reference_pattern = re.compile("该(?:疾病|基因|表现|药物)")
+    reference_pattern = re.compile(f"该(?:{_KINDS})")
     description_pattern = re.compile("(?P<facts>.+)的疾病")
     fact_separator = re.compile("且")
     # By predicate, in the wording of ``questions.drafting.obfuscation``.
@@ -76,6 +77,9 @@ class ChineseGrammar(QuestionGrammar):
 
     def _split_sentences(self, text: str) -> list[str]:
         return text.split("。")
+
+    def _strip_announcement(self, text: str) -> str:
+        return strip_chinese_announcement(text)
 
     def _extend_walks(
         self, step: re.Match[str], walks: tuple[PlanWalk, ...]

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates.kinds import KIND_WORDING, strip_announcement
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.trajectories.solver.plans import Plan, PlanWalk
 from medr_ray.trajectories.solver.question_grammar import (
@@ -28,6 +29,7 @@ _SHARE_PATTERN = "|".join(
         *map(re.escape, COMPARISONS),
     )
 )
+_KINDS = "|".join(wording.english for wording in KIND_WORDING.values())
 # Names may contain ". ", so a full stop ends a sentence only before words that begin the next one.
 _SENTENCE_BREAK = re.compile(
     r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )"
@@ -44,10 +46,9 @@ class EnglishGrammar(QuestionGrammar):
 
     step_pattern = re.compile(
         r"(?:(?P<begins>Begin(?: again)? with)|Then take|Next, take) (?P<phrase>.+?)"
-        r"(?:: this is (?P<label>(?:disease|gene|finding|drug) [AB]))?"
+        rf"(?:: this is (?P<label>(?:{_KINDS}) [AB]))?"
     )
-    gene_prefix = "the gene "
-    reference_pattern = re.compile(r"that (?:disease|gene|finding|drug)")
+    reference_pattern = re.compile(rf"that (?:{_KINDS})")
     description_pattern = re.compile("the disease (?P<facts>.+)")
     fact_separator = re.compile(" and ")
     # By predicate, in the wording of ``questions.drafting.obfuscation``.
@@ -82,6 +83,9 @@ class EnglishGrammar(QuestionGrammar):
 
     def _split_sentences(self, text: str) -> list[str]:
         return _SENTENCE_BREAK.split(text)
+
+    def _strip_announcement(self, text: str) -> str:
+        return strip_announcement(text)
 
     def _extend_walks(
         self, step: re.Match[str], walks: tuple[PlanWalk, ...]

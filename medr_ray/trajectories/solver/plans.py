@@ -9,7 +9,9 @@ so each hop is the same task: find the entity that meets all conditions.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from medr_ray.knowledge.predicates import GENE, Predicate, directed_name
+from medr_ray.core.records import NodeType
+from medr_ray.knowledge.predicates import Predicate, directed_name
+from medr_ray.knowledge.predicates.kinds import announce
 
 AnswerKind = Literal["entity", "share", "earliest", "latest", "largest", "smallest"]
 ONSET_KINDS: tuple[AnswerKind, ...] = ("earliest", "latest")
@@ -29,15 +31,14 @@ class Condition:
     other: str
 
     @property
-    def other_type(self) -> str:
+    def other_type(self) -> NodeType:
         """The entity type of ``other``."""
         return self.predicate.object_type if self.forward else self.predicate.subject_type
 
     @property
     def other_phrase(self) -> str:
         """``other`` as a question names it."""
-        # A gene symbol may be an ordinary word, so a gene is always announced as one.
-        return f"the gene {self.other}" if self.other_type == GENE else self.other
+        return announce(self.other_type, self.other)
 
     def as_noun_phrase(self) -> str:
         """The unnamed entity in words: "mode of inheritance of Marfan syndrome"."""

@@ -49,7 +49,6 @@ class QuestionGrammar(ABC):
     """
 
     step_pattern: ClassVar[re.Pattern[str]]  # a sentence before the question
-    gene_prefix: ClassVar[str]  # precedes the symbol of a gene
     reference_pattern: ClassVar[re.Pattern[str]]  # "that disease": where a walk has come to
     # A start that two ``facts`` describe, what separates them, and a pattern for each predicate.
     description_pattern: ClassVar[re.Pattern[str]]
@@ -83,6 +82,10 @@ class QuestionGrammar(ABC):
         self, step: re.Match[str], walks: tuple[PlanWalk, ...]
     ) -> Iterator[tuple[PlanWalk, ...]]:
         """The walks after one more step, a match of ``step_pattern``."""
+
+    @abstractmethod
+    def _strip_announcement(self, text: str) -> str:
+        """A name without its kind in front: "FBN1" of "the gene FBN1"."""
 
     @property
     @abstractmethod
@@ -133,7 +136,7 @@ class QuestionGrammar(ABC):
         """A walk without hops, from a start that is described or, as the last reading, named."""
         for first, second in self._parse_description(text):
             yield PlanWalk.from_description(first, second)
-        yield PlanWalk(text.removeprefix(self.gene_prefix))
+        yield PlanWalk(self._strip_announcement(text))
 
     def _parse_description(self, text: str) -> Iterator[tuple[Condition, Condition]]:
         match = self.description_pattern.fullmatch(text)
@@ -226,7 +229,7 @@ class QuestionGrammar(ABC):
                 continue
             match = pattern.fullmatch(text)
             if match:
-                other = match["known"].removeprefix(self.gene_prefix)
+                other = self._strip_announcement(match["known"])
                 yield Condition(predicate, forward, self._parse_qualifier(match), other)
 
     # --- the question itself ----------------------------------------------------------

@@ -8,6 +8,7 @@ names stay as documents print them.
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
 from medr_ray.knowledge.predicates import CHINESE_WORDING, directed_name
+from medr_ray.knowledge.predicates.kinds import announce_in_chinese
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.wording.writers import word_qualifier_in_chinese
 from medr_ray.trajectories.solver.plans import Condition
@@ -104,10 +105,8 @@ class ThoughtWriter:
 
     def _other_phrase(self, condition: Condition) -> str:
         """The other end of a condition as a Chinese question names it."""
-        # Names have no Chinese form; only the word that announces a gene is translated.
-        if condition.other_phrase == condition.other:
-            return condition.other
-        return condition.other_phrase.replace("the gene ", "基因", 1)
+        # Names have no Chinese form; only the word that announces their kind is translated.
+        return announce_in_chinese(condition.other_type, condition.other)
 
     def _fill(self, template_key: str, **values: str) -> str:
         return self._templates[template_key].format(**values)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.marked_text import read_marked_abstract, stated_relations
 
 from medr_ray.graph.extraction.cue_patterns import PATTERNS
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import TEXT_PREDICATES
 
 STATED = [
     # treated_with
@@ -190,7 +190,7 @@ def test_a_question_silences_every_cue_but_a_compound(frame: str, clause: str) -
 
 def test_every_predicate_that_text_can_state_has_cues() -> None:
     cued = {pattern.predicate for patterns in PATTERNS.values() for pattern in patterns}
-    assert cued == PREDICATES.keys() - {"has_inheritance", "has_onset", "has_finding"}
+    assert cued == TEXT_PREDICATES.keys() - {"has_inheritance", "has_onset", "has_finding"}
     assert cued == {predicate for _, (_, predicate, _) in STATED}
 
 

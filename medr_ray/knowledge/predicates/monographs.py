@@ -1,0 +1,34 @@
+"""What a monograph of LiverTox states of a drug."""
+
+from medr_ray.knowledge.predicates.declaration import DRUG, VALUE, ChineseWording, Predicate
+
+PREDICATES = (
+    Predicate(
+        name="liver_injury_likelihood",
+        subject_type=DRUG,
+        object_type=VALUE,
+        phrase="LiverTox likelihood score",
+        sentence="The LiverTox likelihood score of {subject} is {object}.",
+        clause="whose LiverTox likelihood score is {other}",
+        chinese=ChineseWording(
+            phrase="{known}的LiverTox肝损伤可能性评分",
+            clause="其LiverTox肝损伤可能性评分为{other}",
+        ),
+        record_rank=34,
+        expansion_rank=34,
+    ),
+    Predicate(
+        name="first_us_approval_year",
+        subject_type=DRUG,
+        object_type=VALUE,
+        phrase="year of first approval in the United States",
+        sentence="The year of first approval in the United States of {subject} is {object}.",
+        clause="whose year of first approval in the United States is {other}",
+        chinese=ChineseWording(
+            phrase="{known}在美国首次获批的年份",
+            clause="其在美国首次获批的年份为{other}",
+        ),
+        record_rank=35,
+        expansion_rank=35,
+    ),
+)

@@ -1,0 +1,63 @@
+"""What the bibliographic record of a paper states: journal, year, and the trials it names."""
+
+from medr_ray.knowledge.predicates.declaration import (
+    JOURNAL,
+    PAPER,
+    TRIAL,
+    VALUE,
+    ChineseWording,
+    Predicate,
+)
+
+PREDICATES = (
+    Predicate(
+        name="published_in",
+        subject_type=PAPER,
+        object_type=JOURNAL,
+        phrase="journal",
+        sentence="The journal of {subject} is {object}.",
+        inverse_phrase="paper published",
+        inverse_preposition="in",
+        clause="that was published in {other}",
+        inverse_clause="that published {other}",
+        chinese=ChineseWording(
+            phrase="发表{known}的期刊",
+            inverse_phrase="发表于{known}的{other}论文",
+            clause="发表于{other}",
+            inverse_clause="发表了{other}",
+        ),
+        record_rank=31,
+        expansion_rank=31,
+    ),
+    Predicate(
+        name="publication_year",
+        subject_type=PAPER,
+        object_type=VALUE,
+        phrase="year of publication",
+        sentence="The year of publication of {subject} is {object}.",
+        clause="whose year of publication is {other}",
+        chinese=ChineseWording(phrase="{known}的发表年份", clause="其发表年份为{other}"),
+        record_rank=32,
+        expansion_rank=32,
+    ),
+    Predicate(
+        name="registered_as",
+        subject_type=PAPER,
+        object_type=TRIAL,
+        phrase="trial named",
+        sentence="The trial named in {subject} is {object}.",
+        preposition="in",
+        inverse_phrase="paper that names",
+        inverse_preposition="",
+        clause="that names {other}",
+        inverse_clause="that is named in {other}",
+        chinese=ChineseWording(
+            phrase="{known}所注明的试验",
+            inverse_phrase="注明{known}的{other}论文",
+            clause="注明{other}",
+            inverse_clause="为{other}所注明",
+        ),
+        record_rank=33,
+        expansion_rank=33,
+    ),
+)
