@@ -98,9 +98,9 @@ def check_columns(table: Table, required: Sequence[str], remedy: str) -> None:
     """Raises DataError with the missing columns and the remedy."""
     missing = [column for column in required if column not in table.columns]
     if missing:
-        shown = [column[:_SHOWN_CHARS] for column in table.columns[:_SHOWN_COLUMNS]]
-        names = ", ".join(missing)
-        raise DataError(f"no column {names} in the first line ({', '.join(shown)} …): {remedy}")
+        first_columns = [column[:_SHOWN_CHARS] for column in table.columns[:_SHOWN_COLUMNS]]
+        header = ", ".join(first_columns)
+        raise DataError(f"no column {', '.join(missing)} in the first line ({header} …): {remedy}")
 
 
 def read_rows(table: Table, unusable: UnusableRecords) -> Iterator[tuple[str, Row]]:
