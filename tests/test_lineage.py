@@ -57,6 +57,13 @@ def citation(pmid: str, position: int) -> Citation:
         (),
         True,
         (),
+        (),
+        "",
+        "",
+        "",
+        "",
+        (),
+        (),
         "pubmed26n0001.xml.gz",
         position,
     )

@@ -26,8 +26,12 @@ class CitationField(NamedTuple):
 
 
 _ISSUE = "MedlineCitation/Article/Journal/JournalIssue"
+_AUTHOR = "MedlineCitation/Article/AuthorList/Author"
+_DATABANK = "MedlineCitation/Article/DataBankList/DataBank"
+_GRANT = "MedlineCitation/Article/GrantList/Grant"
 
 # By path below PubmedArticle. Of the fields that share a column, the first one with text counts.
+# Those that count once in a record come first. The parts of an entry are its children.
 # The year fields name the abstract's column because their text passes through its free memory.
 CITATION_FIELDS: dict[str, CitationField] = {
     "MedlineCitation": CitationField("alone"),
@@ -41,7 +45,12 @@ CITATION_FIELDS: dict[str, CitationField] = {
     f"{_ISSUE}/PubDate/Year": CitationField("year", ("abstract",)),
     f"{_ISSUE}/PubDate/MedlineDate": CitationField("year", ("abstract",)),
     "MedlineCitation/Article/ArticleDate/Year": CitationField("year", ("abstract",)),
+    f"{_ISSUE}/Volume": CitationField("once", ("volume",)),
+    "MedlineCitation/Article/Pagination/MedlinePgn": CitationField("once", ("pages",)),
     "MedlineCitation/Article/Language": CitationField("joined", ("language",)),
+    "MedlineCitation/Article/ELocationID": CitationField(
+        "identifier", ("doi",), ("EIdType", "ValidYN")
+    ),
     "MedlineCitation/Article/Abstract/AbstractText": CitationField(
         "section",
         ("sections.text", "sections.label", "sections.category"),
@@ -63,6 +72,27 @@ CITATION_FIELDS: dict[str, CitationField] = {
     "MedlineCitation/CommentsCorrectionsList/CommentsCorrections": CitationField(
         "item", ("corrections.pmid", "corrections.kind"), ("RefType",), inner=("PMID",)
     ),
+    _AUTHOR: CitationField("entry", ("authors.last_name",), ("ValidYN",)),
+    f"{_AUTHOR}/LastName": CitationField("part", ("authors.last_name",)),
+    f"{_AUTHOR}/ForeName": CitationField("part", ("authors.fore_name",)),
+    f"{_AUTHOR}/Initials": CitationField("part", ("authors.fore_name",)),
+    f"{_AUTHOR}/AffiliationInfo/Affiliation": CitationField("member", ("authors.affiliations",)),
+    f"{_AUTHOR}/Identifier": CitationField("orcid", ("authors.orcid",), ("Source",)),
+    f"{_AUTHOR}/Suffix": CitationField("part", ("authors.suffix",)),
+    f"{_AUTHOR}/CollectiveName": CitationField("part", ("authors.collective_name",)),
+    # Before 2015 an affiliation stood in the author, before 2014 in the article.
+    f"{_AUTHOR}/Affiliation": CitationField("member", ("authors.affiliations",)),
+    "MedlineCitation/Article/Affiliation": CitationField("advance", ("authors.affiliations",)),
+    _DATABANK: CitationField("entry", ("databank_numbers.name",)),
+    f"{_DATABANK}/DataBankName": CitationField("part", ("databank_numbers.name",)),
+    f"{_DATABANK}/AccessionNumberList/AccessionNumber": CitationField(
+        "member", ("databank_numbers.numbers",)
+    ),
+    _GRANT: CitationField("entry", ("grants.grant_id",)),
+    f"{_GRANT}/GrantID": CitationField("part", ("grants.grant_id",)),
+    f"{_GRANT}/Agency": CitationField("part", ("grants.agency",)),
+    f"{_GRANT}/Country": CitationField("part", ("grants.country",)),
+    "PubmedData/ArticleIdList/ArticleId": CitationField("identifier", ("doi",), ("IdType",)),
 }
 
 # A record of a file: its kind (see ``scan``), its row among citations and books (-1 for a
@@ -106,8 +136,8 @@ NAME_START = 1
 NAME_PART = 2
 WHITE_SPACE = 4
 
-# Children that one element can have in the table; MedlineCitation and Article have the most.
-_MAX_CHILDREN = 10
+# Children that one element can have in the table; Article has the most.
+_MAX_CHILDREN = 12
 
 
 class Grammar(NamedTuple):
@@ -119,7 +149,7 @@ class Grammar(NamedTuple):
     rows of bytes with their lengths.
     """
 
-    edges: Array  # int64[states, 10, 2]
+    edges: Array  # int64[states, _MAX_CHILDREN, 2]
     meaning: Array  # int64[states, 4]
     names: Array  # uint8[names, longest]
     sizes: Array  # int64[names]

@@ -8,16 +8,18 @@ scan has made sure that the records are well formed. A citation without PMID or 
 two, is marked as not read and gets a blank row.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medr_ray.core.compiled import Array, entry, inner
 from medr_ray.corpus.byte_words import BYTE_SHIFT
-from medr_ray.corpus.citation_fields import CITATION_FIELDS
+from medr_ray.corpus.characters import matches_name
+from medr_ray.corpus.citation_fields import CITATION_FIELDS, build_name_table
 from medr_ray.corpus.inline_markup import copy_text
 
-# Columns of text: those up to the sections have one value a record, the others one an item.
+# Columns of text: those up to the sections have one value a record, the others one an item. The
+# columns of a list stand together.
 TEXT_COLUMNS = (
     "pmid",
     "title",
@@ -25,6 +27,10 @@ TEXT_COLUMNS = (
     "journal",
     "issn",
     "language",
+    "doi",
+    "pmcid",
+    "volume",
+    "pages",
     "sections.text",
     "sections.label",
     "sections.category",
@@ -39,9 +45,21 @@ TEXT_COLUMNS = (
     "keywords",
     "corrections.pmid",
     "corrections.kind",
+    "authors.last_name",
+    "authors.fore_name",
+    "authors.suffix",
+    "authors.collective_name",
+    "authors.orcid",
+    "databank_numbers.name",
+    "grants.grant_id",
+    "grants.agency",
+    "grants.country",
+    "authors.affiliations",
+    "databank_numbers.numbers",
 )
 _PER_RECORD = TEXT_COLUMNS.index("sections.text")
 _ABSTRACT = TEXT_COLUMNS.index("abstract")
+_PMCID = TEXT_COLUMNS.index("pmcid")
 
 LIST_COLUMNS = (
     "sections",
@@ -51,7 +69,13 @@ LIST_COLUMNS = (
     "chemicals",
     "keywords",
     "corrections",
+    "authors",
+    "databank_numbers",
+    "grants",
 )
+
+# Lists within the items of a list.
+NESTED_COLUMNS = ("authors.affiliations", "databank_numbers.numbers")
 
 # How a field is stored. Those before "joined" count once in a record.
 ACTIONS = (
@@ -65,6 +89,12 @@ ACTIONS = (
     "heading",  # a MeSH heading
     "item",  # an item of a list
     "word",  # an item of a list, unless it is empty
+    "identifier",  # the first valid DOI, or the first PMC id
+    "entry",  # an item of a list that has parts and members
+    "part",  # a column of the last entry, unless the entry has text in it
+    "orcid",  # the same, for an ORCID
+    "member",  # an item of a list within the last entry, unless it is empty
+    "advance",  # a member of the first entry, before it
 )
 (
     _ALONE,
@@ -77,13 +107,24 @@ ACTIONS = (
     _HEADING,
     _ITEM,
     _WORD,
+    _IDENTIFIER,
+    _ENTRY,
+    _PART,
+    _ORCID,
+    _MEMBER,
+    _ADVANCE,
 ) = range(len(ACTIONS))
 
 # Columns of a table of rules.
-_R_ACTION, _R_TEXT, _R_FIRST, _R_SECOND, _R_LIST = range(5)
+_R_ACTION, _R_TEXT, _R_FIRST, _R_SECOND, _R_LIST, _R_END, _R_NESTED = range(7)
 
-_SPACE, _COMMA, _COLON, _UNDERSCORE, _ZERO, _NINE = b" ,:_09"
-_LOWER_A, _LOWER_Z = b"az"
+_SPACE, _COMMA, _COLON, _UNDERSCORE, _ZERO, _NINE, _HYPHEN = b" ,:_09-"
+_LOWER_A, _LOWER_Z, _LOWER_X, _UPPER_X = b"azxX"
+_ORCID_SIZE = 16  # digits, the last of which may be an X
+_ORCID_GROUP = 4  # digits between hyphens
+
+_VALUES, _VALUE_SIZES = build_name_table(["doi", "pmc", "ORCID", "N"])
+_DOI_KIND, _PMC_KIND, _ORCID_KIND, _NO_MARK = range(4)  # rows of _VALUES
 
 _RETRACTED_SIZE = 7  # bytes of "D016441", the MeSH UI of "Retracted Publication"
 # The UI in the upper seven bytes of a word, so that the byte behind it can be shifted out.
@@ -95,15 +136,18 @@ class ColumnBuffers(NamedTuple):
 
     Column c has the ``stride`` bytes of ``text`` from c * stride. ``ends[c, i + 1]`` is where
     value i ends within its column; ``lists[list, row + 1]`` counts the items up to the end of a
-    row. Every record but a deletion has a row.
+    row, ``nested[list, item + 1]`` those of a nested list up to the end of an entry. Every record
+    but a deletion has a row.
     """
 
     text: Array  # uint8
     words: Array  # uint64: the word that begins at each byte of text
     at: Array  # int64[columns], where the column ends in text
     items: Array  # int64[lists], items so far
+    members: Array  # int64[nested lists], items so far
     ends: Array  # int32[columns, I + 1]
     lists: Array  # int32[lists, R + 1]
+    nested: Array  # int32[nested lists, I + 1]
     version: Array  # int64[R]
     year: Array  # int64[R], -1 when unknown
     retracted: Array  # uint8[R]
@@ -113,11 +157,12 @@ class ColumnBuffers(NamedTuple):
 
 
 def build_rules() -> Array:
-    """int64[fields, 5]: how each field is stored.
+    """int64[fields, 7]: how each field is stored.
 
-    Its action, the columns of its text and of two attributes, its list; -1 for none.
+    Its action, the columns of its text and of two attributes, its list, the column behind those of
+    the list, its nested list; -1 for none.
     """
-    table = np.full((len(CITATION_FIELDS), 5), -1)
+    table = np.full((len(CITATION_FIELDS), 7), -1)
     for row, field in zip(table, CITATION_FIELDS.values(), strict=True):
         row[_R_ACTION] = ACTIONS.index(field.action)
         columns = [TEXT_COLUMNS.index(column) for column in field.columns]
@@ -125,6 +170,15 @@ def build_rules() -> Array:
         list_name = field.columns[0].partition(".")[0] if field.columns else ""
         if list_name in LIST_COLUMNS:
             row[_R_LIST] = LIST_COLUMNS.index(list_name)
+            own_columns = [
+                number
+                for number, column in enumerate(TEXT_COLUMNS)
+                if column.partition(".")[0] == list_name and column not in NESTED_COLUMNS
+            ]
+            row[_R_END] = own_columns[-1] + 1
+        nested_names = [name for name in NESTED_COLUMNS if name.partition(".")[0] == list_name]
+        if nested_names:
+            row[_R_NESTED] = NESTED_COLUMNS.index(nested_names[0])
     return table
 
 
@@ -182,6 +236,64 @@ def _end_item(
         out.ends[second_column, item] = out.at[second_column] - second_column * out.stride
 
 
+@inner()
+def _begin_entry(out: ColumnBuffers, kind: int, column: int, end: int, nested: int) -> None:
+    """Add an item without text to a list that has columns ``column`` to ``end``."""
+    out.items[kind] += 1
+    item = out.items[kind]
+    while column < end:
+        out.ends[column, item] = out.at[column] - column * out.stride
+        column += 1
+    if nested >= 0:
+        out.nested[nested, item] = out.members[nested]
+
+
+@inner()
+def _has_value(text: Array, begin: int, end: int, value: int) -> bool:
+    """Whether an attribute has the value of that row of ``_VALUES``."""
+    size = _VALUE_SIZES[value]
+    return begin >= 0 and end - begin == size and matches_name(text, begin, _VALUES, value, size)
+
+
+@inner()
+def _choose_identifier_column(text: Array, field: Any, doi_column: int) -> int:
+    """The column of an identifier of an article by its type; -1 for one that is not read."""
+    if _has_value(text, field.second_begin, field.second_end, _NO_MARK):
+        return -1
+    if _has_value(text, field.first_begin, field.first_end, _DOI_KIND):
+        return doi_column
+    if _has_value(text, field.first_begin, field.first_end, _PMC_KIND):
+        return _PMCID
+    return -1
+
+
+@inner()
+def _format_orcid(text: Array, begin: int, end: int) -> int:
+    """Bring an ORCID into the form "0000-0001-9940-6913"; returns where it ends.
+
+    That is at ``begin`` where the text has not exactly 16 figures (the last may be an X).
+    """
+    size = 0
+    has_letter = False  # an X before the last place
+    for at in range(begin, end):
+        byte = text[at]
+        is_letter = byte in (_LOWER_X, _UPPER_X)
+        if is_letter or _ZERO <= byte <= _NINE:
+            has_letter |= is_letter and size < _ORCID_SIZE - 1
+            text[begin + size] = _UPPER_X if is_letter else byte
+            size += 1
+    if size != _ORCID_SIZE or has_letter:
+        return begin
+    # From the last group on, so that no figure is overwritten before it has moved.
+    for group in range(_ORCID_SIZE // _ORCID_GROUP - 1, 0, -1):
+        source = begin + _ORCID_GROUP * group
+        target = source + group
+        for place in range(_ORCID_GROUP - 1, -1, -1):
+            text[target + place] = text[source + place]
+        text[target - 1] = _HYPHEN
+    return begin + _ORCID_SIZE + _ORCID_SIZE // _ORCID_GROUP - 1
+
+
 # --- numbers --------------------------------------------------------------------------
 
 
@@ -229,19 +341,32 @@ def _locate_single_fields(
     """Set ``places`` to the rows of the fields that count once (-1: absent).
 
     Returns the version of the PMID, or -1 when the record is not for this pass: something is
-    missing, occurs twice, or is not a number.
+    missing, occurs twice, stands in another order or is not a number.
     """
     for number in range(len(places)):
         places[number] = -1
+    has_entry = False
+    waiting = -1  # the list that has a member before its first entry
     for row in range(begin, end):
         number = fields[row].number
         action = rules[number, _R_ACTION]
         is_second = action == _ALONE and places[number] >= 0
         has_no_descriptor = action == _HEADING and fields[row].text_begin < 0
-        if is_second or has_no_descriptor:
+        if is_second or has_no_descriptor or (action == _ADVANCE and has_entry):
             return -1
+        if action == _ADVANCE:
+            waiting = rules[number, _R_LIST]
+        elif action == _ENTRY:
+            has_entry = True
+            is_valid = not _has_value(
+                text, fields[row].first_begin, fields[row].first_end, _NO_MARK
+            )
+            if is_valid and rules[number, _R_LIST] == waiting:
+                waiting = -1
         if action < _JOINED and places[number] < 0:
             places[number] = row
+    if waiting >= 0:
+        return -1
     version = 1
     for number in range(len(places)):
         row = places[number]
@@ -280,6 +405,7 @@ def _fill_row(
     abstract = out.at[_ABSTRACT]
     has_language = False
     retracted = False
+    is_left_out = False  # the last entry
     for step in range(-len(places), end - begin):
         # Steps below zero are the fields that count once, in the order of the rules.
         i = begin + step if step >= 0 else places[step + len(places)]
@@ -290,8 +416,28 @@ def _fill_row(
         is_done = step >= 0 and action < _JOINED
         if action == _ALONE or is_done or (action == _YEAR and year >= 0):
             continue
+        if action == _ENTRY:
+            is_left_out = _has_value(text, fields[i].first_begin, fields[i].first_end, _NO_MARK)
+            if not is_left_out:
+                _begin_entry(out, kind, column, rules[number, _R_END], rules[number, _R_NESTED])
+            continue
+        if action == _IDENTIFIER:
+            column = _choose_identifier_column(text, fields[i], column)
+            if column < 0:
+                continue
         to = out.at[column]
-        if action == _ONCE and to > out.ends[column, row] + column * out.stride:
+        if action >= _PART:
+            is_full = (
+                action < _MEMBER
+                and to > out.ends[column, out.items[kind] - 1] + column * out.stride
+            )
+            is_other = action == _ORCID and not _has_value(
+                text, fields[i].first_begin, fields[i].first_end, _ORCID_KIND
+            )
+            if is_left_out or is_full or is_other:
+                continue
+        is_once = action in (_ONCE, _IDENTIFIER)
+        if is_once and to > out.ends[column, row] + column * out.stride:
             continue  # an earlier field had text
         if action == _JOINED:
             # The comma is written always, and kept (by moving on) only behind another language.
@@ -312,9 +458,21 @@ def _fill_row(
             # The text was written where the abstract will be, and is not kept.
             year = _parse_year(out.text, to, stop)
             continue
-        if action == _WORD and stop == to:
+        if action == _ORCID:
+            stop = _format_orcid(out.text, to, stop)
+        if (action == _WORD or action >= _MEMBER) and stop == to:
             continue
         out.at[column] = stop
+        if action >= _PART:
+            item = out.items[kind]
+            if action >= _MEMBER:
+                nested = rules[number, _R_NESTED]
+                out.members[nested] += 1
+                if action == _MEMBER:
+                    out.nested[nested, item] = out.members[nested]
+                item = out.members[nested]
+            out.ends[column, item] = stop - column * out.stride
+            continue
         first_column = rules[number, _R_FIRST]
         second_column = rules[number, _R_SECOND]
         label = out.at[first_column] if first_column >= 0 else 0

@@ -66,6 +66,7 @@ class Workspace:
         # Each column is filled from its own place in the common memory.
         columns.at[:] = np.arange(len(columns.at)) * columns.stride
         columns.items[:] = 0
+        columns.members[:] = 0
         count, end, cut = scan.scan_records(
             self.text,
             self._words,
@@ -116,16 +117,25 @@ class Workspace:
         return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
     def _build_items(self, name: str, item_type: pa.DataType, count: int) -> pa.Array:
-        """The items of a list column: strings, or structs of strings and one flag."""
+        """The items of a list: strings, or structs of strings, lists of them and one flag."""
         if not pa.types.is_struct(item_type):
             return self._build_strings(name, count)
         children = []
         for field in item_type:
+            column = f"{name}.{field.name}"
             if pa.types.is_boolean(field.type):
                 children.append(_build_flags(self._columns.major[:count]))
+            elif pa.types.is_list(field.type):
+                children.append(self._build_nested_list(column, field.type, count))
             else:
-                children.append(self._build_strings(f"{name}.{field.name}", count))
+                children.append(self._build_strings(column, count))
         return pa.Array.from_buffers(item_type, count, [None], children=children)
+
+    def _build_nested_list(self, name: str, list_type: pa.DataType, count: int) -> pa.Array:
+        offsets = self._columns.nested[column_copy.NESTED_COLUMNS.index(name), : count + 1]
+        members = self._build_strings(name, int(offsets[-1]))
+        buffers = [None, _copy_buffer(offsets)]
+        return pa.Array.from_buffers(list_type, count, buffers, children=[members])
 
     def _build_strings(self, name: str, count: int) -> pa.Array:
         column = column_copy.TEXT_COLUMNS.index(name)
@@ -139,6 +149,7 @@ def _allocate_columns(stride: int, items: int, records: int) -> column_copy.Colu
     """Columns of ``stride`` bytes each, for so many items of a list and so many records."""
     text_columns = len(column_copy.TEXT_COLUMNS)
     list_columns = len(column_copy.LIST_COLUMNS)
+    nested_columns = len(column_copy.NESTED_COLUMNS)
     text = np.empty(text_columns * stride, np.uint8)
     return column_copy.ColumnBuffers(
         text=text,
@@ -146,9 +157,11 @@ def _allocate_columns(stride: int, items: int, records: int) -> column_copy.Colu
         stride=stride,
         at=np.empty(text_columns, np.int64),
         items=np.empty(list_columns, np.int64),
+        members=np.empty(nested_columns, np.int64),
         # Zeros, because the first offset of each column is read and never written.
         ends=np.zeros((text_columns, items), np.int32),
         lists=np.zeros((list_columns, records), np.int32),
+        nested=np.zeros((nested_columns, items), np.int32),
         version=np.empty(records, np.int64),
         year=np.empty(records, np.int64),
         retracted=np.empty(records, np.uint8),

@@ -41,7 +41,8 @@ from medr_ray.corpus.record_stream import CitationChunk, read_citations
 ALL_RECORDS_FOLDER = "parts"  # of the first pass; the second writes CITATIONS
 # Of the text of citations. 2: raised figures and fractions keep their values. 3: other abstracts
 # and titles stand in for missing ones, comments are no records. 4: powers may stand behind a space.
-_FORMAT = 4
+# 5: authors, identifiers, volume and pages, databank numbers and grants.
+_FORMAT = 5
 _READ_ERRORS = (DataError, OSError, *BROKEN_GZIP)  # what a damaged file or stream raises
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")
 _KEY_SCHEMA = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}

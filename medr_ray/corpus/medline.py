@@ -14,7 +14,7 @@ whole files at many times the speed, and uses this reader for single records.
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -65,6 +65,18 @@ _RETRACTED = "D016441"  # MeSH UI of the publication type "Retracted Publication
 _YEAR = re.compile(r"\b(1[5-9]\d\d|20\d\d)\b", re.ASCII)
 _PMID = re.compile(r"[0-9]{1,18}")  # what fits 64 bits
 _VERSION = re.compile(r"[0-9]{1,9}")  # what fits 32 bits
+_NO_ORCID_FIGURE = re.compile(r"[^0-9Xx]")
+_ORCID = re.compile(r"([0-9]{4})([0-9]{4})([0-9]{4})([0-9]{3}[0-9X])")
+# The columns of a child of an author and of a grant, by its tag.
+_AUTHOR_PARTS = {
+    "LastName": "last_name",
+    "ForeName": "fore_name",
+    "Initials": "fore_name",
+    "Suffix": "suffix",
+    "CollectiveName": "collective_name",
+}
+_GRANT_PARTS = {"GrantID": "grant_id", "Agency": "agency", "Country": "country"}
+_IDENTIFIER_COLUMNS = {"doi": "doi", "pmc": "pmcid"}  # by the type of the identifier
 
 
 @dataclass(frozen=True)
@@ -281,6 +293,12 @@ def _read_article(article: etree._Element) -> dict[str, Any]:
         "language": _read_languages(body),
         **_read_publication_types(body, "PublicationTypeList/PublicationType"),
         **_read_index_terms(medline),
+        "authors": _read_article_authors(body),
+        **_read_identifiers(_list_article_identifiers(article)),
+        "volume": _read_text(body.find("Journal/JournalIssue/Volume")),
+        "pages": _read_pages(body),
+        "databank_numbers": _read_databanks(body),
+        "grants": _read_grants(body),
     }
 
 
@@ -311,6 +329,12 @@ def _read_book(article: etree._Element) -> dict[str, Any]:
         "language": _read_languages(document),
         **_read_publication_types(document, "PublicationType"),
         **_read_index_terms(document),
+        "authors": _read_book_authors(document),
+        **_read_identifiers(_list_book_identifiers(article)),
+        "volume": _read_text(document.find("Book/Volume")),
+        "pages": _read_pages(document),
+        "databank_numbers": [],
+        "grants": _read_grants(document),
     }
 
 
@@ -450,3 +474,124 @@ def _read_year(parent: etree._Element, *paths: str) -> int | None:
         if match:
             return int(match.group())
     return None
+
+
+def _read_article_authors(body: etree._Element) -> list[dict[str, Any]]:
+    """The authors; an affiliation of the article (before 2014) is the first author's."""
+    authors = _read_authors(body.iterfind("AuthorList/Author"))
+    affiliations = [_read_text(element) for element in body.iterfind("Affiliation")]
+    if authors:
+        authors[0]["affiliations"][:0] = filter(None, affiliations)
+    return authors
+
+
+def _read_book_authors(document: etree._Element) -> list[dict[str, Any]]:
+    """The authors of the chapter, else those of the book; editors are no authors."""
+    for path in ("AuthorList", "Book/AuthorList"):
+        lists = document.findall(path)
+        elements = [
+            author
+            for author_list in lists
+            if author_list.get("Type", "authors") == "authors"
+            for author in author_list.iterfind("Author")
+        ]
+        if elements:
+            return _read_authors(elements)
+    return []
+
+
+def _read_authors(elements: Iterable[etree._Element]) -> list[dict[str, Any]]:
+    """The authors but those that a correction has marked as not valid."""
+    return [_read_author(element) for element in elements if element.get("ValidYN") != "N"]
+
+
+def _read_author(element: etree._Element) -> dict[str, Any]:
+    orcids = [
+        _format_orcid(_read_text(identifier))
+        for identifier in element.iterfind("Identifier")
+        if identifier.get("Source") == "ORCID"
+    ]
+    return {
+        **_read_parts(element, _AUTHOR_PARTS),
+        "orcid": next(filter(None, orcids), ""),
+        "affiliations": _read_affiliations(element),
+    }
+
+
+def _read_affiliations(author: etree._Element) -> list[str]:
+    """In the order of the record; before 2015 they stand in the author itself."""
+    texts = []
+    for child in author:
+        if child.tag == "AffiliationInfo":
+            texts += [_read_text(element) for element in child.iterfind("Affiliation")]
+        elif child.tag == "Affiliation":
+            texts.append(_read_text(child))
+    return [text for text in texts if text]
+
+
+def _format_orcid(text: str) -> str:
+    """In the form "0000-0001-9940-6913" whether it is given so, as an address or without hyphens;
+    "" where it has not 16 places."""
+    match = _ORCID.fullmatch(_NO_ORCID_FIGURE.sub("", text).upper())
+    return "-".join(match.groups()) if match else ""
+
+
+def _read_parts(element: etree._Element, columns: Mapping[str, str]) -> dict[str, str]:
+    """The texts of the children by their columns; the first one with text counts."""
+    parts = dict.fromkeys(columns.values(), "")
+    for child in element:
+        column = columns.get(child.tag)
+        if column and not parts[column]:
+            parts[column] = _read_text(child)
+    return parts
+
+
+def _list_article_identifiers(article: etree._Element) -> list[etree._Element]:
+    """The identifiers of the article, in the order of the record. Those of its references stand
+    in lists of the same name elsewhere."""
+    identifiers: list[etree._Element] = []
+    for child in article:
+        if child.tag == "MedlineCitation":
+            identifiers += child.iterfind("Article/ELocationID")
+        elif child.tag == "PubmedData":
+            identifiers += child.iterfind("ArticleIdList/ArticleId")
+    return identifiers
+
+
+def _list_book_identifiers(article: etree._Element) -> list[etree._Element]:
+    """The identifiers of the chapter, those of the whole book only where it is the record."""
+    chapter = article.findall("BookDocument/ArticleIdList/ArticleId")
+    return [*chapter, *article.iterfind("PubmedBookData/ArticleIdList/ArticleId")]
+
+
+def _read_identifiers(elements: Iterable[etree._Element]) -> dict[str, str]:
+    """The first valid identifier of each kind."""
+    identifiers = dict.fromkeys(_IDENTIFIER_COLUMNS.values(), "")
+    for element in elements:
+        kind = element.get("EIdType") or element.get("IdType", "")
+        column = _IDENTIFIER_COLUMNS.get(kind)
+        if column and not identifiers[column] and element.get("ValidYN") != "N":
+            identifiers[column] = _read_text(element)
+    return identifiers
+
+
+def _read_pages(parent: etree._Element) -> str:
+    """The pages as NLM prints them ("123-31"), else the first and the last one."""
+    pages = _read_text(parent.find("Pagination/MedlinePgn"))
+    if pages:
+        return pages
+    ends = [_read_text(parent.find(f"Pagination/{tag}")) for tag in ("StartPage", "EndPage")]
+    return "-".join(filter(None, ends))
+
+
+def _read_databanks(body: etree._Element) -> list[dict[str, Any]]:
+    banks = []
+    for bank in body.iterfind("DataBankList/DataBank"):
+        numbers = map(_read_text, bank.iterfind("AccessionNumberList/AccessionNumber"))
+        parts = _read_parts(bank, {"DataBankName": "name"})
+        banks.append({**parts, "numbers": list(filter(None, numbers))})
+    return banks
+
+
+def _read_grants(parent: etree._Element) -> list[dict[str, str]]:
+    return [_read_parts(grant, _GRANT_PARTS) for grant in parent.iterfind("GrantList/Grant")]

@@ -30,6 +30,7 @@ _MAX_RECORD_BYTES = 64 * 2**20  # NLM's records stay below 1 MiB
 _UNKNOWN_TITLES = pa.array(medline.UNKNOWN_TITLES)
 _OTHER_TITLE = b"<VernacularTitle"
 _OTHER_ABSTRACT = b"<OtherAbstract"
+_OTHER_PAGES = b"<StartPage"
 _TAG_BY_KIND = {
     scan.CITATION: medline.CITATION,
     scan.BOOK: medline.BOOK,
@@ -194,13 +195,18 @@ def _build_chunk(
 
 
 def _find_incomplete(window: _Window, result: ScanResult, table: pa.Table) -> list[int]:
-    """The records that the passes read without a title or abstract which stands elsewhere in them:
-    the plain reader looks there."""
+    """The records that the passes read without a title, abstract or pages which stand elsewhere in
+    them: the plain reader looks there."""
     is_read = (result.records["row"] >= 0) & (result.records["is_read"] != 0)
     is_title_unknown = pc.is_in(table["title"], _UNKNOWN_TITLES).to_numpy()
     has_no_abstract = pc.equal(table["abstract"], "").to_numpy()
+    has_no_pages = pc.equal(table["pages"], "").to_numpy()
     incomplete: set[int] = set()
-    for is_missing, tag in ((is_title_unknown, _OTHER_TITLE), (has_no_abstract, _OTHER_ABSTRACT)):
+    for is_missing, tag in (
+        (is_title_unknown, _OTHER_TITLE),
+        (has_no_abstract, _OTHER_ABSTRACT),
+        (has_no_pages, _OTHER_PAGES),
+    ):
         indices = np.flatnonzero(is_read)
         indices = indices[is_missing[result.records["row"][indices]]]
         begins = result.records["begin"][indices].tolist()

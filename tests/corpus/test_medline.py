@@ -10,7 +10,16 @@ from lxml import etree
 from support.pubmed_xml import ARTICLE, BOOK_ARTICLE, DELETIONS, document
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import Citation, Correction, MeshHeading, Section, Term
+from medr_ray.core.records import (
+    Author,
+    Citation,
+    Correction,
+    Databank,
+    Grant,
+    MeshHeading,
+    Section,
+    Term,
+)
 from medr_ray.corpus.medline import (
     BOOK,
     CITATION,
@@ -48,6 +57,30 @@ def test_every_field_of_a_citation_is_read() -> None:
         keywords=("key word",),
         retracted=True,
         corrections=(Correction("RetractionIn", "9"),),
+        authors=(
+            Author(
+                "Müller",
+                "Anna B",
+                "Jr",
+                "",
+                "0000-0001-2345-678X",
+                ("Clinic A, Kiel. a@b.de", "Clinic <B>, Kiel."),
+            ),
+            Author("Li", "C", "", "", "0000-0001-2345-6789", ()),
+            Author("", "", "", "The Marfan Group, Kiel", "", ("Kiel",)),
+        ),
+        doi="10.1/right",
+        pmcid="PMC5",
+        volume="12 Suppl 1",
+        pages="e17-23; discussion 24",
+        databank_numbers=(
+            Databank("ClinicalTrials.gov", ("NCT00000001", "NCT00000002")),
+            Databank("GENBANK", ()),
+        ),
+        grants=(
+            Grant("R01 1", "NHLBI NIH HHS", "United States"),
+            Grant("", "CIHR", ""),
+        ),
         source_file="file.xml",
         position=0,
     )
@@ -72,6 +105,13 @@ def test_a_chapter_of_a_book_is_a_citation_with_the_book_for_its_journal() -> No
         keywords=("FBN1",),
         retracted=False,
         corrections=(),
+        authors=(Author("Dietz", "Harry", "", "", "", ()),),
+        doi="10.2/b",
+        pmcid="",
+        volume="2",
+        pages="7-9",
+        databank_numbers=(),
+        grants=(),
         source_file="file.xml",
         position=0,
     )

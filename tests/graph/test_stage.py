@@ -53,6 +53,13 @@ def make_citation(pmid: str, title: str, abstract: str, retracted: bool = False)
         (),
         retracted,
         (),
+        (),
+        "",
+        "",
+        "",
+        "",
+        (),
+        (),
         "f",
         0,
     )

@@ -48,6 +48,13 @@ def citation(position: int, abstract: str = "") -> Citation:
         (),
         False,
         (),
+        (),
+        "",
+        "",
+        "",
+        "",
+        (),
+        (),
         "f",
         position,
     )

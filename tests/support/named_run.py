@@ -132,6 +132,13 @@ def _citation(pmid: str, year: int | None, title: str, abstract: str) -> dict[st
             (),
             False,
             (),
+            (),
+            "",
+            "",
+            "",
+            "",
+            (),
+            (),
             "pubmed26n0001.xml.gz",
             0,
         )

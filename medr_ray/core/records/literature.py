@@ -40,9 +40,51 @@ class Correction:
 
 
 @dataclass(frozen=True)
+class Author:
+    """An author as printed: a person, or a group by its ``collective_name``.
+
+    ``fore_name`` holds the initials where no more is given. ``orcid`` is in the form
+    "0000-0001-9940-6913", "" where none is given or it has not 16 places. ``affiliations`` are
+    addresses in the author's own words; before 2014 only the first author has one.
+    """
+
+    last_name: str
+    fore_name: str
+    suffix: str
+    collective_name: str
+    orcid: str
+    affiliations: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name as people write it: "Anna B Weber Jr"."""
+        parts = (self.fore_name, self.last_name, self.suffix)
+        return " ".join(filter(None, parts)) or self.collective_name
+
+
+@dataclass(frozen=True)
+class Databank:
+    """A databank that an article names (``DataBank``), such as ClinicalTrials.gov or GENBANK, and
+    its accession numbers there."""
+
+    name: str
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A grant that an article names: its number ("" when not given), agency and country."""
+
+    grant_id: str
+    agency: str
+    country: str
+
+
+@dataclass(frozen=True)
 class Citation:
-    """One PubMed citation (NLM PubMed DTD). ``year`` is that of publication; ``position`` counts
-    from 0 in the file."""
+    """One PubMed citation (NLM PubMed DTD). ``year`` is that of publication, ``pages`` are as
+    printed ("123-31"), ``pmcid`` is that of PubMed Central; ``position`` counts from 0 in the
+    file."""
 
     pmid: str
     version: int
@@ -60,5 +102,12 @@ class Citation:
     keywords: tuple[str, ...]
     retracted: bool
     corrections: tuple[Correction, ...]
+    authors: tuple[Author, ...]
+    doi: str
+    pmcid: str
+    volume: str
+    pages: str
+    databank_numbers: tuple[Databank, ...]
+    grants: tuple[Grant, ...]
     source_file: str
     position: int
