@@ -110,6 +110,7 @@ _DECLARATIONS = (
     FactPredicate("adverse_reaction_share", "label", "number", "many"),
     # LiverTox.
     FactPredicate("liver_injury_likelihood", "substance", "category", "functional", ages=True),
+    FactPredicate("liver_injury_likelihood_in_use", "substance", "category", "many", ages=True),
     FactPredicate("first_us_approval_year", "substance", "date", "functional"),
     FactPredicate("monograph_cites", "substance", "paper", "many"),
     # ClinicalTrials.gov.

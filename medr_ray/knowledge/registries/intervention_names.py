@@ -51,21 +51,21 @@ _JOINT = re.compile(
 # No substances: comparators, classes, regimens, procedures, mixtures, cells.
 _OTHER_THINGS = re.compile(
     r"placebo|sham|vehicle|control|compar|dummy|"
-    r"therap|treat|regimen|chemo|radio|standard|usual|routine|conventional|care\b|medication|"
-    r"\bdrugs?\b|\bagents?\b|dos(?:e|es|age|ing)\b|cohort|\barm\b|\bgroup|\bphase\b|combination|"
+    r"therap|treat|regimen|chemo|radio|standard|usual|routine|conventional|\bcare\b|medication|"
+    r"\bdrugs?\b|\bagents?\b|\bdos(?:e|es|age|ing)\b|cohort|\barm\b|\bgroup|\bphase\b|combination|"
     r"vaccin|immunis|immuniz|transplant|surg|procedure|biops|sampl|swab|blood|serum|plasma|\burine|"
-    r"stool|faec|fec(?:al|es)|\bskin\b|prick|test|assay|questionnaire|measure|collect|draw\b|"
+    r"stool|faec|fec(?:al|es)|\bskin\b|prick|\btests?\b|assay|questionnaire|measure|\bcollect|draw\b|"
     r"assessment|evaluation|provocation|challenge|imaging|\bscan|"
-    r"cells?\b|\bcart?\b|car-|car\d|-t\b|lymphocyte|\btils?\b|graft|gene\b|"
+    r"cells?\b|\bcart?\b|car-|car\d|-t\b|lymphocyte|\btils?\b|graft|\bgene\b|"
     r"umbilical|derived|virus\b|venom|"
     r"extract|allergens?|allergoid|pollen|\bmites?\b|dander|mixture|\bmix\b|inoculate|probiotic|"
-    r"diet|food|milk|flour|powder|supplement|formula\b|saline|water|"
+    r"\bdiet(?:s|ary)?\b|food|milk|flour|powder|supplement|formula\b|\bsaline|water|"
     r"inhibitors?\b|agonists?\b|antagonists?\b|blockers?\b|steroids?\b|antibod|antibiotic|"
     r"antihist|antiasthm|antifung|antivir|antiemet|analogs?\b|analogues?\b|stimulants?\b|"
-    r"diuretics?\b|statins?\b$|taxanes?\b|\bplatinum|doublet|triplet|biologics?\b|monoclonal|"
+    r"diuretics?\b|\bstatins?\b|taxanes?\b|\bplatinum|doublet|triplet|biologics?\b|monoclonal|"
     r"interferons\b|vitamins\b|insulins\b|opioids?\b|corticoids?\b|biotics?\b|\banti-|"
     r"antipyretic|analgesic|anesthe|anaesthe|immunosuppress|"
-    r"emollient|moisturi|decoction|herbal|medicine|diluent|epidural|intrapolyp|wash\b|"
+    r"emollient|moisturi|decoction|\bherbal\b|medicine|diluent|epidural|intrapolyp|wash\b|"
     r"compound|seeding|phoresis|\bteas?\b|device|conditioning|prophyla|high|low\b|open label|"
     r"\b(?:oit|slit|scit)\b",
     re.IGNORECASE,

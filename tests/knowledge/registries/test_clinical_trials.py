@@ -16,6 +16,7 @@ from medr_ray.knowledge.registries.clinical_trials import (
     read_clinical_trials_facts,
 )
 from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
+from medr_ray.knowledge.registries.identifiers import make_company_id, make_institution_id
 from medr_ray.knowledge.registries.record_facts import RecordFacts
 from medr_ray.knowledge.registries.record_reading import UnusableRecords
 
@@ -165,9 +166,10 @@ def test_a_study_states_its_facts(tmp_path: Path) -> None:
     assert (record.record_id, record.as_of, record.problems) == ("NCT00429364", "2018-03-27", ())
     assert {fact.as_of for fact in record.facts} == {"2018-03-27"}
     stated = [state(fact) for fact in record.facts]
-    boston = "INSTITUTION:boston medical center"
+    boston = make_institution_id("Boston Medical Center")
+    novartis = make_company_id("Novartis")
     for fact in [
-        ("lead_sponsor", "COMPANY:novartis", {"sponsor_class": "INDUSTRY"}),
+        ("lead_sponsor", novartis, {"sponsor_class": "INDUSTRY"}),
         ("collaborator", boston, {"sponsor_class": "OTHER"}),
         ("trial_phase", "PHASE1, PHASE2", {}),
         ("masking", "SINGLE", {}),
@@ -216,11 +218,11 @@ def test_a_study_states_its_facts(tmp_path: Path) -> None:
     # "NA" is no value, and an office no person.
     assert len(values(record, "primary_outcome_result")) == 1
     assert values(record, "overall_official") == ["PERSON:NCT:NCT00429364/ronald v lacro"]
-    assert values(record, "affiliation") == ["INSTITUTION:boston children hospital"]
+    assert values(record, "affiliation") == [make_institution_id("Boston Children's Hospital")]
     assert values(record, "trial_site") == [
-        "INSTITUTION:university hospital ghent",
-        "INSTITUTION:university hospital basel",
-        "INSTITUTION:mayo clinic",
+        make_institution_id("University Hospital Ghent"),
+        make_institution_id("University Hospital Basel"),
+        make_institution_id("Mayo Clinic"),
     ]
     (trial,) = [entity for entity in record.entities if entity.entity_type == "trial"]
     assert trial.names[:3] == ("Atenolol vs. Losartan in Marfan Syndrome", "NCT00429364", "MFS")
@@ -245,7 +247,7 @@ def follow_path(value: Any, path: str) -> str:
 @pytest.mark.parametrize(
     ("sponsor_class", "entity_id"),
     [
-        ("INDUSTRY", "COMPANY:ronald v lacro"),
+        ("INDUSTRY", make_company_id("Ronald V Lacro")),
         ("INDIV", "PERSON:NCT:NCT00429364/ronald v lacro"),
         ("OTHER", "PERSON:NCT:NCT00429364/ronald v lacro"),  # an official with titles
         ("NIH", "PERSON:NCT:NCT00429364/ronald v lacro"),
