@@ -1,6 +1,7 @@
 """Growing a graph around a seed (paper section 3.1.1).
 
-At each step the documents about the current entity are read, and its relations join the graph. With
+At each step the documents and the facts about the current entity are read, and its relations join
+the graph. With
 probability ``neighbour_probability`` the next entity is drawn from the neighbours that were not
 read about yet; otherwise it is a new entity, discovered through the medical retriever.
 
@@ -9,7 +10,8 @@ one id, whatever records it was merged from. No limit of the configuration is ex
 step a relation comes from. The result depends only on the index, the configuration, the run's seed
 and the seed entity.
 
-A grown seed records the entities that were read about and a digest of the documents found for each.
+A grown seed records the entities that were read about and a digest of the documents and facts found
+for each.
 ``Expander.is_up_to_date`` compares these digests with what the index gives now, and so decides
 whether the seed has to be grown again without extracting anything.
 """
@@ -20,11 +22,11 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, get_args
 
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.parts import digest
-from medr_ray.core.records import Relation
+from medr_ray.core.records import EntityType, Fact, Relation
 from medr_ray.graph.extraction.disease_records import get_record_id
 from medr_ray.graph.extraction.extractor import (
     RelationExtractor,
@@ -32,10 +34,11 @@ from medr_ray.graph.extraction.extractor import (
     is_well_typed,
     merge_relations,
 )
+from medr_ray.graph.facts.registry_relations import FactLibrary, build_fact_relations
 from medr_ray.graph.paths.validity import is_walkable, rank_vagueness
 from medr_ray.graph.storage import EntityReading, GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.predicates import DISEASE, PREDICATES
+from medr_ray.knowledge.predicates import DISEASE, PREDICATES, TEXT_PREDICATES
 from medr_ray.retrieval.documents import HPO, Document
 
 _MAX_CACHED_ENTITIES = 1024  # with the documents about them: some tens of MB
@@ -133,8 +136,8 @@ class Expander:
     """Expands seeds, one after another. What is cached for one seed does not change the graph of
     another.
 
-    ``prepare`` is called with all documents that are about to be read together, so that an
-    extractor can read them concurrently.
+    Without ``facts`` only documents are read. ``prepare`` is called with all documents that are
+    about to be read together, so that an extractor can read them concurrently.
     """
 
     def __init__(
@@ -145,6 +148,7 @@ class Expander:
         config: GraphConfig,
         run_seed: int,
         prepare: Callable[[Sequence[Document]], None] | None = None,
+        facts: FactLibrary | None = None,
     ) -> None:
         self._library = library
         self._extractor = extractor
@@ -152,6 +156,7 @@ class Expander:
         self._config = config
         self._run_seed = run_seed
         self._prepare = prepare
+        self._facts = facts
         # The cache belongs to the instance: as a decorator of the method it would be shared by all
         # instances and keep them alive.
         self._documents = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._find_documents)
@@ -174,21 +179,38 @@ class Expander:
         return graph
 
     def is_up_to_date(self, grown: GrownSeed) -> bool:
-        """Whether the same documents are still found, so that the seed would grow as before."""
+        """Whether the same documents and facts are still found, so that the seed would grow as
+        before."""
         return all(
-            digest(*self._documents(reading.entity)) == reading.documents
-            for reading in grown.readings
+            self._digest_sources(reading.entity) == reading.documents for reading in grown.readings
         )
 
+    def _digest_sources(self, entity: str) -> str:
+        """A digest of the documents and facts about an entity."""
+        return digest(*self._documents(entity), *self._find_facts(entity))
+
+    def _find_facts(self, entity: str) -> Sequence[Fact]:
+        return self._facts.facts_about(entity) if self._facts is not None else ()
+
     def _read_about(self, graph: GrowingGraph, entity: str) -> None:
-        """Read the documents about an entity; the relations it takes part in join the graph."""
+        """Read the documents and facts about an entity; the relations it takes part in join the
+        graph."""
         documents = self._documents(entity)
-        graph.readings[entity] = digest(*documents)
+        graph.readings[entity] = self._digest_sources(entity)
         if self._prepare is not None:
             self._prepare(documents)
+        relations = merge_by_id(
+            [*self._read_facts(entity), *self._read_relations(documents, entity)]
+        )
         # The most informative relations come first, because a full graph takes no more.
-        for relation in rank_relations(self._read_relations(documents, entity), entity):
+        for relation in rank_relations(relations, entity):
             graph.add(relation)
+
+    def _read_facts(self, entity: str) -> Iterator[Relation]:
+        """The relations of the facts about an entity, as far as both ends can be in a graph."""
+        for relation in build_fact_relations(self._find_facts(entity)):
+            if relation.subject != relation.object and is_well_typed(relation, self._vocabulary):
+                yield relation
 
     def _find_documents(self, entity: str) -> tuple[Document, ...]:
         """The entity's own record, then the documents that the retriever finds by name."""
@@ -209,7 +231,7 @@ class Expander:
 
     def _find_record(self, entity: str) -> Document | None:
         """The record under the entity's id, or under another id it has."""
-        for entity_id in (entity, *self._vocabulary.concepts[entity].xrefs):
+        for entity_id in (entity, *self._vocabulary.other_ids_of(entity)):
             record = self._library.find_record(entity_id)
             if record is not None:
                 return record
@@ -229,16 +251,12 @@ class Expander:
     ) -> list[Relation]:
         """The relations of the documents, merged by id and sorted by id; only those of ``entity``
         where it is given."""
-        relations: dict[str, Relation] = {}
-        for document in documents:
-            for relation in self._extract_confident(document):
-                if entity is not None and entity not in (relation.subject, relation.object):
-                    continue
-                key = relation.relation_id
-                if key in relations:
-                    relation = merge_relations(relations[key], relation)
-                relations[key] = relation
-        return [relations[key] for key in sorted(relations)]
+        return merge_by_id(
+            relation
+            for document in documents
+            for relation in self._extract_confident(document)
+            if entity is None or entity in (relation.subject, relation.object)
+        )
 
     def _choose_next_entity(
         self, graph: GrowingGraph, current: str, rng: random.Random
@@ -258,11 +276,15 @@ class Expander:
         return rng.choice(neighbours) if neighbours else None
 
     def _discover_entity(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
-        """A new entity from the documents about the current one. A relation that connects it with
-        the graph is added, so that the graph stays connected."""
+        """A new entity from the documents and facts about the current one. A relation that connects
+        it with the graph is added, so that the graph stays connected."""
         inside = graph.entities
         ties: dict[str, list[Relation]] = defaultdict(list)
-        for relation in self._read_relations(self._documents(current)):
+        relations = [
+            *self._read_facts(current),
+            *self._read_relations(self._documents(current)),
+        ]
+        for relation in merge_by_id(relations):
             outside = {relation.subject, relation.object} - inside
             # Exactly one end must be new: the other one connects it with the graph.
             if len(outside) != 1:
@@ -277,6 +299,15 @@ class Expander:
         return entity
 
 
+def merge_by_id(relations: Iterable[Relation]) -> list[Relation]:
+    """The relations, those of one id merged, sorted by id."""
+    merged: dict[str, Relation] = {}
+    for relation in relations:
+        key = relation.relation_id
+        merged[key] = merge_relations(merged[key], relation) if key in merged else relation
+    return [merged[key] for key in sorted(merged)]
+
+
 def make_rng(run_seed: int, entity: str) -> random.Random:
     """A generator that depends on the run's seed and the entity alone."""
     # Not ``hash``, which gives another value for a string in every process.
@@ -288,9 +319,10 @@ def build_query(entity: str, vocabulary: Vocabulary) -> str:
     a disease to it ("disease associated with FBN1")."""
     name = vocabulary.name_of(entity)
     entity_type = vocabulary.type_of(entity)
-    if entity_type == DISEASE:
+    # What registries have records of goes by its name or number alone.
+    if entity_type == DISEASE or entity_type not in get_args(EntityType):
         return name
-    for predicate in PREDICATES.values():
+    for predicate in TEXT_PREDICATES.values():
         if predicate.object_type != entity_type or not predicate.inverse_phrase:
             continue
         # A phrase with a qualifier cannot be filled in without a relation.
@@ -318,14 +350,15 @@ def resolve_ids(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
 def rank_relations(relations: Sequence[Relation], entity: str) -> list[Relation]:
     """The relations of an entity, the most informative first.
 
-    First come those that are alone with their predicate and qualifier, because only these single
-    out their object. The rest of the order is by predicate, then exact counts before shares before
-    words, then by confidence.
+    First come functional ones, then those that are alone with their predicate and qualifier,
+    because only these single out their object. The rest of the order is by predicate, then exact
+    counts before shares before words, then by confidence.
     """
     group_sizes = Counter(_group_key(relation, entity) for relation in relations)
     return sorted(
         relations,
         key=lambda relation: (
+            not _is_functional(relation, entity),
             group_sizes[_group_key(relation, entity)] > 1,
             PREDICATES[relation.predicate].expansion_rank,
             rank_vagueness(relation.clinical),
@@ -333,6 +366,12 @@ def rank_relations(relations: Sequence[Relation], entity: str) -> list[Relation]
             relation.relation_id,
         ),
     )
+
+
+def _is_functional(relation: Relation, entity: str) -> bool:
+    """Whether the entity has one value alone of the relation's predicate."""
+    predicate = PREDICATES[relation.predicate]
+    return predicate.cardinality(relation.subject == entity) == "functional"
 
 
 def _group_key(relation: Relation, entity: str) -> tuple[str, bool, str]:

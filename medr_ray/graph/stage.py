@@ -210,6 +210,9 @@ def count_graph(
         "by_predicate": _count_sorted(relation.predicate for relation in relations),
         "by_extractor": _count_sorted(relation.extractor for relation in relations),
         "by_source": _count_sorted(relation.evidence[0].source for relation in relations),
+        "by_source_and_predicate": _count_sorted(
+            f"{relation.evidence[0].source} {relation.predicate}" for relation in relations
+        ),
     }
 
 

@@ -59,7 +59,8 @@ class Relation:
     """An edge with its context (paper section 3.1.1): <subject, predicate, object, temporal,
     spatial, clinical>.
 
-    ``subject`` and ``object`` are entity ids; ``confidence`` lies in [0, 1].
+    ``subject`` and ``object`` are entity ids; ``confidence`` lies in [0, 1]. ``facts`` are the ids
+    of the facts of registries that state it.
     """
 
     relation_id: str
@@ -72,6 +73,7 @@ class Relation:
     confidence: float
     extractor: str
     evidence: tuple[Evidence, ...]
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -165,13 +165,13 @@ def _build_relation(document: Document, statement: RelationStatement, extractor:
 
 
 def is_well_typed(relation: RelationStatement | Relation, vocabulary: Vocabulary) -> bool:
-    """Whether both ends are in the vocabulary and have the predicate's types."""
+    """Whether both ends are in the vocabulary and have types that the predicate allows."""
     predicate = PREDICATES[relation.predicate]
     return (
         relation.subject in vocabulary
         and relation.object in vocabulary
         and vocabulary.type_of(relation.subject) == predicate.subject_type
-        and vocabulary.type_of(relation.object) == predicate.object_type
+        and vocabulary.type_of(relation.object) in predicate.object_types
     )
 
 
@@ -193,4 +193,5 @@ def merge_relations(first: Relation, second: Relation) -> Relation:
         {*first.evidence, *second.evidence},
         key=lambda item: (item.document_id, item.start, item.end, item.reference),
     )
-    return replace(best, evidence=tuple(evidence))
+    facts = tuple(sorted({*first.facts, *second.facts}))
+    return replace(best, evidence=tuple(evidence), facts=facts)

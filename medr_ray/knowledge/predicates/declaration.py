@@ -127,6 +127,13 @@ class Predicate:
     cues: tuple[Cue, ...] = field(default=(), compare=False)
 
     @property
+    def object_types(self) -> tuple[NodeType, ...]:
+        """The types that an object may have: a trial's sponsor may be an institution."""
+        fact_predicate = FACT_PREDICATES.get(self.name)
+        others = fact_predicate.other_object_types if fact_predicate is not None else ()
+        return (self.object_type, *others)
+
+    @property
     def ages(self) -> bool:
         """Whether the value may change after the date of the record that states it."""
         fact_predicate = FACT_PREDICATES.get(self.name)
