@@ -99,6 +99,7 @@ _DECLARATIONS = (
     FactPredicate("label_of_application", "label", "application", "many"),
     FactPredicate("label_substance", "label", "substance", "many"),
     FactPredicate("label_trade_name", "label", "text", "many"),
+    FactPredicate("label_generic_name", "label", "text", "many"),
     FactPredicate("label_manufacturer", "label", "company", "functional", ages=True),
     FactPredicate("label_effective_date", "label", "date", "functional", ages=True),
     FactPredicate("has_boxed_warning", "label", "category", "functional", ages=True),

@@ -1,18 +1,15 @@
-"""Drug labels, one JSON object a line: the structured product labelling that DailyMed publishes, as
-openFDA has it.
+"""Drug labels as documents.
 
-Format: https://open.fda.gov/apis/drug/label/searchable-fields/. Names and numbers may stand in
-``openfda``, as in the API and its downloads, or beside the sections. Every field with a list of
-texts that is not a name or number is a section. Labels of animal drugs are unusable.
+Their format is that of ``knowledge.registries.drug_labels``. Sections are lines with their names as
+headings, in the order of the labelling rule; tables (HTML) are left out, because they repeat the
+text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, Field
-
 from medr_ray.core.errors import DataError
-from medr_ray.core.validation_messages import validate_record
+from medr_ray.knowledge.registries.drug_labels import Label, parse_label
 from medr_ray.knowledge.registries.record_reading import UnusableRecords, read_json_lines
 from medr_ray.retrieval.documents import FDA_LABELS, Document
 from medr_ray.retrieval.readers.plain_records import format_text, parse_year, to_single_line
@@ -36,40 +33,6 @@ _FIRST_SECTIONS = (
     "geriatric_use",
     "overdosage",
 )
-_NO_SECTIONS = frozenset(
-    {
-        "brand_name",
-        "generic_name",
-        "active_ingredients",
-        "product_ndc",
-        "application_number",
-        "package_ndc",
-        "substance_name",
-        "manufacturer_name",
-        "spl_product_data_elements",
-        "spl_set_id",
-        "spl_id",
-        "route",
-        "product_type",
-    }
-)
-
-
-class _Names(BaseModel):
-    brand_name: list[str] = []
-    generic_name: list[str] = []
-    manufacturer_name: list[str] | str = []
-    application_number: list[str] = []
-    product_type: list[str] = []
-
-
-class _Label(_Names):
-    # The id that all versions of a label share: an index has the latest only.
-    set_id: str = Field(min_length=1)
-    title: str = ""
-    document_type: str = ""
-    effective_time: str = ""
-    openfda: _Names = _Names()
 
 
 def read_labels(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Document]:
@@ -84,26 +47,19 @@ def read_labels(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Doc
 
 def document_from_label(record: Mapping[str, Any]) -> Document:
     """The document of one label. DataError with the reason where it makes none."""
-    label = validate_record(_Label, record)
-    if _is_for_animals(label):
-        raise DataError("the label of an animal drug")
-    brands = label.brand_name or label.openfda.brand_name
-    generics = label.generic_name or label.openfda.generic_name
+    label = parse_label(record)
     # Labels may come without a title of their own.
-    title = to_single_line(label.title) or _build_title(brands, generics)
-    sections = _list_sections(record)
+    title = to_single_line(label.title) or _build_title(label.brand_names, label.generic_names)
+    sections = _list_sections(label)
     if not title:
         raise DataError("a label without a name")
     if not sections:
         raise DataError("a label without a section")
-    numbers = label.application_number or label.openfda.application_number
-    # Text or a list: files of both forms are in use.
-    makers = label.manufacturer_name or label.openfda.manufacturer_name
     names = [
-        ("Brand name", ", ".join(brands)),
-        ("Generic name", ", ".join(generics)),
-        ("Manufacturer", makers if isinstance(makers, str) else ", ".join(makers)),
-        ("Application", ", ".join(numbers)),
+        ("Brand name", ", ".join(label.brand_names)),
+        ("Generic name", ", ".join(label.generic_names)),
+        ("Manufacturer", ", ".join(label.manufacturers)),
+        ("Application", ", ".join(label.application_numbers)),
     ]
     return Document(
         document_id=f"FDA-LABEL:{label.set_id}",
@@ -114,13 +70,8 @@ def document_from_label(record: Mapping[str, Any]) -> Document:
         publication_types=(),
         retracted=False,
         journal=_PUBLISHED_IN,
-        references=tuple(f"FDA:{number}" for number in dict.fromkeys(numbers)),
+        references=tuple(f"FDA:{number}" for number in dict.fromkeys(label.application_numbers)),
     )
-
-
-def _is_for_animals(label: _Label) -> bool:
-    types = (label.document_type, *label.product_type, *label.openfda.product_type)
-    return "animal" in " ".join(types).lower()
 
 
 def _build_title(brands: Sequence[str], generics: Sequence[str]) -> str:
@@ -131,18 +82,12 @@ def _build_title(brands: Sequence[str], generics: Sequence[str]) -> str:
     return f"{names}: drug label" if names else ""
 
 
-def _list_sections(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(heading, text) of the sections that have text.
-
-    Tables (HTML) are left out, because they repeat the text.
-    """
-    # Sections are not a closed list: every other list of texts counts as one.
-    others = sorted(set(record) - {*_FIRST_SECTIONS} - _NO_SECTIONS)
-    sections = []
-    for name in (*_FIRST_SECTIONS, *others):
-        texts = record.get(name)
-        if isinstance(texts, list) and not name.endswith("_table"):
-            content = " ".join(text for text in texts if isinstance(text, str))
-            if content.strip():
-                sections.append((name.replace("_", " ").capitalize(), content))
-    return sections
+def _list_sections(label: Label) -> list[tuple[str, str]]:
+    """(heading, text) of the sections that have text."""
+    # Sections are not a closed list: those that the rule does not name follow by name.
+    others = sorted(set(label.sections) - {*_FIRST_SECTIONS})
+    return [
+        (name.replace("_", " ").capitalize(), label.join_section(name))
+        for name in (*_FIRST_SECTIONS, *others)
+        if name in label.sections and not name.endswith("_table")
+    ]
