@@ -22,23 +22,27 @@ from medr_ray.knowledge.hpo_terms import (
     load_hpo_terms,
 )
 from medr_ray.knowledge.name_normalization import fold_name
-from medr_ray.knowledge.predicates import PREDICATE_ORDER, PREDICATES
+from medr_ray.knowledge.predicates import PREDICATE_ORDER
 from medr_ray.knowledge.registries.hpo_annotations import (
     is_excluded,
+    is_frequency,
+    name_terms,
     order_references,
     read_gene_rows,
     read_hpoa_rows,
 )
 
 _AUTHORITY_ORDER = ("OMIM", "ORPHA", "DECIPHER")
-# The children of HP:0040279 (Frequency), with the shares that their definitions give.
+# The children of HP:0040279 (Frequency): their names with the shares that their definitions give,
+# and the same shares as a question words them.
 _FREQUENCY_TERMS = {
-    "HP:0040280": "all patients",
-    "HP:0040281": "80-99% of patients",
-    "HP:0040282": "30-79% of patients",
-    "HP:0040283": "5-29% of patients",
-    "HP:0040284": "1-4% of patients",
+    "HP:0040280": ("Obligate (100%)", "all patients"),
+    "HP:0040281": ("Very frequent (80-99%)", "80-99% of patients"),
+    "HP:0040282": ("Frequent (30-79%)", "30-79% of patients"),
+    "HP:0040283": ("Occasional (5-29%)", "5-29% of patients"),
+    "HP:0040284": ("Very rare (1-4%)", "1-4% of patients"),
 }
+_FREQUENCY_WORDS = dict(_FREQUENCY_TERMS.values())
 _UNQUANTIFIED = "some patients"  # where a row gives no frequency
 
 
@@ -47,7 +51,9 @@ class DiseaseFact:
     """One annotation of a disease.
 
     ``clinical`` is its frequency in words ("3 of 7 patients"), or "". ``reference`` is what the row
-    cites, several references joined by ``;`` with PMIDs first.
+    cites, several references joined by ``;`` with PMIDs first. ``fields`` are the further columns
+    of the row that are not empty, as (name, value) in the words of the registry, the frequency
+    first.
     """
 
     predicate: str
@@ -55,6 +61,7 @@ class DiseaseFact:
     object_name: str
     clinical: str
     reference: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,15 +72,6 @@ class DiseaseRecord:
     name: str
     xrefs: tuple[str, ...]
     facts: tuple[DiseaseFact, ...]
-
-    def sentences(self) -> list[tuple[DiseaseFact, str]]:
-        """Each fact with the sentence that states it."""
-        pairs = []
-        for fact in self.facts:
-            predicate = PREDICATES[fact.predicate]
-            sentence = predicate.render_sentence(self.name, fact.object_name, fact.clinical)
-            pairs.append((fact, sentence))
-        return pairs
 
 
 @dataclass(frozen=True)
@@ -112,21 +110,28 @@ def load_hpo() -> Hpo:
 def describe_frequency(frequency: str) -> str | None:
     """The frequency column of ``phenotype.hpoa`` in words; None when no patient has the finding.
 
-    The column is a term below HP:0040279, a count ("3/7"), a percentage ("45%"), or empty. Raises
-    DataError for anything else.
+    The column is a term below HP:0040279 (its id, or its name as ``print_frequency`` gives it), a
+    count ("3/7"), a percentage ("45%"), or empty. Raises DataError for anything else.
     """
+    if frequency in _FREQUENCY_WORDS:
+        return _FREQUENCY_WORDS[frequency]
+    if not is_frequency(frequency):
+        raise DataError(f"phenotype.hpoa: unknown frequency {frequency!r}")
     if is_excluded(frequency):
         return None
     if frequency in _FREQUENCY_TERMS:
-        return _FREQUENCY_TERMS[frequency]
+        return _FREQUENCY_TERMS[frequency][1]
     if not frequency:
         return _UNQUANTIFIED
     if frequency.endswith("%"):
         return f"{frequency} of patients"
-    affected, slash, total = frequency.partition("/")
-    if slash:
-        return f"{affected} of {total} patient{'' if total == '1' else 's'}"
-    raise DataError(f"phenotype.hpoa: unknown frequency {frequency!r}")
+    affected, _, total = frequency.partition("/")
+    return f"{affected} of {total} patient{'' if total == '1' else 's'}"
+
+
+def print_frequency(frequency: str) -> str:
+    """The frequency column as the registry shows it: a term by its name, anything else as it is."""
+    return _FREQUENCY_TERMS[frequency][0] if frequency in _FREQUENCY_TERMS else frequency
 
 
 def _read_annotations(
@@ -151,9 +156,25 @@ def _read_annotations(
         if predicate != "has_finding" and not row.frequency:
             clinical = ""
         reference = order_references(row.reference) or disease
-        fact = DiseaseFact(predicate, term.term_id, term.name, clinical, reference)
+        fields = (
+            _make_field("Frequency", print_frequency(row.frequency)),
+            _make_field("Onset", name_terms(row.onset, ontology)),
+            _make_field("Sex", row.sex.lower()),
+            # Names of terms have no semicolon, which separates the fields of a line.
+            _make_field("Modifier", name_terms(row.modifier, ontology).replace("; ", ", ")),
+            _make_field("HPO", term.term_id),
+            _make_field("Reference", reference),
+            _make_field("Evidence", row.evidence),
+        )
+        stated = tuple(field for field in fields if field[1])
+        fact = DiseaseFact(predicate, term.term_id, term.name, clinical, reference, stated)
         facts[disease].append(fact)
     return names, facts
+
+
+@functools.cache  # one object for all rows with the same value: there are 270,000 rows
+def _make_field(name: str, value: str) -> tuple[str, str]:
+    return name, value
 
 
 def _refuse_row(where: str, reason: str) -> NoReturn:
@@ -171,7 +192,11 @@ def _read_genes(path: str, facts: dict[str, list[DiseaseFact]]) -> tuple[str, ..
         symbols.add(symbol)
         if (symbol, disease) not in seen:
             seen.add((symbol, disease))
-            fact = DiseaseFact("associated_gene", f"GENE:{symbol}", symbol, "", disease)
+            fields = (
+                _make_field("NCBI Gene ID", row.ncbi_gene_id),
+                _make_field("Disease", disease),
+            )
+            fact = DiseaseFact("associated_gene", f"GENE:{symbol}", symbol, "", disease, fields)
             facts[disease].append(fact)
     symbols.discard("-")  # stands for no symbol
     return tuple(sorted(symbols))

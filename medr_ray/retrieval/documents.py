@@ -5,8 +5,8 @@ monographs. The ``text`` of a document contains all that a reader, the search or
 and the offsets of evidence count its characters:
 
 - The text of a citation is its title and its abstract, one line each.
-- The text of a disease record has one sentence a line. Each sentence states one annotation in the
-  wording of ``knowledge.predicates``.
+- The text of a disease record is its name and one annotation a line, in the fields of the registry
+  (see ``disease_records``).
 - The text of any other document has one section a line, which begins with the section's name
   ("Boxed warning: ...").
 """
@@ -29,7 +29,7 @@ TRIALS = "trials"
 LIVERTOX = "livertox"
 SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX)
 
-# In texts of these sources every line is one sentence, even if it contains a full stop.
+# In texts of these sources every line is shown as a whole, even if it contains a full stop.
 _ONE_SENTENCE_PER_LINE_SOURCES = frozenset({HPO})
 # ``\w`` matches letters of any script, because a title may be in any language. The words that
 # ``snippets`` ranks by are ASCII only.

@@ -3,9 +3,8 @@
 Columns: those of ``Document``, ``kind`` (of evidence, for filters), ``part`` (the mark of the part
 that the row belongs to, see ``retrieval.index_update``) and ``vector`` (fixed_size_list
 float32[dimensions], null where the document was not embedded). The full-text index covers ``text``,
-which has the title in it as well (a disease record names its disease in every sentence). LanceDB is
-embedded and reads and writes a local folder or an object store by URI. The same batches in the same
-order give the same ranking.
+which has the title in it as well. LanceDB is embedded and reads and writes a local folder or an
+object store by URI. The same batches in the same order give the same ranking.
 """
 
 from collections.abc import Iterable, Sequence

@@ -263,6 +263,7 @@ class Retriever:
             document.sentences,
             self._retrieval.snippet_sentences,
             self._retrieval.snippet_chars,
+            document.title,
         )
         return RetrievalHit(
             document_id=document.document_id,

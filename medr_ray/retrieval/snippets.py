@@ -3,7 +3,8 @@
 Guarantees: sentences are spans of the text, which is not rewritten, so offsets stay valid. A
 number, comparison, dose or abbreviation ("p<0.05", "5 mg/kg", "e.g. in") is never split. A line
 break always ends a sentence. Ranking counts the query's words and its pairs of words, so a sentence
-with the exact qualifier ("3 of 7 patients") beats one that only has the same numbers.
+with the exact qualifier ("3 of 7 patients") beats one that only has the same numbers. A share has
+the same words in every spelling: "3/7" is "3 of 7", and "all patients" are "100% of patients".
 """
 
 import itertools
@@ -16,6 +17,9 @@ from medr_ray.knowledge.name_normalization import fold_characters, fold_word
 
 # A hyphen joins figures only: "30-79%", but "beta" and "thalassemia".
 _WORD = re.compile(r"[a-z0-9]+(?:(?:[.']|(?<=\d)-(?=\d))[a-z0-9]+)*%?")
+# A count of patients as a table prints it. With a further slash it is a date.
+_SLASHED_COUNT = re.compile(r"(?<![\w/.])(\d+)/(\d+)(?![\w/])")
+_ALL_PATIENTS = re.compile(r"\ball patients\b")
 # White space that follows a full stop, question or exclamation mark, with closing quotes and
 # brackets behind it, and precedes a capital or a digit.
 _BREAK = re.compile(r"(?<=[.!?])([\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
@@ -32,14 +36,17 @@ _STOP_WORD_LIST = (
     "what which who whose with"
 )
 _STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
+ELLIPSIS = "…"  # at the end of a text that was cut
 
 Span = tuple[int, int]
 
 
 def split_words(text: str) -> list[str]:
     """Words in order, folded as names are (``fold_characters``, ``fold_word``); a decimal, range or
-    percentage ("0.05", "30-79%") is one word."""
-    words = map(fold_word, _WORD.findall(fold_characters(text)))
+    percentage ("0.05", "30-79%") is one word, and shares have one spelling."""
+    folded = _SLASHED_COUNT.sub(r"\1 of \2", fold_characters(text))
+    folded = _ALL_PATIENTS.sub("100% of patients", folded)
+    words = map(fold_word, _WORD.findall(folded))
     return list(itertools.chain.from_iterable(words))
 
 
@@ -122,21 +129,47 @@ class QueryTerms:
 def extract_terms(
     query: str, weight: Callable[[str], float] = lambda word: 1.0, pair_weight: float = 1.0
 ) -> QueryTerms:
-    """The terms of ``query``; a pair weighs ``pair_weight`` times the mean of its words."""
+    """The terms of ``query``; a pair weighs ``pair_weight`` times the mean of its words. A pair of
+    stop words ("with the") is none."""
     tokens = split_words(query)
     words = {token: weight(token) for token in tokens if token not in _STOP_WORDS}
     pairs = {}
     for left, right in itertools.pairwise(tokens):
+        if left in _STOP_WORDS and right in _STOP_WORDS:
+            continue
         pairs[(left, right)] = pair_weight * (weight(left) + weight(right)) / 2
     return QueryTerms(words, pairs)
 
 
-def select_sentences(query: str, sentences: Sequence[str], count: int) -> list[str]:
-    """The ``count`` sentences that share most with the query, best first; of equals the earlier."""
+def select_sentences(
+    query: str, sentences: Sequence[str], count: int, title: str = ""
+) -> list[str]:
+    """The ``count`` sentences that share most with the query, best first; of equals the earlier.
+
+    ``title`` is shown beside them, so they count by what it leaves open of the query, and a
+    sentence that repeats it is the last choice.
+    """
     terms = extract_terms(query)
+    if title:
+        terms = _exclude_title(query, title)
+        others = [sentence for sentence in sentences if sentence != title]
+        sentences = [*others, *(sentence for sentence in sentences if sentence == title)]
     shared = [terms.shared_weight(split_words(sentence)) for sentence in sentences]
     ranked = sorted(range(len(sentences)), key=lambda i: (-shared[i], i))
     return [sentences[i] for i in ranked[:count]]
+
+
+def _exclude_title(query: str, title: str) -> QueryTerms:
+    """The terms of the query beside the title."""
+    words = split_words(query)
+    title_words = split_words(title)
+    length = len(title_words)
+    for start in range(len(words) - length + 1):
+        # Where the query has the whole title, only that run goes: "age of onset of X, adult onset"
+        # keeps the onset that is asked for.
+        if length and words[start : start + length] == title_words:
+            return extract_terms(" ".join(words[:start] + words[start + length :]))
+    return extract_terms(query).exclude_words(title_words)
 
 
 def truncate(text: str, limit: int) -> str:
@@ -149,9 +182,11 @@ def truncate(text: str, limit: int) -> str:
     head = text[: limit - 1]
     if " " in head:
         head = head[: head.rfind(" ")]
-    return head.rstrip(" ,;:") + "…"
+    return head.rstrip(" ,;:") + ELLIPSIS
 
 
-def make_snippet(query: str, sentences: Sequence[str], count: int, chars: int) -> str:
-    """The best sentences for the query, joined and truncated."""
-    return truncate(" ".join(select_sentences(query, sentences, count)), chars)
+def make_snippet(
+    query: str, sentences: Sequence[str], count: int, chars: int, title: str = ""
+) -> str:
+    """The best sentences for the query beside the title, joined and truncated."""
+    return truncate(" ".join(select_sentences(query, sentences, count, title)), chars)

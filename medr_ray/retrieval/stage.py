@@ -38,8 +38,9 @@ from medr_ray.retrieval.index_update import refresh_table
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
-# Raise this with every change of what is made of a document. It is 2 since words are folded.
-_PARTS_FORMAT = 2
+# Raise this with every change of what is made of a document. It is 2 since words are folded, and 3
+# since disease records are lines of fields.
+_PARTS_FORMAT = 3
 _PARTS = "parts/documents"
 _WORDS = "parts/words"
 _SOURCE_LABELS = {PUBMED: "citations", HPO: "disease records"}  # in the summary; else the name
@@ -345,11 +346,13 @@ def write_index(context: StageContext, units: Sequence[IndexUnit]) -> dict[str, 
 
 
 def _list_inputs(config: PipelineConfig) -> Any:
-    """What the index depends on beside its section: the encoder, and the content of the files."""
+    """What the index depends on beside its section: the format of its documents, the encoder, and
+    the content of the files."""
     files = []
     for source in config.index.sources:
         files += [file.content for file in intake.list_source_files(source)]
     return {
+        "format": _PARTS_FORMAT,
         "encoder": config.models.encoder if config.index.embed != "none" else None,
         "files": files,
     }

@@ -33,8 +33,10 @@ from medr_ray.agent.protocol import parse_reply, parse_responses
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
+from medr_ray.knowledge.shares import parse_share
 from medr_ray.llm.thoughts import split_thought
 from medr_ray.questions.answer_matching import answers_match, canonical_form
+from medr_ray.questions.drafting.answer_names import list_share_spellings
 
 
 class ReasonCode(StrEnum):
@@ -116,13 +118,23 @@ def _judge_answer(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
 
 
 def is_supported(trajectory: Trajectory) -> bool:
-    """Whether some tool response contains the answer."""
+    """Whether some tool response contains the answer, a share also as records print it ("3/7")."""
     answer = canonical_form(trajectory.answer or "")
+    shares = _list_printed_shares(trajectory.answer or "")
     # The first two messages are the system's and the question, which is not support.
     responses = (message for message in trajectory.messages[2:] if message.role == "user")
+    texts = [canonical_form(response.content) for response in responses]
     return bool(answer) and any(
-        answer in canonical_form(response.content) for response in responses
+        answer in text or any(f" {share} " in f" {text} " for share in shares) for text in texts
     )
+
+
+def _list_printed_shares(answer: str) -> list[str]:
+    """The spellings of a share that are figures; none for another answer."""
+    if parse_share(answer) is None:
+        return []
+    spellings = map(canonical_form, list_share_spellings(answer))
+    return [spelling for spelling in spellings if any(map(str.isdigit, spelling))]
 
 
 def count_repeated_calls(trajectory: Trajectory) -> int:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.graph_run import HARD_NAMES, LONG, write_graph
+from support.graph_run import HARD_NAMES, LONG, RECORD_IDS, write_graph
 
 from medr_ray.cli.main import main
 from medr_ray.core.records import Entity
@@ -49,8 +49,8 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
         "Kuru <p&q>; x,y D:4",
         "disease, seed",
         "neighbours: 3 · relations: 3 · in 1e-05 of the citations",
-        "→ associated_gene (1) GALC GENE:GALC 1.00 “The gene associated with "
-        "Kuru <p&q>; x,y is GALC.” HPO:D:4, citing PMID:7",
+        "→ associated_gene (1) GBA1 GENE:GBA1 1.00 “Gene: GBA1; "
+        "NCBI Gene ID: 2629; Disease: ORPHA:77260” HPO:ORPHA:77260, citing PMID:7",
         "Seizure HP:1 1.00 3 of 7 patients",
         "→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "
         '"treated" with losartan.” PMID:9, citing PMID:7',
@@ -59,7 +59,7 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
     assert (
         output.index("associated_gene") < output.index("has_finding") < output.index("treated_with")
     )
-    assert medr(root, "show", "gene:galc", "--rows", "2") == 0
+    assert medr(root, "show", "gene:gba1", "--rows", "2") == 0
     output = read_output(capsys)
     assert '← associated_gene (5) Alpha/beta "mixed" syndrome D:1' in output
     assert "and 3 more" in output
@@ -68,15 +68,15 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
 def test_json_is_one_object_with_every_relation(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert medr(root, "show", "GALC", "--json", "--rows", "1") == 0
+    assert medr(root, "show", "GBA1", "--json", "--rows", "1") == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["entity_id"], result["degree"], len(result["relations"])) == ("GENE:GALC", 5, 5)
+    assert (result["entity_id"], result["degree"], len(result["relations"])) == ("GENE:GBA1", 5, 5)
     assert {relation["direction"] for relation in result["relations"]} == {"in"}
     assert {relation["other"]["name"] for relation in result["relations"]} == set(
         HARD_NAMES.values()
     )
     first = result["relations"][0]
-    assert first["evidence"][0]["document_id"] == f"HPO:{first['other']['entity_id']}"
+    assert first["evidence"][0]["document_id"] == f"HPO:{RECORD_IDS[first['other']['entity_id']]}"
     assert first["subject"] == first["other"]["entity_id"]
 
 

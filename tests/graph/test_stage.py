@@ -28,6 +28,7 @@ from medr_ray.graph.paths.stage import CHAINS_STAGE
 from medr_ray.graph.stage import GRAPH_STAGE, _growth_digest, group_seeds, select_seeds
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.knowledge.lexicon import build_lexicon
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.retrieval.stage import INDEX_STAGE
 
@@ -120,6 +121,14 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
         document = retriever.document(item.document_id)
         assert document is not None
         assert document.text[item.start : item.end] == item.sentence
+    names = {entity.entity_id: entity.name for entity in run.read(ENTITIES)}
+    for relation in relations.values():
+        for item in relation.evidence:
+            if item.source == "hpo":
+                record = retriever.document(item.document_id)
+                assert record is not None
+                assert names[relation.object] in item.sentence, "a passage that a search shows"
+                assert fold_name(names[relation.subject]) == fold_name(record.title)
     assert any(item.reference.startswith("PMID:") for item in evidence)
 
     CHAINS_STAGE.execute(make_context(run, config, "chains"))
@@ -197,7 +206,7 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
 def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_path: Path) -> None:
     """A paper on one of two seeds is added; then it is retracted, and three seeds are new."""
     seeds, losartan = ["D:3", "D:5"], "Krabbe disease was treated with losartan."
-    documents = [*map(record, ALL), paper("1", "Losartan was given."), paper("2", "GALC was seen.")]
+    documents = [*map(record, ALL), paper("1", "Losartan was given."), paper("2", "GBA1 was seen.")]
     run, config = write_inputs(tmp_path / "extended", seeds, steps=1)
     write_index(run, documents, "first")
     run_graph(run, config, "first")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.question_moulds import find_mould
 
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.authority import LEVELS, evidence_kind
@@ -301,3 +302,29 @@ def test_real_files_give_what_they_hold(shared_data: Path) -> None:
         "neither": 1467,
         "9": 3,
     }
+
+
+def test_no_rendering_is_worded_by_a_template(tmp_path: Path) -> None:
+    protocol = study(enrollmentInfo={"count": 604})["protocolSection"]
+    protocol["sponsorCollaboratorsModule"] = {"leadSponsor": {"name": "NHLBI"}}
+    protocol["conditionsModule"] = {"conditions": ["Marfan Syndrome"], "keywords": ["aorta"]}
+    protocol["statusModule"]["startDateStruct"] = {"date": "2007-01"}
+    protocol["armsInterventionsModule"] = {
+        "interventions": [{"type": "DRUG", "name": "Losartan", "description": "tablets"}]
+    }
+    trial = document_from_study(
+        {"protocolSection": protocol, "hasResults": True, "resultsSection": MEASURED}
+    )
+    label = document_from_label(
+        {
+            "set_id": "s1",
+            "boxed_warning": ["WARNING"],
+            "indications_and_usage": ["Hypertension."],
+            "openfda": {"brand_name": ["Cozaar"], "manufacturer_name": ["Merck"]},
+        }
+    )
+    page = {"drug": "Losartan", "sections": {"Hepatotoxicity": "ALT rises."}}
+    monographs, _ = read("livertox", write_lines(tmp_path / "pages.jsonl", page))
+    applications, _ = read("fda_approvals", *approvals(tmp_path))
+    for document in (trial, label, *monographs.values(), *applications.values()):
+        assert find_mould(document.text) is None, document.document_id

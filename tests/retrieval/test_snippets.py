@@ -2,7 +2,13 @@
 
 import pytest
 
-from medr_ray.retrieval.snippets import make_snippet, select_sentences, sentence_spans, truncate
+from medr_ray.retrieval.snippets import (
+    make_snippet,
+    select_sentences,
+    sentence_spans,
+    split_words,
+    truncate,
+)
 
 
 def sentences(text: str, lines_only: bool = False) -> list[str]:
@@ -58,6 +64,34 @@ def test_the_exact_qualifier_wins() -> None:
         [*lines, lines[0].replace("7 of 13 patients", "all patients")],
         1,
     )[0].startswith("The finding in all")
+
+
+def test_a_share_is_found_as_a_record_prints_it() -> None:
+    lines = [
+        "Phenotypic abnormality: A; Frequency: 7/13",
+        "Phenotypic abnormality: B; Frequency: 3/17",
+        "Phenotypic abnormality: C; Frequency: 3/7",
+        "Phenotypic abnormality: D; Frequency: Obligate (100%)",
+        "Phenotypic abnormality: E; Frequency: Frequent (30-79%)",
+    ]
+    for share, line in (
+        ("3 of 7 patients", lines[2]),
+        ("all patients", lines[3]),
+        ("30-79% of patients", lines[4]),
+    ):
+        query = f"finding in {share} with Krabbe disease"
+        assert select_sentences(query, lines, 1, "Krabbe disease") == [line]
+    assert split_words("on 3/7/2019, HIV/AIDS") == ["on", "3", "7", "2019", "hiv", "aids"]
+
+
+def test_sentences_count_by_what_the_title_leaves_open() -> None:
+    title = "Dystonia, juvenile onset"
+    lines = [title, "Gene: TOR1A; Disease: OMIM:128100", "Onset: Juvenile onset; HPO: HP:0003621"]
+    query = "age of onset of Dystonia, juvenile onset"
+    assert select_sentences(query, lines, 1, title) == [lines[2]]
+    assert select_sentences("gene of juvenile dystonia", lines, 1, title) == [lines[1]]
+    assert select_sentences("Dystonia, juvenile onset", lines, 3, title) == [*lines[1:], title]
+    assert select_sentences("seizures", [title], 1, title) == [title]
 
 
 def test_of_equal_sentences_the_earlier_is_shown() -> None:

@@ -2,6 +2,7 @@
 again with more."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,11 @@ from medr_ray.entities.matching import Matcher
 from medr_ray.graph import storage
 from medr_ray.graph.extraction.extractor import build_relation_id
 from medr_ray.graph.vocabulary import Vocabulary
+from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import normalise
-from medr_ray.retrieval.documents import HPO, PUBMED, Document
+from medr_ray.retrieval.disease_records import document_from_disease
+from medr_ray.retrieval.documents import PUBMED, Document
 
 LONG = f"Syndrome with {'a very long name, ' * 16}\u00e9"
 HARD_NAMES = {
@@ -29,29 +32,44 @@ HARD_NAMES = {
     "D:5": "Krabbe disease",
 }
 
+# Real records that have the gene and the sign.
+RECORD_IDS = {
+    "D:1": "OMIM:230900",
+    "D:2": "OMIM:231005",
+    "D:3": "OMIM:608013",
+    "D:4": "ORPHA:77260",
+    "D:5": "ORPHA:77261",
+}
+_SHARED = ("GBA1", "Seizure")
+
 
 def concepts() -> list[Concept]:
     """Diseases with names that break careless code, and a gene, a drug and a sign for all."""
     named = [(key, name, "disease") for key, name in HARD_NAMES.items()]
     named += [
-        ("GENE:GALC", "GALC", "gene"),
+        ("GENE:GBA1", "GBA1", "gene"),
         ("DRUG:1", "Losartan", "drug"),
         ("HP:1", "Seizure", "phenotype"),
     ]
     return [
-        Concept(key, name, kind, (normalise(name),), "", ("GALC",) if kind == "gene" else ())
+        Concept(
+            key,
+            name,
+            kind,
+            (normalise(name),),
+            "",
+            ("GBA1",) if kind == "gene" else (),
+            (RECORD_IDS[key],) if key in RECORD_IDS else (),
+        )
         for key, name, kind in named
     ]
 
 
 def record(disease: str) -> Document:
-    """The record of a disease: the shared gene and the shared sign."""
-    name = HARD_NAMES[disease]
-    text = (
-        f"The gene associated with {name} is GALC.\n"
-        f"The finding in 3 of 7 patients with {name} is Seizure."
-    )
-    return Document(f"HPO:{disease}", HPO, name, text, None, (), False, "")
+    """The record of a disease: the shared gene and the shared sign, in lines 1 and 2."""
+    annotated = load_hpo().diseases[RECORD_IDS[disease]]
+    facts = tuple(fact for fact in annotated.facts if fact.object_name in _SHARED)
+    return document_from_disease(replace(annotated, name=HARD_NAMES[disease], facts=facts))
 
 
 def paper(pmid: str, abstract: str, retracted: bool = False) -> Document:
@@ -148,9 +166,9 @@ def write_graph(root: Path) -> RunDirectory:
     trial = paper("9", 'Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "treated" with losartan.')
     relations = [relation("D:4", "treated_with", "DRUG:1", trial, 1, 0.65)]
     for disease in HARD_NAMES:
-        relations.append(relation(disease, "associated_gene", "GENE:GALC", record(disease), 0))
+        relations.append(relation(disease, "associated_gene", "GENE:GBA1", record(disease), 1))
         relations.append(
-            relation(disease, "has_finding", "HP:1", record(disease), 1, 1.0, "3 of 7 patients")
+            relation(disease, "has_finding", "HP:1", record(disease), 2, 1.0, "3 of 7 patients")
         )
     merged, seeds = storage.merge_seed_graphs(
         [storage.GrownSeed("D:4", tuple(relations)), storage.GrownSeed("D:5", ())]

@@ -16,14 +16,14 @@ from medr_ray.core.records import (
 from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.drafting.drafter import QuestionGraph
+from medr_ray.retrieval.disease_records import document_from_disease, render_line
 
 
 def _make_relation(disease: DiseaseRecord, fact: DiseaseFact) -> Relation:
-    sentence = PREDICATES[fact.predicate].render_sentence(
-        disease.name, fact.object_name, fact.clinical
-    )
+    line = render_line(fact)
+    start = document_from_disease(disease).text.index(line)
     evidence = Evidence(
-        "hpo", f"HPO:{disease.entity_id}", sentence, 0, len(sentence), fact.reference
+        "hpo", f"HPO:{disease.entity_id}", line, start, start + len(line), fact.reference
     )
     return Relation(
         content_id("rel", disease.entity_id, fact.predicate, fact.object_id, fact.clinical),

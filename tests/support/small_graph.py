@@ -3,10 +3,13 @@ each."""
 
 from collections.abc import Iterable
 
+from support.disease_lines import make_line
+
 from medr_ray.core.records import Chain, Entity, Evidence, Relation
 from medr_ray.graph.facts.fact_index import FactIndex, IndexedFact, build_fact_index
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.drafting.drafter import QuestionGraph
+from medr_ray.retrieval.disease_records import CATEGORIES
 
 MARFAN, MASS, STICKLER = "OMIM:154700", "OMIM:604308", "OMIM:108300"
 _NAMES = {
@@ -41,8 +44,11 @@ _FACTS = {
 def make_relation(
     relation_id: str, subject: str, predicate: str, obj: str, clinical: str = ""
 ) -> Relation:
-    """A relation with one sentence of evidence."""
-    sentence = PREDICATES[predicate].render_sentence(subject, obj, clinical)
+    """A relation with one passage of evidence: a record's line where records have such lines."""
+    if predicate in CATEGORIES:
+        sentence = make_line(predicate, obj, clinical)
+    else:
+        sentence = PREDICATES[predicate].render_sentence(subject, obj, clinical)
     evidence = Evidence("hpo", f"HPO:{subject}", sentence, 0, len(sentence), "PMID:1")
     return Relation(relation_id, subject, predicate, obj, "", "", clinical, 1.0, "hpo", (evidence,))
 

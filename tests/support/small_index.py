@@ -12,8 +12,9 @@ KRABBE = Document(
     "HPO:OMIM:245200",
     "hpo",
     "Krabbe disease",
-    "The mode of inheritance of Krabbe disease is Autosomal recessive inheritance.\n"
-    "The gene associated with Krabbe disease is GALC.",
+    "Krabbe disease\n"
+    "Inheritance: Autosomal recessive inheritance; HPO: HP:0000007\n"
+    "Gene: GALC; NCBI Gene ID: 2581",
     None,
     (),
     False,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from support.disease_lines import make_fact
 from support.questions import with_task, worded_question
 from support.small_index import build_index
 
@@ -18,9 +19,9 @@ from medr_ray.core.settings import load_config
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.extractor import RulesExtractor
 from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.knowledge.hpo import DiseaseRecord, load_hpo
 from medr_ray.knowledge.lexicon import Concept
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.retrieval.disease_records import document_from_disease
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.rollouts.worker import RolloutRequest
@@ -74,18 +75,8 @@ TRUE_RECORDS: Mapping[str, Facts] = {
 def record_documents(records: Mapping[str, Facts] = TRUE_RECORDS) -> list[Document]:
     """The records as the index holds them."""
     return [
-        Document(
-            f"HPO:OMIM:{number}",
-            "hpo",
-            name,
-            "\n".join(
-                PREDICATES[predicate].render_sentence(name, obj, clinical)
-                for predicate, obj, clinical in facts
-            ),
-            None,
-            (),
-            False,
-            "",
+        document_from_disease(
+            DiseaseRecord(f"OMIM:{number}", name, (), tuple(make_fact(*fact) for fact in facts))
         )
         for number, (name, facts) in enumerate(records.items(), 100)
     ]

@@ -28,7 +28,7 @@ _HITS = (
     _Hit(
         "HPO:OMIM:154700",
         "Marfan syndrome",
-        "The mode of inheritance of Marfan syndrome is Autosomal dominant.",
+        "Inheritance: Autosomal dominant inheritance; Evidence: PCS",
     ),
     _Hit("PMID:1", "Aortic root\ndilatation", "In 45% of patients (p<0.05)."),
     _Hit("PMID:2", "Ectopia lentis", "A case."),
@@ -72,8 +72,8 @@ def test_a_hit_is_one_line_with_its_document_id() -> None:
     result = _call("search", {"query": "Marfan syndrome"})
     assert result.text.splitlines() == [
         (
-            "[1] Marfan syndrome (HPO:OMIM:154700): The mode of inheritance of Marfan "
-            "syndrome is Autosomal dominant."
+            "[1] Marfan syndrome (HPO:OMIM:154700): Inheritance: Autosomal dominant "
+            "inheritance; Evidence: PCS"
         ),
         "[2] Aortic root dilatation (PMID:1): In 45% of patients (p<0.05).",
         "[3] Ectopia lentis (PMID:2): A case.",
@@ -136,8 +136,8 @@ def test_only_whole_lines_are_shown_and_only_their_documents_count() -> None:
 
 
 def test_a_long_first_line_is_cut_after_a_word() -> None:
-    result = render_hits(_HITS, 60)
-    assert result.text == "[1] Marfan syndrome (HPO:OMIM:154700): The mode of…"
+    result = render_hits(_HITS, 66)
+    assert result.text == "[1] Marfan syndrome (HPO:OMIM:154700): Inheritance: Autosomal…"
     assert result.documents == ("HPO:OMIM:154700",)
 
 

@@ -40,10 +40,12 @@ TWO_HOPS = (
     GuidanceStep("disease", "has_finding", "phenotype", "3 of 7 patients"),
 )
 TEXT = "What is the finding in 3 of 7 patients with the disease associated with the gene FBN1?"
-RECORD = "[1] Marfan syndrome (HPO:OMIM:154700): The gene associated with Marfan syndrome is FBN1."
+RECORD = (
+    "[1] Marfan syndrome (HPO:OMIM:154700): Gene: FBN1; NCBI Gene ID: 2200; Disease: OMIM:154700"
+)
 FINDING = (
-    "[1] Marfan syndrome (HPO:OMIM:154700): The finding in 3 of 7 patients with Marfan "
-    "syndrome is Tall stature."
+    "[1] Marfan syndrome (HPO:OMIM:154700): Phenotypic abnormality: Tall stature; Frequency: 3/7; "
+    "HPO: HP:0000098"
 )
 
 
@@ -256,15 +258,15 @@ def test_several_candidates_are_checked_in_turn() -> None:
         "the mode of inheritance of that disease?"
     )
     hits = "\n".join(
-        f"[{number}] {name} (HPO:OMIM:{number}): The gene associated with {name} is ABC1."
+        f"[{number}] {name} (HPO:OMIM:{number}): Gene: ABC1; NCBI Gene ID: 1"
         for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1)
     )
     turns = run_turns(
         RulesTeacher(text, None, ["medical_search", "search"]),
         hits,
-        "[1] Alpha (HPO:OMIM:1): The age of onset of Alpha is Childhood onset.",
-        "[1] Beta (HPO:OMIM:2): The age of onset of Beta is Adult onset.",
-        "[1] Beta (HPO:OMIM:2): The mode of inheritance of Beta is X-linked inheritance.",
+        "[1] Alpha (HPO:OMIM:1): Onset: Childhood onset",
+        "[1] Beta (HPO:OMIM:2): Onset: Adult onset",
+        "[1] Beta (HPO:OMIM:2): Inheritance: X-linked inheritance",
     )
     assert [parse_reply(turn.text).thought.partition(".")[0] for turn in turns[1:3]] == [
         "Candidate: Alpha",

@@ -43,8 +43,8 @@ class RelationExtractor(Protocol):
 
 
 class RulesExtractor:
-    """Reads disease records by their wording, and abstracts by cue patterns between the entities of
-    one sentence.
+    """Takes the annotations of disease records, and reads abstracts by cue patterns between the
+    entities of one sentence.
 
     Two entities that no cue connects but that the document ties strongly give a weak relation. Its
     confidence stays below 0.5, so weak relations are only made where ``min_confidence`` is lower.
@@ -64,7 +64,7 @@ class RulesExtractor:
         if is_withdrawn(document):
             return Extraction((), ())
         if document.source == HPO:
-            # A record is read line by line, not matched: its entities are those of its statements.
+            # A record is not matched: its entities are those of its annotations.
             statements = read_record(document, self._vocabulary, self._hpo)
             entities = {statement.subject for statement in statements}
             entities |= {statement.object for statement in statements}

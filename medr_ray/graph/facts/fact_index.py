@@ -187,7 +187,8 @@ def qualifiers_of(relation: Relation) -> list[str]:
 
 
 def is_stated_in(relation: Relation, sources: Collection[str]) -> bool:
-    """Whether one of ``sources`` has a sentence that states the relation."""
+    """Whether a searchable passage of ``sources`` states the relation: a sentence of an abstract,
+    or a line of a record."""
     return any(
         evidence.sentence and evidence.document_id and evidence.source in sources
         for evidence in relation.evidence

@@ -1,9 +1,9 @@
 """The relation types of the pipeline, each declared once: types, wording, cues, ranks and limits on
 turns.
 
-All rooms use the same wording: to render a disease record for the index, to parse a sentence of it
-into a relation, to word a hop of a question, and to name what the teacher looks for. So a question
-uses the words of the documents.
+All rooms use the same wording: to word a hop of a question, to read a question back, and to name
+what the teacher looks for. No document has it: what is searchable is real text, or a record in the
+fields of its registry.
 
 A new predicate is one more declaration in the module of its topic. All tables here and in other
 rooms are built from the declarations.

@@ -271,13 +271,13 @@ def _add_annotation(collector: FactCollector, row: HpoaRow, ontology: HpoTerms) 
         frequency=row.frequency,
         reference=order_references(row.reference),
         evidence_code=row.evidence,
-        onset=_name_terms(row.onset, ontology),
+        onset=name_terms(row.onset, ontology),
         sex=row.sex.lower(),
-        modifier=_name_terms(row.modifier, ontology),
+        modifier=name_terms(row.modifier, ontology),
     )
 
 
-def _name_terms(cell: str, ontology: HpoTerms) -> str:
+def name_terms(cell: str, ontology: HpoTerms) -> str:
     """The names of the terms of a cell, joined by "; "; an id without a term stays an id."""
     names = []
     for term_id in filter(None, map(str.strip, cell.split(";"))):

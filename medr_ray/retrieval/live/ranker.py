@@ -92,7 +92,11 @@ class LiveRanker:
         explanation: Explanation,
     ) -> RetrievalHit:
         snippet = make_snippet(
-            query, document.sentences, self._config.snippet_sentences, self._config.snippet_chars
+            query,
+            document.sentences,
+            self._config.snippet_sentences,
+            self._config.snippet_chars,
+            document.title,
         )
         return RetrievalHit(
             document_id=document.document_id,

@@ -1,7 +1,7 @@
 """Facts from PubMed articles, for questions that rest on a published report.
 
-Disease records use the sentences of ``knowledge.predicates``, which ``notes`` can match; abstracts
-do not. An article's title and snippet are therefore read with the same cues and the same dictionary
+Disease records have lines of fields, which ``notes`` can read; abstracts have sentences. An
+article's title and snippet are therefore read with the same cues and the same dictionary
 as in the graph stage, so that the teacher finds the facts that the question was made from.
 """
 

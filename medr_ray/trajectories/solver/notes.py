@@ -1,10 +1,10 @@
 """The facts that the rules teacher has read in tool responses.
 
-Documents state facts in the sentences of ``knowledge.predicates``, so reading is pattern matching.
-Only complete sentences count; a sentence that a snippet cuts off says nothing. Every fact keeps
-every qualifier it was stated with, in the order of reading, so that equal responses always give
-equal notes. Articles do not use that wording: they go to an ``ArticleParser``, when there is one,
-and their facts count as reported in the years that the search was limited to.
+Disease records have a line of fields for each annotation (``retrieval.disease_records``), about the
+disease of their title. A line that a snippet cuts off counts only as far as its fields are whole.
+Every fact keeps every qualifier it was stated with, in the order of reading, so that equal
+responses always give equal notes. Articles go to an ``ArticleParser``, when there is one, and their
+facts count as reported in the years that the search was limited to.
 
 ``solver`` asks the notes which entities meet the conditions of a plan.
 """
@@ -12,20 +12,19 @@ and their facts count as reported in the years that the search was limited to.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
-from medr_ray.knowledge.predicates import PREDICATES, Predicate
+from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.knowledge.qualifiers import may_mean
+from medr_ray.retrieval.disease_records import read_line, split_lines
 from medr_ray.trajectories.solver.plans import Condition
 
 # A search hit as the tools print it: "[1] TITLE (SOURCE:ID): SNIPPET".
 _HIT = re.compile(r"\[\d+\] (?P<title>.+?) \((?P<document>[^\s()]+:[^\s()]+)\): (?P<snippet>.*)")
-# Every sentence of a record begins with "The". Splitting only there keeps names with a full stop.
-_SENTENCE_BREAK = re.compile(r"(?<=\.) (?=The )")
 _RESPONSE_TAGS = re.compile(r"</?tool_response>")
 _ARTICLE_PREFIX = "PMID:"
+_RECORD_PREFIX = "HPO:"
 
 
 @dataclass(frozen=True)
@@ -147,42 +146,12 @@ def _parse_hits(response: str) -> Iterator[re.Match[str]]:
 
 
 def parse_facts(response: str) -> Iterator[Fact]:
-    """The facts that the complete sentences of a response state in the wording of records."""
-    for line in _RESPONSE_TAGS.sub("\n", response).splitlines():
-        hit = _HIT.match(line)
-        title, text = (hit["title"], hit["snippet"]) if hit else ("", line)
-        for sentence in _SENTENCE_BREAK.split(text.strip()):
-            fact = parse_sentence(sentence, title)
-            if fact is not None:
-                yield fact
-
-
-def parse_sentence(sentence: str, title: str = "") -> Fact | None:
-    """The fact that a sentence states, or None. ``title`` is that of the sentence's document."""
-    for predicate, pattern in _sentence_patterns():
-        match = pattern.fullmatch(sentence)
-        if match:
-            subject, obj = _split_subject_and_object(match["rest"], title)
-            clinical = match.groupdict().get("qualifier") or ""
-            return Fact(predicate.name, subject, obj, clinical)
-    return None
-
-
-def _split_subject_and_object(text: str, title: str) -> tuple[str, str]:
-    # A name may contain " is ". A record is about the disease of its title, so the title decides.
-    if title and text.startswith(f"{title} is "):
-        return title, text.removeprefix(f"{title} is ")
-    subject, _, obj = text.partition(" is ")
-    return subject, obj
-
-
-@cache
-def _sentence_patterns() -> list[tuple[Predicate, re.Pattern[str]]]:
-    """How the sentences of each predicate look: its words, then "SUBJECT is OBJECT."."""
-    patterns = []
-    for predicate in PREDICATES.values():
-        head = predicate.sentence.removesuffix("{subject} is {object}.")
-        escaped_parts = (re.escape(part) for part in head.split("{clinical}"))
-        head_pattern = "(?P<qualifier>.+? patients?)".join(escaped_parts)
-        patterns.append((predicate, re.compile(head_pattern + r"(?P<rest>.+ is .+)\.")))
-    return patterns
+    """The facts that the disease records among the hits of a response state."""
+    for hit in _parse_hits(response):
+        if not hit["document"].startswith(_RECORD_PREFIX):
+            continue
+        for line in split_lines(hit["snippet"].strip()):
+            stated = read_line(line)
+            if stated is not None:
+                predicate, object_name, clinical = stated
+                yield Fact(predicate, hit["title"], object_name, clinical)

@@ -50,7 +50,7 @@ class Condition:
         return self.predicate.render_clause(self.other_phrase, self.forward, self.clinical)
 
     def as_sentence(self, entity: str) -> str:
-        """The sentence that states the condition of ``entity``, as a disease record words it."""
+        """The sentence that states the condition of ``entity``."""
         subject, obj = (entity, self.other) if self.forward else (self.other, entity)
         return self.predicate.render_sentence(subject, obj, self.clinical)
 

@@ -1,4 +1,4 @@
-"""The wording of searches, in the words that documents use.
+"""The wording of searches, in the words of the question as far as documents may have them.
 
 ``solver`` decides which entity to look for; from the conditions on it, this module words queries of
 two kinds. Searches may bring up candidates. Checks decide whether a candidate meets a condition.
@@ -50,8 +50,8 @@ class Query:
 
 def generate_searches(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
     """The queries that may bring up an entity that meets all conditions, the most promising first:
-    all conditions as the question words them, with counts spelled out, as records state them, and
-    each condition alone."""
+    all conditions as the question words them, with counts spelled out, as statements, and each
+    condition alone."""
     for index, condition in enumerate(conditions):
         if is_report(condition.clinical):
             yield build_article_query(condition, word_conditions(conditions, index))
@@ -61,7 +61,7 @@ def generate_searches(conditions: Sequence[Condition], notes: Notes) -> Iterator
     for index in range(len(conditions)):
         for text in _spell_out_shares(conditions, index, notes):
             yield Query(text, "records")
-    yield Query(" ".join(map(_word_as_record, conditions)), "records")
+    yield Query(" ".join(map(_word_as_statement, conditions)), "records")
     if len(conditions) > 1:
         for condition in conditions:
             if leads_to_candidates(condition):
@@ -111,9 +111,9 @@ def leads_to_candidates(condition: Condition) -> bool:
     return not condition.forward or condition.predicate.name not in _VAGUE_PREDICATES
 
 
-def _word_as_record(condition: Condition) -> str:
-    """The condition as records state it, without the entity that is looked for: "The gene
-    associated is FBN1."."""
+def _word_as_statement(condition: Condition) -> str:
+    """The condition as a statement without the entity that is looked for: "The gene associated is
+    FBN1."."""
     document_condition = _in_document_words(condition)
     if not document_condition.forward:
         return f"{document_condition.as_noun_phrase()}."

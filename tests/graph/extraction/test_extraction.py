@@ -1,6 +1,7 @@
 """What is read out of documents, and what is not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -8,7 +9,6 @@ from pytest_httpserver import HTTPServer
 from medr_ray.core.config import EndpointConfig
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
-from medr_ray.graph.extraction.disease_records import read_line
 from medr_ray.graph.extraction.extractor import RulesExtractor, merge_relations
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.vocabulary import Vocabulary
@@ -231,18 +231,6 @@ def test_the_same_relation_from_two_papers_keeps_both_sentences(rules: RulesExtr
     assert [evidence.document_id for evidence in merged.evidence] == ["PMID:1", "PMID:2"]
 
 
-@pytest.mark.parametrize("name", ["Foo syndrome", "Foo is a disease", "X (type 2). Bar is"])
-def test_a_line_of_a_record_is_read_back(name: str) -> None:
-    line = f"The finding in 3 of 7 patients with {name} is Hand is small."
-    assert read_line(line, name) == ("has_finding", "Hand is small", "3 of 7 patients")
-    assert read_line(f"The mode of inheritance of {name} is Sporadic.", name) == (
-        "has_inheritance",
-        "Sporadic",
-        "",
-    )
-    assert read_line("The mode of inheritance of Other is Sporadic.", name) is None
-
-
 def format_qualifier(fact: DiseaseFact) -> str:
     """The qualifier, where the wording of the predicate prints it."""
     return fact.clinical if PREDICATES[fact.predicate].prints_clinical(forward=True) else ""
@@ -263,7 +251,12 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
             for fact in disease.facts
             if fact.object_id in vocabulary
         }
-        relations = extractor.extract(document_from_disease(disease)).relations
+        document = document_from_disease(disease)
+        relations = extractor.extract(document).relations
+        for relation in relations:
+            (evidence,) = relation.evidence
+            assert document.text[evidence.start : evidence.end] == evidence.sentence
+            assert vocabulary.name_of(relation.object) in evidence.sentence
         assert all(
             (e.year, e.journal) == (None, "") for relation in relations for e in relation.evidence
         ), "no journal's report"
@@ -276,6 +269,17 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
         assert extracted <= facts
     assert stated_count > 3000
     assert read_count == stated_count
+
+
+def test_an_annotation_that_the_document_does_not_show_gives_no_relation() -> None:
+    hpo = load_hpo()
+    extractor = RulesExtractor(
+        Vocabulary(build_lexicon(("hpo", "hpo_diseases", "genes"))), Matcher.build([], 4), hpo
+    )
+    shown = document_from_disease(hpo.diseases["OMIM:245200"])
+    lines = shown.text.splitlines()
+    hidden = replace(shown, text="\n".join(lines[:-1]))
+    assert len(extractor.extract(hidden).relations) == len(extractor.extract(shown).relations) - 1
 
 
 def build_reply(*relations: dict[str, object]) -> dict[str, object]:
