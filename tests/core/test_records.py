@@ -103,6 +103,17 @@ def test_an_id_depends_on_content_and_not_on_the_order_of_keys() -> None:
     )  # the same on every machine and in every process
 
 
+def test_records_inside_of_others_are_json_too() -> None:
+    value = records.LiteralValue("number", "1", 1.0, "mg")
+    evidence = records.FactEvidence("livertox", "Acitretin", "drug", "x")
+    fact = records.Fact("fact-1", "a", "b", "", value, "", (records.Qualifier("q", "v"),), evidence)
+    as_dictionary = json.dumps(
+        dataclasses.asdict(fact), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    assert canonical_json(fact) == as_dictionary
+    assert canonical_json({"fact": [fact]}) == f'{{"fact":[{as_dictionary}]}}'
+
+
 def test_what_is_not_json_is_refused() -> None:
     with pytest.raises(TypeError, match="set"):
         canonical_json({1, 2})

@@ -125,6 +125,13 @@ def test_scores_of_several_uses_are_not_functional(tmp_path: Path) -> None:
     assert "two scores in one" in record.problems[0][1]
 
 
+def test_contradicting_scores_are_none(tmp_path: Path) -> None:
+    text = f"Likelihood score: A (well known {CAUSE}).\nLikelihood score: D (possible {CAUSE})."
+    record = read_page(tmp_path, page(Hepatotoxicity=text))
+    assert not list_scores(record)
+    assert {reason for _, reason in record.problems} == {"several scores of Acitretin"}
+
+
 def test_a_page_on_one_use_of_a_drug_says_so(tmp_path: Path) -> None:
     text = f"Likelihood score: E (unlikely {CAUSE})."
     record = read_page(tmp_path, page("Diazepam (Intravenous)", Hepatotoxicity=text))
