@@ -33,7 +33,7 @@ _QUARANTINE = "quarantine.jsonl"
 _PART_BYTES = 4 * 2**20  # of a packed file: some thousand documents
 _MOST_PARTS = 256  # files that are open at once while a batch is read
 _DOCUMENTS_AT_ONCE = 512  # held before they are handed to their parts
-_VERSION = 1  # of what the readers make of a record; a new one reads all files again
+_VERSION = 2  # of what the readers make of a record; a new one reads all files again
 
 
 @dataclass(frozen=True)

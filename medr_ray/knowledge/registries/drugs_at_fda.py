@@ -130,6 +130,11 @@ class Application:
         return None
 
     @property
+    def newest_date(self) -> str:
+        """Of an approved submission; "" where none has one."""
+        return max((submission.date for submission in self.approvals), default="")
+
+    @property
     def approvals(self) -> tuple[Submission, ...]:
         """The approved submissions."""
         return tuple(submission for submission in self.submissions if submission.status == APPROVED)

@@ -81,7 +81,7 @@ def _open_archive(path: str) -> Iterator[zipfile.ZipFile]:
     with open_vocabulary(path) as stream:
         try:
             archive = zipfile.ZipFile(stream)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, ValueError) as error:  # pyarrow cannot seek in a few bytes
             raise DataError(f"a zip without its directory ({error}): download it again") from None
         with archive:
             yield archive

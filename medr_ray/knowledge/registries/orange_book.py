@@ -82,8 +82,9 @@ _FLAGS = {"Yes": "Yes", "No": "No"}
 
 @dataclass(frozen=True)
 class ListedProduct:
-    """A row of products.txt, as printed. ``where`` is its place in the file."""
+    """A row of products.txt, as printed. ``where`` is its place in the file ("line 17")."""
 
+    file: str
     where: str
     number: str
     ingredients: str
@@ -98,11 +99,17 @@ class ListedProduct:
     reference_standard: str
     marketing_type: str
 
+    @property
+    def marketing_status(self) -> str:
+        """In the words of Drugs@FDA; "" for an unknown type."""
+        return _MARKETING_STATUSES.get(self.marketing_type, "")
+
 
 @dataclass(frozen=True)
 class PatentListing:
     """A row of patent.txt, as printed: ``number`` with the mark of a paediatric extension."""
 
+    file: str
     where: str
     product_number: str
     number: str
@@ -127,6 +134,7 @@ class PatentListing:
 class ExclusivityListing:
     """A row of exclusivity.txt, as printed."""
 
+    file: str
     where: str
     product_number: str
     code: str
@@ -385,7 +393,7 @@ def _read_table(table: Table, name: str, edition: Edition, unusable: UnusableRec
             unusable.add_record(table.file, where, problem)
             continue
         application = edition.find_application(row["Appl_Type"], row["Appl_No"])
-        place = f"{table.name} {where}"
+        place = (table.file, where)
         if name == "products.txt":
             application.products.append(_make_product(place, row))
             column = "Approval_Date"
@@ -415,9 +423,9 @@ def _find_problem(row: Row) -> str:
     return ""
 
 
-def _make_product(where: str, row: Row) -> ListedProduct:
+def _make_product(place: tuple[str, str], row: Row) -> ListedProduct:
     return ListedProduct(
-        where=where,
+        *place,
         number=row["Product_No"],
         ingredients=row["Ingredient"],
         form=row["DF;Route"],
@@ -433,9 +441,9 @@ def _make_product(where: str, row: Row) -> ListedProduct:
     )
 
 
-def _make_patent(where: str, row: Row) -> PatentListing:
+def _make_patent(place: tuple[str, str], row: Row) -> PatentListing:
     return PatentListing(
-        where=where,
+        *place,
         product_number=row["Product_No"],
         number=row["Patent_No"],
         expiry_date=row["Patent_Expire_Date_Text"],
@@ -447,7 +455,7 @@ def _make_patent(where: str, row: Row) -> PatentListing:
     )
 
 
-def _make_exclusivity(where: str, row: Row) -> ExclusivityListing:
+def _make_exclusivity(place: tuple[str, str], row: Row) -> ExclusivityListing:
     return ExclusivityListing(
-        where, row["Product_No"], row["Exclusivity_Code"], row["Exclusivity_Date"]
+        *place, row["Product_No"], row["Exclusivity_Code"], row["Exclusivity_Date"]
     )

@@ -19,6 +19,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.validation_messages import validate_record
 from medr_ray.core.variables import read_key
 from medr_ray.governor.gate import Limits
+from medr_ray.knowledge.registries.drugs_at_fda import Application, DrugProduct, Submission
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, Document
 from medr_ray.retrieval.live.service import (
     NullableText,
@@ -30,15 +31,12 @@ from medr_ray.retrieval.live.service import (
 )
 from medr_ray.retrieval.live.source import LiveQuery, search_widening
 from medr_ray.retrieval.query_text import informative_words
-from medr_ray.retrieval.readers.approvals import Application, document_from_application
+from medr_ray.retrieval.readers.approvals import document_from_application
 from medr_ray.retrieval.readers.labels import document_from_label
 
 T = TypeVar("T")
 _OK = 200
 _NOT_FOUND = 404
-_ORIGINAL = "ORIG"  # submission_type; the others are supplements
-_APPROVED = "AP"  # submission_status
-_REVIEWS = ("PRIORITY", "STANDARD")  # review_priority, where one is stated
 _MOST_LABELS = 10  # of one search: a label has a hundred kilobytes and more
 
 
@@ -90,7 +88,7 @@ class FdaApprovalsSource:
             applications = [
                 application
                 for application in applications
-                if first_day <= application.last <= last_day
+                if first_day <= application.newest_date <= last_day
             ]
         return [document_from_application(application) for application in applications]
 
@@ -208,54 +206,40 @@ class _ApplicationBody(BaseModel):
 
 
 def parse_application(row: Any) -> Application:
-    """An application as ``readers.approvals`` has it, in the same wording.
-
-    DataError for a record that is none.
-    """
+    """An application as Drugs@FDA has it. DataError for a record that is none."""
     record = validate_record(_ApplicationBody, row)
     # "NDA021366" is kind and number in one.
     number = record.application_number.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     kind = record.application_number.removesuffix(number)
-    application = Application(number, kind, record.sponsor_name)
-    for product in record.products:
-        ingredients = "; ".join(ingredient.name for ingredient in product.active_ingredients)
-        application.names[product.brand_name] = None
-        application.ingredients[ingredients] = None
-        application.products.append(_format_product(product))
-    approved = [
-        submission
-        for submission in record.submissions
-        if submission.submission_status == _APPROVED and submission.is_dated
-    ]
-    for submission in sorted(approved, key=lambda submission: submission.submission_status_date):
-        _add_submission(application, submission)
-    return application
-
-
-def _format_product(product: _Product) -> str:
-    strengths = ", ".join(ingredient.strength for ingredient in product.active_ingredients)
-    return _join_with_commas(
-        f"{product.product_number} {product.brand_name}",
-        product.dosage_form.lower(),
-        product.route.lower(),
-        strengths,
-        product.marketing_status.lower(),
+    submissions = [submission for submission in record.submissions if submission.is_dated]
+    return Application(
+        number,
+        kind,
+        record.sponsor_name,
+        tuple(map(_read_product, record.products)),
+        tuple(sorted(map(_read_submission, submissions), key=lambda submission: submission.date)),
     )
 
 
-def _add_submission(application: Application, submission: _Submission) -> None:
-    """The original approval, or a supplement."""
-    date = submission.date
-    description = submission.submission_class_code_description
-    if submission.submission_type == _ORIGINAL and not application.approval:
-        priority = submission.review_priority
-        review = f"{priority.lower()} review" if priority in _REVIEWS else ""
-        approved = f"{application.kind} approved on {date}"
-        application.approval = _join_with_commas(approved, description, review)
-    else:
-        application.supplements.append(f"{date} {description}".strip())
-    application.last = max(application.last, date)
+def _read_product(product: _Product) -> DrugProduct:
+    """Semicolons join what Drugs@FDA prints in one column."""
+    return DrugProduct(
+        number=product.product_number,
+        trade_name=product.brand_name,
+        ingredients="; ".join(ingredient.name for ingredient in product.active_ingredients),
+        form=";".join(filter(None, [product.dosage_form, product.route])),
+        strength=", ".join(ingredient.strength for ingredient in product.active_ingredients),
+        marketing_statuses=tuple(filter(None, [product.marketing_status])),
+    )
 
 
-def _join_with_commas(*parts: str) -> str:
-    return ", ".join(filter(None, map(str.strip, parts)))
+def _read_submission(submission: _Submission) -> Submission:
+    return Submission(
+        kind=submission.submission_type,
+        number="",
+        status=submission.submission_status,
+        date=submission.date,
+        class_code="",
+        class_description=submission.submission_class_code_description,
+        review_priority=submission.review_priority,
+    )

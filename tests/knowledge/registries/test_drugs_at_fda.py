@@ -164,6 +164,9 @@ def test_real_files_damaged_give_all_that_is_whole(shared_data: Path, tmp_path: 
     assert [(record.file, "download it again" in record.reason) for record in unusable] == [
         (str(half), True)
     ]
+    half.write_bytes(b"PK\x03\x04 and nothing more")
+    assert not read(half)[0]
+    assert "download it again" in read(half)[1][0].reason
     orange_book, unusable = read(shared_data / "fda" / "orange_book_2018-03.zip")
     assert not orange_book
     assert ["none of the tables of Drugs@FDA" in record.reason for record in unusable] == [True]
