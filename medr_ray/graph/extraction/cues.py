@@ -32,6 +32,10 @@ _COMPOUND = re.compile(
 _LACK = re.compile(
     r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion)", re.IGNORECASE
 )
+# With these words behind it a mention describes what is named next: "attenuated ADR-induced FSGS".
+_MODIFIER_OF_NEXT = re.compile(
+    r"(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b", re.IGNORECASE
+)
 _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
 # Words that may precede a loose cue: a verb phrase or two words, but no other clause, finding or
 # target.
@@ -101,7 +105,9 @@ def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem
                 types_between = {
                     item.entity_type
                     for item in items[i + 1 : j]
-                    if left.group_end <= item.group_start and item.group_end <= right.group_start
+                    if left.group_end <= item.group_start
+                    and item.group_end <= right.group_start
+                    and not _MODIFIER_OF_NEXT.match(sentence.text, item.mention.end)
                 }
                 yield left, right, types_between
 

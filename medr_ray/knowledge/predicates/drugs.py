@@ -19,7 +19,15 @@ _ACTS_ON = (
     "suppress(?:es|ed|ing)?|stimulate[sd]?)"
 )
 _ACTED_ON = "(?:inhibited|blocked|activated|antagoni[sz]ed|stimulated|suppressed|induced|targeted)"
-_ACTION = "(?:inhibition|activation|blockade|stimulation|antagonism|suppression|expression)"
+_ACTION = (
+    "(?:inhibition|activation|blockade|stimulation|antagonism|suppression|expression|induction|"
+    "modulation|(?:up-?|down-?)?regulation|phosphorylation|levels?|activity)"
+)
+_CHANGED_BY = (
+    "(?:inhibited|blocked|activated|antagoni[sz]ed|stimulated|suppressed|induced|targeted|reduced|"
+    "increased|decreased|attenuated|enhanced|elevated|reversed|prevented|up-?regulated|"
+    "down-?regulated)"
+)
 _TOGETHER_WITH = (
     "(?:plus|(?:used |given |administered )?in combination with|combined with|"
     "together with|co-?administered with)"
@@ -31,7 +39,42 @@ _COMBINATION = (
 _ACTION_CUES = (
     Cue(f" {ADVERB}{_ACTS_ON}", 0.8, subject_first=True),
     Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.65, subject_first=True),
-    Cue(f"[- ](?:receptor )?{_MODULATOR},?", 0.85, subject_first=False, wording="compound"),
+    Cue(
+        rf"[- ](?:receptor )?{_MODULATOR}(?:,| \()?", 0.85, subject_first=False, wording="compound"
+    ),
+    Cue(
+        r" \((?:an? |the )?(?:[\w-]+ ){0,3}",
+        0.85,
+        subject_first=True,
+        after=rf"[- ](?:receptor )?(?:\w+ )?{_MODULATOR}",
+        wording="compound",
+    ),
+    Cue(
+        "[- ](?:induced|mediated|stimulated|activated|inducible|dependent)",
+        0.65,
+        subject_first=True,
+        wording="compound",
+    ),
+    Cue(
+        r" (?:\w+ )?(?:cataly[sz]es|metaboli[sz]es|hydroly[sz]es|oxidi[sz]es|degrades|converts)"
+        "(?: the (?:conversion|breakdown|oxidation|hydrolysis|metabolism|degradation|synthesis) of)?",
+        0.7,
+        subject_first=False,
+    ),
+    Cue("[- ]metaboli[sz]ing (?:enzymes? |genes? )?", 0.7, subject_first=True),
+    Cue(
+        f" {BE} {ADVERB}{_CHANGED_BY} (?:by|with|after|following|in)",
+        0.65,
+        subject_first=False,
+        loose=True,
+    ),
+    Cue(
+        " (?:via|through|by) (?:\\w+ )?(?:inhibit|activat|suppress|block|modulat|regulat|target|reduc|"
+        "stimulat)ing",
+        0.65,
+        subject_first=True,
+        loose=True,
+    ),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}",
         0.85,

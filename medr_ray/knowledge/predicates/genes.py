@@ -6,6 +6,7 @@ from medr_ray.knowledge.predicates.cue_words import (
     DETERMINER,
     GENE_CHANGE,
     LEADS_TO,
+    PATIENTS,
     RAISES_OR_LOWERS,
     UP_TO_TWO_WORDS,
 )
@@ -27,7 +28,18 @@ _UNDERLIES = (
 _RELATED_TO = "(?:associated with|linked (?:to|with)|related to|implicated in|involved in)"
 _CHANGED = (
     "(?:over-?|under-?|up-?|down-?)?(?:expressed|regulated|amplified|mutated|"
-    "elevated|increased|methylated)"
+    "elevated|increased|decreased|reduced|lower|higher|methylated)"
+)
+_ANIMALS_WITHOUT = (
+    "(?:[- ]?(?:knock-?out|KO|null|deficient|mutant|transgenic|overexpressing)|(?:-/-|\\(-/-\\)))"
+    "(?: mice| rats| animals| mouse)?"
+)
+_SHOWS = "(?:develop(?:ed)?|exhibit(?:ed)?|show(?:ed)?|display(?:ed)?|have|had|suffer(?:ed)? from)"
+_AFFECTS = (
+    "(?:promotes?|promoted|drives?|drove|suppress(?:es|ed)?|inhibit(?:s|ed)?|enhances?|enhanced|"
+    "accelerates?|accelerated|attenuates?|attenuated|prevents?|prevented|protects? against|"
+    "reduces?|reduced|ameliorates?|ameliorated|regulates?|mediates?|mediated|exacerbates?|"
+    "modulates?|facilitates?|induces?|induced|increases?|increased|decreases?|decreased)"
 )
 _INTERACTS_WITH = (
     "(?:interact(?:s|ed|ing)? with|bind(?:s|ing)?(?: to)?|bound to|phosphorylate[sd]?|"
@@ -35,13 +47,18 @@ _INTERACTS_WITH = (
     "ed)?|suppress(?:es|ed)?|stimulate[sd]?|cleave[sd]?|ubiquitinate[sd]?|"
     "stabili[sz]e[sd]?|recruit(?:s|ed)?|associate[sd]? (?:directly )?with|"
     "cooperate[sd]? with|target(?:s|ed)?|form(?:s|ed)? a complex with|compete[sd]? "
-    "with|coloca(?:lize|lise)[sd]? with|trans-?activate[sd]?)"
+    "with|coloca(?:lize|lise)[sd]? with|trans-?activate[sd]?|modulate[sd]?|mediate[sd]?|"
+    "promote[sd]?|control(?:s|led)?|degrade[sd]?|antagoni[sz]e[sd]?|block(?:s|ed)?|"
+    "attenuate[sd]?)"
 )
 _PARTNER = (
     "(?:targets?|substrates?|ligands?|receptors?|inhibitors?|activators?|regulators?|"
     "partners?|repressors?)"
 )
-_REGULATION = "(?:phosphorylation|activation|inhibition|regulation|repression|expression|cleavage)"
+_REGULATION = (
+    "(?:phosphorylation|activation|inhibition|(?:up-?|down-?)?regulation|repression|expression|"
+    "cleavage|induction|modulation|degradation|suppression)"
+)
 
 _ASSOCIATION_CUES = (
     Cue(rf",? (?:that |which )?(?:\w+ )?{_UNDERLIES}", 0.8, subject_first=False, loose=True),
@@ -98,13 +115,64 @@ _ASSOCIATION_CUES = (
         " in",
         0.65,
         subject_first=False,
-        before=f"(?:role|involvement|association|importance) of {DETERMINER}{UP_TO_TWO_WORDS}",
+        before="(?:roles?|involvement|association|importance|functions?|contribution|significance) of "
+        f"{DETERMINER}{UP_TO_TWO_WORDS}",
     ),
-    Cue(f" {BE} {ADVERB}{_CHANGED} in", 0.7, subject_first=False),
+    Cue(f" {BE} {ADVERB}{_CHANGED} in", 0.7, subject_first=False, loose=True),
+    Cue(f" {ADVERB}{_AFFECTS}", 0.6, subject_first=False),
+    Cue(f",? {ADVERB}{RAISES_OR_LOWERS}", 0.6, subject_first=True),
     Cue(
-        " (?:promotes?|promoted|drives?|drove|suppresses|suppressed|inhibits|inhibited)",
+        " (?:and|with|to)",
+        0.7,
+        subject_first=False,
+        before="(?:associations?|relations?|relationships?|correlations?|links?) (?:between|of) "
+        f"{DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue(
+        " (?:and|with|to)",
+        0.7,
+        subject_first=True,
+        before="(?:associations?|relations?|relationships?|correlations?|links?) (?:between|of) "
+        f"{DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue(
+        " (?:with|carrying|harbou?ring|bearing|having)",
+        0.7,
+        subject_first=True,
+        after=f"[- ](?:gene )?{GENE_CHANGE}",
+    ),
+    Cue(
+        " (?:gene )?(?:expression |levels? )?in (?:the )?(?:pathogenesis|development|progression|"
+        "aetiology|etiology|prognosis|diagnosis) (?:and \\w+ )?of",
+        0.65,
+        subject_first=False,
+    ),
+    Cue(
+        f" {BE} {ADVERB}(?:critical|essential|required|important|necessary|crucial|central|involved)"
+        " (?:for|in|to)",
+        0.65,
+        subject_first=False,
+    ),
+    Cue("[- ](?:mediated|dependent|induced)", 0.6, subject_first=False, wording="compound"),
+    Cue(f"{_ANIMALS_WITHOUT} {ADVERB}{_SHOWS}", 0.6, subject_first=False, loose=True),
+    Cue(" (?:bio)?markers?,?", 0.6, subject_first=True, wording="compound"),
+    Cue(
+        " in",
         0.6,
         subject_first=False,
+        before="(?:over-?expression|expression|up-?regulation|down-?regulation|levels?|activity|"
+        f"amplification|loss) of {DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue(
+        " (?:overexpression|over-expression|expression|amplification|loss|inactivation|methylation) in",
+        0.6,
+        subject_first=False,
+    ),
+    Cue(
+        f" {PATIENTS}? ?(?:had|have|showed|exhibited|with) (?:\\w+ )?(?:higher|lower|elevated|increased|"
+        "decreased|reduced|low|high)(?: serum| plasma)?",
+        0.6,
+        subject_first=True,
     ),
     Cue(
         f" (?:{BE}|as) {DETERMINER}{UP_TO_TWO_WORDS}(?:bio)?(?:marker|target)s? (?:of|for|in)",
@@ -125,7 +193,7 @@ _INTERACTION_CUES = (
         " (?:and|with|to)",
         0.8,
         subject_first=True,
-        before="(?:interactions?|binding|association|complex|crosstalk) (?:between|of) "
+        before="(?:interactions?|binding|complex|crosstalk) (?:between|of) "
         f"{DETERMINER}{UP_TO_TWO_WORDS}",
     ),
     Cue("(?:[-/:]| and )", 0.75, subject_first=True, after=" (?:complex|interaction|heterodimer)"),
@@ -136,7 +204,30 @@ _INTERACTION_CUES = (
         after=rf" {ADVERB}(?:interact|form an?|bind|cooperate|associate)\b",
     ),
     Cue(" by", 0.75, subject_first=True, before=f"{_REGULATION} of {DETERMINER}{UP_TO_TWO_WORDS}"),
-    Cue("[- ](?:induced|mediated|dependent|stimulated)", 0.65, subject_first=True),
+    Cue(
+        "[- ](?:induced|mediated|dependent|stimulated|activated|driven|regulated|responsive)",
+        0.65,
+        subject_first=True,
+    ),
+    Cue(
+        "[- ](?:signal\\w* )?(?:downstream )?(?:targets?|effectors?|substrates?)(?: genes?| proteins?)?"
+        "(?:,|:| such as| including| like)?",
+        0.65,
+        subject_first=True,
+    ),
+    Cue(
+        f" {BE} {ADVERB}{_CHANGED} (?:in|by)",
+        0.6,
+        subject_first=False,
+        after="[- ]?(?:transgenic|knock|deficien|null|mutant|-/-|\\(-/-|over-?express|deple|inhibit)",
+    ),
+    Cue(
+        f" {BE} {ADVERB}(?:induced|activated|inhibited|phosphorylated|regulated|mediated|suppressed) "
+        "(?:by|via|through)",
+        0.7,
+        subject_first=False,
+        loose=True,
+    ),
 )
 
 PREDICATES = (

@@ -1,6 +1,13 @@
 """Which drug can bring on which disease or sign."""
 
-from medr_ray.knowledge.predicates.cue_words import ADVERB, BE, DETERMINER, LEADS_TO, PATIENTS
+from medr_ray.knowledge.predicates.cue_words import (
+    ADVERB,
+    BE,
+    DETERMINER,
+    LEADS_TO,
+    PATIENTS,
+    UP_TO_TWO_WORDS,
+)
 from medr_ray.knowledge.predicates.declaration import (
     DISEASE,
     DRUG,
@@ -32,6 +39,38 @@ _INDUCTION_CUES = (
         0.6,
         subject_first=True,
     ),
+    Cue(f",? (?:{BE} )?(?:probably )?related to", 0.7, subject_first=True),
+    Cue(
+        f" (?:{BE} )?{ADVERB}(?:associated with|implicated in|responsible for|linked to)",
+        0.7,
+        subject_first=False,
+    ),
+    Cue(
+        " (?:may |can )?(?:exacerbate[sd]?|aggravate[sd]?|worsen(?:s|ed)?|increase[sd]?|potentiate[sd]?|"
+        "promote[sd]?|enhance[sd]?)",
+        0.65,
+        subject_first=False,
+    ),
+    Cue(
+        f" (?:{BE}|include[sd]?|including|such as)",
+        0.8,
+        subject_first=False,
+        before=f"{_ADVERSE_EFFECT} (?:of|to|associated with|with|from) {DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue(
+        " (?:with|from|among|in)",
+        0.65,
+        subject_first=True,
+        before=f"(?:risks?|incidence|rates?|frequency|development) of {DETERMINER}{UP_TO_TWO_WORDS}",
+        after="(?: users?|[- ]treated|[- ](?:treatment|therapy|use|exposure))",
+    ),
+    Cue(
+        "[- ]treated (?:rats|mice|patients|animals|group|subjects|children) (?:showed|developed|had|exhibited|displayed)",
+        0.65,
+        subject_first=False,
+    ),
+    Cue(f" (?:{BE}|as) {DETERMINER}(?:\\w+ )?risk factors? (?:for|of)", 0.7, subject_first=False),
+    Cue(" in", 0.6, subject_first=True, after=" (?:users|abusers)"),
     Cue(
         rf",? (?:{BE} )?(?:\w+ )?{_OBSERVED} in (?:[\w%.-]+ ){{0,3}}{PATIENTS} (?:\w+ )?"
         "(?:treated with|receiving|taking|given|exposed to)",

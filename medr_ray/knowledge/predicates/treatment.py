@@ -1,6 +1,13 @@
 """Which drug is used against which disease or sign."""
 
-from medr_ray.knowledge.predicates.cue_words import ADVERB, BE, DETERMINER, UP_TO_TWO_WORDS
+from medr_ray.knowledge.predicates.cue_words import (
+    ADVERB,
+    BE,
+    DETERMINER,
+    PATIENT_GROUP,
+    PATIENTS,
+    UP_TO_TWO_WORDS,
+)
 from medr_ray.knowledge.predicates.declaration import (
     DISEASE,
     DRUG,
@@ -14,14 +21,16 @@ from medr_ray.knowledge.predicates.declaration import (
 
 _TREATMENT = "(?:treatment|management|therapy|prophylaxis|prevention|control)"
 _EASES = (
-    "(?:treats?|improve[sd]?|relieve[sd]?|attenuate[sd]?|"
+    "(?:treats?|improve[sd]?|relieve[sd]?|attenuate[sd]?|suppress(?:es|ed)?|inhibit(?:s|ed)?|"
+    "counteract(?:s|ed)?|block(?:s|ed)?|decrease[sd]?|halt(?:s|ed)?|delay(?:s|ed)?|control(?:s|led)?|"
     "ameliorate[sd]?|alleviate[sd]?|prevent(?:s|ed)?|reverse[sd]?|"
     "abolish(?:es|ed)?|protect(?:s|ed)? against|reduce[sd]?)"
 )
 _EASED_BY = (
     r"(?:respond(?:s|ed|ing)? (?:\w+ )?to|responsive to|improved (?:\w+ "
     r")?(?:with|on|after|by)|resolved (?:\w+ )?(?:with|on|after)|(?:relieved|"
-    "reversed|prevented|ameliorated|alleviated|abolished) by)"
+    "reversed|prevented|ameliorated|alleviated|abolished|attenuated|reduced|suppressed|inhibited|"
+    "decreased|blocked|corrected|controlled|counteracted) (?:by|with))"
 )
 
 _TREATMENT_CUES = (
@@ -50,7 +59,39 @@ _TREATMENT_CUES = (
         before=f"{_TREATMENT} of {DETERMINER}{UP_TO_TWO_WORDS}",
         wording="named",
     ),
-    Cue(f",? {_EASED_BY}", 0.8, subject_first=True, loose=True),
+    Cue(f",? (?:{BE} )?{ADVERB}{_EASED_BY}", 0.8, subject_first=True, loose=True),
+    Cue(
+        " (?:on|against|in)",
+        0.75,
+        subject_first=False,
+        before=r"(?:[\w-]*protective|beneficial|therapeutic|inhibitory|ameliorat\w+|preventive|curative|"
+        r"anti-?\w+) (?:effects?|roles?|potential|actions?|efficacy) of (?:[\w-]+ ){0,3}",
+    ),
+    Cue(
+        " (?:by|with|using)",
+        0.75,
+        subject_first=True,
+        before=f"(?:prevention|protection|attenuation|reduction|reversal|amelioration|improvement|"
+        f"inhibition|suppression) (?:of|against|from|in) {DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue(
+        f" {PATIENTS} (?:\\w+ )?(?:receiving|taking|given|on)",
+        0.65,
+        subject_first=True,
+        wording="named",
+    ),
+    Cue(
+        f" (?:treatment|therapy|monotherapy) (?:in|of) (?:{PATIENT_GROUP} with)?",
+        0.7,
+        subject_first=False,
+        wording="named",
+    ),
+    Cue(
+        f" (?:protects?|protected|protection|protective) (?:\\w+ )?(?:against|from)",
+        0.8,
+        subject_first=False,
+        loose=True,
+    ),
     Cue(
         rf" {BE} (?:\w+ )?(?:effective|useful|successful|beneficial|efficacious|helpful|"
         f"active) (?:in|for|against)(?: the {_TREATMENT} of| treating)?",
