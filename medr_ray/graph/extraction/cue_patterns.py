@@ -20,11 +20,13 @@ from medr_ray.knowledge.predicates.cue_words import (
     UP_TO_TWO_WORDS,
 )
 
-_MODIFIERS = f"(?:{PLAIN_WORD} ){{0,2}}"
+_MODIFIERS = f"(?:{PLAIN_WORD} ){{0,3}}"
 _PATIENTS_WITH = f"(?:{PATIENT_GROUP} (?:with|suffering from|affected by|who have|having) )?"
 _GENE_LEVEL = (
-    "(?:(?:over|co-?)?expression|levels?|activity|activation|signal(?:l)?ing|"
-    "loss|amplification|methylation|inhibition|phosphorylation|mRNA|"
+    "(?:(?:over-?|co-?)?expression|levels?|activity|activation|signal(?:l)?ing|"
+    "loss|amplification|methylation|inhibition|phosphorylation|mRNA|transcription|synthesis|"
+    "(?:up-?|down-?)?regulation|degradation|cleavage|induction|stimulation|depletion|silencing|"
+    "knock-?down|ablation|pathways?|"
     "concentrations?|production|secretion|binding|release|deficiency)"
 )
 _ADMINISTRATION = (
@@ -46,6 +48,7 @@ _TAILS: Mapping[str, str] = {
     ),
     PHENOTYPE: "(?: (?:episodes?|attacks?))?",
     GENE: (
+        r"(?: (?:rs\d+|[A-Za-z]{0,3}-?\d+\S{0,8}))?"  # a variant: "FGFR4 Gly388Arg"
         f"(?:[- ](?:genes?|proteins?|receptors?|kinase|promoter|{_GENE_LEVEL}|{GENE_CHANGE}|"
         f"gene {GENE_CHANGE}|protein {_GENE_LEVEL})){{0,2}}"
     ),

@@ -7,7 +7,7 @@ lower the confidence.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from medr_ray.graph.extraction.assertion import DOUBTED, compute_assertion_factor
@@ -18,7 +18,7 @@ from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DRUG, PREDICATES
 
 # Characters between the two mentions; across a larger gap a cue rarely relates them.
-_MAX_GAP = 90
+_MAX_GAP = 110
 _LOOSE_FACTOR = 0.75  # on the confidence, where other words surround the cue
 _MAX_CONFIDENCE = 0.98  # below the 1.0 of a curated record
 _CONFIDENCE_DIGITS = 3
@@ -41,8 +41,8 @@ _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had
 # target.
 _LEADING_WORDS = re.compile(
     rf"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
-    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting)\b)"
-    rf"[^.;:()\[\]])*"
+    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting|and|that|"
+    rf"as|who|it|they|we|this|following|after|before|during)\b)[^.,;:()\[\]])*"
 )
 # And the words that may follow it.
 _TRAILING_WORDS = re.compile(
@@ -102,14 +102,28 @@ def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem
             if not _may_be_related(left, right):
                 continue
             if _is_meant(sentence.text, left) and _is_meant(sentence.text, right):
-                types_between = {
-                    item.entity_type
-                    for item in items[i + 1 : j]
-                    if left.group_end <= item.group_start
-                    and item.group_end <= right.group_start
-                    and not _MODIFIER_OF_NEXT.match(sentence.text, item.mention.end)
-                }
-                yield left, right, types_between
+                yield left, right, _find_types_between(sentence.text, left, right, items[i + 1 : j])
+
+
+def _find_types_between(
+    sentence: str, left: SentenceItem, right: SentenceItem, items: Sequence[SentenceItem]
+) -> set[str]:
+    """The entity types of the ``items`` that stand between the two lists and separate them: what
+    stands in brackets, or only describes the next name, does not."""
+    start = left.group_end
+    end = right.group_start
+    asides = [match.span() for match in _ASIDE.finditer(sentence[start:end])] if items else []
+    return {
+        item.entity_type
+        for item in items
+        if start <= item.group_start
+        and item.group_end <= end
+        and not _MODIFIER_OF_NEXT.match(sentence, item.mention.end)
+        and not any(
+            first + start <= item.mention.start and item.mention.end <= last + start
+            for first, last in asides
+        )
+    }
 
 
 def _may_be_related(left: SentenceItem, right: SentenceItem) -> bool:

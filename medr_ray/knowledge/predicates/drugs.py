@@ -37,8 +37,8 @@ _COMBINATION = (
 )
 
 _ACTION_CUES = (
-    Cue(f" {ADVERB}{_ACTS_ON}", 0.8, subject_first=True),
-    Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.65, subject_first=True),
+    Cue(f" {ADVERB}{_ACTS_ON}", 0.8, subject_first=True, loose=True),
+    Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.65, subject_first=True, loose=True),
     Cue(
         rf"[- ](?:receptor )?{_MODULATOR}(?:,| \()?", 0.85, subject_first=False, wording="compound"
     ),

@@ -62,7 +62,7 @@ _REGULATION = (
 
 _ASSOCIATION_CUES = (
     Cue(rf",? (?:that |which )?(?:\w+ )?{_UNDERLIES}", 0.8, subject_first=False, loose=True),
-    Cue(rf",? (?:{BE} )?(?:\w+ ){{0,2}}{_RELATED_TO}", 0.75, subject_first=False),
+    Cue(rf",? (?:{BE} )?(?:\w+ ){{0,2}}{_RELATED_TO}", 0.75, subject_first=False, loose=True),
     Cue(
         rf",? (?:{BE} )?(?:a |an |the )?(?:\w+ ){{0,2}}(?:candidate|susceptibility|risk|"
         "causative|"
@@ -119,8 +119,8 @@ _ASSOCIATION_CUES = (
         f"{DETERMINER}{UP_TO_TWO_WORDS}",
     ),
     Cue(f" {BE} {ADVERB}{_CHANGED} in", 0.7, subject_first=False, loose=True),
-    Cue(f" {ADVERB}{_AFFECTS}", 0.6, subject_first=False),
-    Cue(f",? {ADVERB}{RAISES_OR_LOWERS}", 0.6, subject_first=True),
+    Cue(f" {ADVERB}{_AFFECTS}", 0.6, subject_first=False, loose=True),
+    Cue(f",? {ADVERB}{RAISES_OR_LOWERS}", 0.6, subject_first=True, loose=True),
     Cue(
         " (?:and|with|to)",
         0.7,
@@ -181,8 +181,8 @@ _ASSOCIATION_CUES = (
     ),
 )
 _INTERACTION_CUES = (
-    Cue(f",? (?:that |which )?{ADVERB}{_INTERACTS_WITH}", 0.8, subject_first=True),
-    Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.6, subject_first=True),
+    Cue(f",? (?:that |which )?{ADVERB}{_INTERACTS_WITH}", 0.8, subject_first=True, loose=True),
+    Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.6, subject_first=True, loose=True),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}{_PARTNER} (?:of|for)",
         0.8,

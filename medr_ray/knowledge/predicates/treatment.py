@@ -112,6 +112,7 @@ _TREATMENT_CUES = (
         f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}",
         0.7,
         subject_first=False,
+        loose=True,
     ),
     Cue(
         " (?:for|against)",
