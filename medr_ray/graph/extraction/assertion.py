@@ -22,7 +22,7 @@ from medr_ray.retrieval.snippets import Span
 # Factors on the confidence of a cue. From a doubted one the rules read no statement at all.
 DENIED = 0.0
 DOUBTED = 0.5
-HEDGED = 0.75
+HEDGED = 0.9
 ASSERTED = 1.0
 
 # Factors for the sections of a structured abstract: findings count for more than aims and

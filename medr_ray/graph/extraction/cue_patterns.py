@@ -107,7 +107,7 @@ def _compile_cue(cue: Cue, predicate: str) -> Pattern:
         cue=cue,
         predicate=predicate,
         whole=re.compile(f"{_TAILS[left_type]}{between}{_HEADS[right_type]}", re.IGNORECASE),
-        core=re.compile(rf"(?:{cue.between})\b", re.IGNORECASE) if cue.loose else None,
+        core=re.compile(rf"(?:{cue.between})\b", re.IGNORECASE) if cue.loose > 0 else None,
         before=re.compile(rf"\b(?:{cue.before})\s*$", re.IGNORECASE) if cue.before else None,
         after=re.compile(cue.after, re.IGNORECASE) if cue.after else None,
         left=re.compile(rf"(?:{cue.left})$", re.IGNORECASE) if cue.left else None,

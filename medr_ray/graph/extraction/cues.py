@@ -15,11 +15,10 @@ from medr_ray.graph.extraction.contexts import find_place, find_population, find
 from medr_ray.graph.extraction.cue_patterns import PATTERNS, Pattern
 from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
 from medr_ray.graph.extraction.statements import RelationStatement
-from medr_ray.knowledge.predicates import DRUG, PREDICATES
+from medr_ray.knowledge.predicates import DRUG, PREDICATES, Cue
 
 # Characters between the two mentions; across a larger gap a cue rarely relates them.
 _MAX_GAP = 110
-_LOOSE_FACTOR = 0.75  # on the confidence, where other words surround the cue
 _MAX_CONFIDENCE = 0.98  # below the 1.0 of a curated record
 _CONFIDENCE_DIGITS = 3
 
@@ -52,40 +51,54 @@ _TRAILING_WORDS = re.compile(
 _ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")
 
 
-def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[RelationStatement]:
-    """The statements of a sentence between its items; ``section_factor`` is a factor on their
+def read_sentence(sentence: Sentence, factor: float = 1.0) -> list[RelationStatement]:
+    """The statements of a sentence between its items; ``factor`` is a factor on their
     confidence."""
-    statements = []
+    return [reading.statement for reading in read_cues(sentence, factor)]
+
+
+@dataclass(frozen=True)
+class CueReading:
+    """A statement with the cue that it rests on; ``is_loose`` where other words surround it."""
+
+    statement: RelationStatement
+    cue: Cue
+    is_loose: bool
+
+
+def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
+    """The statements of a sentence with their cues; see ``read_sentence``."""
+    readings = []
     for left, right, types_between in _list_pairs(sentence):
         match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
-        factor = compute_assertion_factor(
+        assertion = compute_assertion_factor(
             sentence.text,
             (match.start, left.mention.end),
             right.mention.span,
             match.pattern.cue.wording,
         )
-        if factor <= DOUBTED:
+        if assertion <= DOUBTED:
             continue
-        confidence = min(match.confidence * factor * section_factor, _MAX_CONFIDENCE)
+        confidence = min(match.confidence * assertion * factor, _MAX_CONFIDENCE)
         is_left_subject = match.pattern.cue.subject_first
         subject, obj = (left, right) if is_left_subject else (right, left)
-        statements.append(
-            build_statement(
-                sentence, subject.concept_id, match.pattern.predicate, obj.concept_id, confidence
-            )
+        statement = build_statement(
+            sentence, subject.concept_id, match.pattern.predicate, obj.concept_id, confidence
         )
-    return statements
+        readings.append(CueReading(statement, match.pattern.cue, match.is_loose))
+    return readings
 
 
 @dataclass(frozen=True)
 class _CueMatch:
-    """A cue that matches around a pair, with its confidence and the character where its wording
-    begins."""
+    """A cue that matches around a pair, with its confidence, whether other words surround it, and
+    the character where its wording begins."""
 
     pattern: Pattern
     confidence: float
+    is_loose: bool
     start: int
 
 
@@ -163,17 +176,23 @@ def _find_best_cue(
     between = _ASIDE.sub("", sentence[start:end])
     best: _CueMatch | None = None
     for pattern in PATTERNS.get((left.entity_type, right.entity_type), ()):
-        confidence = _match_between(pattern, between, types_between, right.entity_type)
+        is_whole = not types_between and pattern.whole.fullmatch(between) is not None
+        is_loose = not is_whole and _is_loose_match(
+            pattern, between, types_between, right.entity_type
+        )
+        if not (is_whole or is_loose):
+            continue
+        confidence = pattern.cue.loose if is_loose else pattern.cue.confidence
         least = best.confidence if best else 0.0
         if confidence <= least or not _fits_surroundings(pattern, sentence, left, right):
             continue
         # The wording of a cue with words before the pair begins there, not at the left mention.
         if pattern.before is None:
-            best = _CueMatch(pattern, confidence, left.mention.start)
+            best = _CueMatch(pattern, confidence, is_loose, left.mention.start)
             continue
         before = pattern.before.search(sentence[:first_start])
         if before:
-            best = _CueMatch(pattern, confidence, before.start())
+            best = _CueMatch(pattern, confidence, is_loose, before.start())
     return best
 
 
@@ -196,23 +215,20 @@ def _fits_surroundings(
     return pattern.after is None or pattern.after.match(sentence, end) is not None
 
 
-def _match_between(
+def _is_loose_match(
     pattern: Pattern, between: str, types_between: set[str], right_type: str
-) -> float:
-    """The confidence that the words between give this cue; 0 where they do not contain it."""
-    confidence = pattern.cue.confidence
-    if not types_between and pattern.whole.fullmatch(between):
-        return confidence
-    # A loose cue may reach over items of the right item's type, but over no others.
+) -> bool:
+    """Whether the words between contain a loose cue among other words that do not separate it from
+    the two."""
+    # It may reach over items of the right item's type, but over no others.
     if pattern.core is None or not types_between <= {right_type}:
-        return 0.0
+        return False
     core = pattern.core.search(between)
-    if core is None:
-        return 0.0
-    is_surrounded_loosely = _LEADING_WORDS.fullmatch(
-        between, 0, core.start()
-    ) and _TRAILING_WORDS.fullmatch(between, core.end())
-    return confidence * _LOOSE_FACTOR if is_surrounded_loosely else 0.0
+    return (
+        core is not None
+        and _LEADING_WORDS.fullmatch(between, 0, core.start()) is not None
+        and _TRAILING_WORDS.fullmatch(between, core.end()) is not None
+    )
 
 
 def build_statement(

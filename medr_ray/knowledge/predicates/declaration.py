@@ -42,7 +42,12 @@ class Cue:
     - ``subject_first``: the left mention is the subject.
     - ``wording``: which words of the sentence can deny or doubt it (see
       ``graph.extraction.assertion``).
-    - ``loose``: other words may surround the cue, at a lower confidence.
+    - ``confidence``: how often it is right, from 0 to 1. ``loose`` is the same where other words
+      surround it, 0 where they may not.
+    - ``observed`` and ``observed_loose``: how many pairs were related by a type of relation that
+      the predicate can mean, of how many the cue stated, on the training set of BioRED, whole and
+      with other words around it. The confidences follow from them (``tests/support/fit_cues.py``);
+      a cue that BioRED cannot show, because it relates no two diseases, has its own by judgement.
     - ``left_list``, ``right_list``: the cue holds for all items of a list on that side, not only
       for the nearest.
     """
@@ -54,9 +59,11 @@ class Cue:
     after: str = ""
     left: str = ""
     wording: CueWording = "clause"
-    loose: bool = False
+    loose: float = 0.0
     left_list: bool = True
     right_list: bool = True
+    observed: tuple[int, int] = (0, 0)
+    observed_loose: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

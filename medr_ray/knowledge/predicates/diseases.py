@@ -15,15 +15,15 @@ _SUCH_AS = r"(?:such as|including|like|e\.g\.,?|for example,?)"
 _NOUN_PHRASE_END = r"\s*(?:$|[.,;:(]|that\b|which\b|characteri|caused|with\b|affecting|due\b)"
 
 _COMPLICATION_CUES = (
-    Cue(f",? (?:{BE} )?complicated (?:by|with)", 0.9, subject_first=True, loose=True),
+    Cue(f",? (?:{BE} )?complicated (?:by|with)", 0.9, subject_first=True, loose=0.7),
     Cue(
         rf",? (?:\w+ )?(?:is|was|are|were|as|being) {DETERMINER}(?:\w+ "
         f"){{0,2}}complications? (?:of|in)",
         0.9,
         subject_first=False,
-        loose=True,
+        loose=0.7,
     ),
-    Cue(" complicating", 0.9, subject_first=False, loose=True),
+    Cue(" complicating", 0.9, subject_first=False, loose=0.7),
     Cue(",? (?:due|secondary|owing|attributable) to|,? caused by", 0.75, subject_first=False),
     Cue(rf",? (?:\w+ )?(?:causes|causing|{LEADS_TO})", 0.7, subject_first=True),
     Cue(

@@ -25,9 +25,9 @@ _SIGN = (
 )
 
 _PRESENTATION_CUES = (
-    Cue(rf",? (?:\w+ )?{_PRESENTS} (?:\w+ )?(?:with|as|by)", 0.85, subject_first=True, loose=True),
+    Cue(rf",? (?:\w+ )?{_PRESENTS} (?:\w+ )?(?:with|as|by)", 0.85, subject_first=True, loose=0.7),
     Cue(
-        rf",? (?:{BE} )?(?:\w+ )?characteri[sz]ed (?:\w+ )?by", 0.85, subject_first=True, loose=True
+        rf",? (?:{BE} )?(?:\w+ )?characteri[sz]ed (?:\w+ )?by", 0.85, subject_first=True, loose=0.7
     ),
     Cue(
         f" (?:include[sd]?|including|{BE}|consist(?:s|ed)? of)",
@@ -39,7 +39,7 @@ _PRESENTATION_CUES = (
         rf" (?:{BE}|as) {DETERMINER}(?:\w+ ){{0,3}}{_SIGN} (?:of|in)",
         0.9,
         subject_first=False,
-        loose=True,
+        loose=0.7,
     ),
     Cue(
         f" (?:{BE} )?(?:{PLAIN_WORD} )?(?:seen|observed|found|reported|common|frequent|"

@@ -30,60 +30,83 @@ _ADVERSE_EFFECT = (
 _OBSERVED = "(?:seen|observed|noted|occurred|occurring|developed|reported)"
 
 _INDUCTION_CUES = (
-    Cue("[- ]induced", 0.9, subject_first=False, wording="compound"),
-    Cue("[- ](?:related|associated)", 0.7, subject_first=False, wording="compound"),
-    Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.9, subject_first=True),
-    Cue(",? (?:secondary|due|attributed|attributable) to", 0.8, subject_first=True),
+    Cue("[- ]induced", 0.94, subject_first=False, wording="compound", observed=(97, 102)),
+    Cue(
+        "[- ](?:related|associated)", 0.67, subject_first=False, wording="compound", observed=(3, 5)
+    ),
+    Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.79, subject_first=True, observed=(16, 20)),
+    Cue(
+        ",? (?:secondary|due|attributed|attributable) to",
+        0.94,
+        subject_first=True,
+        observed=(12, 12),
+    ),
     Cue(
         "(?<!patient)(?<!patients)(?<!cases) (?:associated with|following|after|during)",
-        0.6,
+        0.88,
         subject_first=True,
+        observed=(18, 20),
     ),
-    Cue(f",? (?:{BE} )?(?:probably )?related to", 0.7, subject_first=True),
+    Cue(f",? (?:{BE} )?(?:probably )?related to", 0.75, subject_first=True),
     Cue(
         f" (?:{BE} )?{ADVERB}(?:associated with|implicated in|responsible for|linked to)",
-        0.7,
+        0.91,
         subject_first=False,
+        observed=(7, 7),
     ),
     Cue(
         " (?:may |can )?(?:exacerbate[sd]?|aggravate[sd]?|worsen(?:s|ed)?|increase[sd]?|potentiate[sd]?|"
         "promote[sd]?|enhance[sd]?)",
-        0.65,
+        0.86,
         subject_first=False,
+        observed=(3, 3),
     ),
     Cue(
         f" (?:{BE}|include[sd]?|including|such as)",
-        0.8,
+        0.83,
         subject_first=False,
         before=f"{_ADVERSE_EFFECT} (?:of|to|associated with|with|from) {DETERMINER}{UP_TO_TWO_WORDS}",
+        observed=(2, 2),
     ),
     Cue(
         " (?:with|from|among|in)",
-        0.65,
+        0.75,
         subject_first=True,
         before=f"(?:risks?|incidence|rates?|frequency|development) of {DETERMINER}{UP_TO_TWO_WORDS}",
         after="(?: users?|[- ]treated|[- ](?:treatment|therapy|use|exposure))",
     ),
     Cue(
         "[- ]treated (?:rats|mice|patients|animals|group|subjects|children) (?:showed|developed|had|exhibited|displayed)",
-        0.65,
+        0.8,
         subject_first=False,
+        observed=(1, 1),
     ),
-    Cue(f" (?:{BE}|as) {DETERMINER}(?:\\w+ )?risk factors? (?:for|of)", 0.7, subject_first=False),
-    Cue(" in", 0.6, subject_first=True, after=" (?:users|abusers)"),
+    Cue(
+        f" (?:{BE}|as) {DETERMINER}(?:\\w+ )?risk factors? (?:for|of)",
+        0.8,
+        subject_first=False,
+        observed=(1, 1),
+    ),
+    Cue(" in", 0.75, subject_first=True, after=" (?:users|abusers)", observed=(3, 4)),
     Cue(
         rf",? (?:{BE} )?(?:\w+ )?{_OBSERVED} in (?:[\w%.-]+ ){{0,3}}{PATIENTS} (?:\w+ )?"
         "(?:treated with|receiving|taking|given|exposed to)",
         0.6,
         subject_first=True,
+        observed=(0, 1),
     ),
-    Cue(f" (?:may |can |could )?(?:also )?(?:{_BRINGS_ON}|{LEADS_TO})", 0.75, subject_first=False),
+    Cue(
+        f" (?:may |can |could )?(?:also )?(?:{_BRINGS_ON}|{LEADS_TO})",
+        0.95,
+        subject_first=False,
+        observed=(17, 17),
+    ),
     Cue(
         rf",? (?:{BE}|as) {DETERMINER}(?:\w+ ){{0,3}}{_ADVERSE_EFFECT} (?:of|to|associated "
         "with)",
-        0.85,
+        0.75,
         subject_first=True,
-        loose=True,
+        loose=0.75,
     ),
 )
 
