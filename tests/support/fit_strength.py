@@ -27,7 +27,6 @@ from support.gold_relations import (
 from support.measured_relations import entity_finder
 
 from medr_ray.graph.extraction.abstracts import read_statements
-from medr_ray.graph.extraction.assertion import compute_section_factors
 from medr_ray.graph.extraction.sentences import build_sentences
 from medr_ray.graph.extraction.strength import (
     INDUCED_PREDICATES,
@@ -84,11 +83,7 @@ def examples(
         sentences = build_sentences(
             document.text, document.spans, document.mentions, document.types
         )
-        statements = list(
-            read_statements(
-                sentences, compute_section_factors(document.text, document.spans), document.types
-            )
-        )
+        statements = list(read_statements(sentences, document.types))
         for pair in compute_features(sentences, statements):
             if pair.kinds in kinds:
                 rows.append(compute_feature_values(pair, predicates))

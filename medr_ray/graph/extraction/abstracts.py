@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from medr_ray.graph.extraction.assertion import compute_section_factors
 from medr_ray.graph.extraction.cues import build_statement, read_sentence
 from medr_ray.graph.extraction.sentences import (
     ConceptMention,
@@ -78,8 +77,7 @@ class Abstract:
         of concepts without a type are left out.
         """
         sentences = build_sentences(text, spans, mentions, types)
-        factors = compute_section_factors(text, spans)
-        statements = _drop_doubtful(read_statements(sentences, factors, types))
+        statements = _drop_doubtful(read_statements(sentences, types))
         return cls(tuple(sentences), types, tuple(statements))
 
     def compute_ties(self) -> list[Tie]:
@@ -88,17 +86,14 @@ class Abstract:
 
 
 def read_statements(
-    sentences: Sequence[Sentence], section_factors: Sequence[float], types: Mapping[str, str]
+    sentences: Sequence[Sentence], types: Mapping[str, str]
 ) -> Iterator[RelationStatement]:
-    """The statements that the cues give for each sentence. ``section_factors`` are the factors of
-    the sections that the sentences belong to."""
+    """The statements that the cues give for each sentence."""
     title_subjects = _find_title_subjects(sentences)
-    for sentence, factor in zip(sentences, section_factors, strict=True):
-        yield from read_sentence(sentence, factor)
+    for sentence in sentences:
+        yield from read_sentence(sentence)
         for entity_type, subject in title_subjects.items():
-            yield from _read_reference(
-                sentence, factor * _REFERENCE_FACTOR, entity_type, subject, types
-            )
+            yield from _read_reference(sentence, entity_type, subject, types)
 
 
 def _drop_doubtful(statements: Iterable[RelationStatement]) -> list[RelationStatement]:
@@ -133,7 +128,7 @@ def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
 
 
 def _read_reference(
-    sentence: Sentence, factor: float, entity_type: str, subject: str, types: Mapping[str, str]
+    sentence: Sentence, entity_type: str, subject: str, types: Mapping[str, str]
 ) -> list[RelationStatement]:
     """The statements of a sentence that begins by referring to the subject without its name."""
     reference = _REFERENCES[entity_type].match(sentence.text)
@@ -147,7 +142,7 @@ def _read_reference(
     named_sentence = Sentence(sentence.text, sentence.offset, items)
     return [
         statement
-        for statement in read_sentence(named_sentence, factor)
+        for statement in read_sentence(named_sentence, _REFERENCE_FACTOR)
         if subject in (statement.subject, statement.object)
     ]
 

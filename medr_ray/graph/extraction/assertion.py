@@ -1,6 +1,6 @@
 """Decides whether a sentence asserts the statement of a cue, or denies or doubts it.
 
-It looks at negation and speculation within the clause, and at the section of the sentence.
+It looks at negation and speculation within the clause.
 
 A clause ends at a colon, a semicolon or a word of contrast. A statement is denied by words between
 the two entities, before them in their clause with no comma in between, or right behind them ("was
@@ -14,7 +14,6 @@ behind it.
 """
 
 import re
-from collections.abc import Sequence
 
 from medr_ray.knowledge.predicates.declaration import CueWording
 from medr_ray.retrieval.snippets import Span
@@ -24,11 +23,6 @@ DENIED = 0.0
 DOUBTED = 0.5
 HEDGED = 0.9
 ASSERTED = 1.0
-
-# Factors for the sections of a structured abstract: findings count for more than aims and
-# background.
-_FINDINGS_FACTOR = 1.05
-_BACKGROUND_FACTOR = 0.9
 
 _CLAUSE_BREAK = re.compile(
     r"[;:]|\b(?:but|however|although|though|whereas|while|yet|unlike|except|despite)\b",
@@ -110,16 +104,6 @@ _DOUBT_OF_NAME = re.compile(
     r"\b(?:possible|suspected|presumed|putative|questionable|potential|hypothetical) (?:\w+ )?$",
     re.IGNORECASE,
 )
-_SECTION_LABEL = re.compile(r"(?:(?<=\s)|^)([A-Z][A-Za-z]*(?:[ /&,][A-Za-z]+){0,5}):\s")
-_FINDINGS_SECTION = re.compile(
-    r"result|finding|conclu|discussion|interpretation|case|observation|lesson|outcome|clinical",
-    re.IGNORECASE,
-)
-_BACKGROUND_SECTION = re.compile(
-    r"background|introduc|objective|aim|purpose|method|design|setting|hypothes|context|rationale|"
-    r"material|participant|measure|procedure",
-    re.IGNORECASE,
-)
 
 
 def compute_assertion_factor(
@@ -181,25 +165,3 @@ def _split_clause(sentence: str, start: int, end: int) -> tuple[str, str]:
     break_behind = _CLAUSE_BREAK.search(sentence, end)
     clause_end = break_behind.start() if break_behind else len(sentence)
     return sentence[clause_start:start], sentence[end:clause_end]
-
-
-def compute_section_factors(text: str, spans: Sequence[Span]) -> list[float]:
-    """The factor of each sentence by the label of its section ("RESULTS: ..."); 1 in an abstract
-    without labels."""
-    factors = []
-    current = 1.0  # a label applies until the next one
-    for start, end in spans:
-        label = _SECTION_LABEL.match(text, start, end)
-        if label:
-            current = _compute_section_factor(label[1])
-        factors.append(current)
-    return factors
-
-
-def _compute_section_factor(label: str) -> float:
-    # "Case background" is about findings: the first kind that matches counts.
-    if _FINDINGS_SECTION.search(label):
-        return _FINDINGS_FACTOR
-    if _BACKGROUND_SECTION.search(label):
-        return _BACKGROUND_FACTOR
-    return 1.0

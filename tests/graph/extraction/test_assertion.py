@@ -1,10 +1,8 @@
-"""Negation and speculation by clause, and the sections of structured abstracts."""
+"""Negation and speculation by clause."""
 
 import pytest
 from support.marked_text import read_marked_abstract, stated_relations
 
-from medr_ray.graph.extraction.assertion import compute_section_factors
-from medr_ray.retrieval.snippets import sentence_spans
 
 CAUSED = ("anemia", "induced_by", "aspirin")
 
@@ -101,24 +99,3 @@ def test_a_weak_statement_is_no_evidence_beside_a_sure_one() -> None:
     assert [(statement.start > 0, statement.confidence > 0.5) for statement in statements] == [
         (True, True)
     ]
-
-
-def test_sections_raise_and_lower_confidence() -> None:
-    text = (
-        "Aspirin and anemia\nBACKGROUND: One was. Two were. METHODS: Three had. RESULTS: "
-        "Four ran. Five hid. "
-        "CONCLUSIONS: Six won. FUNDING: Seven gave."
-    )
-    factors = compute_section_factors(text, sentence_spans(text))
-    assert factors == [1.0, 0.9, 0.9, 0.9, 1.05, 1.05, 1.05, 1.0]
-    stated = "{Anemia:disease} was caused by {aspirin:drug}."
-    background, plain, result = (
-        read_marked_abstract(f"A study.\n{label}{stated}").statements[0].confidence
-        for label in ("BACKGROUND: ", "", "RESULTS: ")
-    )
-    assert background < plain < result
-
-
-def test_a_gene_before_a_colon_is_no_section() -> None:
-    text = "BRCA1: a gene. RESULTS: Found."
-    assert compute_section_factors(text, sentence_spans(text)) == [1.0, 1.05]
