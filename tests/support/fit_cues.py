@@ -83,10 +83,9 @@ def main(data: Path) -> None:
             continue
         observed = count_right(seen.whole)
         observed_loose = count_right(seen.loose)
-        print(
-            f"confidence={compute_confidence(*observed)} loose={compute_confidence(*observed_loose)}"
-            f" observed={observed} observed_loose={observed_loose} | {cue.between}"
-        )
+        print(cue.between)
+        print(f"    confidence={compute_confidence(*observed)}, observed={observed}")
+        print(f"    loose={compute_confidence(*observed_loose)}, observed_loose={observed_loose}")
 
 
 if __name__ == "__main__":

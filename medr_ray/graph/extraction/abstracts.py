@@ -27,12 +27,9 @@ from medr_ray.graph.extraction.strength import (
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PREDICATES
 from medr_ray.retrieval.snippets import Span
 
-# Factor on the strength of a tie: a pair without a cue stays below the 0.5 that a graph keeps by
-# default.
+# Factor on the strength of a tie: a pair without a cue stays below what a graph keeps by default.
 WEAK_CONFIDENCE = 0.49
 _REFERENCE_FACTOR = 0.8  # for a sentence about "this disorder", which may mean another one
-# At this confidence a sentence states a relation. Below it the sentence only doubts the relation.
-_STATED_CONFIDENCE = 0.5
 
 _NOUNS = {
     DISEASE: "disease|disorder|syndrome|condition|illness",
@@ -77,7 +74,7 @@ class Abstract:
         of concepts without a type are left out.
         """
         sentences = build_sentences(text, spans, mentions, types)
-        statements = _drop_doubtful(read_statements(sentences, types))
+        statements = read_statements(sentences, types)
         return cls(tuple(sentences), types, tuple(statements))
 
     def compute_ties(self) -> list[Tie]:
@@ -94,26 +91,6 @@ def read_statements(
         yield from read_sentence(sentence)
         for entity_type, subject in title_subjects.items():
             yield from _read_reference(sentence, entity_type, subject, types)
-
-
-def _drop_doubtful(statements: Iterable[RelationStatement]) -> list[RelationStatement]:
-    """Drop the statements that a sentence doubts and another one states: such a doubt is no
-    evidence."""
-    all_statements = list(statements)
-    stated_triples = {
-        _to_triple(statement)
-        for statement in all_statements
-        if statement.confidence >= _STATED_CONFIDENCE
-    }
-    return [
-        statement
-        for statement in all_statements
-        if statement.confidence >= _STATED_CONFIDENCE or _to_triple(statement) not in stated_triples
-    ]
-
-
-def _to_triple(statement: RelationStatement) -> tuple[str, str, str]:
-    return statement.subject, statement.predicate, statement.object
 
 
 def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:

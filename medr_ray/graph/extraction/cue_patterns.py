@@ -91,6 +91,11 @@ class Pattern:
     after: re.Pattern[str] | None
     left: re.Pattern[str] | None
 
+    @property
+    def most(self) -> float:
+        """The highest confidence that it can give."""
+        return max(self.cue.confidence, self.cue.loose)
+
 
 def _mention_types(cue: Cue, predicate: str) -> tuple[str, str]:
     """The types of the left and the right mention."""
@@ -119,7 +124,11 @@ def _group_by_types() -> dict[tuple[str, str], Sequence[Pattern]]:
     for name, predicate in PREDICATES.items():
         for cue in predicate.cues:
             patterns[_mention_types(cue, name)].append(_compile_cue(cue, name))
-    return dict(patterns)
+    # The surest first, so that a search can stop; a stable sort keeps the order of equal ones.
+    return {
+        types: sorted(alternatives, key=lambda pattern: -pattern.most)
+        for types, alternatives in patterns.items()
+    }
 
 
 # By the types of the left and the right mention. Among cues of equal confidence the first one

@@ -36,10 +36,10 @@ _MODIFIER_OF_NEXT = re.compile(
     r"(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b", re.IGNORECASE
 )
 _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
-# Words that may precede a loose cue: a verb phrase or two words, but no other clause, finding or
-# target.
+# Words that may precede a loose cue: another name in the list, then a verb phrase or two words, but
+# no other clause, finding or target.
 _LEADING_WORDS = re.compile(
-    rf"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
+    rf"(?:(?:,| and| or) [\w-]+)?(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting|and|that|"
     rf"as|who|it|they|we|this|following|after|before|during)\b)[^.,;:()\[\]])*"
 )
@@ -176,6 +176,9 @@ def _find_best_cue(
     between = _ASIDE.sub("", sentence[start:end])
     best: _CueMatch | None = None
     for pattern in PATTERNS.get((left.entity_type, right.entity_type), ()):
+        least = best.confidence if best else 0.0
+        if pattern.most <= least:
+            break
         is_whole = not types_between and pattern.whole.fullmatch(between) is not None
         is_loose = not is_whole and _is_loose_match(
             pattern, between, types_between, right.entity_type
@@ -183,7 +186,6 @@ def _find_best_cue(
         if not (is_whole or is_loose):
             continue
         confidence = pattern.cue.loose if is_loose else pattern.cue.confidence
-        least = best.confidence if best else 0.0
         if confidence <= least or not _fits_surroundings(pattern, sentence, left, right):
             continue
         # The wording of a cue with words before the pair begins there, not at the left mention.

@@ -158,6 +158,8 @@ def group_mentions(
     sentence: str, mentions: Sequence[SentenceMention], entity_types_by_concept: Mapping[str, str]
 ) -> list[SentenceItem]:
     """Make the items of a sentence from its mentions, which must be in order."""
+    if not mentions:
+        return []
 
     def are_joined_by_list_separator(previous: SentenceMention, mention: SentenceMention) -> bool:
         if previous.concept_id == mention.concept_id:
@@ -191,8 +193,9 @@ def group_mentions(
     for index, run in enumerate(_split_runs(mentions, are_joined_by_list_separator)):
         enumeration = index if len(run) >= _MIN_ENUMERATION else -1
         enumerations += [enumeration] * len(run)
+    # Items are copied only where something changes: most sentences have no enumeration or class.
     numbered_items = [
-        replace(item, enumeration=enumeration)
+        item if enumeration < 0 else replace(item, enumeration=enumeration)
         for item, enumeration in zip(items, enumerations, strict=True)
     ]
     return _mark_classes(sentence, numbered_items)
@@ -231,6 +234,8 @@ def _mark_classes(sentence: str, items: Sequence[SentenceItem]) -> list[Sentence
         if is_member_of_class:
             class_ends[previous.group_start, previous.group_end] = item.mention.end
             class_indices.add(index + 1)
+    if not class_indices:
+        return list(items)
     return [
         replace(
             item,

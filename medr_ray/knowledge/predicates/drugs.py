@@ -77,7 +77,8 @@ _ACTION_CUES = (
     ),
     Cue(
         r" (?:\w+ )?(?:cataly[sz]es|metaboli[sz]es|hydroly[sz]es|oxidi[sz]es|degrades|converts)"
-        "(?: the (?:conversion|breakdown|oxidation|hydrolysis|metabolism|degradation|synthesis) of)?",
+        "(?: the (?:conversion|breakdown|oxidation|hydrolysis|metabolism|degradation|synthesis) "
+        "of)?",
         0.75,
         subject_first=False,
         observed=(3, 4),
@@ -85,15 +86,15 @@ _ACTION_CUES = (
     Cue("[- ]metaboli[sz]ing (?:enzymes? |genes? )?", 0.75, subject_first=True),
     Cue(
         f" {BE} {ADVERB}{_CHANGED_BY} (?:by|with|after|following|in)",
-        0.86,
+        0.88,
         subject_first=False,
         loose=0.94,
-        observed=(3, 3),
+        observed=(4, 4),
         observed_loose=(14, 14),
     ),
     Cue(
-        " (?:via|through|by) (?:\\w+ )?(?:inhibit|activat|suppress|block|modulat|regulat|target|reduc|"
-        "stimulat)ing",
+        r" (?:via|through|by) (?:\w+ )?(?:inhibit|activat|suppress|block|modulat|regulat|target|"
+        "reduc|stimulat)ing",
         0.9,
         subject_first=True,
         loose=0.75,
@@ -122,7 +123,7 @@ _ACTION_CUES = (
         before=f"{_ACTION} of {DETERMINER}{UP_TO_TWO_WORDS}",
         observed=(2, 2),
     ),
-    Cue(f" {BE} {ADVERB}{_ACTED_ON} by", 0.8, subject_first=False, loose=0.75, observed=(1, 1)),
+    Cue(f" {BE} {ADVERB}{_ACTED_ON} by", 0.75, subject_first=False, loose=0.75, observed=(0, 0)),
 )
 _COMBINATION_CUES = (
     Cue(f",? {_TOGETHER_WITH}", 0.55, subject_first=True, wording="compound", observed=(3, 7)),

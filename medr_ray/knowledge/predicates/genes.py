@@ -71,10 +71,10 @@ _ASSOCIATION_CUES = (
     ),
     Cue(
         rf",? (?:{BE} )?(?:\w+ ){{0,2}}{_RELATED_TO}",
-        0.86,
+        0.85,
         subject_first=False,
         loose=0.96,
-        observed=(61, 70),
+        observed=(53, 62),
         observed_loose=(44, 45),
     ),
     Cue(
@@ -137,17 +137,18 @@ _ASSOCIATION_CUES = (
         " in",
         0.85,
         subject_first=False,
-        before="(?:roles?|involvement|association|importance|functions?|contribution|significance) of "
+        before="(?:roles?|involvement|association|importance|functions?|contribution|"
+        "significance) of "
         f"{DETERMINER}{UP_TO_TWO_WORDS}",
         observed=(8, 9),
     ),
     Cue(
         f" {BE} {ADVERB}{_CHANGED} in",
-        0.88,
+        0.86,
         subject_first=False,
-        loose=0.86,
-        observed=(4, 4),
-        observed_loose=(3, 3),
+        loose=0.83,
+        observed=(3, 3),
+        observed_loose=(2, 2),
     ),
     Cue(
         f" {ADVERB}{_AFFECTS}",
@@ -155,7 +156,7 @@ _ASSOCIATION_CUES = (
         subject_first=False,
         loose=0.97,
         observed=(11, 11),
-        observed_loose=(31, 31),
+        observed_loose=(34, 34),
     ),
     Cue(
         f",? {ADVERB}{RAISES_OR_LOWERS}",
@@ -196,11 +197,12 @@ _ASSOCIATION_CUES = (
         observed=(1, 1),
     ),
     Cue(
-        f" {BE} {ADVERB}(?:critical|essential|required|important|necessary|crucial|central|involved)"
+        f" {BE} {ADVERB}(?:critical|essential|required|important|necessary|crucial|central|"
+        "involved)"
         " (?:for|in|to)",
-        0.92,
+        0.95,
         subject_first=False,
-        observed=(8, 8),
+        observed=(16, 16),
     ),
     Cue(
         "[- ](?:mediated|dependent|induced)",
@@ -220,17 +222,19 @@ _ASSOCIATION_CUES = (
         observed=(8, 10),
     ),
     Cue(
-        " (?:overexpression|over-expression|expression|amplification|loss|inactivation|methylation) in",
+        " (?:overexpression|over-expression|expression|amplification|loss|inactivation|"
+        "methylation) in",
         0.71,
         subject_first=False,
         observed=(2, 3),
     ),
     Cue(
-        f" {PATIENTS}? ?(?:had|have|showed|exhibited|with) (?:\\w+ )?(?:higher|lower|elevated|increased|"
+        f" {PATIENTS}? ?(?:had|have|showed|exhibited|with) (?:\\w+ )?(?:higher|lower|elevated|"
+        "increased|"
         "decreased|reduced|low|high)(?: serum| plasma)?",
         0.93,
         subject_first=True,
-        observed=(10, 10),
+        observed=(11, 11),
     ),
     Cue(
         f" (?:{BE}|as) {DETERMINER}{UP_TO_TWO_WORDS}(?:bio)?(?:marker|target)s? (?:of|for|in)",
@@ -242,19 +246,19 @@ _ASSOCIATION_CUES = (
 _INTERACTION_CUES = (
     Cue(
         f",? (?:that |which )?{ADVERB}{_INTERACTS_WITH}",
-        0.81,
+        0.8,
         subject_first=True,
-        loose=0.65,
-        observed=(35, 43),
-        observed_loose=(90, 138),
+        loose=0.6,
+        observed=(32, 40),
+        observed_loose=(69, 117),
     ),
     Cue(
         f" {ADVERB}{RAISES_OR_LOWERS}",
-        0.92,
+        0.93,
         subject_first=True,
-        loose=0.74,
-        observed=(9, 9),
-        observed_loose=(25, 34),
+        loose=0.79,
+        observed=(10, 10),
+        observed_loose=(34, 43),
     ),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}{_PARTNER} (?:of|for)",
@@ -290,26 +294,33 @@ _INTERACTION_CUES = (
         "[- ](?:induced|mediated|dependent|stimulated|activated|driven|regulated|responsive)",
         0.96,
         subject_first=True,
-        observed=(41, 42),
+        observed=(43, 44),
     ),
     Cue(
-        "[- ](?:signal\\w* )?(?:downstream )?(?:targets?|effectors?|substrates?)(?: genes?| proteins?)?"
+        "[- ](?:signal\\w* )?(?:downstream )?(?:targets?|effectors?|substrates?)"
+        "(?: genes?| proteins?)?"
         "(?:,|:| such as| including| like)?",
         0.75,
         subject_first=True,
+        observed=(0, 0),
     ),
     Cue(
         f" {BE} {ADVERB}{_CHANGED} (?:in|by)",
-        0.75,
+        0.83,
         subject_first=False,
-        after="[- ]?(?:transgenic|knock|deficien|null|mutant|-/-|\\(-/-|over-?express|deple|inhibit)",
+        after="[- ]?(?:transgenic|knock|deficien|null|mutant|-/-|\\(-/-|over-?express|"
+        "deple|inhibit)",
+        observed=(2, 2),
     ),
     Cue(
-        f" {BE} {ADVERB}(?:induced|activated|inhibited|phosphorylated|regulated|mediated|suppressed) "
+        f" {BE} {ADVERB}(?:induced|activated|inhibited|phosphorylated|regulated|mediated|"
+        "suppressed) "
         "(?:by|via|through)",
-        0.75,
+        0.86,
         subject_first=False,
-        loose=0.75,
+        loose=0.91,
+        observed=(3, 3),
+        observed_loose=(7, 7),
     ),
 )
 

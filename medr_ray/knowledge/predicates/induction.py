@@ -30,7 +30,7 @@ _ADVERSE_EFFECT = (
 _OBSERVED = "(?:seen|observed|noted|occurred|occurring|developed|reported)"
 
 _INDUCTION_CUES = (
-    Cue("[- ]induced", 0.94, subject_first=False, wording="compound", observed=(97, 102)),
+    Cue("[- ]induced", 0.94, subject_first=False, wording="compound", observed=(89, 94)),
     Cue(
         "[- ](?:related|associated)", 0.67, subject_first=False, wording="compound", observed=(3, 5)
     ),
@@ -55,7 +55,8 @@ _INDUCTION_CUES = (
         observed=(7, 7),
     ),
     Cue(
-        " (?:may |can )?(?:exacerbate[sd]?|aggravate[sd]?|worsen(?:s|ed)?|increase[sd]?|potentiate[sd]?|"
+        " (?:may |can )?(?:exacerbate[sd]?|aggravate[sd]?|worsen(?:s|ed)?|increase[sd]?|"
+        "potentiate[sd]?|"
         "promote[sd]?|enhance[sd]?)",
         0.86,
         subject_first=False,
@@ -65,18 +66,21 @@ _INDUCTION_CUES = (
         f" (?:{BE}|include[sd]?|including|such as)",
         0.83,
         subject_first=False,
-        before=f"{_ADVERSE_EFFECT} (?:of|to|associated with|with|from) {DETERMINER}{UP_TO_TWO_WORDS}",
+        before=f"{_ADVERSE_EFFECT} (?:of|to|associated with|with|from) "
+        f"{DETERMINER}{UP_TO_TWO_WORDS}",
         observed=(2, 2),
     ),
     Cue(
         " (?:with|from|among|in)",
         0.75,
         subject_first=True,
-        before=f"(?:risks?|incidence|rates?|frequency|development) of {DETERMINER}{UP_TO_TWO_WORDS}",
+        before="(?:risks?|incidence|rates?|frequency|development) of "
+        f"{DETERMINER}{UP_TO_TWO_WORDS}",
         after="(?: users?|[- ]treated|[- ](?:treatment|therapy|use|exposure))",
     ),
     Cue(
-        "[- ]treated (?:rats|mice|patients|animals|group|subjects|children) (?:showed|developed|had|exhibited|displayed)",
+        "[- ]treated (?:rats|mice|patients|animals|group|subjects|children) "
+        "(?:showed|developed|had|exhibited|displayed)",
         0.8,
         subject_first=False,
         observed=(1, 1),
@@ -97,9 +101,9 @@ _INDUCTION_CUES = (
     ),
     Cue(
         f" (?:may |can |could )?(?:also )?(?:{_BRINGS_ON}|{LEADS_TO})",
-        0.95,
+        0.97,
         subject_first=False,
-        observed=(17, 17),
+        observed=(27, 27),
     ),
     Cue(
         rf",? (?:{BE}|as) {DETERMINER}(?:\w+ ){{0,3}}{_ADVERSE_EFFECT} (?:of|to|associated "

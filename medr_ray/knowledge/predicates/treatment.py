@@ -22,7 +22,8 @@ from medr_ray.knowledge.predicates.declaration import (
 _TREATMENT = "(?:treatment|management|therapy|prophylaxis|prevention|control)"
 _EASES = (
     "(?:treats?|improve[sd]?|relieve[sd]?|attenuate[sd]?|suppress(?:es|ed)?|inhibit(?:s|ed)?|"
-    "counteract(?:s|ed)?|block(?:s|ed)?|decrease[sd]?|halt(?:s|ed)?|delay(?:s|ed)?|control(?:s|led)?|"
+    "counteract(?:s|ed)?|block(?:s|ed)?|decrease[sd]?|halt(?:s|ed)?|delay(?:s|ed)?|"
+    "control(?:s|led)?|"
     "ameliorate[sd]?|alleviate[sd]?|prevent(?:s|ed)?|reverse[sd]?|"
     "abolish(?:es|ed)?|protect(?:s|ed)? against|reduce[sd]?)"
 )
@@ -75,7 +76,8 @@ _TREATMENT_CUES = (
         " (?:on|against|in)",
         0.91,
         subject_first=False,
-        before=r"(?:[\w-]*protective|beneficial|therapeutic|inhibitory|ameliorat\w+|preventive|curative|"
+        before=r"(?:[\w-]*protective|beneficial|therapeutic|inhibitory|ameliorat\w+|preventive|"
+        r"curative|"
         r"anti-?\w+) (?:effects?|roles?|potential|actions?|efficacy) of (?:[\w-]+ ){0,3}",
         observed=(7, 7),
     ),
@@ -95,17 +97,17 @@ _TREATMENT_CUES = (
     ),
     Cue(
         f" (?:treatment|therapy|monotherapy) (?:in|of) (?:{PATIENT_GROUP} with)?",
-        0.57,
+        0.5,
         subject_first=False,
         wording="named",
-        observed=(1, 3),
+        observed=(0, 2),
     ),
     Cue(
-        f" (?:protects?|protected|protection|protective) (?:\\w+ )?(?:against|from)",
-        0.83,
+        " (?:protects?|protected|protection|protective) (?:\\w+ )?(?:against|from)",
+        0.75,
         subject_first=False,
         loose=0.75,
-        observed=(2, 2),
+        observed=(0, 0),
     ),
     Cue(
         rf" {BE} (?:\w+ )?(?:effective|useful|successful|beneficial|efficacious|helpful|"
@@ -144,11 +146,11 @@ _TREATMENT_CUES = (
     ),
     Cue(
         " in",
-        0.62,
+        0.67,
         subject_first=False,
         before=r"(?:efficacy|effectiveness|benefits?|trial|use|usefulness) (?:and \w+ )?of "
         r"(?:[\w-]+ ){0,3}",
-        observed=(2, 4),
+        observed=(3, 5),
     ),
 )
 

@@ -3,7 +3,6 @@
 import pytest
 from support.marked_text import read_marked_abstract, stated_relations
 
-
 CAUSED = ("anemia", "induced_by", "aspirin")
 
 
@@ -89,13 +88,3 @@ def test_a_hedge_lowers_confidence() -> None:
         for words in ("was", "may be")
     )
     assert 0.5 < hedged.confidence < sure.confidence
-
-
-def test_a_weak_statement_is_no_evidence_beside_a_sure_one() -> None:
-    statements = read_marked_abstract(
-        "{Anemia:disease} following {aspirin:drug} may occur. "
-        "{Anemia:disease} was caused by {aspirin:drug}."
-    ).statements
-    assert [(statement.start > 0, statement.confidence > 0.5) for statement in statements] == [
-        (True, True)
-    ]
