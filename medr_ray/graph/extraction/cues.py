@@ -39,9 +39,10 @@ _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had
 # Words that may precede a loose cue: another name in the list, then a verb phrase or two words, but
 # no other clause, finding or target.
 _LEADING_WORDS = re.compile(
-    rf"(?:(?:,| and| or) [\w-]+)?(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
+    r" (?:and|or) [\w-]+|"
+    r"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){0,2}\W*$))"
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting|and|that|"
-    rf"as|who|it|they|we|this|following|after|before|during)\b)[^.,;:()\[\]])*"
+    r"as|who|it|they|we|this|following|after|before|during)\b)[^.,;:()\[\]])*"
 )
 # And the words that may follow it.
 _TRAILING_WORDS = re.compile(
