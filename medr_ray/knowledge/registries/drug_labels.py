@@ -11,6 +11,7 @@ the label's own ``effective_time``.
   carry one): only its presence is a fact.
 - openFDA lists substances and UNIIs apart and in no common order: a UNII is taken where there is
   one of each.
+- Shares of adverse reactions: see ``reaction_shares``.
 - A molecular weight is that of the substance which the sentence names, or of the only one.
 """
 
@@ -34,6 +35,7 @@ from medr_ray.knowledge.registries.literals import (
     make_text,
     parse_date,
 )
+from medr_ray.knowledge.registries.reaction_shares import read_reaction_shares
 from medr_ray.knowledge.registries.record_facts import FactCollector, RecordFacts
 from medr_ray.knowledge.registries.record_reading import (
     UnusableRecords,
@@ -235,6 +237,24 @@ def _add_sections(facts: FactCollector, label_id: str, label: Label) -> None:
     for name, weight, printed in find_molecular_weights(label):
         facts.add_value(
             label_id, "molecular_weight", weight, "description", printed, substance=name
+        )
+    names = [*label.brand_names, *label.generic_names]
+    if len(label.substances) == 1:
+        names += label.substances
+    for row in read_reaction_shares(label.join_section("adverse_reactions"), names):
+        facts.add_value(
+            label_id,
+            "adverse_reaction_share",
+            make_number(row.share, "%"),
+            "adverse_reactions",
+            row.printed,
+            reaction=row.reaction,
+            arm=row.arm,
+            patients=row.patients,
+            comparator=row.comparator,
+            comparator_share=f"{row.comparator_share}%",
+            comparator_patients=row.comparator_patients,
+            population=row.population,
         )
 
 

@@ -147,3 +147,21 @@ def test_a_file_of_another_registry_is_named(tmp_path: Path) -> None:
     assert [(record.where, record.reason) for record in unusable] == [
         ("line 1", "set_id: is missing: give it")
     ]
+
+
+def test_a_share_has_its_arms_and_patients_as_qualifiers() -> None:
+    text = "Losartan Potassium (n=90) Placebo (n=91) Cough 29% 35%"
+    shares = list_values(collect(adverse_reactions=[text]), "adverse_reaction_share")
+    assert shares == [
+        (
+            "29",
+            {
+                "reaction": "Cough",
+                "arm": "Losartan Potassium",
+                "patients": "90",
+                "comparator": "Placebo",
+                "comparator_share": "35%",
+                "comparator_patients": "91",
+            },
+        )
+    ]
