@@ -4,7 +4,7 @@ Labels reach openFDA and DailyMed as running text, in which the cells of a table
 "Metformin Hydrochloride Tablets (n=141) Placebo (n=145) Diarrhea 53% 12% Nausea/Vomiting 26% 8%".
 Taken is what can be read in one way only: a table of two arms, the label's drug and a placebo, both
 with their numbers of patients, whose rows of a name and two percentages follow at once. Left out
-are tables of more arms, sentences with a figure (whose drug, dose and trial stand elsewhere), ranges
+are tables of more arms, sentences with a figure (drug, dose and trial stand elsewhere), ranges
 ("1% to 10%"), and a row behind the name of a body system, because the two names cannot be told
 apart.
 """
@@ -43,10 +43,10 @@ _POPULATION = re.compile(
     re.IGNORECASE,
 )
 _BODY_SYSTEMS = re.compile(
-    r"(?:body as a whole|cardiovascular|(?:central |peripheral )?nervous|gastrointestinal|digestive|"
-    r"respiratory|skin|dermatologic|urogenital|genitourinary|musculoskeletal|special senses|"
-    r"metabolic|psychiatric|general|infections|hematologic|hemic|ocular|eye|ear|cardiac|vascular|"
-    r"renal|hepatobiliary|endocrine|reproductive|immune)\b.*\s",
+    r"(?:body as a whole|cardiovascular|(?:central |peripheral )?nervous|gastrointestinal|"
+    r"digestive|respiratory|skin|dermatologic|urogenital|genitourinary|musculoskeletal|"
+    r"special senses|metabolic|psychiatric|general|infections|hematologic|hemic|ocular|eye|ear|"
+    r"cardiac|vascular|renal|hepatobiliary|endocrine|reproductive|immune)\b.*\s",
     re.IGNORECASE,
 )
 
