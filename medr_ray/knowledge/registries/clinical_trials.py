@@ -6,6 +6,10 @@ give none. Left out too: values that the registry prints as "NA"; the offices an
 some sponsors name as officials; sites without a name of their own ("Research Site"); all adverse
 events but the ``MAX_EVENT_TERMS`` serious and as many other terms that affected most participants
 of a trial, the groups with none of them included.
+
+A trial states its substances by one of two predicates: ``studies_intervention`` where they are all
+it studies, ``studies_among_others`` where it also names a combination, a class, a regimen or
+something else that is no plain substance.
 """
 
 import functools
@@ -23,7 +27,7 @@ from medr_ray.knowledge.registries.identifiers import (
     make_substance_id,
     make_trial_id,
 )
-from medr_ray.knowledge.registries.intervention_names import name_substance
+from medr_ray.knowledge.registries.intervention_names import is_comparator, name_substance
 from medr_ray.knowledge.registries.literals import (
     make_category,
     make_number,
@@ -39,6 +43,7 @@ from medr_ray.knowledge.registries.study_records import (
     ContactsLocations,
     Design,
     Identification,
+    Intervention,
     Location,
     Official,
     Organisation,
@@ -58,6 +63,9 @@ MAX_EVENT_TERMS = 30
 _PARTICIPANTS = "participants"
 _NOT_ESTIMATED = "NA"
 _SUBSTANCE_TYPES = frozenset({"DRUG", "BIOLOGICAL"})
+_TYPES_WITHOUT_SUBSTANCE = frozenset(
+    {"DEVICE", "PROCEDURE", "RADIATION", "BEHAVIORAL", "DIAGNOSTIC_TEST"}
+)
 _PAPER_PREDICATES = {
     "RESULT": "reports_results_in",
     "DERIVED": "named_in_paper",
@@ -304,23 +312,35 @@ def _add_arms(facts: FactCollector, trial: str, arms: ArmsInterventions) -> None
         if not arm.label:
             facts.add_problem(field, "is missing")
         facts.try_value(trial, "trial_arm", make_text, field, arm.label, arm_type=arm.type)
+    # Where a trial also studies what is no plain substance, it has more drugs than those named.
+    is_complete = all(map(_is_accounted_for, arms.interventions))
+    predicate = "studies_intervention" if is_complete else "studies_among_others"
     for position, intervention in enumerate(arms.interventions):
         field = f"{path}.interventions.{position}.name"
         printed = intervention.name
         kind = intervention.type
+        name = _name_substance(intervention)
         if not printed.strip():
             facts.add_problem(field, "is missing")
-            continue
-        name = name_substance(printed) if kind in _SUBSTANCE_TYPES else ""
-        if name:
+        elif name:
             substance = facts.add_entity(make_substance_id(name), "substance", name)
-            facts.add_link(
-                trial, "studies_intervention", substance, field, printed, intervention_type=kind
-            )
+            facts.add_link(trial, predicate, substance, field, printed, intervention_type=kind)
         else:
             facts.try_value(
                 trial, "other_intervention", make_text, field, printed, intervention_type=kind
             )
+
+
+def _name_substance(intervention: Intervention) -> str:
+    """The substance that an intervention is, "" where it is none."""
+    return name_substance(intervention.name) if intervention.type in _SUBSTANCE_TYPES else ""
+
+
+def _is_accounted_for(intervention: Intervention) -> bool:
+    """Whether an intervention is a substance by its name, or holds none that is studied."""
+    if intervention.type in _TYPES_WITHOUT_SUBSTANCE:
+        return True
+    return bool(_name_substance(intervention)) or is_comparator(intervention.name)
 
 
 def _add_outcomes(facts: FactCollector, trial: str, outcomes: Outcomes) -> None:

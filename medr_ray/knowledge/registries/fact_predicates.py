@@ -139,6 +139,7 @@ _DECLARATIONS = (
     FactPredicate("enrolment", "trial", "number", "functional", ages=True),
     FactPredicate("studies_condition", "trial", "disease", "many", listed_in_full=True),
     FactPredicate("studies_intervention", "trial", "substance", "many", listed_in_full=True),
+    FactPredicate("studies_among_others", "trial", "substance", "many"),
     FactPredicate("other_intervention", "trial", "text", "many"),
     FactPredicate("trial_arm", "trial", "text", "many"),
     FactPredicate("primary_outcome", "trial", "text", "many"),

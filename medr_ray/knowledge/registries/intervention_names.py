@@ -81,6 +81,20 @@ _NAME = re.compile(r"[^\W_][\w'’.-]*(?: [\w'’.-]+){0,3}")
 _MIN_REGIMEN_LETTERS = 4  # by which a regimen is recognised inside of a name
 
 
+# What a substance is compared with, and nothing besides.
+_COMPARATOR = re.compile(
+    r"(?:placebos?|sham|vehicle|saline|no (?:treatment|intervention))\b|.*\bplacebo$", re.IGNORECASE
+)
+_SEVERAL = re.compile(r"[+/,;&]|\b(?:or|and|with|plus)\b", re.IGNORECASE)
+
+
+def is_comparator(printed_name: str) -> bool:
+    """Whether an intervention is what others are compared with, such as "Placebo to omalizumab",
+    and holds no substance that is studied."""
+    name = _BRACKETS.sub("", printed_name).strip()
+    return bool(_COMPARATOR.match(name)) and not _SEVERAL.search(name)
+
+
 def name_substance(printed_name: str) -> str:
     """The part of an intervention's name that names one substance, as printed, trade names and
     codes included; "" where it does not plainly name one."""

@@ -264,6 +264,29 @@ def test_the_class_of_a_sponsor_decides_what_it_is(
     assert values(read_study(tmp_path, raw), "lead_sponsor") == [entity_id]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "predicate"),
+    [
+        ("DRUG", "Placebo", "studies_intervention"),
+        ("DRUG", "Atenolol", "studies_intervention"),
+        ("DEVICE", "Pacemaker", "studies_intervention"),
+        ("DRUG", "Chemotherapy", "studies_among_others"),
+        ("BIOLOGICAL", "Cisplatin/ Carboplatin", "studies_among_others"),
+        ("DIETARY_SUPPLEMENT", "Vitamin D", "studies_among_others"),
+        ("OTHER", "Standard of care", "studies_among_others"),
+    ],
+)
+def test_substances_are_all_of_a_trial_or_some(
+    tmp_path: Path, kind: str, name: str, predicate: str
+) -> None:
+    raw = study()
+    interventions = raw["protocolSection"]["armsInterventionsModule"]["interventions"]
+    interventions[1] = {"type": kind, "name": name}
+    record = read_study(tmp_path, raw)
+    assert "SUBSTANCE:losartan" in values(record, predicate)
+    assert len({fact.predicate for fact in record.facts if "studies_" in fact.predicate}) == 2
+
+
 def test_adverse_events_are_those_that_affected_most(tmp_path: Path) -> None:
     raw = study()
     raw["resultsSection"]["adverseEventsModule"]["otherEvents"] = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.knowledge.registries.intervention_names import name_substance
+from medr_ray.knowledge.registries.intervention_names import is_comparator, name_substance
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,21 @@ def test_a_plain_name_is_left_without_dose_form_and_route(printed: str, substanc
 )
 def test_what_is_no_plain_substance_names_none(printed: str) -> None:
     assert name_substance(printed) == ""
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ("Placebo", True),
+        ("Placebo to omalizumab", True),
+        ("Xolair placebo", True),
+        ("Placebo (0.5ml)", True),
+        ("Sham injection", True),
+        ("Omalizumab", False),
+        ("Omalizumab or placebo", False),
+        ("Placebo and dexamethasone", False),
+        ("Chemotherapy", False),
+    ],
+)
+def test_a_comparator_holds_nothing_that_is_studied(printed: str, expected: bool) -> None:
+    assert is_comparator(printed) is expected
