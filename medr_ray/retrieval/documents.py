@@ -1,12 +1,13 @@
 """The documents that a search can return.
 
-They are citations with an abstract, disease records, drug labels, drug approvals, trials and
-monographs. The ``text`` of a document contains all that a reader, the search or an extractor needs,
-and the offsets of evidence count its characters:
+They are citations with an abstract, disease records, drug labels, drug approvals, trials,
+monographs, and records of registries. The ``text`` of a document contains all that a reader, the
+search or an extractor needs, and the offsets of evidence count its characters:
 
 - The text of a citation is its title and its abstract, one line each.
 - The text of a disease record is its name and one annotation a line, in the fields of the registry
   (see ``disease_records``).
+- The text of a record of a registry is its title and one fact a line (see ``registry_records``).
 - The text of any other document has one section a line, which begins with the section's name
   ("Boxed warning: ...").
 """
@@ -17,7 +18,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medr_ray.core.records import Citation
+from medr_ray.core.records import Citation, FactSource
 from medr_ray.knowledge.name_normalization import fold_characters, fold_word
 from medr_ray.retrieval.snippets import Span, sentence_spans
 
@@ -27,10 +28,22 @@ FDA_LABELS = "fda_labels"
 FDA_APPROVALS = "fda_approvals"
 TRIALS = "trials"
 LIVERTOX = "livertox"
+REGISTRIES = "registries"
 SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX)
+# How the ids of the documents of a registry begin; the number of the record follows.
+REGISTRY_PREFIXES: dict[FactSource, str] = {
+    "hpo": "HPO",
+    "orphanet": "ORPHANET",
+    "drugs_at_fda": "FDA",
+    "orange_book": "ORANGE-BOOK",
+    "drug_labels": "FDA-LABEL",
+    "clinical_trials": "NCT",
+    "livertox": "LIVERTOX",
+    "pubmed": "PMID",
+}
 
 # In texts of these sources every line is shown as a whole, even if it contains a full stop.
-_ONE_SENTENCE_PER_LINE_SOURCES = frozenset({HPO})
+_ONE_SENTENCE_PER_LINE_SOURCES = frozenset({HPO, REGISTRIES})
 # ``\w`` matches letters of any script, because a title may be in any language. The words that
 # ``snippets`` ranks by are ASCII only.
 _TITLE_WORD = re.compile(r"\w+")
@@ -43,6 +56,8 @@ _URL_TEMPLATES = {
     "FDA-LABEL": "https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={}",
     "FDA": f"{_FDA_PAGE}?event=overview.process&ApplNo={{}}",
     "NCT": "https://clinicaltrials.gov/study/{}",
+    "ORANGE-BOOK": f"{_FDA_PAGE}?event=overview.process&ApplNo={{}}",
+    "ORPHANET": "https://www.orpha.net/en/disease/detail/{}",
     # The page of the whole book: ids have the name of a monograph, its page has a number.
     "LIVERTOX": "https://www.ncbi.nlm.nih.gov/books/NBK547852/",
 }
@@ -53,10 +68,10 @@ class Document:
     """A document that a search can return.
 
     ``document_id`` is ``PMID:<pmid>``, ``HPO:<disease entity id>``, ``FDA-LABEL:<set id>``,
-    ``FDA:<application number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``. ``publication_types`` are
-    MeSH UIs. ``evidence`` is the kind of evidence (see ``retrieval.authority``) as the source
-    states it, "" where the publication types decide. ``references`` are the ids of the documents
-    that it cites by id.
+    ``FDA:<application number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``, and for a record of the
+    snapshot what ``REGISTRY_PREFIXES`` says. ``publication_types`` are MeSH UIs. ``evidence`` is
+    the kind of evidence (see ``retrieval.authority``) as the source states it, "" where the
+    publication types decide. ``references`` are the ids of the documents that it cites by id.
     """
 
     document_id: str
@@ -89,7 +104,9 @@ class Document:
 def document_url(document_id: str) -> str:
     """The address of a document's page at its publisher; "" for an id with an unknown prefix."""
     id_prefix, _, id_value = document_id.partition(":")
-    if id_prefix == "FDA":
+    if id_prefix == "ORPHANET":
+        id_value = id_value.removeprefix("ORPHA:")
+    if id_prefix in ("FDA", "ORANGE-BOOK"):
         # The page takes the application's number without NDA, ANDA or BLA in front. ``lstrip``
         # takes a set of letters: these are the letters of the three words.
         id_value = id_value.lstrip("ABDLN")

@@ -11,25 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Protocol
 
-from medr_ray.core.records import Evidence, Fact, FactSource, LiteralValue, NodeType, Relation
+from medr_ray.core.records import Evidence, Fact, LiteralValue, NodeType, Relation
 from medr_ray.graph.extraction.extractor import build_relation_id
 from medr_ray.graph.vocabulary import Node
 from medr_ray.knowledge.hpo import describe_frequency
 from medr_ray.knowledge.predicates import DRUG, PREDICATES, VALUE
+from medr_ray.retrieval.documents import REGISTRY_PREFIXES
+from medr_ray.retrieval.registry_records import render_evidence
 
 REGISTRY_EXTRACTOR = "registry"
 _VALUE_PREFIX = "VALUE:"
-# How the documents of a source are identified (``retrieval.documents``), in front of the record id.
-_DOCUMENT_PREFIXES: dict[FactSource, str] = {
-    "hpo": "HPO",
-    "orphanet": "ORPHANET",
-    "drugs_at_fda": "FDA",
-    "orange_book": "ORANGE-BOOK",
-    "drug_labels": "FDA-LABEL",
-    "clinical_trials": "NCT",
-    "livertox": "LIVERTOX",
-    "pubmed": "PMID",
-}
 # Entities that go by their number, not by a title: the prefix of their ids, and of their names.
 _NUMBERED: dict[NodeType, tuple[str, str]] = {
     "trial": ("NCT:", ""),
@@ -98,10 +89,10 @@ def _build_relation(fact: Fact) -> Relation:
     obj = fact.object if fact.literal is None else make_value_id(fact.literal)
     clinical = _word_qualifiers(fact)
     qualifiers = {qualifier.name: qualifier.value for qualifier in fact.qualifiers}
-    sentence = f"{fact.evidence.field}: {fact.evidence.value}"
+    sentence = render_evidence(fact)
     evidence = Evidence(
         fact.evidence.source,
-        f"{_DOCUMENT_PREFIXES[fact.evidence.source]}:{fact.evidence.record_id}",
+        f"{REGISTRY_PREFIXES[fact.evidence.source]}:{fact.evidence.record_id}",
         sentence,
         0,
         len(sentence),

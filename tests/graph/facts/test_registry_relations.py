@@ -114,7 +114,7 @@ def test_a_relation_cites_its_fact_and_quotes_the_field() -> None:
     (evidence,) = sponsor.evidence
     assert evidence.source == "clinical_trials"
     assert evidence.document_id == "NCT:NCT00000001"
-    assert evidence.sentence == "leadSponsor.name: Acme Pharma"
+    assert evidence.sentence == "lead sponsor name: Acme Pharma"
     # A sponsor may change, a phase does not.
     assert sponsor.temporal == "as of 12 July 2019"
     assert relations["trial_phase"].temporal == ""

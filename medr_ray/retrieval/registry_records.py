@@ -1,0 +1,145 @@
+"""Records of registries as documents: their facts, in the field names and values of the registry.
+
+The first line is the title, the second the registry with the record's number and date. Then each
+fact has a line: the words of its field with the value as printed, the name of the object where it
+is printed otherwise, the subject where it is not the record's own, and the qualifiers. No line is a
+sentence, so that no question has its wording from the document that answers it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from medr_ray.core.records import Fact, FactSource, RegistryEntity
+from medr_ray.knowledge.registries.record_facts import RecordFacts
+from medr_ray.retrieval.documents import (
+    FDA_APPROVALS,
+    FDA_LABELS,
+    HPO,
+    LIVERTOX,
+    PUBMED,
+    REGISTRIES,
+    REGISTRY_PREFIXES,
+    TRIALS,
+    Document,
+)
+
+# Whose documents the index has whole where their files are configured: facts would repeat them.
+FILE_SOURCES: Mapping[FactSource, str] = {
+    "hpo": HPO,
+    "pubmed": PUBMED,
+    "drugs_at_fda": FDA_APPROVALS,
+    "orange_book": FDA_APPROVALS,
+    "drug_labels": FDA_LABELS,
+    "clinical_trials": TRIALS,
+    "livertox": LIVERTOX,
+}
+_REGISTRY_NAMES: Mapping[FactSource, str] = {
+    "hpo": "Human Phenotype Ontology annotations",
+    "orphanet": "Orphanet",
+    "drugs_at_fda": "Drugs@FDA",
+    "orange_book": "Orange Book",
+    "drug_labels": "Drug labels",
+    "clinical_trials": "ClinicalTrials.gov",
+    "livertox": "LiverTox",
+    "pubmed": "PubMed",
+}
+# The kind of evidence (``retrieval.authority``) that a record is; the default is a curated record.
+_KINDS: Mapping[FactSource, str] = {
+    "drug_labels": "label",
+    "livertox": "monograph",
+    "clinical_trials": "registration",
+}
+_PAPER_PREFIX = "PMID:"
+_SEPARATOR = "; "
+# What stands between the parts of a path, except inside brackets, and the place in a list.
+_PATH_BREAK = re.compile(r"[./](?![^\[\]]*\])")
+_PLACE = re.compile(r"\[[^\]]*\]|^\d+$")
+# Names of columns run words together: startDateStruct, HPOId, Approval_Date.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
+# Parts of a path that say nothing without the part before, and words that say nothing at all.
+_GENERIC_PARTS = frozenset({"name", "date", "count", "id"})
+_CONTAINER_WORDS = frozenset({"struct", "info"})
+
+
+def document_from_record(record: RecordFacts) -> Document:
+    """The document of a record that states at least one fact."""
+    title = _to_line(record.title) or record.record_id
+    name = _REGISTRY_NAMES[record.source]
+    heading = f"{name}: {record.record_id}"
+    if record.as_of:
+        heading += f"{_SEPARATOR}as of: {record.as_of}"
+    cited = [fact.object for fact in record.facts if fact.object.startswith(_PAPER_PREFIX)]
+    return Document(
+        document_id=f"{REGISTRY_PREFIXES[record.source]}:{record.record_id}",
+        source=REGISTRIES,
+        title=title,
+        # Each line once: several facts may rest on one field.
+        text="\n".join(dict.fromkeys((title, heading, *_render_lines(record)))),
+        year=int(record.as_of[:4]) if record.as_of else None,
+        publication_types=(),
+        retracted=False,
+        journal=name,
+        evidence=_KINDS.get(record.source, "record"),
+        references=tuple(dict.fromkeys(cited)),
+    )
+
+
+def _render_lines(record: RecordFacts) -> Iterator[str]:
+    entities = {entity.entity_id: entity for entity in record.entities}
+    # A parser states first what the record is about.
+    own_subject = record.facts[0].subject
+    for fact in record.facts:
+        yield _render_line(fact, own_subject, entities)
+
+
+def _render_line(fact: Fact, own_subject: str, entities: Mapping[str, RegistryEntity]) -> str:
+    fields = [(word_field(fact.evidence.field), fact.evidence.value)]
+    if fact.object:
+        name = _name_entity(fact.object, entities)
+        if name.casefold() != fact.evidence.value.casefold():
+            fields.append(("name", name))
+    elif fact.literal is not None and fact.literal.text != fact.evidence.value:
+        # A printed "Y" or "Apr 14, 1995" beside what it stands for.
+        fields.append(("value", f"{fact.literal.text} {fact.literal.unit}".rstrip()))
+    if fact.subject != own_subject:
+        fields.append(("of", _name_entity(fact.subject, entities)))
+    fields += [(qualifier.name, qualifier.value) for qualifier in fact.qualifiers]
+    return _SEPARATOR.join(f"{field}: {_to_line(value)}" for field, value in fields)
+
+
+def render_evidence(fact: Fact) -> str:
+    """The beginning of a fact's line: the field and the value as printed."""
+    return f"{word_field(fact.evidence.field)}: {_to_line(fact.evidence.value)}"
+
+
+def word_field(path: str) -> str:
+    """The words of a field, without the containers around it: "start date" for
+    ``protocolSection.statusModule.startDateStruct.date``."""
+    parts = [_PLACE.sub("", part) for part in _PATH_BREAK.split(path)]
+    parts = [part for part in parts if part]
+    last_parts = parts[-1:]
+    if len(parts) > 1 and parts[-1].casefold() in _GENERIC_PARTS:
+        last_parts = parts[-2:]
+    words: list[str] = []
+    for part in last_parts:
+        for word in _WORD.findall(part):
+            # Acronyms keep their capitals.
+            text = word if word.isupper() and len(word) > 1 else word.lower()
+            if text not in _CONTAINER_WORDS and text not in words[-1:]:
+                words.append(text)
+    return " ".join(words) or path
+
+
+def _name_entity(entity_id: str, entities: Mapping[str, RegistryEntity]) -> str:
+    """The preferred name; the number of what has no name. A product has both, because several of an
+    application have one name."""
+    number = entity_id.partition(":")[2]
+    entity = entities.get(entity_id)
+    if entity is None or not entity.names:
+        return number
+    return f"{entity.names[0]} ({number})" if entity.entity_type == "product" else entity.names[0]
+
+
+def _to_line(text: str) -> str:
+    """The text on one line, because a line break ends a line of the record."""
+    return " ".join(text.split())
