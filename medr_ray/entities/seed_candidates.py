@@ -19,6 +19,7 @@ from medr_ray.entities.typos import find_likely_typos
 from medr_ray.knowledge.hpo import DiseaseRecord
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
+from medr_ray.knowledge.rare_diseases import RareListing
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SeedCandidate:
     ``forms`` are (form, mentions) of the forms that name it in the corpus, the most frequent first.
     ``facts`` is the number of HPO annotations about it. ``typo_of`` has (form, intended form) for
     forms that look like misspellings. ``general`` says why the entity is too general, "" when it is
-    not.
+    not. ``listing`` is its entry in a list of rare diseases.
     """
 
     frequency: EntityFrequency
@@ -38,6 +39,7 @@ class SeedCandidate:
     typo_of: tuple[tuple[str, str], ...] = ()
     general: str = ""
     prevalence: Prevalence | None = None
+    listing: RareListing | None = None
 
     @property
     def concept_id(self) -> str:
@@ -59,11 +61,12 @@ def build_candidates(
     counts: pl.DataFrame,
     diseases: Mapping[str, DiseaseRecord],
     prevalences: Mapping[str, Prevalence],
+    listings: Mapping[str, RareListing],
 ) -> list[SeedCandidate]:
     """The candidates of ``rare`` in the order of their rank.
 
-    ``counts`` is as ``sum_counts`` returns it. ``diseases`` are the HPO records and ``prevalences``
-    the figures of ``match_prevalence``, both by concept id.
+    ``counts`` is as ``sum_counts`` returns it. ``diseases`` are the HPO records, ``prevalences``
+    the figures of ``match_prevalence``, ``listings`` those of ``find_listings``, by concept id.
     """
     concept_ids = [frequency.concept_id for frequency in rare]
     forms_by_concept = _collect_forms(counts, concept_ids)
@@ -79,8 +82,9 @@ def build_candidates(
             forms,
             len(record.facts) if record else 0,
             tuple((form, typos[form]) for form, _ in forms if form in typos),
-            find_generality_reason(concept_id, frequency.name),
+            find_generality_reason(concepts[concept_id]),
             prevalences.get(concept_id),
+            listings.get(concept_id),
         )
         candidates.append(candidate)
     return sorted(candidates, key=rank_key)

@@ -21,6 +21,9 @@ from medr_ray.core.records import Significance
 from medr_ray.entities.form_patterns import is_common
 from medr_ray.entities.seed_candidates import SeedCandidate, SeedJudgement
 from medr_ray.knowledge.name_normalization import normalise
+from medr_ray.knowledge.predicates import DISEASE
+from medr_ray.knowledge.prevalence import Prevalence
+from medr_ray.knowledge.rare_diseases import RARE_PREVALENCE, RareListing
 from medr_ray.knowledge.specialty import SPECIALTIES
 from medr_ray.llm.roles import JsonClient
 
@@ -66,7 +69,8 @@ class RulesSignificanceJudge:
 
     A candidate is significant if it belongs to a vocabulary, at least ``min_documents`` citations
     name it, it is not too general, and the corpus names it by a form that is neither ambiguous nor
-    a likely typo.
+    a likely typo. A disease must also be rare among people: a list of rare diseases has it as a
+    single disease, or its prevalence is known, and no prevalence is as high as ``RARE_PREVALENCE``.
     """
 
     def __init__(self, min_documents: int) -> None:
@@ -96,6 +100,8 @@ class RulesSignificanceJudge:
             return f"named in {named}, fewer than {self._min_documents}"
         if candidate.general:
             return f"too general: {candidate.general}"
+        if candidate.frequency.entity_type == DISEASE and (reason := _find_commonness(candidate)):
+            return reason
         typos = dict(candidate.typo_of)
         name = normalise(candidate.frequency.name)
         # The preferred name counts even where it is short.
@@ -106,6 +112,26 @@ class RulesSignificanceJudge:
             form = clear[0]
             return f"likely a typo: {form!r} is one letter from the far commoner {typos[form]!r}"
         return ""
+
+
+def _find_commonness(candidate: SeedCandidate) -> str:
+    """Why a disease is not rare among people, or not shown to be; "" when it is."""
+    prevalence = candidate.prevalence
+    listing = candidate.listing
+    if prevalence is not None and prevalence.value >= RARE_PREVALENCE:
+        return f"not rare: {_describe_prevalence(prevalence)}"
+    if listing is None:
+        return "" if prevalence else "on no list of rare diseases, and no prevalence is known"
+    if listing.is_group:
+        return f"a group of disorders: {listing.disorder}"
+    if listing.not_rare_in:
+        return f"not rare in {listing.not_rare_in.title()}: {listing.disorder}"
+    return ""
+
+
+def _describe_prevalence(prevalence: Prevalence) -> str:
+    """The figure and where it comes from."""
+    return f"{prevalence.value:.2g} of people ({prevalence.describe_source()})"
 
 
 def is_ambiguous(form: str) -> bool:
@@ -129,10 +155,24 @@ def _describe_support(candidate: SeedCandidate) -> str:
     citations = _format_count(frequency.documents, "citation")
     mentions = _format_count(frequency.mentions, "mention")
     commonest_form, _ = candidate.forms[0]
-    return (
-        f"in {_name_vocabulary(candidate)}, {record}; named in {citations} ({mentions}), "
-        f"mostly as {commonest_form!r}"
-    )
+    clauses = [
+        f"in {_name_vocabulary(candidate)}, {record}",
+        *_list_rarity_evidence(candidate),
+        f"named in {citations} ({mentions}), mostly as {commonest_form!r}",
+    ]
+    return "; ".join(clauses)
+
+
+def _list_rarity_evidence(candidate: SeedCandidate) -> list[str]:
+    """What shows that a disease is rare among people: a list, a prevalence."""
+    evidence = []
+    if candidate.listing is not None:
+        evidence.append(
+            f"a rare disease of {candidate.listing.source} ({candidate.listing.disorder})"
+        )
+    if candidate.prevalence is not None:
+        evidence.append(f"prevalence {_describe_prevalence(candidate.prevalence)}")
+    return evidence
 
 
 def _format_count(count: int, noun: str) -> str:
@@ -284,6 +324,17 @@ def _split_batches(
     return (candidates[start : start + size] for start in range(0, len(candidates), size))
 
 
+def _describe_listing(listing: RareListing | None) -> str:
+    if listing is None:
+        return "not on it"
+    state = "a single disease"
+    if listing.is_group:
+        state = "a group of disorders"
+    elif listing.not_rare_in:
+        state = f"not rare in {listing.not_rare_in.title()}"
+    return f"{listing.disorder} in {listing.source}, {state}"
+
+
 def describe_candidate(candidate: SeedCandidate) -> str:
     """The candidate as the model sees it, one property a line."""
     frequency = candidate.frequency
@@ -298,9 +349,11 @@ def describe_candidate(candidate: SeedCandidate) -> str:
         f"Mentions by form: {forms}",
         f"HPO facts: {candidate.facts}",
     ]
-    prevalence = candidate.prevalence
-    if prevalence is not None:
-        lines.append(f"Prevalence: {prevalence.value:.2g} ({prevalence.kind.lower()})")
+    if frequency.entity_type == DISEASE:
+        lines.append(f"List of rare diseases: {_describe_listing(candidate.listing)}")
+        prevalence = candidate.prevalence
+        figure = _describe_prevalence(prevalence) if prevalence else "not known"
+        lines.append(f"Prevalence: {figure}")
     lines += [
         f"One letter from a far commoner form: {form} / {other}"
         for form, other in candidate.typo_of

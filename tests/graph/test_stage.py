@@ -284,3 +284,18 @@ def test_seeds_with_a_record_come_first_when_there_is_a_limit() -> None:
     assert select_seeds(seeds, None, 0, ()) == ["A", "B", "C", "D"]
     assert set(select_seeds(seeds, 2, 0, {"B", "D", "E"})) == {"B", "D"}
     assert len({tuple(select_seeds(seeds, 2, run_seed, ())) for run_seed in range(20)}) > 1
+
+
+def test_with_a_limit_every_type_keeps_its_share_of_the_seeds() -> None:
+    seeds = [
+        SeedEntity(
+            EntityFrequency(name, name, entity_type, 1, 1, 0.1, 0.0, 0.2),
+            Significance(True, "", "rules"),
+            "",
+        )
+        for entity_type, names in (("drug", "XY"), ("disease", "ABCDEFGH"))
+        for name in names
+    ]
+    selected = select_seeds(seeds, 5, 0, set("ABCD"))
+    assert sorted(set(selected) & set("XY")) in (["X"], ["Y"])
+    assert set(selected) - set("XY") == set("ABCD")

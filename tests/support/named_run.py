@@ -87,15 +87,15 @@ def write_named_run(root: Path) -> RunDirectory:
 def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
     entities, config = (
         run.stage("entities"),
-        EntitiesConfig(rare_documents=4, seed_types=("disease", "phenotype")),
+        EntitiesConfig(rare_documents=4, seed_quota={"disease": 0.5, "phenotype": 0.5}),
     )
     concepts = {concept.concept_id: concept for concept in CONCEPTS}
     frequencies, rule = (
         compute_frequencies(counts, concepts, citations),
         choose_rarity_rule(config, citations),
     )
-    rare = select_rare(frequencies, rule, config.seed_types)
-    candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE})
+    rare = select_rare(frequencies, rule, config.seed_quota)
+    candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE}, {})
     entities.write(FREQUENCIES, frequencies)
     seeds = build_seed_entities(candidates, RulesSignificanceJudge(1).judge_candidates(candidates))
     entities.write(SEEDS, seeds)

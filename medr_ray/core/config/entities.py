@@ -1,6 +1,6 @@
 """Which names are counted in the corpus, and which of the named concepts are rare."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,10 @@ class LexiconSource(Section):
         return self
 
 
+SeedType = Literal["disease", "phenotype", "gene", "drug"]
+_SHARE_TOLERANCE = 1e-6  # of a sum of shares such as 0.8, 0.1 and 0.1
+
+
 class EntitiesConfig(Section):
     """Which names to count, and what counts as rare."""
 
@@ -72,13 +76,16 @@ class EntitiesConfig(Section):
     min_documents: int = Field(
         1, ge=1, description="citations that must name a concept; fewer may be a typing error"
     )
-    seed_types: tuple[str, ...] = Field(
-        ("disease",), description="entity types that may become seeds of a graph"
+    seed_quota: dict[SeedType, float] = Field(
+        {"disease": 1.0},
+        min_length=1,
+        description="shares of the seeds by entity type (disease, phenotype, gene, drug); all of "
+        "the type with the largest share are kept",
     )
     prevalence: StorageUri | None = Field(
         None,
         description="path or URI of Orphadata product 9 (prevalence XML, plain or gzip), which "
-        "ranks the seeds",
+        "shows what is rare and ranks the seeds",
     )
     significance: Backend = Field(
         "rules", description="who judges whether a rare concept is significant"
@@ -89,3 +96,13 @@ class EntitiesConfig(Section):
         description="candidates in one request to an llm judge; fewer where llm.max_tokens is too "
         "small",
     )
+
+    @model_validator(mode="after")
+    def _check_quota(self) -> "EntitiesConfig":
+        shares = self.seed_quota.values()
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > _SHARE_TOLERANCE:
+            raise ValueError(
+                f"seed_quota has the shares {', '.join(f'{share:g}' for share in shares)}; each "
+                "must be above 0, and their sum 1"
+            )
+        return self
