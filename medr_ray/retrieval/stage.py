@@ -38,8 +38,8 @@ from medr_ray.retrieval.index_update import refresh_table
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
-# Raise this with every change of what is made of a document. It is 2 since words are folded, 3 since
-# disease records are lines of fields, 4 since OMIM's and Orphanet's records of a disease are one.
+# Raise this with every change of what is made of a document. It is 2 since words are folded, 3
+# since disease records are lines of fields, 4 since OMIM's and Orphanet's of a disease are one.
 _PARTS_FORMAT = 4
 _PARTS = "parts/documents"
 _WORDS = "parts/words"
