@@ -25,15 +25,9 @@ _OMIM = "OMIM"
 _ORPHANET = "ORPHA"
 _WORD = re.compile(r"\w+")
 _COMPOUND = re.compile(r"\b(?=(\w+)-(\w+)\b)")
-# Words that names of one disease may have or lack.
-# fmt: off
-_EMPTY_WORDS = frozenset(
-    (
-        "with", "and", "of", "the", "in", "due", "to", "by", "or", "type", "syndrome", "disease",
-        "disorder",
-    )
-)
-# fmt: on
+# Words that names of one disease may have or lack; those of a class only beside other words.
+_EMPTY_WORDS = frozenset(("with", "and", "of", "the", "in", "due", "to", "by", "or", "type"))
+_CLASS_WORDS = frozenset(("syndrome", "disease", "disorder"))
 _ROMAN = re.compile(r"(x{0,2}(?:ix|iv|v?i{0,3}))([a-f]?)")
 _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10}
 _MIN_PLURAL = 5  # letters of a word whose last "s" may be that of a plural
@@ -57,7 +51,7 @@ def make_name_key(name: str) -> tuple[str, ...]:
     """The words of a name in alphabetical order, by which two ways to print it are equal.
 
     Plurals, Roman figures and the order of words go away, and so do "syndrome", "type" and the
-    like. A name of such words only keeps them.
+    like, unless they are needed.
     """
     words = _split_name(name)
     return tuple(sorted(words))
@@ -67,11 +61,13 @@ def make_name_key(name: str) -> tuple[str, ...]:
 def _split_name(name: str) -> tuple[str, ...]:
     folded = _WORD.findall(fold_name(name))
     words = tuple(
-        _fold_figure(word) if not _is_x_linked(folded, position) else word
+        word if _is_x_linked(folded, position) else _fold_figure(word)
         for position, word in enumerate(folded)
         if word not in _EMPTY_WORDS
     )
-    return words or tuple(folded)
+    specific = tuple(word for word in words if word not in _CLASS_WORDS)
+    # A single word does not name a disease: Cushing disease is not Cushing syndrome.
+    return specific if len(specific) >= _MIN_COMMON_WORDS else words or tuple(folded)
 
 
 def _is_x_linked(words: Sequence[str], position: int) -> bool:

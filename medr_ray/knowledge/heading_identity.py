@@ -73,10 +73,13 @@ class HeadingMatcher:
         if by_name is not None:
             return by_name
         candidates = {}
-        words = set(make_name_key(heading.names[0]))
+        preferred = fold_name(heading.names[0])
+        words = set(make_name_key(preferred))
         for form in heading.claims:
             disease = self._find_by_key(form)
-            if disease is not None and not words < set(make_name_key(form)):
+            # Both tests, because words are compared in the singular and figures at the end.
+            narrower = words < set(make_name_key(form)) or is_narrower(fold_name(form), [preferred])
+            if disease is not None and not narrower:
                 candidates[disease.concept_id] = disease
         return next(iter(candidates.values())) if len(candidates) == 1 else None
 

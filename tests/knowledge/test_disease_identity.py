@@ -20,7 +20,7 @@ from medr_ray.knowledge.disease_identity import (
         ("Chorea, benign hereditary", "Benign hereditary chorea"),
         ("3-methylglutaconic aciduria, type IX", "3-methylglutaconic aciduria type 9"),
         ("Supranuclear tumors", "Supranuclear tumor"),
-        ("Kaplan disease", "Kaplan's syndrome"),
+        ("Schwartz-Jampel disease", "Schwartz Jampel's syndrome"),
     ],
 )
 def test_two_ways_to_print_a_name_have_one_key(name: str, other: str) -> None:
@@ -34,6 +34,7 @@ def test_two_ways_to_print_a_name_have_one_key(name: str, other: str) -> None:
         ("Spastic paraplegia 70, X-linked", "Spastic paraplegia 10, linked"),
         ("Familial hemophagocytic lymphohistiocytosis", "Hemophagocytic lymphohistiocytosis"),
         ("Usher syndrome type 1", "Usher syndrome type 2"),
+        ("Cushing disease", "Cushing syndrome"),
     ],
 )
 def test_a_type_a_number_and_a_qualifier_stay_in_the_key(name: str, other: str) -> None:
