@@ -92,7 +92,7 @@ def _execute_entities(context: StageContext) -> Counts:
     candidates = build_candidates(
         rare, concepts, counts, load_hpo().diseases, prevalences, listings
     )
-    quota: dict[str, float] = {**config.seed_quota}
+    quota: dict[str, float] = dict(config.seed_quota.items())
     candidates = limit_candidates(candidates, quota)
     seeds = apply_quota(_judge_candidates(context, candidates), quota)
     directory.write(SEEDS, seeds)
