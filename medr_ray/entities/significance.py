@@ -31,6 +31,8 @@ RULES = "rules"
 _MAX_AMBIGUOUS_LENGTH = 5  # characters; a single word that short may be an abbreviation of anything
 _VERDICT_TOKENS = 60  # tokens of one verdict in a reply, on the high side
 _MAX_PROMPT_FORMS = 12  # forms of a candidate that the model sees, the commonest ones
+# Places of Orphanet's figures that hold for a disease wherever it is asked about.
+_LARGE_REGIONS = frozenset(("Worldwide", "Europe"))
 _RETRY_PREFACE = "An earlier reply held no usable verdict on these. Judge every one of them.\n\n"
 # The name of a vocabulary in a reason, by the prefix of its concept ids.
 _VOCABULARY_NAMES = {
@@ -70,7 +72,8 @@ class RulesSignificanceJudge:
     A candidate is significant if it belongs to a vocabulary, at least ``min_documents`` citations
     name it, it is not too general, and the corpus names it by a form that is neither ambiguous nor
     a likely typo. A disease must also be rare among people: a list of rare diseases has it as a
-    single disease, or its prevalence is known, and no prevalence is as high as ``RARE_PREVALENCE``.
+    single disease, or its prevalence is known, and no prevalence worldwide or in Europe is as high
+    as ``RARE_PREVALENCE``.
     """
 
     def __init__(self, min_documents: int) -> None:
@@ -118,7 +121,10 @@ def _find_commonness(candidate: SeedCandidate) -> str:
     """Why a disease is not rare among people, or not shown to be; "" when it is."""
     prevalence = candidate.prevalence
     listing = candidate.listing
-    if prevalence is not None and prevalence.value >= RARE_PREVALENCE:
+    # A disease that is listed as rare may be common in one country (Hermansky-Pudlak syndrome in
+    # Puerto Rico).
+    is_general = listing is None or (prevalence and prevalence.place in _LARGE_REGIONS)
+    if prevalence is not None and prevalence.value >= RARE_PREVALENCE and is_general:
         return f"not rare: {_describe_prevalence(prevalence)}"
     if listing is None:
         return "" if prevalence else "on no list of rare diseases, and no prevalence is known"

@@ -33,9 +33,9 @@ from medr_ray.llm.client import ChatClient
 _LISTED = RareListing("ORPHA:56", "Orphanet")
 
 
-def _make_prevalence(value: float) -> Prevalence:
+def _make_prevalence(value: float, place: str = "Europe") -> Prevalence:
     return Prevalence(
-        "ORPHA:56", "Some disease", value, "Point prevalence", "Europe", True, True, "1[PMID]"
+        "ORPHA:56", "Some disease", value, "Point prevalence", place, True, True, "1[PMID]"
     )
 
 
@@ -111,6 +111,13 @@ def _make_candidate(
             _make_candidate("down syndrome", prevalence=_make_prevalence(5e-4)),
             False,
             "not rare: 0.0005 of people (ORPHA:56",
+        ),
+        (
+            _make_candidate(
+                "hermansky pudlak syndrome", prevalence=_make_prevalence(5.5e-4, "Puerto Rico")
+            ),
+            True,
+            "Puerto Rico",
         ),
         (
             _make_candidate("ataxias", listing=RareListing("ORPHA:99", "Orphanet", True)),
