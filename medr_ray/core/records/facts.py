@@ -43,7 +43,8 @@ class LiteralValue:
 @dataclass(frozen=True)
 class Qualifier:
     """A condition under which a fact holds, such as the product that a patent is listed for
-    (``product``, "001") or the share of patients that show a finding (``frequency``, "3/7")."""
+    (``product``, "NDA020386/001") or the share of patients that show a finding (``frequency``,
+    "3/7")."""
 
     name: str
     value: str

@@ -22,7 +22,7 @@ from medr_ray.knowledge.registries.fda_tables import (
     Row,
     check_columns,
     is_zip,
-    list_members,
+    list_table_names,
     read_rows,
     read_tables,
 )
@@ -156,11 +156,15 @@ def read_drugs_at_fda_facts(
 
 def find_newest_date(applications: Sequence[Application]) -> str:
     """The ISO date of the newest submission; "" where none has one."""
-    newest = ""
-    for application in applications:
-        for submission in application.submissions[-1:]:
-            newest = max(newest, submission.date)
-    return newest
+    dates = {
+        submission.date for application in applications for submission in application.submissions
+    }
+    for printed in sorted(dates, reverse=True):
+        try:
+            return parse_date(printed).text
+        except DataError:
+            continue  # a problem of the fact that has it
+    return ""
 
 
 def collect_application_facts(application: Application, as_of: str) -> RecordFacts:
@@ -241,7 +245,7 @@ def _add_product(facts: FactCollector, application_id: str, product: DrugProduct
 def is_drugs_at_fda(path: str) -> bool:
     """Whether a file is a zip with the tables of Drugs@FDA. Raises DataError when it cannot be
     read."""
-    return is_zip(path) and _APPLICATIONS in list_members(path)
+    return is_zip(path) and _APPLICATIONS in list_table_names(path)
 
 
 def read_applications(path: str, unusable: UnusableRecords) -> Iterator[Application]:
@@ -279,7 +283,7 @@ def _read_tables(path: str, unusable: UnusableRecords) -> dict[str, list[Row]]:
     listed = len(unusable)
     for table in read_tables(path, "\t", unusable):
         columns = _COLUMNS.get(table.name)
-        if columns is None:
+        if columns is None or table.name not in missing:
             continue
         missing.remove(table.name)
         try:

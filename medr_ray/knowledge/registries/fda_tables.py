@@ -45,10 +45,11 @@ def is_zip(path: str) -> bool:
         return stream.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
 
 
-def list_members(path: str) -> list[str]:
-    """The names in a zip. Raises DataError when it is none or has lost its directory."""
+def list_table_names(path: str) -> list[str]:
+    """The names of a zip's members, without folders. Raises DataError when it is none or has lost
+    its directory."""
     with _open_archive(path) as archive:
-        return archive.namelist()
+        return [PurePosixPath(member).name for member in archive.namelist()]
 
 
 def read_tables(path: str, delimiter: str, unusable: UnusableRecords) -> Iterator[Table]:

@@ -104,11 +104,13 @@ def test_neither_a_tentative_approval_nor_the_empty_date_is_an_approval(tmp_path
 
 def test_a_bad_field_costs_that_field_only(tmp_path: Path) -> None:
     text = TABLES["Submissions.txt"].replace("1995-04-14", "1995-13-14")
+    text += "060904\t\tSUPPL\t2\tAP\t2019-13\t\t\n"
     records, unusable = read(write_archive(tmp_path / "drugs.zip", Submissions=text))
     record = records["NDA020386"]
     assert [field for field, _ in record.problems] == ["Submissions[ORIG 1].SubmissionStatusDate"]
     assert list_values(record, "original_approval_date") == []
     assert list_values(record, "review_priority") == ["PRIORITY"]
+    assert record.as_of == "2010-10-18"  # the newest date that is one
     assert not unusable
 
 
