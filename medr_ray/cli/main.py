@@ -19,6 +19,7 @@ from medr_ray.cli import (
     config,
     doctor,
     models,
+    registries,
     report,
     run,
     runs,
@@ -70,6 +71,7 @@ app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.add_typer(config.app)
 app.add_typer(models.app)
+app.add_typer(registries.app)
 app.add_typer(runs.app, name="runs")
 
 
