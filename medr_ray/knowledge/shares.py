@@ -13,6 +13,7 @@ _COUNT = re.compile(r"(\d+) of (\d+) patients?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%(?: of patients)?")
 _RANGE = re.compile(r"(\d+)-(\d+)%(?: of patients)?")
 _MIN_PATIENTS = 5  # a share of fewer patients is chance
+_MIN_COHORT = 30  # patients from which a share tells a disease from others
 _EXACT = re.compile(r"\d+(\.\d+)?% of patients|all patients")
 # The (lowest, highest) share of each comparison, in [0, 1].
 COMPARISONS: dict[str, tuple[float, float]] = {
@@ -52,6 +53,13 @@ def is_exact(qualifier: str) -> bool:
     if count:
         return int(count[1]) > 1 and int(count[2]) >= _MIN_PATIENTS
     return _EXACT.fullmatch(qualifier) is not None
+
+
+def has_enough_patients(qualifier: str) -> bool:
+    """Whether a qualifier is a count among at least 30 patients: of fewer, and of a share without
+    its patients, another cohort may show the opposite."""
+    count = _COUNT.fullmatch(qualifier)
+    return count is not None and int(count[1]) > 1 and int(count[2]) >= _MIN_COHORT
 
 
 def has_meaningful_share(qualifier: str) -> bool:

@@ -51,8 +51,9 @@ _SEEDS_PER_PART = 8
 # Raise this with every change of the columns of questions.parquet, so that a run whose questions
 # have another format generates them again. It is 2 since the task is a column of its own, 3 since
 # figures keep their signs when names and answers are compared, 4 since spellings are folded by
-# morphemes, and 5 since phrases are figures too.
-_QUESTIONS_FORMAT = 5
+# morphemes, 5 since phrases are figures too, and 6 since only facts that are single-valued in the
+# world identify an entity or are asked without their source.
+_QUESTIONS_FORMAT = 6
 _ACCEPTED_FOLDER = "drafts/accepted"
 _REJECTED_FOLDER = "drafts/rejected"
 R = TypeVar("R")
@@ -274,7 +275,8 @@ def write_questions(
 
 
 def print_summary(context: StageContext, counts: Counts) -> None:
-    """Print one line: how many of all candidates became questions, by side, and their length."""
+    """Print how many of all candidates became questions, by side, their length, and for what
+    reasons the others were refused (one may have several)."""
     candidates = counts["candidates_verified"] + counts["rejected"]
     context.console.print(
         f"questions: {counts['accepted']:,} of {candidates:,} candidates "
@@ -282,6 +284,9 @@ def print_summary(context: StageContext, counts: Counts) -> None:
         f"{counts['mean_hops']} hops on average",
         highlight=False,
     )
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["reasons"].items())
+    if reasons:
+        context.console.print(f"questions refused: {reasons}", highlight=False)
 
 
 # --- the stage ------------------------------------------------------------------------

@@ -13,6 +13,12 @@ from medr_ray.core.records import (
     Significance,
     content_id,
 )
+from medr_ray.graph.facts.fact_index import (
+    CuratedStatement,
+    FactIndex,
+    build_fact_index,
+    read_ontology_facts,
+)
 from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.drafting.drafter import QuestionGraph
@@ -141,3 +147,18 @@ def seed_records(graph: QuestionGraph) -> list[SeedEntity]:
         )
         for entity_id, specialty in graph.specialties.items()
     ]
+
+
+def index_with_agreement(graph: QuestionGraph) -> FactIndex:
+    """The facts of all annotations, as if Orphanet agreed with OMIM on every gene and mode of
+    inheritance: what it really agrees on is little in a graph of this size."""
+    statements = [
+        CuratedStatement(disease.entity_id, fact.predicate, fact.object_id, authority)
+        for disease in load_hpo().diseases.values()
+        for fact in disease.facts
+        if fact.predicate in ("associated_gene", "has_inheritance")
+        for authority in ("OMIM", "ORPHA")
+    ]
+    return build_fact_index(
+        graph.entities, graph.relations.values(), read_ontology_facts(), statements
+    )

@@ -14,6 +14,7 @@ from dataclasses import replace
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts.fact_index import Clause, FactIndex
 from medr_ray.graph.facts.hops import Hop, make_hop
+from medr_ray.graph.facts.identification import can_be_asked
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import find_comparison, is_exact
 
@@ -127,7 +128,7 @@ def find_askable_steps(
     relations: Sequence[Relation], facts: FactIndex
 ) -> frozenset[tuple[str, str]]:
     """(entity, relation id) of every step whose words, with the clauses its target needs, fit only
-    that target among all facts of the index.
+    that target among all facts of the index, and that can be asked bare or in a source.
 
     The entity before the step is not considered, so steps that only the wording "the other ..."
     makes unique are not included.
@@ -140,7 +141,8 @@ def find_askable_steps(
             if hop is None:
                 continue
             (hop,) = disambiguator.disambiguate_walk([hop], (start,))
-            if hop.possible_targets(start, "", facts) == {hop.target}:
+            is_unique = hop.possible_targets(start, "", facts) == {hop.target}
+            if is_unique and can_be_asked(hop, relation, facts):
                 askable.add((start, relation.relation_id))
     return frozenset(askable)
 

@@ -9,7 +9,7 @@ the graph alone could have other correct answers in the index.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from medr_ray.core.records import Entity, Relation
 from medr_ray.knowledge.hpo import load_hpo
@@ -30,6 +30,17 @@ class IndexedFact:
     predicate: str
     object: str
     clinical: str
+
+
+class CuratedStatement(NamedTuple):
+    """That an authority, such as OMIM or Orphanet, has a value in its entry. ``is_risk`` where it
+    calls a gene no more than a risk."""
+
+    subject: str
+    predicate: str
+    object: str
+    authority: str
+    is_risk: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,24 @@ class FactIndex:
         # The entities that a hop can start from, by (predicate, direction) and qualifier. The inner
         # dictionaries serve as sets that keep the order of insertion: callers draw from them.
         self._askable: dict[tuple[str, bool], dict[str, dict[str, None]]] = defaultdict(dict)
+        # What each authority states, by hop.
+        self._curated: dict[HopKey, dict[str, set[str]]] = {}
+
+    def add_statement(self, statement: CuratedStatement) -> None:
+        """Add what an authority states; ignored where it involves no entity of the run."""
+        subject, predicate, obj, authority, is_risk = statement
+        if subject not in self.entities and obj not in self.entities:
+            return
+        for forward, start, target in ((True, subject, obj), (False, obj, subject)):
+            by_authority = self._curated.setdefault((predicate, forward, start), {})
+            # A risk is a value like no other, so that no authority agrees with it.
+            by_authority.setdefault(authority, set()).add(f"risk:{target}" if is_risk else target)
+
+    def values_by_authority(
+        self, start: str, predicate: str, forward: bool
+    ) -> Mapping[str, Collection[str]]:
+        """The entities at the other end of a hop that each authority states."""
+        return self._curated.get((predicate, forward, start), {})
 
     def add(self, fact: IndexedFact) -> None:
         """Add a fact; one that involves no entity of the run is ignored."""
@@ -199,18 +228,21 @@ def build_fact_index(
     entities: Mapping[str, Entity],
     relations: Iterable[Relation],
     facts: Iterable[IndexedFact] = (),
+    statements: Iterable[CuratedStatement] = (),
 ) -> FactIndex:
-    """An index over the merged graph and further statements."""
+    """An index over the merged graph, further facts, and what authorities state."""
     index = FactIndex(entities)
     for relation in relations:
         for qualifier in qualifiers_of(relation):
             index.add(IndexedFact(relation.subject, relation.predicate, relation.object, qualifier))
-    for statement in facts:
-        index.add(statement)
+    for fact in facts:
+        index.add(fact)
+    for statement in statements:
+        index.add_statement(statement)
     return index
 
 
-def read_ontology_facts() -> Iterable[IndexedFact]:
+def read_ontology_facts() -> Iterator[IndexedFact]:
     """Every fact of the HPO annotations, so that a question is unique among the disease records and
     not only within the graph."""
     for disease in load_hpo().diseases.values():

@@ -17,8 +17,9 @@ from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS, SUBGRAPHS
 from medr_ray.graph.expansion import make_rng
+from medr_ray.graph.facts.curated_statements import build_full_index
 from medr_ray.graph.facts.disambiguation import find_askable_steps
-from medr_ray.graph.facts.fact_index import build_fact_index, is_stated_in, read_ontology_facts
+from medr_ray.graph.facts.fact_index import is_stated_in
 from medr_ray.graph.paths.chains import find_longest_chain, find_longest_chain_through
 from medr_ray.graph.paths.sample_space import SampleSpace
 from medr_ray.graph.paths.subgraph_sampling import sample_subgraph
@@ -93,7 +94,7 @@ def _find_askable_steps(
     """The steps along ``relations`` whose words fit only their target, among the facts of the whole
     graph and of all annotations."""
     entities = {entity.entity_id: entity for entity in context.run.read(ENTITIES)}
-    facts = build_fact_index(entities, all_relations, read_ontology_facts())
+    facts = build_full_index(entities, all_relations)
     return find_askable_steps(relations, facts)
 
 
@@ -155,5 +156,6 @@ CHAINS_STAGE = Stage(
     execute=execute_chains,
     uses_ray=False,
     # Settings of other sections that decide which relations and steps are used.
-    inputs=lambda config: [config.graph.min_confidence, config.questions.sources],
+    # The number is raised when steps become askable, or no longer are, by another rule.
+    inputs=lambda config: [2, config.graph.min_confidence, config.questions.sources],
 )

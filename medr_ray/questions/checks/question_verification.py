@@ -5,6 +5,8 @@
 - No leak: the text contains no name of the answer, nor all of its distinctive words.
 - Hops needed: without any one of its hops the pattern no longer leads to the answer alone. No fact
   connects entities of the path that are not neighbours on it, and no hidden entity is named.
+- Cardinality: nothing many-valued identifies a hidden entity or is asked without its source; these
+  rules and their reasons are those of ``cardinality``.
 - Evidence: every hop and every further fact has a sentence in a document of an accepted source.
 - Form: the answer is a few words long and specific, and no two diseases of the path differ only by
   a number or a word.
@@ -24,6 +26,7 @@ from medr_ray.graph.facts.fact_index import FactIndex, is_stated_in
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.questions.answer_matching import canonical_form, normalize_words, occurs_in
+from medr_ray.questions.checks.cardinality import CardinalityCheck
 from medr_ray.questions.drafting.answer_names import resolve_answer
 from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.drafting.question_patterns import (
@@ -98,6 +101,7 @@ class QuestionVerifier:
         self._relations = relations
         self._facts = facts
         self._sources = sources
+        self._cardinality = CardinalityCheck(entities, relations, facts)
         # Names may be shared: a name leads to every entity that has it as its name or alias.
         self._ids_by_name: dict[str, set[str]] = defaultdict(set)
         for entity in entities.values():
@@ -114,10 +118,13 @@ class QuestionVerifier:
         unique = self._check_uniqueness(draft)
         leak = self._find_leaks(path, text)
         needless = self._find_needless_hops(draft, text, not unique)
+        cardinality = self._cardinality.find_refusals(path, draft.description)
         evidence = self._find_missing_evidence(path)
         form = self._check_form(path, allow_other)
         verification = Verification(not unique, not leak, not needless, not evidence)
-        return VerificationResult(verification, (*unique, *leak, *needless, *evidence, *form))
+        return VerificationResult(
+            verification, (*unique, *cardinality, *leak, *needless, *evidence, *form)
+        )
 
     def _check_uniqueness(self, draft: Draft) -> list[str]:
         path = draft.path

@@ -15,13 +15,10 @@ from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
+from medr_ray.graph.facts.curated_statements import build_full_index
 from medr_ray.graph.facts.disambiguation import Disambiguator
-from medr_ray.graph.facts.fact_index import (
-    FactIndex,
-    build_fact_index,
-    is_stated_in,
-    read_ontology_facts,
-)
+from medr_ray.graph.facts.fact_index import FactIndex, is_stated_in
+from medr_ray.questions.checks.cardinality import find_basis
 from medr_ray.questions.checks.question_verification import QuestionVerifier
 from medr_ray.questions.drafting.obfuscation import describe_start, is_describing_level
 from medr_ray.questions.drafting.plan_candidates import (
@@ -113,7 +110,7 @@ class Drafter:
     @classmethod
     def from_graph(cls, graph: QuestionGraph, config: PipelineConfig) -> "Drafter":
         """A drafter that knows the graph and every annotated fact about its entities."""
-        facts = build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
+        facts = build_full_index(graph.entities, graph.relations.values())
         return cls(graph, facts, config.questions, config.run.seed, config.chains.hub_degree)
 
     def draft_seed(self, seed: str) -> tuple[list[Candidate], list[RejectedDraft]]:
@@ -160,7 +157,8 @@ class Drafter:
 
     def _make_draft(self, path: QuestionPath, level: int) -> Draft:
         description = describe_start(path, self._facts) if is_describing_level(level) else None
-        return Draft(path, description, level)
+        basis = find_basis(path, self._graph.relations, self._facts)
+        return Draft(path, description, level, basis)
 
 
 class DraftingWorker:

@@ -5,7 +5,8 @@ give its target away and make all hops before it needless. Here a walk takes a h
 
 - every hop of the longer walk is still needed,
 - no two entities on it are linked other than by its hops,
-- the words of the new hop fit its target alone, and
+- the words of the new hop fit its target alone,
+- the hop before it identifies its own target (``graph.facts.identification``), and
 - the grammar of chains allows the hop at this place.
 
 A hop may be added at either end: a hop before a walk cannot make a later hop needless. The seed's
@@ -24,6 +25,7 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.graph.facts.fact_index import FactIndex
 from medr_ray.graph.facts.hops import Hop, make_hop, mark_other_hop
+from medr_ray.graph.facts.identification import is_identifying
 from medr_ray.graph.paths.validity import is_grammatical
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.questions.drafting.obfuscation import word_hop_as_comparison
@@ -109,8 +111,13 @@ class WalkGrower:
         return all(is_hop_needed(walk, place, self._facts) for place in places)
 
     def _list_next_hops(self, walk: Walk, compare: bool) -> list[Hop]:
-        """The hops that may be added at either end of a walk."""
-        return [*self._list_hops_after(walk, compare), *self._list_hops_before(walk, compare)]
+        """The hops that may be added at either end of a walk. What they lead to is hidden when the
+        walk goes on from there, so the hop to it has to identify it."""
+        after = self._list_hops_after(walk, compare)
+        before = [
+            hop for hop in self._list_hops_before(walk, compare) if is_identifying(hop, self._facts)
+        ]
+        return [*after, *before] if is_identifying(walk[-1], self._facts) else before
 
     def find_meeting_walks(
         self, walk: Walk, disambiguator: Disambiguator, compare: bool, rng: random.Random
@@ -120,6 +127,8 @@ class WalkGrower:
         The additional hop fits several entities, of which the second walk leaves one. Every hop of
         both walks is needed. Yields at most ``_MAX_MEETINGS`` pairs.
         """
+        if not is_identifying(walk[-1], self._facts):
+            return
         end = walk[-1].target
         meeting_count = 0
         for hop in self._draw_some_hops(self._list_hops_after(walk, compare), rng):
@@ -162,6 +171,8 @@ class WalkGrower:
         for last in self._draw_some_hops(self._list_hops_into(end, named, compare), rng):
             yield (mark_other_hop(last, "", self._facts),)
             for hop in self._draw_some_hops(self._list_hops_into(last.start, named, compare), rng):
+                if not is_identifying(hop, self._facts):
+                    continue
                 first = self._disambiguate_hop(hop, "", named | {hop.start, end}, disambiguator)
                 if first is not None and is_grammatical(
                     [hop.directed_predicate, last.directed_predicate]

@@ -20,6 +20,7 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause, IndexedFact
 from medr_ray.graph.facts.hops import Hop
+from medr_ray.graph.facts.identification import COMPLETE_SOURCES
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed_name
 from medr_ray.knowledge.published_reports import is_report, parse_journal
 from medr_ray.llm.roles import JsonClient
@@ -98,11 +99,20 @@ class LLMWriter:
         for qualifier in self._list_printed_qualifiers(draft):
             if not _is_printed(qualifier, text):
                 yield f'the text lacks the qualifier "{qualifier}"'
+        if (source := self._name_source(draft)) and source.casefold() not in text.casefold():
+            yield f'the text does not say that it asks in "{source}"'
         if _OTHER.search(plain) and not _OTHER.search(text):
             yield 'the text does not say "the other"'
         if draft.path.asked in _EXTREMES and not _EXTREMES[draft.path.asked].search(text):
             yield f"the text does not ask for the {draft.path.asked}"
         yield from self._find_additions(plain, text)
+
+    def _name_source(self, draft: Draft) -> str:
+        """Return the source that the question asks in, in its language, or ""."""
+        if not draft.basis.source:
+            return ""
+        source = COMPLETE_SOURCES[draft.basis.source]
+        return source.chinese if self._language == "zh" else source.english
 
     def _list_printable_names(self, draft: Draft) -> list[str]:
         """Return the names that the question may print besides the first start's."""

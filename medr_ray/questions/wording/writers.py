@@ -16,6 +16,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import Hop
+from medr_ray.graph.facts.identification import COMPLETE_SOURCES
 from medr_ray.knowledge.predicates import CHINESE_WORDING, PREDICATES, directed_name
 from medr_ray.knowledge.predicates.kinds import (
     KIND_WORDING,
@@ -28,6 +29,7 @@ from medr_ray.knowledge.published_reports import (
     parse_journal_field,
     parse_report_years,
 )
+from medr_ray.questions.checks.cardinality import NO_BASIS, QuestionBasis
 from medr_ray.questions.drafting.obfuscation import StartDescription
 from medr_ray.questions.drafting.question_paths import QuestionPath
 
@@ -43,11 +45,13 @@ _MAX_NESTED_HOPS = 2  # a longer "of the … of the …" is hard to read
 # The fields are columns of the parts that drafting writes: they keep their names.
 @dataclass(frozen=True)
 class Draft:
-    """The input of a writer: the path, and the start's description where it must not be named."""
+    """The input of a writer: the path, the start's description where it must not be named, and the
+    source and date that the question states."""
 
     path: QuestionPath
     description: StartDescription | None = None
     obfuscation: int = 0
+    basis: QuestionBasis = NO_BASIS
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,12 @@ class EnglishRulesWriter:
         self._entities = entities
 
     def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
-        return [WrittenQuestion(self._word_question(draft)) for draft in drafts]
+        return [
+            WrittenQuestion(
+                self._word_question(draft).removesuffix("?") + word_basis(draft.basis) + "?"
+            )
+            for draft in drafts
+        ]
 
     def _word_question(self, draft: Draft) -> str:
         path = draft.path
@@ -213,6 +222,21 @@ class EnglishRulesWriter:
         return announce(entity.entity_type, entity.name)
 
 
+def word_basis(basis: QuestionBasis) -> str:
+    """Return ", according to the HPO annotations, as of 12 July 2019", as far as it applies."""
+    parts = [basis.as_of]
+    if basis.source:
+        parts.insert(0, f"according to {COMPLETE_SOURCES[basis.source].english}")
+    return "".join(f", {part}" for part in parts if part)
+
+
+def word_basis_in_chinese(basis: QuestionBasis) -> str:
+    """Return "（据HPO注释）（截至12 July 2019）", as far as it applies."""
+    source = f"（据{COMPLETE_SOURCES[basis.source].chinese}）" if basis.source else ""
+    date = basis.as_of.removeprefix("as of ")
+    return source + (f"（截至{date}）" if date else "")
+
+
 def _closing_comma(hop: Hop) -> str:
     """Return the comma that ends a report ("…, as reported in …") before further words, or ""."""
     return "," if is_report(hop.clinical) and not hop.also else ""
@@ -227,7 +251,14 @@ class ChineseRulesWriter:
         self._entities = entities
 
     def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
-        return [WrittenQuestion(self._word_question(draft)) for draft in drafts]
+        return [
+            WrittenQuestion(
+                self._word_question(draft).removesuffix("？")
+                + word_basis_in_chinese(draft.basis)
+                + "？"
+            )
+            for draft in drafts
+        ]
 
     def _word_question(self, draft: Draft) -> str:
         path = draft.path

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
+from medr_ray.graph.facts.identification import COMPLETE_SOURCES
 from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES, Predicate
 from medr_ray.knowledge.predicates.kinds import KIND_WORDING, strip_chinese_announcement
 from medr_ray.knowledge.shares import COMPARISONS
@@ -39,6 +40,7 @@ _REPORTED_STEP = re.compile(
     r"(?:《(?P<journal>.+)》|一份(?P<field>.+)期刊)?报道）"
 )
 _KINDS = "|".join(wording.chinese for wording in KIND_WORDING.values())
+_SOURCES = "|".join(re.escape(source.chinese) for source in COMPLETE_SOURCES.values())
 _SHARE_QUESTION = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
 
 
@@ -74,6 +76,7 @@ class ChineseGrammar(QuestionGrammar):
     intersection_pattern = re.compile("既是(?P<steps>.+)的是什么？")
     intersection_separator = re.compile("、又是")
     target_pattern = re.compile("(?P<step>.+)是什么？")
+    basis_pattern = re.compile(rf"(?:（据(?:{_SOURCES})）)?(?:（截至[\w ]*\d{{4}}）)?(?=？$)")
 
     def _split_sentences(self, text: str) -> list[str]:
         return text.split("。")

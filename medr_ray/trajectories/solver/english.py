@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
+from medr_ray.graph.facts.identification import COMPLETE_SOURCES
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.predicates.kinds import KIND_WORDING, strip_announcement
 from medr_ray.knowledge.shares import COMPARISONS
@@ -30,6 +31,7 @@ _SHARE_PATTERN = "|".join(
     )
 )
 _KINDS = "|".join(wording.english for wording in KIND_WORDING.values())
+_SOURCES = "|".join(re.escape(source.english) for source in COMPLETE_SOURCES.values())
 # Names may contain ". ", so a full stop ends a sentence only before words that begin the next one.
 _SENTENCE_BREAK = re.compile(
     r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )"
@@ -80,6 +82,9 @@ class EnglishGrammar(QuestionGrammar):
     intersection_pattern = re.compile(r"What is both (?P<steps>.+)\?")
     intersection_separator = re.compile(",? and (?=the )")
     target_pattern = re.compile(r"What is (?P<step>.+)\?")
+    basis_pattern = re.compile(
+        rf"(?:, according to (?:{_SOURCES}))?(?:, as of (?:[\w ]*\d{{4}}))?(?=\?$)"
+    )
 
     def _split_sentences(self, text: str) -> list[str]:
         return _SENTENCE_BREAK.split(text)

@@ -64,10 +64,12 @@ class QuestionGrammar(ABC):
     intersection_pattern: ClassVar[re.Pattern[str]]
     intersection_separator: ClassVar[re.Pattern[str]]
     target_pattern: ClassVar[re.Pattern[str]]  # what a single ``step`` leads to
+    # The source and date that a question ends with: they do not change where it leads.
+    basis_pattern: ClassVar[re.Pattern[str]]
 
     def parse(self, text: str) -> Iterator[Plan]:
         """All readings of a question's text."""
-        *steps, question = self._split_sentences(text.strip())
+        *steps, question = self._split_sentences(self.basis_pattern.sub("", text.strip()))
         for walks in self._parse_steps(steps):
             yield from self._parse_question(question, walks)
 

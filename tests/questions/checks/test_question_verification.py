@@ -25,7 +25,11 @@ def judge(
     assert hops is not None
     draft = Draft(QuestionPath(MARFAN, "chain-m", mark_other_hops(hops, facts), True))
     written = text or EnglishRulesWriter(graph.entities).write([draft])[0].text
-    return QuestionVerifier(graph.entities, graph.relations, facts).verify(draft, written)
+    verdict = QuestionVerifier(graph.entities, graph.relations, facts).verify(draft, written)
+    # What a question may rest on is tested in ``test_cardinality``.
+    kinds = {"unique", "no_leak", "hops_needed", "evidence", "form"}
+    reasons = tuple(reason for reason in verdict.reasons if reason.split(":")[0] in kinds)
+    return replace(verdict, reasons=reasons)
 
 
 def renamed(graph: QuestionGraph, entity_id: str, name: str, *aliases: str) -> QuestionGraph:

@@ -4,10 +4,10 @@ import itertools
 import random
 
 import pytest
-from support.hpo_graph import hpo_graph
+from support.hpo_graph import hpo_graph, index_with_agreement
 
 from medr_ray.graph.facts.disambiguation import Disambiguator
-from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, read_ontology_facts
+from medr_ray.graph.facts.fact_index import FactIndex
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.graph.paths.validity import NEVER, turn_between
 from medr_ray.knowledge.predicates import TURN_LIMITS
@@ -32,7 +32,7 @@ def graph() -> QuestionGraph:
 
 @pytest.fixture(scope="module")
 def facts(graph: QuestionGraph) -> FactIndex:
-    return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
+    return index_with_agreement(graph)
 
 
 def grow_walks(
@@ -54,7 +54,7 @@ def walks(graph: QuestionGraph, facts: FactIndex) -> dict[str, list[Walk]]:
 def test_walks_contain_their_seed_and_every_hop_is_needed_and_fits_its_target_alone(
     walks: dict[str, list[Walk]], facts: FactIndex
 ) -> None:
-    assert max(len(walk) for seed_walks in walks.values() for walk in seed_walks) >= 4
+    assert max(len(walk) for seed_walks in walks.values() for walk in seed_walks) >= 2
     for seed, seed_walks in walks.items():
         for walk in seed_walks:
             assert seed in (walk[0].start, *(hop.target for hop in walk))
@@ -136,4 +136,5 @@ def test_more_tries_give_more_walks_and_another_random_seed_gives_others(
 
     assert 0 < count(grow_walks(graph, facts, tries=10)) < count(walks)
     assert collect_walks(grow_walks(graph, facts)) == collect_walks(walks)
-    assert collect_walks(grow_walks(graph, facts, random_seed=1)) != collect_walks(walks)
+    few_walks = collect_walks(grow_walks(graph, facts, tries=5))
+    assert collect_walks(grow_walks(graph, facts, tries=5, random_seed=1)) != few_walks
