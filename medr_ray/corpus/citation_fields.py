@@ -75,7 +75,6 @@ CITATION_FIELDS: dict[str, CitationField] = {
     _AUTHOR: CitationField("entry", ("authors.last_name",), ("ValidYN",)),
     f"{_AUTHOR}/LastName": CitationField("part", ("authors.last_name",)),
     f"{_AUTHOR}/ForeName": CitationField("part", ("authors.fore_name",)),
-    f"{_AUTHOR}/Initials": CitationField("part", ("authors.fore_name",)),
     f"{_AUTHOR}/AffiliationInfo/Affiliation": CitationField("member", ("authors.affiliations",)),
     f"{_AUTHOR}/Identifier": CitationField("orcid", ("authors.orcid",), ("Source",)),
     f"{_AUTHOR}/Suffix": CitationField("part", ("authors.suffix",)),
@@ -93,6 +92,10 @@ CITATION_FIELDS: dict[str, CitationField] = {
     f"{_GRANT}/Agency": CitationField("part", ("grants.agency",)),
     f"{_GRANT}/Country": CitationField("part", ("grants.country",)),
     "PubmedData/ArticleIdList/ArticleId": CitationField("identifier", ("doi",), ("IdType",)),
+    # Where the plain reader finds a title, pages or an abstract that are missing.
+    "MedlineCitation/Article/VernacularTitle": CitationField("substitute", ("title",)),
+    "MedlineCitation/Article/Pagination/StartPage": CitationField("substitute", ("pages",)),
+    "MedlineCitation/OtherAbstract": CitationField("substitute", ("abstract",)),
 }
 
 # A record of a file: its kind (see ``scan``), its row among citations and books (-1 for a
@@ -137,7 +140,7 @@ NAME_PART = 2
 WHITE_SPACE = 4
 
 # Children that one element can have in the table; Article has the most.
-_MAX_CHILDREN = 12
+_MAX_CHILDREN = 13
 
 
 class Grammar(NamedTuple):

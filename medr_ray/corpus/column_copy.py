@@ -5,7 +5,7 @@ made of others: the printed abstract, the year, the retraction flag.
 
 Guarantees: what is written is valid UTF-8, and no more bytes go to a column than were read. The
 scan has made sure that the records are well formed. A citation without PMID or Article, or with
-two, is marked as not read and gets a blank row.
+two, or one that lacks what stands elsewhere in it, is marked as not read; its row means nothing.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from medr_ray.corpus.byte_words import BYTE_SHIFT
 from medr_ray.corpus.characters import matches_name
 from medr_ray.corpus.citation_fields import CITATION_FIELDS, build_name_table
 from medr_ray.corpus.inline_markup import copy_text
+from medr_ray.corpus.medline import UNKNOWN_TITLES
 
 # Columns of text: those up to the sections have one value a record, the others one an item. The
 # columns of a list stand together.
@@ -58,6 +59,7 @@ TEXT_COLUMNS = (
     "databank_numbers.numbers",
 )
 _PER_RECORD = TEXT_COLUMNS.index("sections.text")
+_TITLE = TEXT_COLUMNS.index("title")
 _ABSTRACT = TEXT_COLUMNS.index("abstract")
 _PMCID = TEXT_COLUMNS.index("pmcid")
 
@@ -90,6 +92,7 @@ ACTIONS = (
     "item",  # an item of a list
     "word",  # an item of a list, unless it is empty
     "identifier",  # the first valid DOI, or the first PMC id
+    "substitute",  # nothing is stored; the plain reader takes it where the column has no text
     "entry",  # an item of a list that has parts and members
     "part",  # a column of the last entry, unless the entry has text in it
     "orcid",  # the same, for an ORCID
@@ -108,6 +111,7 @@ ACTIONS = (
     _ITEM,
     _WORD,
     _IDENTIFIER,
+    _SUBSTITUTE,
     _ENTRY,
     _PART,
     _ORCID,
@@ -124,6 +128,7 @@ _ORCID_SIZE = 16  # digits, the last of which may be an X
 _ORCID_GROUP = 4  # digits between hyphens
 
 _VALUES, _VALUE_SIZES = build_name_table(["doi", "pmc", "ORCID", "N"])
+_UNKNOWN_TITLES, _UNKNOWN_TITLE_SIZES = build_name_table(list(filter(None, UNKNOWN_TITLES)))
 _DOI_KIND, _PMC_KIND, _ORCID_KIND, _NO_MARK = range(4)  # rows of _VALUES
 
 _RETRACTED_SIZE = 7  # bytes of "D016441", the MeSH UI of "Retracted Publication"
@@ -268,6 +273,20 @@ def _choose_identifier_column(text: Array, field: Any, doi_column: int) -> int:
 
 
 @inner()
+def _is_missing(out: ColumnBuffers, column: int, row: int) -> bool:
+    """Whether the last record has no text in that column, or a title that says so."""
+    begin = out.ends[column, row] + column * out.stride
+    size = out.at[column] - begin
+    if size == 0 or column != _TITLE:
+        return size == 0
+    for title in range(len(_UNKNOWN_TITLE_SIZES)):
+        has_size = size == _UNKNOWN_TITLE_SIZES[title]
+        if has_size and matches_name(out.text, begin, _UNKNOWN_TITLES, title, size):
+            return True
+    return False
+
+
+@inner()
 def _format_orcid(text: Array, begin: int, end: int) -> int:
     """Bring an ORCID into the form "0000-0001-9940-6913"; returns where it ends.
 
@@ -394,9 +413,9 @@ def _fill_row(
 ) -> bool:
     """Fill in the columns of a record whose fields are rows ``begin`` to ``end``.
 
-    False when the record is not for this pass. All fields go through one loop, the ones that count
-    once before the lists. The loop has one call that copies text, because the compiler would make
-    a copy of that code for every call.
+    False when the record is not for this pass; what is in its row then means nothing. All fields
+    go through one loop, the ones that count once before the lists. The loop has one call that
+    copies text, because the compiler would make a copy of that code for every call.
     """
     version = _locate_single_fields(text, fields, begin, end, rules, places)
     if version < 0:
@@ -415,6 +434,10 @@ def _fill_row(
         kind = rules[number, _R_LIST]
         is_done = step >= 0 and action < _JOINED
         if action == _ALONE or is_done or (action == _YEAR and year >= 0):
+            continue
+        if action == _SUBSTITUTE:
+            if _is_missing(out, column, row):
+                return False
             continue
         if action == _ENTRY:
             is_left_out = _has_value(text, fields[i].first_begin, fields[i].first_end, _NO_MARK)
@@ -507,7 +530,8 @@ def fill_columns(
     """Fill in the columns of the ``count`` records of a scan (``scan.scan_records``).
 
     Returns the number of rows. A record without a field that it must have becomes one that is not
-    read, with a blank row. ``places`` is scratch memory, int64 of ``count_single_fields(rules)``.
+    read, with a row that means nothing. ``places`` is scratch memory, int64 of
+    ``count_single_fields(rules)``.
     """
     rows = 0
     for record in range(count):

@@ -71,7 +71,6 @@ _ORCID = re.compile(r"([0-9]{4})([0-9]{4})([0-9]{4})([0-9]{3}[0-9X])")
 _AUTHOR_PARTS = {
     "LastName": "last_name",
     "ForeName": "fore_name",
-    "Initials": "fore_name",
     "Suffix": "suffix",
     "CollectiveName": "collective_name",
 }

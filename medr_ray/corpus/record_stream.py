@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from medr_ray.core.errors import DataError
 from medr_ray.corpus import medline, scan
@@ -27,10 +26,6 @@ _BLOCK_BYTES = 2**20  # for each read: few enough that the copy comes from the p
 # Room for the beginning of a record that a piece cuts in two, before more is allocated.
 _SPARE_BYTES = 2**20
 _MAX_RECORD_BYTES = 64 * 2**20  # NLM's records stay below 1 MiB
-_UNKNOWN_TITLES = pa.array(medline.UNKNOWN_TITLES)
-_OTHER_TITLE = b"<VernacularTitle"
-_OTHER_ABSTRACT = b"<OtherAbstract"
-_OTHER_PAGES = b"<StartPage"
 _TAG_BY_KIND = {
     scan.CITATION: medline.CITATION,
     scan.BOOK: medline.BOOK,
@@ -172,7 +167,6 @@ def _build_chunk(
     table = window.workspace.build_table(result.rows, source_file, position)
     is_row = result.records["row"] >= 0
     is_unread = result.records["is_read"] == 0
-    is_unread[_find_incomplete(window, result, table)] = True
     rows_before: list[int] = (np.cumsum(is_row) - is_row).tolist()
     for i in np.flatnonzero(is_unread):
         record = _copy_record(window, result.records[i], position + rows_before[i], encoding)
@@ -192,29 +186,6 @@ def _build_chunk(
     # The passes never read books, so the other records that were replaced are citations.
     hard = len(replacements) - books
     return CitationChunk(table, deletions, rejected, result.rows, books, hard)
-
-
-def _find_incomplete(window: _Window, result: ScanResult, table: pa.Table) -> list[int]:
-    """The records that the passes read without a title, abstract or pages which stand elsewhere in
-    them: the plain reader looks there."""
-    is_read = (result.records["row"] >= 0) & (result.records["is_read"] != 0)
-    is_title_unknown = pc.is_in(table["title"], _UNKNOWN_TITLES).to_numpy()
-    has_no_abstract = pc.equal(table["abstract"], "").to_numpy()
-    has_no_pages = pc.equal(table["pages"], "").to_numpy()
-    incomplete: set[int] = set()
-    for is_missing, tag in (
-        (is_title_unknown, _OTHER_TITLE),
-        (has_no_abstract, _OTHER_ABSTRACT),
-        (has_no_pages, _OTHER_PAGES),
-    ):
-        indices = np.flatnonzero(is_read)
-        indices = indices[is_missing[result.records["row"][indices]]]
-        begins = result.records["begin"][indices].tolist()
-        ends = result.records["end"][indices].tolist()
-        for index, begin, end in zip(indices.tolist(), begins, ends, strict=True):
-            if tag in window.copy_bytes(begin, end):
-                incomplete.add(index)
-    return sorted(incomplete)
 
 
 def _copy_record(

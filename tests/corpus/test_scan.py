@@ -152,8 +152,8 @@ EASY = {
     "not retracted": replace_once(b'UI="D016441"', b'UI="D016440"'),
     "an author without name": replace_once(b"</AuthorList>", b"<Author/></AuthorList>"),
     "a name twice": replace_once(b"</LastName>", b"</LastName><LastName>Other</LastName>"),
-    "initials before an empty name": replace_once(
-        b"<LastName>Li</LastName>", b"<LastName> </LastName><Initials>D</Initials><ForeName/>"
+    "an empty name before another": replace_once(
+        b"<LastName>Li</LastName>", b"<LastName> </LastName><LastName>Lo</LastName>"
     ),
     "no first affiliation": replace_once(b"Clinic A, Kiel. a@b.de", b" "),
     "affiliations of both times": replace_once(

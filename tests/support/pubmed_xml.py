@@ -31,7 +31,7 @@ ARTICLE = b"""<PubmedArticle><MedlineCitation><PMID Version="2">123</PMID><Artic
 <AffiliationInfo><Affiliation>Clinic &lt;B&gt;, Kiel.</Affiliation></AffiliationInfo></Author>
 <Author ValidYN="N"><LastName>Mueler</LastName><Identifier Source="ORCID">0000-0001-2345-6789</Identifier><AffiliationInfo>
 <Affiliation>Nowhere</Affiliation></AffiliationInfo></Author>
-<Author><LastName>Li</LastName><Initials>C</Initials><Identifier Source="ORCID">0000 0001 2345 6789</Identifier></Author>
+<Author><LastName>Li</LastName><ForeName>C</ForeName><Initials>C</Initials><Identifier Source="ORCID">0000 0001 2345 6789</Identifier></Author>
 <Author><CollectiveName>The Marfan Group, Kiel</CollectiveName><Affiliation>Kiel</Affiliation></Author></AuthorList>
 <Language>fre</Language>
 <DataBankList CompleteYN="Y"><DataBank><DataBankName>ClinicalTrials.gov</DataBankName><AccessionNumberList>

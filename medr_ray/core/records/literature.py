@@ -43,9 +43,9 @@ class Correction:
 class Author:
     """An author as printed: a person, or a group by its ``collective_name``.
 
-    ``fore_name`` holds the initials where no more is given. ``orcid`` is in the form
-    "0000-0001-9940-6913", "" where none is given or it has not 16 places. ``affiliations`` are
-    addresses in the author's own words; before 2014 only the first author has one.
+    ``orcid`` is in the form "0000-0001-9940-6913", "" where none is given or it has not 16 places.
+    ``affiliations`` are addresses in the author's own words; before 2014 only the first author has
+    one.
     """
 
     last_name: str
