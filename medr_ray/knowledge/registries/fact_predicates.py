@@ -167,6 +167,8 @@ _DECLARATIONS = (
     FactPredicate("has_author", "paper", "person", "many"),
     FactPredicate("registered_as", "paper", "trial", "many", listed_in_full=True),
     FactPredicate("retracted_by", "paper", "paper", "many", ages=True),
+    FactPredicate("group_author", "paper", "text", "many"),
+    FactPredicate("databank_accession", "paper", "text", "many"),
     FactPredicate("funded_by_grant", "paper", "text", "many"),
     FactPredicate("doi", "paper", "text", "functional"),
 )

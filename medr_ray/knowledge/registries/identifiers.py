@@ -19,6 +19,7 @@ __all__ = [
     "make_patent_id",
     "make_person_id",
     "make_product_id",
+    "make_registration_id",
     "make_substance_id",
     "make_trial_id",
 ]
@@ -26,6 +27,13 @@ __all__ = [
 
 def make_trial_id(nct_number: str) -> str:
     return f"NCT:{nct_number.strip().upper()}"
+
+
+def make_registration_id(registry: str, number: str) -> str:
+    """A trial in another registry than ClinicalTrials.gov, such as "ISRCTN"; a number that begins
+    with the registry's name has it once."""
+    registry = registry.strip().upper()
+    return f"{registry}:{number.strip().upper().removeprefix(registry).lstrip('/-')}"
 
 
 def make_application_id(kind: str, number: str) -> str:
