@@ -63,7 +63,7 @@ def _split_name(name: str) -> tuple[str, ...]:
     words = tuple(
         word if _is_x_linked(folded, position) else _fold_figure(word)
         for position, word in enumerate(folded)
-        if word not in _EMPTY_WORDS
+        if word not in _EMPTY_WORDS or folded[position - 1 : position] == ["type"]  # "type In"
     )
     specific = tuple(word for word in words if word not in _CLASS_WORDS)
     # A single word does not name a disease: Cushing disease is not Cushing syndrome.
@@ -92,6 +92,12 @@ def _parse_roman(figure: str) -> int:
         for value, next_value in zip(values, following, strict=True)
     )
     return sum(signed)
+
+
+def has_narrower_words(name: str, broader: str) -> bool:
+    """Whether a name has all words of a broader one and more."""
+    words = set(make_name_key(broader)) - _CLASS_WORDS
+    return words < set(make_name_key(name)) - _CLASS_WORDS
 
 
 def reverses_compound(name: str, other: str) -> bool:

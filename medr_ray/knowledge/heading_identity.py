@@ -13,7 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from medr_ray.knowledge.dictionaries import DictionaryEntry
-from medr_ray.knowledge.disease_identity import make_name_key, reverses_compound
+from medr_ray.knowledge.disease_identity import (
+    has_narrower_words,
+    make_name_key,
+    reverses_compound,
+)
 from medr_ray.knowledge.identity import ConceptDraft, is_narrower
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE, VALUE
@@ -74,12 +78,11 @@ class HeadingMatcher:
             return by_name
         candidates = {}
         preferred = fold_name(heading.names[0])
-        words = set(make_name_key(preferred))
         for form in heading.claims:
             disease = self._find_by_key(form)
             # Both tests, because words are compared in the singular and figures at the end.
-            narrower = words < set(make_name_key(form)) or is_narrower(fold_name(form), [preferred])
-            if disease is not None and not narrower:
+            narrower = is_narrower(fold_name(form), [preferred])
+            if disease and not narrower and not has_narrower_words(form, preferred):
                 candidates[disease.concept_id] = disease
         return next(iter(candidates.values())) if len(candidates) == 1 else None
 

@@ -35,6 +35,7 @@ def test_two_ways_to_print_a_name_have_one_key(name: str, other: str) -> None:
         ("Familial hemophagocytic lymphohistiocytosis", "Hemophagocytic lymphohistiocytosis"),
         ("Usher syndrome type 1", "Usher syndrome type 2"),
         ("Cushing disease", "Cushing syndrome"),
+        ("Disorder of glycosylation, type In", "Disorders of glycosylation"),
     ],
 )
 def test_a_type_a_number_and_a_qualifier_stay_in_the_key(name: str, other: str) -> None:

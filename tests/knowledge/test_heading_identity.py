@@ -21,6 +21,7 @@ _HPO = [
     _draft("ORPHA:3", "frontal encephalocele"),
     _draft("OMIM:4", "vesicoureteral reflux 1"),
     _draft("ORPHA:5", "benign hereditary chorea"),
+    _draft("ORPHA:7", "fanconi-bickel syndrome"),
     _draft("HP:6", "encephalocele", entity_type="phenotype"),
 ]
 _ENTRIES = [
@@ -45,6 +46,7 @@ _ENTRIES = [
             ("C10.1",),
             "",
         ),
+        (_draft("M", "fanconi syndrome", "syndrome, fanconi bickel"), ("C10.2",), ""),
         # The preferred name comes before a narrower synonym, also in the plural.
         (_draft("M", "encephalocele", "frontal encephaloceles"), ("C10.2",), "HP:6"),
         (
