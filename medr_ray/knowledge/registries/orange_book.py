@@ -187,10 +187,25 @@ def read_orange_book_facts(
     paths: Sequence[str], unusable: UnusableRecords
 ) -> Iterator[RecordFacts]:
     """The facts of every application of every edition, by edition and number; see the module."""
-    for edition in read_editions(paths, unusable):
+    editions = read_editions(paths, unusable)
+    titles = _make_titles(editions)
+    for edition in editions:
         disputed = _find_disputed_patents(edition)
         for application in edition.list_applications():
-            yield collect_listing_facts(application, edition.as_of, disputed)
+            title = titles[application.name]
+            yield collect_listing_facts(application, title, edition.as_of, disputed)
+
+
+def _make_titles(editions: Sequence[Edition]) -> dict[str, str]:
+    """Number and trade names of every application, by the newest edition that has its products:
+    tables of patents name none."""
+    titles: dict[str, str] = {}
+    for edition in editions:
+        for application in edition.applications.values():
+            names = dict.fromkeys(product.trade_name for product in application.products)
+            if names or application.name not in titles:
+                titles[application.name] = f"{application.name} {', '.join(names)}".strip()
+    return titles
 
 
 def _find_disputed_patents(edition: Edition) -> set[str]:
@@ -203,12 +218,10 @@ def _find_disputed_patents(edition: Edition) -> set[str]:
 
 
 def collect_listing_facts(
-    application: ListedApplication, as_of: str, disputed: Collection[str]
+    application: ListedApplication, title: str, as_of: str, disputed: Collection[str]
 ) -> RecordFacts:
     """What an edition states of one application. ``disputed`` are the patents, as printed, that
     have several expiry dates in the edition."""
-    names = dict.fromkeys(product.trade_name for product in application.products)
-    title = " ".join(filter(None, [application.name, ", ".join(names)]))
     facts = FactCollector("orange_book", application.name, title, as_of)
     application_id = make_application_id(application.kind, application.number)
     facts.add_entity(application_id, "application", application.name)
