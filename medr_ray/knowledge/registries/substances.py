@@ -157,6 +157,7 @@ _BIOLOGICAL = re.compile(
     "(?:alfa|ase|aspart|beta|cept|deruxtecan|dotin|emtansine|fusp|germin|glargine|insulin|kin"
     "|leukin|lispro|mab|ozogamicin|pegol|poetin|stim|tox|toxina?|tropin)$"
 )
+_CODE = re.compile(r"\s*\([A-Z]{1,5}[- ]?\d+\)\s*$")  # the maker's: "LANADELUMAB (SHP643)"
 _PACKAGING = frozenset(("kit",))
 
 
@@ -218,6 +219,7 @@ def _is_part(word: str) -> bool:
 
 def _split_words(name: str) -> list[str]:
     """The folded words, in the order in which names of salts are printed."""
+    name = _CODE.sub("", name)
     parts = [part for part in name.split(",") if part.strip()]
     if len(parts) > 1 and not any(map(str.isdigit, name)):
         # "ESTROGENS, CONJUGATED"

@@ -24,6 +24,7 @@ from medr_ray.knowledge.registries.substances import list_moiety_names, match_su
         ("INFLIXIMAB-DYYB", "infliximab"),
         ("INSULIN GLARGINE RECOMBINANT", "insulin glargine"),
         ("FENTANYL CITRATE", "fentanyl"),
+        ("LANADELUMAB (SHP643)", "lanadelumab"),
     ],
 )
 def test_salts_esters_and_water_are_not_of_the_moiety(name: str, expected: str) -> None:
