@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from medr_ray.core.records import Entity, EntityFrequency, Relation
 from medr_ray.core.run import Directory
 from medr_ray.graph.artifacts import ENTITIES, RELATIONS, SEED_GRAPHS, SeedGraph
-from medr_ray.graph.extraction.extractor import merge_relations
+from medr_ray.graph.extraction.extractor import drop_contradictory, merge_relations
 from medr_ray.graph.extraction.grounding import ExtractionFailure
 from medr_ray.graph.vocabulary import Vocabulary
 
@@ -42,7 +42,8 @@ class GrownSeed:
 def merge_seed_graphs(
     grown_seeds: Iterable[GrownSeed],
 ) -> tuple[list[Relation], dict[str, list[str]]]:
-    """All relations, sorted by id, and the ids of each seed's relations, by seed."""
+    """All relations, sorted by id, and the ids of each seed's relations, by seed; without those
+    that contradict each other (``drop_contradictory``)."""
     merged: dict[str, Relation] = {}
     seeds: dict[str, list[str]] = {}
     for grown in grown_seeds:
@@ -53,7 +54,12 @@ def merge_seed_graphs(
                 # Merging is symmetric, so the order in which seeds were grown does not matter.
                 relation = merge_relations(merged[key], relation)
             merged[key] = relation
-    return [merged[key] for key in sorted(merged)], dict(sorted(seeds.items()))
+    # Only here are the documents of all seeds together.
+    relations = drop_contradictory(merged[key] for key in sorted(merged))
+    kept = {relation.relation_id for relation in relations}
+    return relations, {
+        seed: [key for key in keys if key in kept] for seed, keys in sorted(seeds.items())
+    }
 
 
 def build_entities(

@@ -7,8 +7,9 @@ where the title names exactly one. The same applies to "the drug" and "this gene
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from medr_ray.graph.extraction.contexts import DocumentContext, find_place, find_time
 from medr_ray.graph.extraction.cues import build_statement, read_sentence
 from medr_ray.graph.extraction.sentences import (
     ConceptMention,
@@ -74,7 +75,7 @@ class Abstract:
         of concepts without a type are left out.
         """
         sentences = build_sentences(text, spans, mentions, types)
-        statements = read_statements(sentences, types)
+        statements = add_contexts(sentences, list(read_statements(sentences, types)))
         return cls(tuple(sentences), types, tuple(statements))
 
     def compute_ties(self) -> list[Tie]:
@@ -91,6 +92,30 @@ def read_statements(
         yield from read_sentence(sentence)
         for entity_type, subject in title_subjects.items():
             yield from _read_reference(sentence, entity_type, subject, types)
+
+
+def add_contexts(
+    sentences: Sequence[Sentence], statements: Sequence[RelationStatement]
+) -> list[RelationStatement]:
+    """The statements with when, where, in whom and how the document says that they hold."""
+    if not statements:
+        return []
+    context = DocumentContext(sentences)
+    by_offset = {sentence.offset: sentence for sentence in sentences}
+    described = []
+    for statement in statements:
+        sentence = by_offset[statement.start]
+        described.append(
+            replace(
+                statement,
+                temporal=find_time(sentence.text),
+                spatial=find_place(sentence.text),
+                clinical=context.describe(
+                    sentence, statement.subject, statement.predicate, statement.object
+                ),
+            )
+        )
+    return described
 
 
 def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
@@ -124,12 +149,13 @@ def _read_reference(
     ]
 
 
-def infer_weak_statements(abstract: Abstract) -> Iterator[RelationStatement]:
+def infer_weak_statements(abstract: Abstract) -> list[RelationStatement]:
     """The likeliest relation of each pair that is strongly tied without a cue.
 
     It quotes the first sentence that names both. Its confidence is ``WEAK_CONFIDENCE`` times the
     strength of the tie.
     """
+    weak_statements = []
     stated_pairs = {
         frozenset((statement.subject, statement.object)) for statement in abstract.statements
     }
@@ -141,7 +167,10 @@ def infer_weak_statements(abstract: Abstract) -> Iterator[RelationStatement]:
             continue
         subject, predicate, obj, strength = likeliest
         sentence = abstract.sentences[tie.sentences[0]]
-        yield build_statement(sentence, subject, predicate, obj, strength * WEAK_CONFIDENCE)
+        weak_statements.append(
+            build_statement(sentence, subject, predicate, obj, strength * WEAK_CONFIDENCE)
+        )
+    return add_contexts(abstract.sentences, weak_statements)
 
 
 def _find_likeliest_relation(

@@ -37,7 +37,8 @@ _NOT_A_NEGATION = re.compile(
 _DENIAL = re.compile(
     r"\b(?:[Nn]o|(?i:not|neither|nor|never|without|cannot|ineffective|lack(?:s|ed|ing)? of|"
     r"absence of|fail(?:s|ed|ure)? to|rather than|instead of|unrelated|ruled out|excluded|"
-    r"unlikely|contraindicated|(?:resistant|resistance|refractory) to))\b|n't\b|^[- ]resistan"
+    r"unlikely|contraindicated|(?:less|least|poorly|rarely) (?:well )?(?:responsive|effective|"
+    r"respond\w*)|(?:resistant|resistance|refractory) to))\b|n't\b|^[- ]resistan"
 )
 # A denial between two entities does not reach past these words: they begin another assertion.
 _DENIAL_SCOPE_END = re.compile(
@@ -101,7 +102,8 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _DOUBT_OF_NAME = re.compile(
-    r"\b(?:possible|suspected|presumed|putative|questionable|potential|hypothetical) (?:\w+ )?$",
+    r"\b(?:possible|possibility of|potential of|suspected|presumed|putative|questionable|potential|"
+    r"hypothetical|proposed) (?:\w+ ){0,2}$",
     re.IGNORECASE,
 )
 

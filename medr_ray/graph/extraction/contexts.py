@@ -1,6 +1,21 @@
-"""The context in which a sentence states a relation: when, where and in whom."""
+"""The context in which a document states a relation: when, where, in whom or in what, and how.
+
+``clinical`` is a list of parts joined by "; ". Parts that begin with "in" restrict what the
+relation is true of: a species or model ("in rats"), a cell line, a population, a genotype. The
+others describe the treatment or the study and restrict nothing: a dose ("at 10 mg/kg"), the line of
+treatment ("as second-line treatment"), a comparator ("versus placebo"), a trial ("trial
+NCT00000001"). ``knowledge.qualifiers.find_restriction`` tells them apart.
+
+All of it comes from the sentence itself, but for two things that a document says once: the species
+of an experiment without patients, and the number of its only trial.
+"""
 
 import re
+from collections.abc import Sequence
+
+from medr_ray.graph.extraction.sentences import Sentence
+from medr_ray.knowledge.predicates import DRUG
+from medr_ray.retrieval.snippets import Span
 
 _YEAR = r"(?:1[89]|20)\d\d"
 _TIME = re.compile(
@@ -91,19 +106,166 @@ _COUNTRIES = (
     "Latin America",
     "North America",
 )
+# Whose name an adjective has: "Egyptian women" are in Egypt.
+_COUNTRY_OF_ADJECTIVE = {
+    "American": "United States",
+    "Australian": "Australia",
+    "Brazilian": "Brazil",
+    "British": "United Kingdom",
+    "Canadian": "Canada",
+    "Chinese": "China",
+    "Danish": "Denmark",
+    "Dutch": "Netherlands",
+    "Egyptian": "Egypt",
+    "Finnish": "Finland",
+    "French": "France",
+    "German": "Germany",
+    "Greek": "Greece",
+    "Indian": "India",
+    "Iranian": "Iran",
+    "Israeli": "Israel",
+    "Italian": "Italy",
+    "Japanese": "Japan",
+    "Korean": "Korea",
+    "Mexican": "Mexico",
+    "Norwegian": "Norway",
+    "Pakistani": "Pakistan",
+    "Polish": "Poland",
+    "Spanish": "Spain",
+    "Swedish": "Sweden",
+    "Swiss": "Switzerland",
+    "Taiwanese": "Taiwan",
+    "Thai": "Thailand",
+    "Turkish": "Turkey",
+}
 # The longest first, so that "South Korea" is not read as "Korea".
 _PLACE_NAMES = "|".join(sorted(_COUNTRIES, key=len, reverse=True))
+_PEOPLE = (
+    "(?:children|adults|infants|neonates|newborns|adolescents|women|men|patients|girls|boys|"
+    "subjects|individuals|volunteers|population|cohort|famil(?:y|ies)|people)"
+)
 _PLACE = re.compile(
     rf"\b(?:in|from|across|within) (?:the )?((?:northern |southern |eastern |western |central )?"
-    rf"(?:{_PLACE_NAMES}))\b"
+    rf"(?:{_PLACE_NAMES}))\b|"
+    rf"\b({'|'.join(_COUNTRY_OF_ADJECTIVE)}) (?:\w+ )?{_PEOPLE}\b"
 )
-_POPULATION = re.compile(
-    r"\bin (?:(?:\d+|most|many|some|all) )?((?:(?:elderly|adult|pediatric|paediatric|pregnant|"
-    r"newborn|premature|young|postmenopausal|immunocompromised|critically ill|hospitali[sz]ed) )?"
-    r"(?:children|adults|infants|neonates|newborns|adolescents|women|men|patients|girls|boys))\b",
+_GROUP = re.compile(
+    r"\b(?:in|among|of) (?:\d+ |most |many |some |all |the )?"
+    rf"(?:(?:{'|'.join(_COUNTRY_OF_ADJECTIVE)}) )?((?:(?:elderly|older|adult|pediatric|"
+    r"paediatric|pregnant|newborn|premature|preterm|young|postmenopausal|immunocompromised|"
+    r"critically ill|hospitali[sz]ed|diabetic|healthy|h[a]?emodialysis|ambulatory) )*"
+    rf"{_PEOPLE})\b",
     re.IGNORECASE,
 )
-_UNSPECIFIC_POPULATION = "patients"  # says nothing about who they are
+# Groups that say nothing about who they are.
+_UNSPECIFIC_GROUPS = frozenset(
+    {"patients", "subjects", "individuals", "people", "population", "cohort", "family", "families"}
+)
+# A group with another disease than the relation is about: "in patients with diabetes".
+_COMORBID = re.compile(
+    rf"\b(?:in|among) (?:\w+ )?({_PEOPLE} with [\w' -]{{3,60}}?)"
+    r"(?=[,.;:()\[]|$| (?:who|that|at|after|treated|receiving|undergoing|on|and|by|was|were|is|are|"
+    r"had|has|have|showed|using|during|following|compared|versus|than|to|without)\b)",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(r"\bwith (?:the|this|these|that|such|an?|no|or|and)\b", re.IGNORECASE)
+_SPECIES_NOUN = (
+    "(?:rats|mice|rabbits|dogs|cats|guinea pigs|hamsters|monkeys|macaques|baboons|pigs|piglets|"
+    "swine|sheep|lambs|goats|cattle|cows|calves|horses|chickens|chicks|broilers|zebrafish|Drosophila|"
+    "gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets)"
+)
+_SPECIES_OF_WORD = {
+    "rat": "rats",
+    "mouse": "mice",
+    "murine": "mice",
+    "rabbit": "rabbits",
+    "dog": "dogs",
+    "canine": "dogs",
+    "cat": "cats",
+    "feline": "cats",
+    "pig": "pigs",
+    "porcine": "pigs",
+    "bovine": "cattle",
+    "equine": "horses",
+    "ovine": "sheep",
+    "hamster": "hamsters",
+    "guinea pig": "guinea pigs",
+    "monkey": "monkeys",
+    "avian": "birds",
+}
+_SPECIES_WORDS = "|".join(_SPECIES_OF_WORD)
+_SPECIES = re.compile(
+    rf"\b({_SPECIES_NOUN})\b|"
+    rf"\b(?:in|of|from) (?:the |an? )?(?:\w+ )?({_SPECIES_WORDS})\b|"
+    rf"\b({_SPECIES_WORDS}) (?:\w+ )?(?:models?|liver|heart|brain|kidney|lung|hepatocytes|"
+    r"neurons|cells?|tissues?|strains?|embryos|pups)\b",
+    re.IGNORECASE,
+)
+_ANIMAL_MODEL = re.compile(
+    r"\b(?:animal (?:models?|stud(?:y|ies))|experimental animals|animals|"
+    r"experimental(?:ly induced)? (?:[\w-]+ ){0,2}models?|in vivo model)\b",
+    re.IGNORECASE,
+)
+# Predicates that say what a disease is: a document about rats says it of patients.
+_OF_THE_DISEASE = frozenset({"presents_with", "subtype_of"})
+_IN_VITRO = re.compile(r"\bin vitro\b", re.IGNORECASE)
+# "HepG2 cells", but not "CD4 cells" or "Th17 cells", which patients have.
+_CELL_LINE = re.compile(
+    r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*(?: (?!cell)[\w-]+)?"
+    r" cells|[\w-]+ cell lines?)\b"
+)
+_HUMANS = re.compile(
+    r"\b(?:patients?|volunteers?|participants?|women|men|children|infants|neonates|adolescents|"
+    r"persons?|people|humans?|cohort|case report|inpatients|outpatients|year[- ]old)\b",
+    re.IGNORECASE,
+)
+_GENOTYPE = re.compile(
+    r"\b([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)?)[- ]?((?:wild[- ]type|mutant|mutated|"
+    r"mutation[- ]positive|knock-?out|deficient|null|transgenic)|\(?(?:-/-|\+/-|\+/\+)\)?)(?=\W|$)|"
+    r"\b((?:homozygous|heterozygous) (?:for )?(?:the )?[A-Z][A-Z0-9-]+|carriers of (?:the )?"
+    r"[A-Z][\w-]+(?: allele| mutation| variant)?)"
+)
+_LINE = re.compile(r"\b(first|second|third|fourth|1st|2nd|3rd|later)[- ]line\b", re.IGNORECASE)
+_LINE_WORDS = {"1st": "first", "2nd": "second", "3rd": "third"}
+_SETTING = re.compile(
+    r"\b(neo-?adjuvant|adjuvant|maintenance|salvage|add-on|adjunctive|prophylactic|preventive|"
+    r"induction|palliative|combination|rescue|replacement) (?:\w+ )?(?:treatment|therapy|"
+    r"chemotherapy|use)\b|\b(monotherapy|prophylaxis|prevention)\b",
+    re.IGNORECASE,
+)
+_PRETREATED = re.compile(
+    r"\b((?:previously|heavily) (?:un)?treated|pre-?treated|treatment[- ]na[iï]ve|relapsed|"
+    r"refractory)\b",
+    re.IGNORECASE,
+)
+_DOSE = re.compile(
+    r"(?<![\w.])\d[\d.,]*(?: ?(?:-|–|to|or|and) ?\d[\d.,]*)? ?"
+    r"(?:mg|µg|μg|mcg|ug|g|IU|U|units|mL|ml|mmol|µmol|nmol|µM|μM|uM|mM|nM)\b"
+    r"(?:[ ]?/[ ]?(?:kg|day|d|m2|m\^2|h|hr|week|wk|dose|min)\b){0,3}"
+    r"(?! ?/ ?(?:dl|dL|l|L|ml|mL))"
+    r"(?: (?:once daily|twice daily|daily|weekly|monthly|per day|per kg|a day|twice a day|"
+    r"once weekly|every \d+ (?:hours|days|weeks)|b\.i\.d\.|bid|tid|q\.d\.))?"
+)
+_DOSE_REACH = 40  # characters between a drug and its dose
+_COMPARATOR = re.compile(
+    r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with| in)?|"
+    r"superior to|over) (?:the )?(placebo|vehicle|saline|controls?|standard (?:of care|therapy|"
+    r"treatment)|no treatment|sham)\b|\b(placebo)-controlled\b",
+    re.IGNORECASE,
+)
+_COMPARED_WITH = re.compile(
+    r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with)?|"
+    r"superior to) (?:the )?(?:\w+ )?$",
+    re.IGNORECASE,
+)
+_TRIAL = re.compile(
+    r"\b(NCT\d{8}|ISRCTN\d{6,9}|ChiCTR[-\w]{6,20}|UMIN\d{6,12}|ACTRN\d{10,16}|"
+    r"\d{4}-\d{6}-\d{2})\b"
+)
+_NAMED_TRIAL = re.compile(r"\b([A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)*) (?:trial|program|programme)\b")
+_NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "PHASE"})
+_SEPARATOR = "; "
+_TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
 
 
 def find_time(sentence: str) -> str:
@@ -115,13 +277,179 @@ def find_time(sentence: str) -> str:
 def find_place(sentence: str) -> str:
     """The first country or region, or ""."""
     match = _PLACE.search(sentence)
-    return match.group(1) if match else ""
+    if match is None:
+        return ""
+    return match[1] or _COUNTRY_OF_ADJECTIVE[match[2]]
 
 
 def find_population(sentence: str) -> str:
     """The first group of people who are more than "patients", such as "pregnant women", or ""."""
-    for match in _POPULATION.finditer(sentence):
+    for match in _GROUP.finditer(sentence):
         group = match.group(1).lower()
-        if group != _UNSPECIFIC_POPULATION:
+        if group not in _UNSPECIFIC_GROUPS:
             return group
     return ""
+
+
+def find_comorbid_group(sentence: str, ends: Sequence[Span]) -> str:
+    """The first group of people with a disease that is not at one of ``ends``, the [start, end) of
+    the entities that a relation is about, such as "patients with diabetes", or ""."""
+    for match in _COMORBID.finditer(sentence):
+        start, end = match.span(1)
+        is_own = any(start < last and first < end for first, last in ends)
+        if not is_own and not _REFERENCE.search(match[1]):
+            return match[1].strip().lower() if match[1].istitle() else match[1].strip()
+    return ""
+
+
+def find_species(text: str) -> str:
+    """The first species or kind of animal experiment, such as "rats", or ""."""
+    match = _SPECIES.search(text)
+    if match is not None:
+        word = next(filter(None, match.groups())).lower()
+        return _SPECIES_OF_WORD.get(word, word)
+    model = _ANIMAL_MODEL.search(text)
+    return "animals" if model else ""
+
+
+def find_cells(sentence: str) -> str:
+    """The first cell line, such as "HepG2 cells", else "vitro" where the sentence says so, or
+    ""."""
+    match = _CELL_LINE.search(sentence)
+    if match is not None:
+        return match.group(1)
+    return "vitro" if _IN_VITRO.search(sentence) else ""
+
+
+def find_genotype(sentence: str) -> str:
+    """The first genotype of those studied, such as "RAS wild-type", or ""."""
+    match = _GENOTYPE.search(sentence)
+    if match is None:
+        return ""
+    return match[3] or f"{match[1]} {match[2].strip('()')}"
+
+
+def find_line(sentence: str) -> str:
+    """The line or setting of a treatment, such as "second-line treatment", or ""."""
+    match = _LINE.search(sentence)
+    if match is not None:
+        word = match[1].lower()
+        return f"{_LINE_WORDS.get(word, word)}-line treatment"
+    match = _SETTING.search(sentence)
+    if match is None:
+        return ""
+    return (match[2] or f"{match[1]} therapy").lower()
+
+
+def find_history(sentence: str) -> str:
+    """How those studied were treated before, such as "previously treated", or ""."""
+    match = _PRETREATED.search(sentence)
+    return match[1].lower() if match else ""
+
+
+def find_dose(sentence: str, drug: Span) -> str:
+    """The dose that follows the drug [start, end) closely, such as "10 mg/kg", or ""."""
+    match = _DOSE.search(sentence, drug[1], min(len(sentence), drug[1] + _DOSE_REACH))
+    # A dose before the next comma or semicolon: behind it another drug may begin.
+    if match is None or re.search(r"[,;]|\band\b", sentence[drug[1] : match.start()]):
+        return ""
+    return match.group().strip()
+
+
+def find_comparator(sentence: str, others: Sequence[tuple[Span, str]]) -> str:
+    """What a treatment was compared with: "placebo", or the name of one of the other drugs, given
+    as ([start, end), name); "" where the sentence compares with neither."""
+    match = _COMPARATOR.search(sentence)
+    if match is not None:
+        return (match[1] or match[2]).lower()
+    for (start, _), name in others:
+        if _COMPARED_WITH.search(sentence, 0, start):
+            return name
+    return ""
+
+
+def find_trial(text: str) -> str:
+    """The number of a trial, else its name, or ""."""
+    match = _TRIAL.search(text)
+    if match is not None:
+        return match.group()
+    named = _NAMED_TRIAL.search(text)
+    return named[1] if named and named[1] not in _NO_TRIAL_NAMES else ""
+
+
+class DocumentContext:
+    """What a document says once and means for many of its sentences."""
+
+    def __init__(self, sentences: Sequence[Sentence]) -> None:
+        self._is_about_humans = any(_HUMANS.search(sentence.text) for sentence in sentences)
+        self._species = ""
+        self._species_from = 0  # the offset of the first sentence that is about the experiment
+        if not self._is_about_humans:
+            self._read_species(sentences)
+        trials = {number for sentence in sentences for number in _TRIAL.findall(sentence.text)}
+        self._trial = next(iter(trials)) if len(trials) == 1 else ""
+
+    def _read_species(self, sentences: Sequence[Sentence]) -> None:
+        # The title names the species, but only what follows the methods is about the experiment.
+        for sentence in (*sentences[1:], *sentences[:1]):
+            self._species = find_species(sentence.text)
+            if self._species:
+                self._species_from = sentence.offset
+                return
+
+    def describe(self, sentence: Sentence, subject: str, predicate: str, obj: str) -> str:
+        """The clinical context of a relation between two concepts that the sentence states."""
+        return _SEPARATOR.join(
+            part
+            for part in (
+                *self._list_restrictions(sentence, subject, predicate, obj),
+                *self._list_details(sentence, subject, predicate, obj),
+            )
+            if part
+        )
+
+    def _list_restrictions(
+        self, sentence: Sentence, subject: str, predicate: str, obj: str
+    ) -> list[str]:
+        text = sentence.text
+        ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
+        # A sentence about humans may be part of a document about animals, and the reverse.
+        species = "" if _HUMANS.search(text) else find_species(text)
+        is_of_experiment = sentence.offset == 0 or sentence.offset >= self._species_from
+        if not species and is_of_experiment and predicate not in _OF_THE_DISEASE:
+            species = self._species
+        group = find_comorbid_group(text, ends) or find_population(text)
+        words = (species, find_cells(text), group, find_genotype(text))
+        return [f"in {word}" if word else "" for word in words]
+
+    def _list_details(
+        self, sentence: Sentence, subject: str, predicate: str, obj: str
+    ) -> list[str]:
+        drugs = [
+            (item.mention.span, sentence.text[item.mention.start : item.mention.end])
+            for item in sentence.items
+            if item.entity_type == DRUG
+        ]
+        own = {subject, obj}
+        own_drugs = [
+            item.mention.span
+            for item in sentence.items
+            if item.entity_type == DRUG and item.concept_id in own
+        ]
+        if not own_drugs:
+            return []
+        doses = (find_dose(sentence.text, drug) for drug in own_drugs)
+        dose = next(filter(None, doses), "")
+        is_treatment = predicate in _TREATMENTS
+        history = find_history(sentence.text) if is_treatment else ""
+        line = find_line(sentence.text) if is_treatment else ""
+        others = [(span, name) for span, name in drugs if span not in own_drugs]
+        comparator = find_comparator(sentence.text, others)
+        trial = find_trial(sentence.text) or self._trial
+        return [
+            f"in {history} disease" if history else "",
+            f"at {dose}" if dose else "",
+            f"as {line}" if line else "",
+            f"versus {comparator}" if comparator else "",
+            f"trial {trial}" if trial else "",
+        ]

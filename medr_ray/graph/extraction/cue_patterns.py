@@ -6,6 +6,7 @@ entity ("a mutation in the", "patients with") are added here, by the entities' t
 reads "FBN1 mutations cause Marfan syndrome" and "FBN1 causes severe Marfan syndrome".
 """
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ class Pattern:
     after: re.Pattern[str] | None
     left: re.Pattern[str] | None
 
-    @property
+    @functools.cached_property
     def most(self) -> float:
         """The highest confidence that it can give."""
         return max(self.cue.confidence, self.cue.loose)
@@ -113,7 +114,7 @@ def _compile_cue(cue: Cue, predicate: str) -> Pattern:
         predicate=predicate,
         whole=re.compile(f"{_TAILS[left_type]}{between}{_HEADS[right_type]}", re.IGNORECASE),
         core=re.compile(rf"(?:{cue.between})\b", re.IGNORECASE) if cue.loose > 0 else None,
-        before=re.compile(rf"\b(?:{cue.before})\s*$", re.IGNORECASE) if cue.before else None,
+        before=re.compile(rf"(?:\b|^)(?:{cue.before})\s*$", re.IGNORECASE) if cue.before else None,
         after=re.compile(cue.after, re.IGNORECASE) if cue.after else None,
         left=re.compile(rf"(?:{cue.left})$", re.IGNORECASE) if cue.left else None,
     )

@@ -8,14 +8,13 @@ lower the confidence.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medr_ray.graph.extraction.assertion import DOUBTED, compute_assertion_factor
-from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
 from medr_ray.graph.extraction.cue_patterns import PATTERNS, Pattern
-from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
+from medr_ray.graph.extraction.sentences import Sentence, SentenceItem, SentenceMention
 from medr_ray.graph.extraction.statements import RelationStatement
-from medr_ray.knowledge.predicates import DRUG, PREDICATES, Cue
+from medr_ray.knowledge.predicates import DISEASE, DRUG, PHENOTYPE, PREDICATES, Cue
 
 # Characters between the two mentions; across a larger gap a cue rarely relates them.
 _MAX_GAP = 110
@@ -24,17 +23,50 @@ _CONFIDENCE_DIGITS = 3
 
 # With these words behind it a mention is part of the name of something else.
 _COMPOUND = re.compile(
-    r"\+ |[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|cells?\b|target)",
+    r"\+ |-AS\d|[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|cells?\b|"
+    r"target)",
     re.IGNORECASE,
 )
-# With these words behind it a drug is lacked, not given.
+# With these words behind it a drug is lacked, or something else is given.
 _LACK = re.compile(
-    r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion)", re.IGNORECASE
+    r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion|silenc|"
+    r"knock-?(?:down|out)|down-?regulat)|[- ](?:[\w-]+ )?(?:inhibitor|antagonist|blocker|receptor|"
+    r"agonist|antibod|mutation|gene\b)",
+    re.IGNORECASE,
 )
 # With these words behind it a mention describes what is named next: "attenuated ADR-induced FSGS".
 _MODIFIER_OF_NEXT = re.compile(
     r"(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b", re.IGNORECASE
 )
+# With these words before it a drug itself is not what acts: its metabolites do, or its lack.
+_NOT_ITSELF = re.compile(
+    r"\b(?:metabolites?|derivatives?|analog(?:ue)?s?|antibod(?:y|ies)|deficiency|lack|absence|"
+    r"withdrawal|deprivation|depletion|restriction|removal|discontinuation|omission|cessation|"
+    r"resistance|activity|inhibitors?|antagonists?|blockers?|inhibition|blockade|silencing|"
+    r"knock-?down|down-?regulation) (?:of|to|against|from) (?:the )?$|"
+    r"\bmutations? (?:in|of) (?:the )?$|"
+    r"\b(?:omitting|discontinuing|stopping|withdrawing|without|against|from|anti-) ?(?:the )?$",
+    re.IGNORECASE,
+)
+# Parts of the cell that vocabularies list with the drugs.
+_NOT_GIVEN = re.compile(
+    r"(?:long )?(?:non-?coding )?RNAs?|(?:lnc|mi|circ)\w*RNAs?|[\w -]*(?:polymerase|hydrolase|"
+    r"phospholipase A2|protein kinases?)s?",
+    re.IGNORECASE,
+)
+_LOOK_BACK = 40  # characters before a mention that are searched for these words
+# Between two diseases, when the second is the setting of the first and no subject of its own: "RCVS
+# in the setting of a respiratory infection was treated with nimodipine".
+_SETTING = re.compile(
+    r"[^.;:]{0,25}?\b(?:in the (?:setting|context|course) of|after|following|during|secondary to|"
+    r"due to|complicating|complicated by|induced by|caused by|triggered by|despite|"
+    r"with concomitant|with concurrent|with underlying|with a history of) (?:[\w,-]+ ){0,4}",
+    re.IGNORECASE,
+)
+_SETTING_REACH = 90  # characters between the two
+_DISEASES = (DISEASE, PHENOTYPE)
+# What brings on a disease, or what it is a kind of, is said of the nearest name.
+_OF_THE_NEAREST = frozenset({"induced_by", "sign_induced_by", "complicated_by", "subtype_of"})
 _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
 # Words that may precede a loose cue: another name in the list, then a verb phrase or two words, but
 # no other clause, finding or target.
@@ -42,12 +74,22 @@ _LEADING_WORDS = re.compile(
     r" (?:and|or) [\w-]+|"
     r"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){0,2}\W*$))"
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting|and|that|"
+    r"compared|than|versus|"
     r"as|who|it|they|we|this|following|after|before|during)\b)[^.,;:()\[\]])*"
 )
 # And the words that may follow it.
 _TRAILING_WORDS = re.compile(
-    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|among|from|treatment|therapy|management)\b)[^.;:()\[\]])*"
+    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|among|from|treatment|therapy|management|compared|than|versus|"
+    r"and (?:\w+ly )?(?:promot|increas|induc|decreas|reduc|improv|enhanc|activat|inhibit|suppress)"
+    r"\w*)\b)[^.;:()\[\]])*"
 )
+# General words that name a disease only with another word before them, and such a word.
+_GENERAL_WORD = re.compile(
+    r"(?:infections?|diseases?|disorders?|syndromes?|tumou?rs?|cancers?|neoplasms?|lesions?|"
+    r"inflammation)",
+    re.IGNORECASE,
+)
+_NAME_BEFORE = re.compile(r"\b[A-Za-z]*(?:[A-Z][A-Z0-9-]|\d)[\w-]*[ -]$")
 # Text in brackets, or the end of a text in brackets that began before the gap.
 _ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")
 
@@ -72,6 +114,11 @@ def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
     readings = []
     for left, right, types_between in _list_pairs(sentence):
         match = _find_best_cue(sentence.text, left, right, types_between)
+        if match is not None and match.pattern.predicate not in _OF_THE_NEAREST:
+            left = _find_governed(sentence, left)
+            if left.concept_id == right.concept_id:
+                continue
+            match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
         assertion = compute_assertion_factor(
@@ -103,11 +150,35 @@ class _CueMatch:
     start: int
 
 
+def _find_governed(sentence: Sentence, left: SentenceItem) -> SentenceItem:
+    """The item that the words behind ``left`` are about: the disease before it where ``left`` is
+    only its setting, standing in the place of ``left``; else ``left`` itself."""
+    if left.entity_type not in _DISEASES:
+        return left
+    for item in reversed(sentence.items):
+        gap = left.group_start - item.group_end
+        if gap < 0 or item.entity_type not in _DISEASES or item.is_class:
+            continue
+        if gap > _SETTING_REACH:
+            break
+        if _SETTING.fullmatch(sentence.text, item.group_end, left.group_start):
+            mention = SentenceMention(*left.mention.span, item.concept_id)
+            return replace(left, mention=mention, entity_type=item.entity_type)
+        break
+    return left
+
+
 def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem, set[str]]]:
     """Pairs of items that are close enough to be related, with the entity types of the items
     between their lists."""
     items = sentence.items
+    if len(items) < 2:
+        return
+    # Once for each item: most stand in several pairs.
+    is_meant = [_is_meant(sentence.text, item) for item in items]
     for i, left in enumerate(items):
+        if not is_meant[i]:
+            continue
         for j in range(i + 1, len(items)):
             right = items[j]
             # Items come in order, so all that follow are even further apart.
@@ -115,7 +186,7 @@ def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem
                 break
             if not _may_be_related(left, right):
                 continue
-            if _is_meant(sentence.text, left) and _is_meant(sentence.text, right):
+            if is_meant[j]:
                 yield left, right, _find_types_between(sentence.text, left, right, items[i + 1 : j])
 
 
@@ -150,10 +221,24 @@ def _may_be_related(left: SentenceItem, right: SentenceItem) -> bool:
 def _is_meant(sentence: str, item: SentenceItem) -> bool:
     """Whether a mention means its concept, and is not the beginning of another name, such as a
     virus or the deficiency of a drug."""
-    end = item.mention.end
+    start, end = item.mention.span
     if _COMPOUND.match(sentence, end):
         return False
-    return item.entity_type != DRUG or not _LACK.match(sentence, end)
+    if item.entity_type != DRUG:
+        return not _is_part_of_longer_name(sentence, item)
+    if _NOT_GIVEN.fullmatch(sentence, start, end):
+        return False
+    before = sentence[max(0, start - _LOOK_BACK) : start]
+    return not _LACK.match(sentence, end) and not _NOT_ITSELF.search(before)
+
+
+def _is_part_of_longer_name(sentence: str, item: SentenceItem) -> bool:
+    """Whether a mention is only the general word of a name: "infection" in "SFTS infection"."""
+    start, end = item.mention.span
+    return (
+        _GENERAL_WORD.fullmatch(sentence, start, end) is not None
+        and _NAME_BEFORE.search(sentence, max(0, start - _LOOK_BACK), start) is not None
+    )
 
 
 def _are_of_one_list(left: SentenceItem, right: SentenceItem) -> bool:
@@ -237,7 +322,7 @@ def _is_loose_match(
 def build_statement(
     sentence: Sentence, subject: str, predicate: str, obj: str, confidence: float
 ) -> RelationStatement:
-    """A statement of a sentence about two entities, with its context. The subject of a symmetric
+    """A statement of a sentence about two entities, without its context. The subject of a symmetric
     relation is the smaller id."""
     if PREDICATES[predicate].symmetric:
         subject, obj = sorted((subject, obj))
@@ -246,9 +331,9 @@ def build_statement(
         subject=subject,
         predicate=predicate,
         object=obj,
-        temporal=find_time(text),
-        spatial=find_place(text),
-        clinical=find_population(text),
+        temporal="",
+        spatial="",
+        clinical="",
         confidence=round(confidence, _CONFIDENCE_DIGITS),
         start=sentence.offset,
         end=sentence.offset + len(text),

@@ -21,8 +21,16 @@ from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.qualifiers import find_restriction
 from medr_ray.retrieval.authority import authority_level
 from medr_ray.retrieval.documents import HPO, Document
+
+_OPPOSITES = {
+    "treated_with": "induced_by",
+    "induced_by": "treated_with",
+    "sign_treated_with": "sign_induced_by",
+    "sign_induced_by": "sign_treated_with",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,9 @@ class RulesExtractor:
         # The floor comes after merging: a relation counts by its most confident statement.
         relations = [
             relation
-            for relation in build_relations(document, statements, self._vocabulary, self.name)
+            for relation in drop_contradictory(
+                build_relations(document, statements, self._vocabulary, self.name)
+            )
             if relation.confidence >= self._min_confidence
         ]
         return Extraction(tuple(sorted(entities)), filter_by_focus(relations, focus))
@@ -111,8 +121,9 @@ def filter_by_focus(
 
 
 def build_relation_id(subject: str, predicate: str, obj: str, clinical: str) -> str:
-    """The id of a relation. Findings with different qualifiers are different relations."""
-    return content_id("rel", subject, predicate, obj, clinical)
+    """The id of a relation. With other shares of patients, or in rats and not in humans, it is
+    another relation; with another dose it is not."""
+    return content_id("rel", subject, predicate, obj, find_restriction(clinical))
 
 
 def build_relations(
@@ -133,6 +144,23 @@ def build_relations(
             relation = merge_relations(relations[key], relation)
         relations[key] = relation
     return [relations[key] for key in sorted(relations)]
+
+
+def drop_contradictory(relations: Iterable[Relation]) -> list[Relation]:
+    """Leave out the relations by rules of a pair that is both treated with and induced by the same
+    drug: rules cannot tell which is meant. What a model read, which judges each sentence, stays."""
+    all_relations = list(relations)
+    predicates_by_pair: dict[tuple[str, str], set[str]] = {}
+    for relation in all_relations:
+        pair = relation.subject, relation.object
+        predicates_by_pair.setdefault(pair, set()).add(relation.predicate)
+    return [
+        relation
+        for relation in all_relations
+        if relation.extractor != RulesExtractor.name
+        or _OPPOSITES.get(relation.predicate)
+        not in predicates_by_pair[relation.subject, relation.object]
+    ]
 
 
 def _build_relation(document: Document, statement: RelationStatement, extractor: str) -> Relation:
@@ -186,6 +214,7 @@ def merge_relations(first: Relation, second: Relation) -> Relation:
             relation.extractor,
             relation.temporal,
             relation.spatial,
+            relation.clinical,
         ),
     )
     # A set, because both may quote the same sentence.

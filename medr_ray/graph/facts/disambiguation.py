@@ -16,6 +16,7 @@ from medr_ray.graph.facts.fact_index import Clause, FactIndex
 from medr_ray.graph.facts.hops import Hop, make_hop
 from medr_ray.graph.facts.identification import can_be_asked
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.qualifiers import find_restriction
 from medr_ray.knowledge.shares import find_comparison, is_exact
 
 MAX_CLAUSES = 2  # stated of one entity; more would be a list of findings rather than a clue
@@ -160,5 +161,7 @@ def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Cla
         if words is None or not is_exact(relation.clinical):
             return None
         qualifier = words
+    elif find_restriction(relation.clinical):
+        return None
     other = relation.object if forward else relation.subject
     return Clause(relation.relation_id, relation.predicate, forward, qualifier, other)

@@ -14,6 +14,7 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.facts.fact_index import Clause, FactIndex, qualifiers_of
 from medr_ray.knowledge.predicates import PREDICATES, directed_name
 from medr_ray.knowledge.published_reports import is_report
+from medr_ray.knowledge.qualifiers import find_restriction
 from medr_ray.knowledge.shares import is_exact
 
 
@@ -62,6 +63,9 @@ def make_hop(relation: Relation, start: str) -> Hop | None:
     prints_clinical = predicate.prints_clinical(forward)
     # A vague qualifier ("some patients") fits too many entities to be asked.
     if prints_clinical and not is_exact(relation.clinical):
+        return None
+    # Words that print no qualifier would state of all what is true only in rats or in children.
+    if not prints_clinical and find_restriction(relation.clinical):
         return None
     target = relation.object if forward else relation.subject
     return Hop(

@@ -49,9 +49,9 @@ _ACTION_CUES = (
         f" {ADVERB}{RAISES_OR_LOWERS}",
         0.97,
         subject_first=True,
-        loose=0.97,
-        observed=(28, 28),
-        observed_loose=(29, 29),
+        loose=0.85,
+        observed=(25, 25),
+        observed_loose=(26, 30),
     ),
     Cue(
         rf"[- ](?:receptor )?{_MODULATOR}(?:,| \()?",
@@ -73,7 +73,7 @@ _ACTION_CUES = (
         0.93,
         subject_first=True,
         wording="compound",
-        observed=(11, 11),
+        observed=(10, 10),
     ),
     Cue(
         r" (?:\w+ )?(?:cataly[sz]es|metaboli[sz]es|hydroly[sz]es|oxidi[sz]es|degrades|converts)"
@@ -118,10 +118,10 @@ _ACTION_CUES = (
     ),
     Cue(
         " by",
-        0.83,
+        0.8,
         subject_first=False,
         before=f"{_ACTION} of {DETERMINER}{UP_TO_TWO_WORDS}",
-        observed=(2, 2),
+        observed=(1, 1),
     ),
     Cue(f" {BE} {ADVERB}{_ACTED_ON} by", 0.75, subject_first=False, loose=0.75, observed=(0, 0)),
 )

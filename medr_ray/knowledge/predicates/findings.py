@@ -39,13 +39,19 @@ _PRESENTATION_CUES = (
         rf" (?:{BE}|as) {DETERMINER}(?:\w+ ){{0,3}}{_SIGN} (?:of|in)",
         0.9,
         subject_first=False,
-        loose=0.7,
     ),
     Cue(
         f" (?:{BE} )?(?:{PLAIN_WORD} )?(?:seen|observed|found|reported|common|frequent|"
-        f"present)? ?in {PATIENT_GROUP} (?:with|suffering from|affected by)",
+        f"present) in {PATIENT_GROUP} (?:with|suffering from|affected by)",
         0.75,
         subject_first=False,
+    ),
+    # At the beginning: behind "gastrectomy for" the patients' disease is no cause of the sign.
+    Cue(
+        f" in {PATIENT_GROUP} (?:with|suffering from|affected by)",
+        0.75,
+        subject_first=False,
+        before=r"^(?:[\w-]+ ){0,2}",
     ),
     Cue(
         ",? (?:due|secondary|attributed|owing) to|,? (?:caused|produced) by",

@@ -75,7 +75,7 @@ _ASSOCIATION_CUES = (
         subject_first=False,
         loose=0.96,
         observed=(53, 62),
-        observed_loose=(44, 45),
+        observed_loose=(43, 44),
     ),
     Cue(
         rf",? (?:{BE} )?(?:a |an |the )?(?:\w+ ){{0,2}}(?:candidate|susceptibility|risk|"
@@ -128,10 +128,10 @@ _ASSOCIATION_CUES = (
     ),
     Cue(
         "[- ](?:related|associated|linked|mutated|mutant|positive|deficient|driven|negative)",
-        0.78,
+        0.75,
         subject_first=False,
         wording="compound",
-        observed=(4, 5),
+        observed=(3, 4),
     ),
     Cue(
         " in",
@@ -156,15 +156,15 @@ _ASSOCIATION_CUES = (
         subject_first=False,
         loose=0.97,
         observed=(11, 11),
-        observed_loose=(34, 34),
+        observed_loose=(32, 32),
     ),
     Cue(
         f",? {ADVERB}{RAISES_OR_LOWERS}",
         0.85,
         subject_first=True,
-        loose=0.92,
+        loose=0.85,
         observed=(8, 9),
-        observed_loose=(9, 9),
+        observed_loose=(8, 9),
     ),
     Cue(
         " (?:and|with|to)",
@@ -248,17 +248,17 @@ _INTERACTION_CUES = (
         f",? (?:that |which )?{ADVERB}{_INTERACTS_WITH}",
         0.8,
         subject_first=True,
-        loose=0.6,
+        loose=0.55,
         observed=(32, 40),
-        observed_loose=(69, 117),
+        observed_loose=(58, 106),
     ),
     Cue(
         f" {ADVERB}{RAISES_OR_LOWERS}",
         0.93,
         subject_first=True,
-        loose=0.79,
+        loose=0.77,
         observed=(10, 10),
-        observed_loose=(34, 43),
+        observed_loose=(33, 43),
     ),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}{_PARTNER} (?:of|for)",
@@ -295,14 +295,6 @@ _INTERACTION_CUES = (
         0.96,
         subject_first=True,
         observed=(43, 44),
-    ),
-    Cue(
-        "[- ](?:signal\\w* )?(?:downstream )?(?:targets?|effectors?|substrates?)"
-        "(?: genes?| proteins?)?"
-        "(?:,|:| such as| including| like)?",
-        0.75,
-        subject_first=True,
-        observed=(0, 0),
     ),
     Cue(
         f" {BE} {ADVERB}{_CHANGED} (?:in|by)",

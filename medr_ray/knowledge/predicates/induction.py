@@ -30,7 +30,7 @@ _ADVERSE_EFFECT = (
 _OBSERVED = "(?:seen|observed|noted|occurred|occurring|developed|reported)"
 
 _INDUCTION_CUES = (
-    Cue("[- ]induced", 0.94, subject_first=False, wording="compound", observed=(89, 94)),
+    Cue("[- ]induced", 0.94, subject_first=False, wording="compound", observed=(87, 92)),
     Cue(
         "[- ](?:related|associated)", 0.67, subject_first=False, wording="compound", observed=(3, 5)
     ),
@@ -55,9 +55,8 @@ _INDUCTION_CUES = (
         observed=(7, 7),
     ),
     Cue(
-        " (?:may |can )?(?:exacerbate[sd]?|aggravate[sd]?|worsen(?:s|ed)?|increase[sd]?|"
-        "potentiate[sd]?|"
-        "promote[sd]?|enhance[sd]?)",
+        " (?:may |can )?(?:exacerbate[sd]?|aggravate[sd]?|worsen(?:s|ed)?|"
+        "increase[sd]? the (?:risk|incidence|frequency|rate|severity) of)",
         0.86,
         subject_first=False,
         observed=(3, 3),
@@ -81,12 +80,6 @@ _INDUCTION_CUES = (
     Cue(
         "[- ]treated (?:rats|mice|patients|animals|group|subjects|children) "
         "(?:showed|developed|had|exhibited|displayed)",
-        0.8,
-        subject_first=False,
-        observed=(1, 1),
-    ),
-    Cue(
-        f" (?:{BE}|as) {DETERMINER}(?:\\w+ )?risk factors? (?:for|of)",
         0.8,
         subject_first=False,
         observed=(1, 1),

@@ -71,7 +71,7 @@ _TREATMENT_CUES = (
         wording="named",
         observed=(2, 2),
     ),
-    Cue(f",? (?:{BE} )?{ADVERB}{_EASED_BY}", 0.71, subject_first=True, loose=0.75, observed=(2, 3)),
+    Cue(f",? (?:{BE} )?{ADVERB}{_EASED_BY}", 0.83, subject_first=True, loose=0.75, observed=(2, 2)),
     Cue(
         " (?:on|against|in)",
         0.91,
@@ -129,12 +129,13 @@ _TREATMENT_CUES = (
         observed_loose=(1, 1),
     ),
     Cue(
-        f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}",
-        0.89,
+        f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}"
+        r"(?! (?:\w+ ){0,2}(?:understanding|knowledge|levels?|release|production|expression)\b)",
+        0.94,
         subject_first=False,
-        loose=0.69,
-        observed=(31, 34),
-        observed_loose=(19, 28),
+        loose=0.71,
+        observed=(31, 32),
+        observed_loose=(19, 27),
     ),
     Cue(
         " (?:for|against)",

@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fit_cues import compute_confidence, list_cues
 from support.marked_text import read_marked_abstract, stated_relations
 
 from medr_ray.graph.extraction.cue_patterns import PATTERNS
@@ -266,5 +267,58 @@ def test_the_context_of_the_sentence_is_kept() -> None:
     assert (statement.temporal, statement.spatial, statement.clinical) == (
         "in 1998",
         "Peru",
-        "children",
+        "in children",
     )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (
+            "A case of {RCVS:disease} in the setting of a mild {infection:phenotype} successfully "
+            "treated with {nimodipine:drug}.",
+            ("rcvs", "treated_with", "nimodipine"),
+        ),
+        (
+            "{Anemia:disease} after {colitis:disease} caused by {aspirin:drug} was seen.",
+            ("colitis", "induced_by", "aspirin"),
+        ),
+        (
+            "{Losartan:drug} attenuated {adriamycin:drug}-induced {nephropathy:disease}.",
+            ("nephropathy", "treated_with", "losartan"),
+        ),
+    ],
+)
+def test_a_cue_is_about_the_name_it_governs(sentence: str, expected: tuple[str, str, str]) -> None:
+    relations = stated_relations(sentence)
+    assert expected in relations
+    # Not about the setting, and not about the drug that only describes the disease.
+    _, predicate, _ = expected
+    assert not {
+        (subject, stated, obj)
+        for subject, stated, obj in relations
+        if stated.endswith(predicate) and {subject, obj} & {"infection", "anemia", "adriamycin"}
+    }
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Metabolites of {tryptophan:drug} cause {bladder cancer:disease}.",
+        "Omitting {fentanyl:drug} reduces {nausea:phenotype}.",
+        "Silencing of {epoxide hydrolase:drug} ameliorates {diabetes:disease}.",
+        "{SGLT2:drug} inhibitors are used for the treatment of {heart failure:disease}.",
+        "SFTS {infection:disease} is characterized by {thrombocytopenia:phenotype}.",
+        "{Endometriosis:disease} is least responsive to {progestins:drug}.",
+    ],
+)
+def test_what_is_part_of_something_else_is_not_related(sentence: str) -> None:
+    assert stated_relations(sentence, least=0) == set()
+
+
+def test_a_cue_is_as_sure_as_it_was_on_the_training_set() -> None:
+    for cue in list_cues():
+        if cue.observed[1]:
+            assert cue.confidence == compute_confidence(*cue.observed), cue
+        if cue.observed_loose[1]:
+            assert cue.loose == compute_confidence(*cue.observed_loose), cue

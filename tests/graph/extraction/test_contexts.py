@@ -1,0 +1,78 @@
+"""When, where, in whom and how a relation holds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.marked_text import read_marked_abstract
+
+from medr_ray.knowledge.qualifiers import find_restriction
+
+TREATED = "{Gout:disease} was treated with {colchicine:drug}"
+
+
+def read_clinical(text: str) -> list[str]:
+    """The clinical context of each statement of a marked text."""
+    return [statement.clinical for statement in read_marked_abstract(text).statements]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{TREATED} in rats.", "in rats"),
+        ("{Colchicine:drug} prevented {gout:disease} in a mouse model.", "in mice"),
+        (f"{TREATED} in 12 pregnant women.", "in pregnant women"),
+        (f"{TREATED} in patients with renal failure.", "in patients with renal failure"),
+        (f"{TREATED} (1 mg/day).", "at 1 mg/day"),
+        (f"{TREATED} as second-line therapy.", "as second-line treatment"),
+        (f"{TREATED} and compared with placebo.", "versus placebo"),
+        (f"In NCT01234567, {TREATED}.", "trial NCT01234567"),
+        ("{Colchicine:drug} inhibited {NLRP3:gene} in THP-1 cells.", "in THP-1 cells"),
+        (
+            "{Melanoma:disease} was treated with {vemurafenib:drug} in BRAF-mutant tumors.",
+            "in BRAF mutant",
+        ),
+        (f"{TREATED} in patients with {{gout:disease}}.", ""),
+        (f"{TREATED}.", ""),
+    ],
+)
+def test_a_context_is_read_from_its_sentence(text: str, expected: str) -> None:
+    assert read_clinical(text) == [expected]
+
+
+def test_an_adjective_of_nationality_is_a_place() -> None:
+    text = "{ESR1:gene} variants cause {infertility:disease} in Egyptian women."
+    (statement,) = read_marked_abstract(text).statements
+    assert (statement.spatial, statement.clinical) == ("Egypt", "in women")
+
+
+@given(species=st.sampled_from(["rats", "mice", "dogs", "rabbits", "guinea pigs", "zebrafish"]))
+def test_the_species_of_an_experiment_is_that_of_its_later_sentences(species: str) -> None:
+    text = f"A study.\nMale {species} were used. {TREATED}."
+    assert read_clinical(text) == [f"in {species}"]
+
+
+def test_a_document_about_patients_has_no_species_but_in_the_sentence_itself() -> None:
+    text = f"A study.\nPatients were seen. {TREATED}. Rats were used as well. {TREATED}."
+    assert read_clinical(text) == ["", ""]
+
+
+def test_what_a_disease_is_does_not_depend_on_the_species_of_the_experiment() -> None:
+    text = "A study.\nRats were used. {Gout:disease} is characterized by {arthritis:phenotype}."
+    assert read_clinical(text) == [""]
+
+
+def test_the_only_trial_of_a_document_is_that_of_its_treatments() -> None:
+    assert read_clinical(f"A study.\n{TREATED}. Number NCT01234567.") == ["trial NCT01234567"]
+    assert read_clinical(f"A study.\n{TREATED}. See NCT01234567 and NCT07654321.") == [""]
+
+
+@given(
+    restriction=st.sampled_from(["in rats", "in vitro", "in pregnant women", "3 of 7 patients"]),
+    details=st.lists(
+        st.sampled_from(["at 10 mg/kg", "as monotherapy", "versus placebo", "trial NCT01234567"]),
+        max_size=4,
+    ),
+)
+def test_only_what_a_relation_is_true_of_restricts_it(restriction: str, details: list[str]) -> None:
+    assert find_restriction("; ".join([restriction, *details])) == restriction
+    assert find_restriction("; ".join(details)) == ""
