@@ -60,6 +60,36 @@ def show(
         _print_predicates(manifest)
 
 
+@app.command()
+def download(
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", help="Folder for the publishers' files.")
+    ],
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME", help="Only this registry; may be repeated."),
+    ] = None,
+    addresses: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--address", metavar="FILE=URL", help="Another address of a file; may be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Fetch the original files of Drugs@FDA, the Orange Book and Orphanet into DEST; files that are
+    there stay, what was killed resumes."""
+    from rich.console import Console
+
+    from medr_ray.corpus.registry_download import choose_files, fetch_registry_files
+
+    pairs = [address.partition("=") for address in addresses or ()]
+    for name, sign, url in pairs:
+        if not (name and sign and url):
+            raise typer.BadParameter("--address is FILE=URL")
+    files = choose_files(sources or (), {name: url for name, _, url in pairs})
+    fetch_registry_files(files, destination, Console())
+
+
 def _print_manifest(manifest: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table

@@ -29,7 +29,7 @@ FDA_APPROVALS = "fda_approvals"
 TRIALS = "trials"
 LIVERTOX = "livertox"
 REGISTRIES = "registries"
-SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX)
+SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX, REGISTRIES)
 # How the ids of the documents of a registry begin; the number of the record follows.
 REGISTRY_PREFIXES: dict[FactSource, str] = {
     "hpo": "HPO",

