@@ -50,7 +50,7 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
         "disease, seed",
         "neighbours: 3 · relations: 3 · in 1e-05 of the citations",
         "→ associated_gene (1) GBA1 GENE:GBA1 1.00 “Gene: GBA1; "
-        "NCBI Gene ID: 2629; Disease: ORPHA:77260” HPO:ORPHA:77260, citing PMID:7",
+        "NCBI Gene ID: 2629; Disease: ORPHA:85212” HPO:ORPHA:85212, citing PMID:7",
         "Seizure HP:1 1.00 3 of 7 patients",
         "→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "
         '"treated" with losartan.” PMID:9, citing PMID:7',

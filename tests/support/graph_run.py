@@ -37,8 +37,8 @@ RECORD_IDS = {
     "D:1": "OMIM:230900",
     "D:2": "OMIM:231005",
     "D:3": "OMIM:608013",
-    "D:4": "ORPHA:77260",
-    "D:5": "ORPHA:77261",
+    "D:4": "ORPHA:85212",
+    "D:5": "OMIM:231000",
 }
 _SHARED = ("GBA1", "Seizure")
 
