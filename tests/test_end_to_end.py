@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(1500)
 STAGES = [
     "corpus",
     "entities",
+    "facts",
     "index",
     "graph",
     "chains",
@@ -46,6 +47,7 @@ KILLED_IN = {"trajectories": "parts/*.parquet", "sft": "train/checkpoint_*"}
 _SMALL = {
     "corpus.limit_per_file": 6000,
     "entities.rare_documents": 36,
+    "facts.sources": "[pubmed]",
     "index.embed": "none",
     "graph.max_seeds": 48,
     "graph.steps": 3,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from medr_ray.core.run import RunDirectory, StageDirectory
+    from medr_ray.core.run import RunDirectory
     from medr_ray.graph.neighbourhood import Neighbourhood, PredicateGroup, RelationLink
 
 
@@ -40,7 +40,7 @@ def show(
     evidence."""
 
     def show_item(run: "RunDirectory", item: str) -> None:
-        show_entity(run.stage("graph"), item, rows, as_json)
+        show_entity(run, item, rows, as_json)
 
     json_error = "--json goes with an ENTITY; the stage's figures are in its manifest.json"
     show_stage_or_item(
@@ -81,28 +81,46 @@ def export(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the neighbourhood of the entity that ``name`` means, or list the entities that it may
-    mean.
+def show_entity(run: "RunDirectory", name: str, rows: int, as_json: bool) -> None:
+    """Print the neighbourhood of the entity that ``name`` means and the facts about it, or list the
+    entities that it may mean. An entity that only records name has no neighbourhood.
 
     Raises DataError with the nearest names when it means none, and when there is no finished graph.
     """
+    import polars as pl
     from rich.console import Console
 
+    from medr_ray.cli import facts
     from medr_ray.cli.name_resolution import resolve_name
+    from medr_ray.graph.facts.fact_store import FactStore, read_entity_names
     from medr_ray.graph.graph_export import check_finished
     from medr_ray.graph.neighbourhood import read_names, read_neighbourhood
 
+    graph = run.stage("graph")
     check_finished(graph)
+    names = read_names(graph)
+    in_graph = set(names["concept_id"])
+    store = None
+    if run.stage("facts").manifest() is not None:
+        store = FactStore.open(run.stage("facts"))
+        record_names = read_entity_names(run.stage("facts"))
+        only_in_records = record_names.filter(~pl.col("concept_id").is_in(in_graph))
+        names = pl.concat([names.select(record_names.columns), only_in_records])
     columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
-    entity = resolve_name(name, read_names(graph), columns, "entities", graph.uri, as_json)
+    entity = resolve_name(name, names, columns, "entities", graph.uri, as_json)
     if entity is None:
         return
-    neighbourhood = read_neighbourhood(graph, entity)
+    neighbourhood = read_neighbourhood(graph, entity) if entity in in_graph else None
     if as_json:
-        print_json(to_json_object(neighbourhood))
-    else:
-        print_neighbourhood(neighbourhood, Console(), rows)
+        in_graph_object = to_json_object(neighbourhood) if neighbourhood else {}
+        print_json({**(facts.to_json_object(store, entity) if store else {}), **in_graph_object})
+        return
+    console = Console()
+    if neighbourhood:
+        print_neighbourhood(neighbourhood, console, rows)
+        console.print()
+    if store:
+        facts.print_facts(store, entity, console, rows)
 
 
 def to_json_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:

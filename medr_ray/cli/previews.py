@@ -11,6 +11,7 @@ from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.evaluation.artifacts import EVALUATION_RESULTS
 from medr_ray.graph.artifacts import CHAINS, RELATIONS
+from medr_ray.graph.facts.artifacts import FACTS
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS, SFT_METRICS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
@@ -39,6 +40,9 @@ _PREVIEWS = (
             "significance.verdict",
             "significance.reason",
         ),
+    ),
+    Preview(
+        FACTS, ("subject", "predicate", "object", "evidence.record_id", "evidence.value", "as_of")
     ),
     Preview(RELATIONS, ("relation_id", "subject", "predicate", "object", "clinical")),
     Preview(CHAINS, ("chain_id", "seed", "length", "upper_bound", "proven_optimal")),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medr_ray.cli import corpus, entities, graph, questions, trajectories
+from medr_ray.cli import corpus, entities, facts, graph, questions, trajectories
 from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
 from medr_ray.cli.showing import command_name, show_stage
 from medr_ray.core.stages import STAGES
@@ -16,6 +16,7 @@ from medr_ray.core.stages import STAGES
 _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "corpus": {"download": corpus.download},
     "entities": {"show": entities.show},
+    "facts": {"show": facts.show},
     "graph": {"show": graph.show, "export": graph.export},
     "questions": {"generate": questions.generate, "show": questions.show},
     "trajectories": {

@@ -24,6 +24,10 @@ STAGES = {
         "medr_ray.entities.stage:ENTITIES_STAGE",
         "How often each concept is named, and which rare ones are significant.",
     ),
+    "facts": StageEntry(
+        "medr_ray.graph.facts.stage:FACTS_STAGE",
+        "What registries, curated tables and citations state, with its source.",
+    ),
     "index": StageEntry(
         "medr_ray.retrieval.stage:INDEX_STAGE",
         "The searchable documents: citations and HPO disease records.",

@@ -21,6 +21,8 @@ from medr_ray.graph.extraction.extractor import (
 )
 from medr_ray.graph.extraction.linking import Linker, NameEncoder, uses_similarity
 from medr_ray.graph.extraction.llm_extractor import TOKENS_PER_RELATION, LLMExtractor
+from medr_ray.graph.facts.fact_store import FactStore
+from medr_ray.graph.facts.registry_relations import RegistryNodes
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
@@ -76,7 +78,10 @@ class ExpansionWorker:
     ) -> None:
         self._directory = directory
         self._parts = Parts(directory, folder)
-        vocabulary = Vocabulary.from_directory(run.stage("entities"), load_hpo().replacements)
+        facts = FactStore.open(run.stage("facts"))
+        vocabulary = Vocabulary.from_directory(
+            run.stage("entities"), load_hpo().replacements, RegistryNodes(facts)
+        )
         retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
         sources = {source.source for source in config.index.sources}
         has_other_sources = not sources <= {PUBMED, HPO}
@@ -89,17 +94,19 @@ class ExpansionWorker:
             config.graph,
             config.run.seed,
             self._model.prepare if self._model else None,
+            facts,
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Write the part ``row["part"]`` with the graphs of ``row["seeds"]``.
 
-        A seed that the part contains already is grown again only where other documents are found
-        now. Where the part was made from the index ``row["index"]``, they are the same.
+        A seed that the part contains already is grown again only where other documents or facts
+        are found now. Where the part was made from the same index and facts
+        (``row["read_from"]``), they are the same.
         """
-        kept = self._read_current_seeds(row["part"], row["index"])
+        kept = self._read_current_seeds(row["part"], row["read_from"])
         grown_seeds = [kept.get(seed) or self._grow_seed(seed) for seed in row["seeds"]]
-        report = {"index": row["index"], "seeds": row["seeds"]}
+        report = {"read_from": row["read_from"], "seeds": row["seeds"]}
         table = to_table(GrownSeed, grown_seeds)
         self._parts.write(row["part"], row["made_from"], table, report)
         return {
@@ -115,16 +122,16 @@ class ExpansionWorker:
             return grown
         return replace(grown, failures=tuple(self._model.take_failures()))
 
-    def _read_current_seeds(self, part: str, index: str) -> dict[str, GrownSeed]:
+    def _read_current_seeds(self, part: str, read_from: str) -> dict[str, GrownSeed]:
         """The grown seeds of the part that are up to date, by seed."""
         if not self._parts.is_finished(part):
             return {}
-        is_same_index = self._parts.read_marker(part)["index"] == index
+        is_same_source = self._parts.read_marker(part)["read_from"] == read_from
         path = f"{self._parts.folder}/{part}.parquet"
         return {
             grown.seed: grown
             for grown in self._directory.read_records(path, GrownSeed)
-            if is_same_index or self._expander.is_up_to_date(grown)
+            if is_same_source or self._expander.is_up_to_date(grown)
         }
 
 

@@ -6,10 +6,11 @@ request to a language model either, because every reply is cached. The group of 
 the seed alone, and every seed has its own random generator, so the merged graph is the same
 whatever the number of workers.
 
-New abstracts extend the graph without a rebuild. Each grown seed records the entities that were
-read about and a digest of the documents found then. When the index has changed, these documents are
-looked up again, which needs neither extraction nor a model. A seed is grown again only where the
-lookup gives another document or another text; new seeds are added. The extended graph is, byte for
+New abstracts and newer records extend the graph without a rebuild. Each grown seed records the
+entities that were read about and a digest of the documents and facts found then. When the index or
+the facts have changed, these are looked up again, which needs neither extraction nor a model. A
+seed is grown again only where the lookup gives another document, text or fact; new seeds are
+added. The extended graph is, byte for
 byte, the one that a rebuild over the new index would give: relations from retracted and deleted
 papers are gone, and those from other documents are unchanged.
 """
@@ -33,6 +34,8 @@ from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import COMPILED
 from medr_ray.graph import storage
 from medr_ray.graph.extraction.grounding import FAILURES, ExtractionFailure
+from medr_ray.graph.facts.fact_store import FactStore
+from medr_ray.graph.facts.registry_relations import RegistryNodes
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
@@ -91,14 +94,14 @@ def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], 
     parts = Parts(context.directory, _PARTS)
     groups = group_seeds(seeds)
     made_from = _growth_digest(context)
-    index = _index_fingerprint(context)
+    read_from = _digest_sources(context)
     stale = set(parts.discard_stale(dict.fromkeys(groups, made_from)))
-    # A part that lags behind the index or the seeds is not discarded: the worker keeps those of its
-    # seeds that are up to date.
+    # A part that lags behind the index, the facts or the seeds is not discarded: the worker keeps
+    # those of its seeds that are up to date.
     rows = [
-        {"part": name, "seeds": group, "made_from": made_from, "index": index}
+        {"part": name, "seeds": group, "made_from": made_from, "read_from": read_from}
         for name, group in groups.items()
-        if name in stale or _is_behind(parts.read_marker(name), group, index)
+        if name in stale or _is_behind(parts.read_marker(name), group, read_from)
     ]
     # Imported late: planning a run must not load the index's and the matcher's libraries.
     from medr_ray.graph.expansion_worker import ExpansionWorker
@@ -122,13 +125,14 @@ def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], 
     return list(groups), expanded
 
 
-def _is_behind(marker: Mapping[str, Any], group: Sequence[str], index: str) -> bool:
-    """Whether a finished part was made from another index, or for other seeds."""
-    return bool(marker["index"] != index or marker["seeds"] != group)
+def _is_behind(marker: Mapping[str, Any], group: Sequence[str], read_from: str) -> bool:
+    """Whether a finished part was made from another index or other facts, or for other seeds."""
+    return bool(marker["read_from"] != read_from or marker["seeds"] != group)
 
 
 def _growth_digest(context: StageContext) -> str:
-    """A digest of everything that decides how a seed grows, except the documents about it."""
+    """A digest of everything that decides how a seed grows, except the documents and facts about
+    it."""
     config = context.config
     entities = context.upstream("entities")
     graph_settings = config.graph.identity()
@@ -147,13 +151,17 @@ def _file_digest(directory: Directory, name: str) -> str:
     return hashlib.sha256(directory.read_bytes(name)).hexdigest()
 
 
-def _index_fingerprint(context: StageContext) -> str:
-    """The fingerprint of the finished index. Raises DataError where there is none."""
-    index = context.upstream("index")
-    manifest = index.manifest()
-    if manifest is None:
-        raise DataError(f"{index.uri} has no finished index: run `medr index run`")
-    return str(manifest["fingerprint"])
+def _digest_sources(context: StageContext) -> str:
+    """A digest of the index and the facts that seeds are grown from. Raises DataError where one of
+    them is not finished."""
+    fingerprints = []
+    for stage in ("index", "facts"):
+        directory = context.upstream(stage)
+        manifest = directory.manifest()
+        if manifest is None:
+            raise DataError(f"{directory.uri} is not finished: run `medr {stage} run`")
+        fingerprints.append(manifest["fingerprint"])
+    return digest(fingerprints)
 
 
 def execute_graph(context: StageContext) -> Counts:
@@ -175,7 +183,8 @@ def execute_graph(context: StageContext) -> Counts:
     failures: set[ExtractionFailure] = set()
     grown_seeds = _read_parts(context.directory, parts, failures)
     relations, seed_graphs = storage.merge_seed_graphs(grown_seeds)
-    graph_entities = _build_graph_entities(entities, relations, seeds)
+    facts = FactStore.open(context.upstream("facts"))
+    graph_entities = _build_graph_entities(entities, facts, relations, seeds)
     storage.write_graph(context.directory, graph_entities, relations, seed_graphs)
     context.directory.write_jsonl(f"{FAILURES}.jsonl", sorted(failures))
     unchanged = len(seeds) - expanded
@@ -193,9 +202,9 @@ def execute_graph(context: StageContext) -> Counts:
 
 
 def _build_graph_entities(
-    entities: Directory, relations: Sequence[Relation], seeds: Sequence[str]
+    entities: Directory, facts: FactStore, relations: Sequence[Relation], seeds: Sequence[str]
 ) -> list[Entity]:
-    vocabulary = Vocabulary.from_directory(entities)
+    vocabulary = Vocabulary.from_directory(entities, nodes=RegistryNodes(facts))
     frequencies = {frequency.concept_id: frequency for frequency in entities.read(FREQUENCIES)}
     return storage.build_entities(relations, seeds, vocabulary, frequencies)
 
@@ -253,7 +262,7 @@ def _describe_cost(config: PipelineConfig) -> str:
 
 GRAPH_STAGE = Stage(
     name="graph",
-    needs=("entities", "index"),
+    needs=("entities", "facts", "index"),
     sections=("graph", "retrieval"),
     execute=execute_graph,
     inputs=_graph_inputs,

@@ -91,6 +91,19 @@ def connect_database(directory: Directory) -> Any:
     return lancedb.connect(f"{uri.rstrip('/')}/{DATABASE}")
 
 
+def rewrite_table(database: Any, name: str, rows: pa.RecordBatchReader) -> Any:
+    """Write a table of a LanceDB connection, in place of an earlier one; returns it."""
+    is_new = name not in database.list_tables().tables
+    return database.create_table(
+        name,
+        rows,
+        schema=rows.schema,
+        # LanceDB warns where there is nothing to overwrite.
+        mode="create" if is_new else "overwrite",
+        on_bad_vectors="null",  # LanceDB counts a null vector as a bad one
+    )
+
+
 def build_table(
     directory: Directory,
     batches: Iterable[pa.Table],
@@ -101,13 +114,8 @@ def build_table(
     schema = table_schema(dimensions)
     # A generator, so that one part at a time is in memory.
     rows = (batch for table in batches for batch in table.to_batches())
-    table = connect_database(directory).create_table(
-        TABLE,
-        pa.RecordBatchReader.from_batches(schema, rows),
-        schema=schema,
-        mode="overwrite",
-        on_bad_vectors="null",  # LanceDB counts a null vector as a bad one
-    )
+    reader = pa.RecordBatchReader.from_batches(schema, rows)
+    table = rewrite_table(connect_database(directory), TABLE, reader)
     build_indices(table, config)
     return int(table.count_rows())
 

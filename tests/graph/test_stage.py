@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from support import graph_run
 from support.graph_run import paper, record, write_index, write_inputs, write_seeds
+from support.small_facts import write_facts
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
@@ -91,6 +92,7 @@ def prepare(root: Path, **graph: int) -> tuple[RunDirectory, PipelineConfig]:
     Matcher.build(lexicon, 4).save(run.stage("entities"))
     run.write(artifacts.SEEDS, [*map(make_seed, SEEDS), make_seed("OMIM:2", False)])
     run.write(FREQUENCIES, [make_seed(SEEDS[0]).frequency])
+    write_facts(run)
     return run, config
 
 
@@ -145,7 +147,7 @@ ALL = sorted(graph_run.HARD_NAMES)
 
 def run_graph(run: RunDirectory, config: PipelineConfig, mark: str = "graph") -> dict[str, Any]:
     """The stage as the pipeline runs it; returns its counts."""
-    upstream = {"entities": "f", "index": "f"}
+    upstream = {"entities": "f", "facts": "f", "index": "f"}
     counts: dict[str, Any] = run_stage(GRAPH_STAGE, graph_run.context(run, config), mark, upstream)[
         "counts"
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 from support.graph_run import write_seeds
+from support.small_facts import write_facts
 from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
@@ -17,7 +18,7 @@ from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.pipeline import load_stages
 from medr_ray.retrieval.disease_records import document_from_disease
 
-_EARLIER_STAGES = ("corpus", "entities", "index")
+_EARLIER_STAGES = ("corpus", "entities", "facts", "index")
 
 
 def write_run(root: Path, seeds: int, diseases: int) -> Path:
@@ -28,6 +29,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
     settings = {
         "run": {"root": str(root)},
         "corpus": {"sources": [str(text)]},
+        "facts": {"sources": []},
         "retrieval": {"mode": "text"},
         "ray": {"num_cpus": 3},
     }
@@ -46,6 +48,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
     Matcher.build(lexicon, 4).save(run.stage("entities"))
     write_seeds(run, [record.entity_id for record in records[:seeds]])
     run.write(FREQUENCIES, [])
+    write_facts(run)
     _finish(run, config)
     return file
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from support.small_facts import write_facts
 from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
@@ -102,6 +103,7 @@ def write_inputs(
     Matcher.build(concepts(), 4).save(entities)
     write_seeds(run, seeds)
     entities.write(FREQUENCIES, [_make_frequency(name) for name in HARD_NAMES])
+    write_facts(run)
     return run, config
 
 

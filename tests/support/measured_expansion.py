@@ -73,7 +73,7 @@ def _grow_graph(
     """Seconds, and relations found."""
     config = PipelineConfig.model_validate({"retrieval": {"mode": "text"}})
     waiting = [
-        {"part": name, "seeds": group, "made_from": "bench", "index": "bench"}
+        {"part": name, "seeds": group, "made_from": "bench", "read_from": "bench"}
         for name, group in group_seeds(seeds).items()
     ]
     started = time.perf_counter()

@@ -11,6 +11,7 @@ from medr_ray.core.config.base import Backend, Section, ServiceConfig
 from medr_ray.core.config.corpus import CorpusConfig
 from medr_ray.core.config.entities import EntitiesConfig, EntityType, LexiconSource
 from medr_ray.core.config.evaluation import EvaluationConfig
+from medr_ray.core.config.facts import FactsConfig, RegistrySource
 from medr_ray.core.config.graph import ChainsConfig, GraphConfig
 from medr_ray.core.config.models import EndpointConfig, EngineConfig, ModelsConfig
 from medr_ray.core.config.pipeline import PipelineConfig, RayConfig, RunConfig
@@ -47,6 +48,7 @@ __all__ = [
     "EntitiesConfig",
     "EntityType",
     "EvaluationConfig",
+    "FactsConfig",
     "GRPOConfig",
     "GraphConfig",
     "IndexConfig",
@@ -60,6 +62,7 @@ __all__ = [
     "QuestionsConfig",
     "RayConfig",
     "ReadConfig",
+    "RegistrySource",
     "RetrievalConfig",
     "RolloutsConfig",
     "RunConfig",

@@ -7,6 +7,7 @@ from medr_ray.core.config.base import Operational, Section
 from medr_ray.core.config.corpus import CorpusConfig
 from medr_ray.core.config.entities import EntitiesConfig
 from medr_ray.core.config.evaluation import EvaluationConfig
+from medr_ray.core.config.facts import FactsConfig
 from medr_ray.core.config.graph import ChainsConfig, GraphConfig
 from medr_ray.core.config.models import EndpointConfig, EngineConfig, ModelsConfig
 from medr_ray.core.config.names import check_known
@@ -67,6 +68,7 @@ class PipelineConfig(Section):
     ray: RayConfig = Field(RayConfig(), description="how to reach Ray")
     corpus: CorpusConfig = Field(CorpusConfig(), description="MEDLINE files")
     entities: EntitiesConfig = Field(EntitiesConfig(), description="names and rarity")
+    facts: FactsConfig = Field(FactsConfig(), description="facts of record")
     index: IndexConfig = Field(IndexConfig(), description="searchable documents")
     retrieval: RetrievalConfig = Field(RetrievalConfig(), description="ranking of documents")
     graph: GraphConfig = Field(GraphConfig(), description="expansion of the graph")

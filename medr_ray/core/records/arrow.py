@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from medr_ray.core.errors import DataError
@@ -100,14 +100,44 @@ def to_table(record: type[R], rows: Iterable[R]) -> "pa.Table":
     # Given, because pyarrow would infer from the rows, and an empty list or column has no type to
     # infer.
     schema = arrow_schema(record)  # type: ignore[arg-type]
-    return pa.Table.from_pylist(
-        [
-            # ``R`` is not bound to dataclasses, so no overload of ``asdict`` accepts a row.
-            dataclasses.asdict(row)  # type: ignore[call-overload]
-            for row in rows
-        ],
-        schema=schema,
-    )
+    build_row = _row_builder(record)  # type: ignore[arg-type]
+    return pa.Table.from_pylist([build_row(row) for row in rows], schema=schema)
+
+
+@functools.cache
+def _row_builder(record: type) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that gives a record as plain values.
+
+    ``dataclasses.asdict`` gives the same, and takes three times as long: it looks at the type of
+    every value again.
+    """
+    hints = typing.get_type_hints(record)
+    names = [field.name for field in dataclasses.fields(record)]
+    nested = {name: builder for name in names if (builder := _value_builder(hints[name]))}
+    plain = [name for name in names if name not in nested]
+
+    def build_row(row: Any) -> dict[str, Any]:
+        values = {name: getattr(row, name) for name in plain}
+        for name, build_value in nested.items():
+            value = getattr(row, name)
+            values[name] = None if value is None else build_value(value)
+        return values
+
+    return build_row
+
+
+def _value_builder(annotation: Any) -> Callable[[Any], Any] | None:
+    """Return the function that gives a value of that type as plain values; None for what is plain
+    as it is."""
+    inner, _ = _unwrap_optional(annotation)
+    if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+        return _row_builder(inner)
+    if typing.get_origin(inner) is not tuple:
+        return None
+    build_item = _value_builder(typing.get_args(inner)[0])
+    if build_item is None:
+        return None
+    return lambda values: [build_item(value) for value in values]
 
 
 def from_table(record: type[R], table: "pa.Table") -> list[R]:

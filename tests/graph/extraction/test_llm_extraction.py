@@ -19,6 +19,7 @@ from support.misbehaving_endpoint import (
     fresh_governor,
     slow_down,
 )
+from support.small_facts import write_facts
 from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
@@ -396,6 +397,7 @@ def expansion(
     write_lexicon(run.stage("entities"), CONCEPTS)
     Matcher.build(CONCEPTS, 4).save(run.stage("entities"))
     build_index(root / "index", documents)
+    write_facts(run)
     llm = {
         "base_url": url,
         "model": "m",
@@ -406,7 +408,7 @@ def expansion(
     config = PipelineConfig.model_validate(
         {"llm": llm, "graph": {"extractor": "llm", "link_similarity": None, "steps": 1}}
     )
-    row = {"part": "seeds-00", "seeds": ["OMIM:1"], "made_from": "x", "index": "i"}
+    row = {"part": "seeds-00", "seeds": ["OMIM:1"], "made_from": "x", "read_from": "i"}
     return ExpansionWorker(config, run, run.stage("graph"), "parts"), row
 
 

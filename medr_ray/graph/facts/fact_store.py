@@ -1,0 +1,120 @@
+"""The facts of a run in a LanceDB database, where the facts about one entity are found by index.
+
+Tables: ``facts`` with the columns of ``Fact``, indexed by subject and object, and ``entities``
+with those of ``RegistryEntity``, indexed by id. The same tables in the same order give the same
+answers.
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from medr_ray.core.errors import DataError
+from medr_ray.core.records import Fact, NodeType, RegistryEntity, arrow_schema, from_table
+from medr_ray.core.run import Directory
+from medr_ray.graph.facts.artifacts import FACT_ENTITIES
+from medr_ray.knowledge.registries import FACT_PREDICATES
+from medr_ray.retrieval.filters import sql_in
+from medr_ray.retrieval.index import connect_database, rewrite_table
+
+_FACTS = "facts"
+_ENTITIES = "entities"
+# Of an entity that is the object of very many facts, such as a company: what one reader can use.
+_MAX_FACTS_AS_OBJECT = 200
+_MAX_FACTS_AS_SUBJECT = 5000
+_MAX_CACHED_ENTITIES = 4096
+_CARDINALITY_ORDER = {"functional": 0, "conditional": 1, "many": 2}
+
+
+def build_fact_store(
+    directory: Directory, facts: Iterable[pa.Table], entities: Iterable[pa.Table]
+) -> None:
+    """(Re)write both tables and their indices."""
+    from lancedb.index import BTree
+
+    database = connect_database(directory)
+    for name, record, tables, columns in (
+        (_FACTS, Fact, facts, ("subject", "object")),
+        (_ENTITIES, RegistryEntity, entities, ("entity_id",)),
+    ):
+        schema = arrow_schema(record)
+        # A generator, so that one part at a time is in memory.
+        batches = (batch for table in tables for batch in table.to_batches())
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        table = rewrite_table(database, name, reader)
+        if table.count_rows():
+            for column in columns:
+                table.create_index(column, config=BTree())
+
+
+def read_entity_names(directory: Directory) -> pl.DataFrame:
+    """The names of all entities, in the columns that ``entities.concept_summary.find_concepts``
+    expects."""
+    columns = ["entity_id", "names", "entity_type"]
+    table = pl.DataFrame(directory.read_columns(FACT_ENTITIES, columns))
+    first_name = pl.col("names").list.first().fill_null(pl.col("entity_id"))
+    return table.select(
+        pl.col("entity_id").alias("concept_id"),
+        first_name.alias("name"),
+        "entity_type",
+        pl.col("names").alias("forms"),
+    )
+
+
+class FactStore:
+    """Facts and entities of a finished facts stage, read on demand."""
+
+    def __init__(self, facts: Any, entities: Any) -> None:
+        self._facts = facts
+        self._entities = entities
+        # The caches belong to the instance: as decorators they would keep every instance alive.
+        self._read_entity = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._look_entity_up)
+        self._read_facts = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._look_facts_up)
+
+    @classmethod
+    def open(cls, directory: Directory) -> "FactStore":
+        """The store of a facts directory. Raises DataError where there is none."""
+        database = connect_database(directory)
+        if _FACTS not in database.list_tables().tables:
+            raise DataError(f"{directory.uri}: no facts here; run `medr facts run`")
+        return cls(database.open_table(_FACTS), database.open_table(_ENTITIES))
+
+    def facts_about(self, entity_id: str) -> list[Fact]:
+        """The facts that an entity is the subject or the object of: functional ones first, then by
+        predicate and id. Of those where it is the object, at most ``_MAX_FACTS_AS_OBJECT``."""
+        return list(self._read_facts(entity_id))
+
+    def find_entity(self, entity_id: str) -> RegistryEntity | None:
+        """What a registry calls the entity; None where no record names it."""
+        return self._read_entity(entity_id)
+
+    def name_of(self, entity_id: str) -> str:
+        """The preferred name of an entity; its id where no record names it."""
+        entity = self._read_entity(entity_id)
+        return entity.names[0] if entity and entity.names else entity_id
+
+    def type_of(self, entity_id: str) -> NodeType | None:
+        entity = self._read_entity(entity_id)
+        return entity.entity_type if entity else None
+
+    def _look_entity_up(self, entity_id: str) -> RegistryEntity | None:
+        rows = self._entities.search().where(sql_in("entity_id", [entity_id])).limit(1).to_arrow()
+        return next(iter(from_table(RegistryEntity, rows)), None)
+
+    def _look_facts_up(self, entity_id: str) -> tuple[Fact, ...]:
+        facts = {}
+        for column, limit in (
+            ("subject", _MAX_FACTS_AS_SUBJECT),
+            ("object", _MAX_FACTS_AS_OBJECT),
+        ):
+            rows = self._facts.search().where(sql_in(column, [entity_id])).limit(limit).to_arrow()
+            facts.update({fact.fact_id: fact for fact in from_table(Fact, rows)})
+        return tuple(sorted(facts.values(), key=_order_by_cardinality))
+
+
+def _order_by_cardinality(fact: Fact) -> tuple[int, str, str]:
+    cardinality = FACT_PREDICATES[fact.predicate].cardinality
+    return _CARDINALITY_ORDER[cardinality], fact.predicate, fact.fact_id
