@@ -133,9 +133,7 @@ _TREATMENT_CUES = (
         r"(?! (?:\w+ ){0,2}(?:understanding|knowledge|levels?|release|production|expression)\b)",
         0.94,
         subject_first=False,
-        loose=0.71,
         observed=(31, 32),
-        observed_loose=(19, 27),
     ),
     Cue(
         " (?:for|against)",
