@@ -26,8 +26,11 @@ from medr_ray.corpus.ingest import (
 )
 
 
-def _list_inputs(config: PipelineConfig) -> list[list[Any]]:
-    return [file.content for file in list_corpus_files(config.corpus.sources)]
+def _list_inputs(config: PipelineConfig) -> list[str]:
+    """Each file's content with what is made of it, so that a new form of citations is made."""
+    limit = config.corpus.limit_per_file
+    files = list_corpus_files(config.corpus.sources)
+    return [build_part_fingerprint(file, limit) for file in files]
 
 
 def _execute_corpus(context: StageContext) -> Counts:

@@ -38,6 +38,8 @@ from medr_ray.knowledge.registries.companies import match_short_names
 _ENTITY_PARTS = "parts/entities"
 _QUARANTINE_PARTS = "parts/quarantine"
 _QUARANTINE = "quarantine.jsonl"
+# Only the FDA prints short names of companies; elsewhere "Takeda" is Takeda itself.
+_SOURCES_OF_SHORT_NAMES = ("drugs_at_fda", "orange_book")
 _MOST_LISTED_PREDICATES = 6  # in the summary line; the manifest has all
 
 
@@ -215,7 +217,11 @@ def _merge_entities(directory: Directory, names: Sequence[str]) -> tuple[pa.Tabl
     # Only all sources together tell which short name is whose.
     companies = named.filter(pc.equal(named["entity_type"], "company"))
     full_ids = match_short_names(from_table(RegistryEntity, companies))
-    frame = pl.DataFrame(pl.from_arrow(named)).with_columns(pl.col("entity_id").replace(full_ids))
+    is_short_name = pl.col("source").is_in(_SOURCES_OF_SHORT_NAMES)
+    full_id = pl.col("entity_id").replace(full_ids)
+    frame = pl.DataFrame(pl.from_arrow(named)).with_columns(
+        pl.when(is_short_name).then(full_id).otherwise("entity_id").alias("entity_id")
+    )
     merged = frame.group_by("entity_id", maintain_order=True).agg(
         pl.first("entity_type"),
         pl.col("names").explode().drop_nulls().unique(maintain_order=True),
@@ -232,7 +238,10 @@ def _read_facts(
     """The facts of the parts, one part after another, with companies under their full names."""
     for name in names:
         table = directory.read_table(f"{FACTS.name}/{name}.parquet")
-        for column in ("subject", "object"):
+        # The facts of a part have one source.
+        source = table["evidence"][0]["source"].as_py() if table.num_rows else ""
+        has_short_names = source in _SOURCES_OF_SHORT_NAMES
+        for column in ("subject", "object") if has_short_names else ():
             ids = pl.Series(table[column].to_pylist(), dtype=pl.String).replace(full_ids)
             position = table.schema.get_field_index(column)
             renamed = pa.array(ids.to_list(), pa.string())

@@ -35,7 +35,7 @@ from medr_ray.core.records import (
     content_id,
 )
 from medr_ray.core.run import Directory
-from medr_ray.knowledge.registries.companies import find_shared_names, match_short_names
+from medr_ray.knowledge.registries.companies import find_shared_names
 from medr_ray.knowledge.registries.record_facts import RecordFacts
 from medr_ray.knowledge.registries.record_reading import UnusableRecords
 from medr_ray.knowledge.registries.sources import REGISTRIES
@@ -299,17 +299,6 @@ def read_snapshot(source: str, directory: Path | None = None) -> Iterator[Record
     facts = _read_facts(folder, source)
     for row in pq.read_table(folder / _name_table(source, "records")).to_pylist():
         yield _build_record(name, row, [next(facts) for _ in range(row["facts"])], entities)
-
-
-def read_short_company_names(directory: Path | None = None) -> dict[str, str]:
-    """The companies of the FDA's short names, by the id that the short name makes (see
-    ``companies.match_short_names``); none without the Orange Book. Only the FDA's names are short
-    in this way, so they hold for companies that Drugs@FDA names."""
-    if "orange_book" not in snapshot_manifest(directory)["sources"]:
-        return {}
-    folder = directory or find_packaged_snapshot()
-    entities = _read_entities(folder, "orange_book").values()
-    return match_short_names(entity for entity in entities if entity.entity_type == "company")
 
 
 def _find_source(source: str, directory: Path | None) -> dict[str, Any]:

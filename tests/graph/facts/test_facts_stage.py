@@ -12,12 +12,18 @@ from rich.console import Console
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.parts import Parts
-from medr_ray.core.records import Fact
+from medr_ray.core.records import Fact, FactEvidence, FactSource, RegistryEntity, to_table
 from medr_ray.core.run import RunDirectory, StageContext
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.graph.facts.artifacts import FACTS
 from medr_ray.graph.facts.fact_store import FactStore
-from medr_ray.graph.facts.stage import FACTS_STAGE, FactWorker, execute_facts
+from medr_ray.graph.facts.stage import (
+    FACTS_STAGE,
+    FactWorker,
+    _merge_entities,
+    _read_facts,
+    execute_facts,
+)
 from medr_ray.knowledge.lexicon import Concept
 
 _STUDIES = 12
@@ -36,7 +42,8 @@ def write_studies(path: Path, studies: list[dict[str, Any]], *further: str) -> N
 
 
 def prepare(root: Path, *files: Path) -> StageContext:
-    sources = [{"source": "clinical_trials", "paths": [str(file) for file in files]}]
+    paths = [str(file) for file in files]
+    sources = [{"source": "clinical_trials", "paths": paths}] if paths else []
     config = PipelineConfig.model_validate(
         {"run": {"root": str(root)}, "facts": {"sources": sources, "workers": 1}}
     )
@@ -129,3 +136,38 @@ def test_the_stage_depends_on_the_content_of_its_files(
     assert FACTS_STAGE.inputs(config) == inputs
     write_studies(file, studies[:2])
     assert FACTS_STAGE.inputs(config) != inputs
+
+
+def test_a_short_name_of_the_fda_is_its_company_and_a_sponsor_of_that_name_is_not(
+    tmp_path: Path,
+) -> None:
+    context = prepare(tmp_path)
+    directory = context.directory
+    short, full = "COMPANY:unichem", "COMPANY:unichem laboratory"
+
+    def company(entity_id: str, name: str, source: FactSource) -> RegistryEntity:
+        return RegistryEntity(entity_id, "company", (name,), (), source)
+
+    rows: dict[FactSource, list[RegistryEntity]] = {
+        "orange_book": [RegistryEntity(full, "company", ("UNICHEM", "Unichem"), (), "orange_book")],
+        "drugs_at_fda": [company(short, "UNICHEM", "drugs_at_fda")],
+        "clinical_trials": [company(short, "Unichem", "clinical_trials")],
+    }
+    for source, entities in rows.items():
+        directory.write_table(
+            f"parts/entities/{source}.parquet", to_table(RegistryEntity, entities)
+        )
+        evidence = FactEvidence(source, "1", "sponsor", "UNICHEM")
+        named = entities[0].entity_id
+        fact = Fact(f"fact-{source}", "FDA:1", "application_sponsor", named, None, "", (), evidence)
+        directory.write_table(f"facts/{source}.parquet", to_table(Fact, [fact]))
+    merged, full_ids = _merge_entities(directory, list(rows))
+    assert {row["entity_id"]: row["source"] for row in merged.to_pylist()} == {
+        full: "orange_book",
+        short: "clinical_trials",
+    }
+    objects = {
+        source: facts["object"][0].as_py()
+        for source, facts in zip(rows, _read_facts(directory, list(rows), full_ids), strict=True)
+    }
+    assert objects == {"orange_book": full, "drugs_at_fda": full, "clinical_trials": short}

@@ -15,7 +15,6 @@ from medr_ray.knowledge.registries.snapshot import (
     SourceFile,
     find_packaged_snapshot,
     list_snapshot_sources,
-    read_short_company_names,
     read_snapshot,
     snapshot_digest,
     snapshot_manifest,
@@ -121,12 +120,6 @@ def test_packaged_snapshot_has_the_facts_of_its_manifest() -> None:
         longest = max(longest, *(len(fact.evidence.value) for fact in record.facts))
     assert counts == snapshot_manifest()["sources"]["drug_labels"]["by_predicate"]
     assert longest < 200  # names and numbers, no prose
-
-
-def test_short_names_of_the_fda_lead_to_the_orange_book_s_companies() -> None:
-    names = read_short_company_names()
-    assert names["COMPANY:unichem"] == "COMPANY:unichem laboratory"
-    assert "COMPANY:teva" not in names  # of several companies
 
 
 # --- files ----------------------------------------------------------------------------
