@@ -49,7 +49,9 @@ _INDUCTION_CUES = (
     ),
     Cue(f",? (?:{BE} )?(?:probably )?related to", 0.75, subject_first=True),
     Cue(
-        f" (?:{BE} )?{ADVERB}(?:associated with|implicated in|responsible for|linked to)",
+        f" (?:{BE} )?{ADVERB}(?:associated with|implicated in|responsible for|linked to)"
+        # A drug that goes with a lower risk does not bring the disease on.
+        r"(?! (?:an? )?(?:\w+ )?(?:reduced|reduction|lower|decreased?|less|fewer|protection)\b)",
         0.91,
         subject_first=False,
         observed=(7, 7),

@@ -310,6 +310,7 @@ def test_a_cue_is_about_the_name_it_governs(sentence: str, expected: tuple[str, 
         "{SGLT2:drug} inhibitors are used for the treatment of {heart failure:disease}.",
         "SFTS {infection:disease} is characterized by {thrombocytopenia:phenotype}.",
         "{Endometriosis:disease} is least responsive to {progestins:drug}.",
+        "{Acitretin:drug} was associated with a reduced risk of {herpes zoster:disease}.",
     ],
 )
 def test_what_is_part_of_something_else_is_not_related(sentence: str) -> None:
