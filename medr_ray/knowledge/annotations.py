@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from medr_ray.knowledge.hpo import describe_frequency
+from medr_ray.knowledge.hpo import ORPHANET_FREQUENCIES, describe_frequency
 from medr_ray.knowledge.registries.hpo_annotations import (
     HPOA_EXPECTED,
     HpoaRow,
@@ -42,14 +42,7 @@ ONSET = "C"
 INHERITANCE = "I"
 _PRODUCT4_EXPECTED = "the XML of Orphadata product 4, phenotypes"
 # The frequency classes of product 4, as qualifiers that ``shares`` understands.
-_QUALIFIER_OF_CLASS = {
-    "Obligate (100%)": "all patients",
-    "Very frequent (99-80%)": "80-99% of patients",
-    "Frequent (79-30%)": "30-79% of patients",
-    "Occasional (29-5%)": "5-29% of patients",
-    "Very rare (<4-1%)": "1-4% of patients",
-    "Excluded (0%)": "0% of patients",
-}
+_QUALIFIER_OF_CLASS = {**ORPHANET_FREQUENCIES, "Excluded (0%)": "0% of patients"}
 
 
 @dataclass(frozen=True, slots=True)

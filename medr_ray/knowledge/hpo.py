@@ -45,7 +45,15 @@ _FREQUENCY_TERMS = {
     "HP:0040283": ("Occasional (5-29%)", "5-29% of patients"),
     "HP:0040284": ("Very rare (1-4%)", "1-4% of patients"),
 }
-_FREQUENCY_WORDS = dict(_FREQUENCY_TERMS.values())
+# Orphanet's own names of the same classes, as its tables print them.
+ORPHANET_FREQUENCIES = {
+    "Obligate (100%)": "all patients",
+    "Very frequent (99-80%)": "80-99% of patients",
+    "Frequent (79-30%)": "30-79% of patients",
+    "Occasional (29-5%)": "5-29% of patients",
+    "Very rare (<4-1%)": "1-4% of patients",
+}
+_FREQUENCY_WORDS = {**dict(_FREQUENCY_TERMS.values()), **ORPHANET_FREQUENCIES}
 _UNQUANTIFIED = "some patients"  # where a row gives no frequency
 
 
@@ -113,7 +121,8 @@ def load_hpo() -> Hpo:
 
 @functools.cache  # 270,000 rows, but only some thousand different frequencies
 def describe_frequency(frequency: str) -> str | None:
-    """The frequency column of ``phenotype.hpoa`` in words; None when no patient has the finding.
+    """The frequency column of ``phenotype.hpoa``, or a class of Orphanet's table, in words; None
+    when no patient has the finding.
 
     The column is a term below HP:0040279 (its id, or its name as ``print_frequency`` gives it), a
     count ("3/7"), a percentage ("45%"), or empty. Raises DataError for anything else.

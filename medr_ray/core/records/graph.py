@@ -31,7 +31,8 @@ class Entity:
 @dataclass(frozen=True)
 class Evidence:
     """Where a relation is stated: ``sentence``, or the line of a record, stands at characters
-    [start, end) of the text of ``document_id``.
+    [start, end) of the text of ``document_id``. Both are 0 for a fact of a registry, whose
+    ``sentence`` is the field of the record and the value as printed there.
 
     ``reference`` is what the document itself cites for the sentence, such as ``PMID:12345678``, or
     "". ``year`` and ``journal`` are the document's; null and "" if it is not an article.

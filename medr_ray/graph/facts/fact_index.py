@@ -219,7 +219,7 @@ def is_stated_in(relation: Relation, sources: Collection[str]) -> bool:
     """Whether a searchable passage of ``sources`` states the relation: a sentence of an abstract,
     or a line of a record."""
     return any(
-        evidence.sentence and evidence.document_id and evidence.source in sources
+        evidence.end > evidence.start and evidence.source in sources
         for evidence in relation.evidence
     )
 

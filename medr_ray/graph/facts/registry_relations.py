@@ -93,8 +93,9 @@ def _build_relation(fact: Fact) -> Relation:
         fact.evidence.source,
         make_document_id(fact.evidence.source, fact.evidence.record_id),
         sentence,
+        # No passage: whether the record is searchable, and where its line stands, is not known.
         0,
-        len(sentence),
+        0,
         qualifiers.get("reference", ""),
     )
     ages = PREDICATES[fact.predicate].ages and fact.as_of

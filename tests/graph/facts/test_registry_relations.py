@@ -9,6 +9,7 @@ from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Fact, NodeType
 from medr_ray.graph.expansion import Expander
 from medr_ray.graph.extraction.extractor import Extraction, merge_relations
+from medr_ray.graph.facts.fact_index import is_stated_in
 from medr_ray.graph.facts.registry_relations import (
     RegistryNodes,
     build_fact_relations,
@@ -206,3 +207,27 @@ def test_a_changed_fact_makes_a_seed_grow_again_and_nothing_else_does() -> None:
     assert not build_expander(RecordLibrary(read_trial(OTHER_TRIAL))).is_up_to_date(grown)
     newer = RecordLibrary(read_trial(TRIAL, as_of="2020-01-01"))
     assert not build_expander(newer).is_up_to_date(grown)
+
+
+@pytest.mark.parametrize(
+    ("printed", "clinical"),
+    [
+        ("3/7", "3 of 7 patients"),
+        ("HP:0040282", "30-79% of patients"),
+        ("Frequent (79-30%)", "30-79% of patients"),
+        ("Very rare (<4-1%)", "1-4% of patients"),
+        ("", "some patients"),
+    ],
+)
+def test_shares_of_patients_are_worded_alike_whoever_prints_them(
+    printed: str, clinical: str
+) -> None:
+    facts = FactCollector("orphanet", "ORPHA:1", "A disease")
+    facts.add_link("ORPHA:1", "has_finding", "HP:1", "HPOId", "HP:1", frequency=printed)
+    (relation,) = build_fact_relations(facts.build().facts)
+    assert relation.clinical == clinical
+
+
+def test_what_only_a_record_states_is_no_searchable_passage() -> None:
+    relations = list(build_fact_relations(read_trial(TRIAL).facts))
+    assert not any(is_stated_in(relation, ("clinical_trials",)) for relation in relations)
