@@ -5,6 +5,9 @@ records of a unit, resolves what they name to concepts (``entity_resolution``), 
 entities and records as one part, so a killed stage continues with the missing units, and a newer
 file of a registry makes only its own part anew. The store is then built over all parts.
 
+Of several editions of one record, the later one counts: a value that it states otherwise replaces
+the earlier one, where there can be only one.
+
 A record or a field that cannot be used is listed in ``quarantine.jsonl`` with its file or record,
 its place and the reason; the rest of its file is complete.
 """
@@ -32,7 +35,7 @@ from medr_ray.graph.facts.fact_store import build_fact_store
 from medr_ray.graph.facts.fact_units import FactUnit, identify_inputs, plan_units, read_unit
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.knowledge.registries import RecordFacts, UnusableRecords
+from medr_ray.knowledge.registries import FACT_PREDICATES, RecordFacts, UnusableRecords
 from medr_ray.knowledge.registries.companies import match_short_names
 
 _ENTITY_PARTS = "parts/entities"
@@ -69,9 +72,10 @@ class FactWorker:
             for fact in self._resolve_record(record, entities):
                 facts[fact.fact_id] = fact
         self._write_records(unit, list(entities.values()), list(records.values()), unusable)
-        in_order = [facts[fact_id] for fact_id in sorted(facts)]
+        in_order = keep_newest([facts[fact_id] for fact_id in sorted(facts)])
         report = {
             "facts": len(in_order),
+            "superseded": len(facts) - len(in_order),
             "records": len(records),
             "unusable": len(unusable),
             "by_predicate": _count_by_predicate(in_order),
@@ -123,6 +127,31 @@ class FactWorker:
         self._directory.write_jsonl(f"{_QUARANTINE_PARTS}/{unit.name}.jsonl", unusable)
 
 
+def keep_newest(facts: Sequence[Fact]) -> list[Fact]:
+    """The facts without those that a later edition of their record states otherwise.
+
+    Only a functional predicate has one value at a time. Two values of one date contradict each
+    other, and both stay.
+    """
+    newest: dict[Any, str] = {}
+    for fact in facts:
+        key = _value_key(fact)
+        newest[key] = max(newest.get(key, ""), fact.as_of)
+    return [
+        fact for fact in facts if not _is_functional(fact) or fact.as_of == newest[_value_key(fact)]
+    ]
+
+
+def _is_functional(fact: Fact) -> bool:
+    return FACT_PREDICATES[fact.predicate].cardinality == "functional"
+
+
+def _value_key(fact: Fact) -> tuple[Any, ...]:
+    """What a functional predicate has one value for."""
+    record = (fact.evidence.source, fact.evidence.record_id)
+    return *record, fact.subject, fact.predicate, fact.qualifiers
+
+
 def _join_entities(
     earlier: RegistryEntity | None, entity: RegistryEntity, entity_id: str
 ) -> RegistryEntity:
@@ -167,6 +196,7 @@ def execute_facts(context: StageContext) -> Counts:
         "records": sum(marker["records"] for marker in markers.values()),
         "entities": entities.num_rows,
         "set_aside": sum(marker["unusable"] for marker in markers.values()),
+        "superseded": sum(marker["superseded"] for marker in markers.values()),
         "by_source": _sum_counts(markers.values()),
         "parts": len(units),
         "parts_made": parts_made,

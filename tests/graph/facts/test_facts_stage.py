@@ -23,8 +23,11 @@ from medr_ray.graph.facts.stage import (
     _merge_entities,
     _read_facts,
     execute_facts,
+    keep_newest,
 )
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.registries import FactCollector
+from medr_ray.knowledge.registries.literals import parse_date
 
 _STUDIES = 12
 
@@ -171,3 +174,19 @@ def test_a_short_name_of_the_fda_is_its_company_and_a_sponsor_of_that_name_is_no
         for source, facts in zip(rows, _read_facts(directory, list(rows), full_ids), strict=True)
     }
     assert objects == {"orange_book": full, "drugs_at_fda": full, "clinical_trials": short}
+
+
+def test_a_later_edition_replaces_what_it_states_otherwise() -> None:
+    def expiry(text: str, as_of: str, product: str) -> Fact:
+        facts = FactCollector("orange_book", "NDA020123", "A drug", as_of)
+        facts.add_value(
+            "PATENT:US1", "patent_expiry_date", parse_date(text), "Expiry", text, product=product
+        )
+        return facts.build().facts[0]
+
+    earlier = expiry("2020-01-01", "2018-03-14", "001")
+    later = expiry("2021-06-30", "2025-04-08", "001")
+    of_another_product = expiry("2020-01-01", "2018-03-14", "002")
+    contradicting = expiry("2022-01-01", "2025-04-08", "001")
+    assert keep_newest([earlier, later, of_another_product]) == [later, of_another_product]
+    assert keep_newest([later, contradicting]) == [later, contradicting]
