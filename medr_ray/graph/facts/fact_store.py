@@ -25,7 +25,9 @@ _ENTITIES = "entities"
 # Of an entity that is the object of very many facts, such as a company: what one reader can use.
 _MAX_FACTS_AS_OBJECT = 200
 _MAX_FACTS_AS_SUBJECT = 5000
-_MAX_CACHED_ENTITIES = 4096
+_MAX_CACHED_ENTITIES = 1024  # with their facts
+_MAX_CACHED_NAMES = 200_000
+_IDS_PER_QUERY = 500
 _CARDINALITY_ORDER = {"functional": 0, "conditional": 1, "many": 2}
 
 
@@ -70,8 +72,8 @@ class FactStore:
     def __init__(self, facts: Any, entities: Any) -> None:
         self._facts = facts
         self._entities = entities
-        # The caches belong to the instance: as decorators they would keep every instance alive.
-        self._read_entity = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._look_entity_up)
+        self._entity_cache: dict[str, RegistryEntity | None] = {}
+        # The cache belongs to the instance: as a decorator it would keep every instance alive.
         self._read_facts = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._look_facts_up)
 
     @classmethod
@@ -100,9 +102,23 @@ class FactStore:
         entity = self._read_entity(entity_id)
         return entity.entity_type if entity else None
 
-    def _look_entity_up(self, entity_id: str) -> RegistryEntity | None:
-        rows = self._entities.search().where(sql_in("entity_id", [entity_id])).limit(1).to_arrow()
-        return next(iter(from_table(RegistryEntity, rows)), None)
+    def _read_entity(self, entity_id: str) -> RegistryEntity | None:
+        if entity_id not in self._entity_cache:
+            self._load_entities([entity_id])
+        return self._entity_cache[entity_id]
+
+    def _load_entities(self, entity_ids: Iterable[str]) -> None:
+        """Read entities into the cache, those that no record names as None."""
+        if len(self._entity_cache) > _MAX_CACHED_NAMES:
+            # Cleared as a whole: an order of use would cost more than reading a few again.
+            self._entity_cache.clear()
+        missing = sorted(set(entity_ids) - self._entity_cache.keys())
+        for start in range(0, len(missing), _IDS_PER_QUERY):
+            batch = missing[start : start + _IDS_PER_QUERY]
+            is_wanted = sql_in("entity_id", batch)
+            rows = self._entities.search().where(is_wanted).limit(len(batch)).to_arrow()
+            entities = {entity.entity_id: entity for entity in from_table(RegistryEntity, rows)}
+            self._entity_cache.update({key: entities.get(key) for key in batch})
 
     def _look_facts_up(self, entity_id: str) -> tuple[Fact, ...]:
         facts = {}
@@ -112,6 +128,9 @@ class FactStore:
         ):
             rows = self._facts.search().where(sql_in(column, [entity_id])).limit(limit).to_arrow()
             facts.update({fact.fact_id: fact for fact in from_table(Fact, rows)})
+        # Whoever reads the facts asks for the names and types of all their ends.
+        ends = {end for fact in facts.values() for end in (fact.subject, fact.object) if end}
+        self._load_entities({entity_id, *ends})
         return tuple(sorted(facts.values(), key=_order_by_cardinality))
 
 
