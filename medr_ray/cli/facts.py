@@ -84,7 +84,10 @@ def to_json_object(store: "FactStore", entity_id: str) -> dict[str, Any]:
 
 
 def print_facts(store: "FactStore", entity_id: str, console: "Console", rows: int) -> None:
-    """Print the entity and its facts, at most ``rows`` of each predicate and direction."""
+    """Print the entity and its facts, at most ``rows`` of each predicate and direction.
+
+    Of an entity that very many facts lead to, the store gives a part (see ``FactStore``).
+    """
     from rich.text import Text
 
     entity = store.find_entity(entity_id)
@@ -97,7 +100,10 @@ def print_facts(store: "FactStore", entity_id: str, console: "Console", rows: in
     def direction_key(fact: "Fact") -> tuple[str, bool]:
         return fact.predicate, fact.subject == entity_id
 
-    for (predicate, forward), group in groupby(store.facts_about(entity_id), direction_key):
+    # Sorted, because an entity may be at both ends of one predicate; the sort keeps the order of
+    # the facts within a group.
+    in_order = sorted(store.facts_about(entity_id), key=direction_key)
+    for (predicate, forward), group in groupby(in_order, direction_key):
         facts = list(group)
         arrow = "→" if forward else "←"
         console.print()

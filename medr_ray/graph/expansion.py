@@ -187,7 +187,8 @@ class Expander:
 
     def _digest_sources(self, entity: str) -> str:
         """A digest of the documents and facts about an entity."""
-        return digest(*self._documents(entity), *self._find_facts(entity))
+        facts = [_identify_fact(fact) for fact in self._find_facts(entity)]
+        return digest(*self._documents(entity), *facts)
 
     def _find_facts(self, entity: str) -> Sequence[Fact]:
         return self._facts.facts_about(entity) if self._facts is not None else ()
@@ -297,6 +298,13 @@ class Expander:
         # The relations come sorted by id, so the first one is always the same.
         graph.add(ties[entity][0])
         return entity
+
+
+def _identify_fact(fact: Fact) -> tuple[str, str]:
+    """What a newer edition that says the same does not change: the fact, and its date only where
+    the date decides what is asked."""
+    predicate = PREDICATES.get(fact.predicate)
+    return fact.fact_id, fact.as_of if predicate and predicate.ages else ""
 
 
 def merge_by_id(relations: Iterable[Relation]) -> list[Relation]:

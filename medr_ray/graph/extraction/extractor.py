@@ -7,7 +7,7 @@ document yields nothing.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from medr_ray.core.records import Evidence, Relation, content_id
 from medr_ray.entities.matching import Matcher
@@ -203,6 +203,19 @@ def is_well_typed(relation: RelationStatement | Relation, vocabulary: Vocabulary
     )
 
 
+def _order_evidence(evidence: Evidence) -> tuple[Any, ...]:
+    """Passages that stand in a document come before what only a record states."""
+    return (
+        evidence.start == evidence.end,
+        evidence.document_id,
+        evidence.start,
+        evidence.end,
+        evidence.reference,
+        evidence.source,
+        evidence.sentence,
+    )
+
+
 def merge_relations(first: Relation, second: Relation) -> Relation:
     """The more confident of two statements of one relation, with the evidence of both."""
     # The other fields only break ties, so that the result does not depend on the order.
@@ -218,9 +231,6 @@ def merge_relations(first: Relation, second: Relation) -> Relation:
         ),
     )
     # A set, because both may quote the same sentence.
-    evidence = sorted(
-        {*first.evidence, *second.evidence},
-        key=lambda item: (item.document_id, item.start, item.end, item.reference),
-    )
+    evidence = sorted({*first.evidence, *second.evidence}, key=_order_evidence)
     facts = tuple(sorted({*first.facts, *second.facts}))
     return replace(best, evidence=tuple(evidence), facts=facts)

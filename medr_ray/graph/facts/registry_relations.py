@@ -14,7 +14,7 @@ from typing import Protocol
 from medr_ray.core.records import Evidence, Fact, LiteralValue, NodeType, Relation
 from medr_ray.graph.extraction.extractor import build_relation_id
 from medr_ray.graph.vocabulary import Node
-from medr_ray.knowledge.hpo import describe_frequency
+from medr_ray.knowledge.hpo import describe_frequency, load_hpo
 from medr_ray.knowledge.predicates import DRUG, PREDICATES, VALUE
 from medr_ray.retrieval.registry_records import make_document_id, render_evidence
 
@@ -89,9 +89,13 @@ def _build_relation(fact: Fact) -> Relation:
     clinical = _word_qualifiers(fact)
     qualifiers = {qualifier.name: qualifier.value for qualifier in fact.qualifiers}
     sentence = render_evidence(fact)
+    record_id = fact.evidence.record_id
+    if fact.evidence.source == "hpo":
+        # Records that were merged into one disease have one document.
+        record_id = load_hpo().replacements.get(record_id, record_id)
     evidence = Evidence(
         fact.evidence.source,
-        make_document_id(fact.evidence.source, fact.evidence.record_id),
+        make_document_id(fact.evidence.source, record_id),
         sentence,
         # No passage: whether the record is searchable, and where its line stands, is not known.
         0,

@@ -1,7 +1,7 @@
 """What registries state: every predicate of a fact, declared once, with its cardinality.
 
-- ``functional``: a subject has one value (with the same qualifiers). Only such facts identify an
-  entity or are asked bare.
+- ``functional``: a subject has one value (with the same qualifiers). Such facts identify an
+  entity and are asked bare.
 - ``conditional``: one value where a further source agrees, such as the gene of a disease.
 - ``many``: any number. Such facts filter, or are asked with their source.
 

@@ -12,6 +12,7 @@ from medr_ray.core.records import DatePrecision, LiteralValue
 
 _ISO_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?:[T ].*)?")
 _COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 # "Aug 24, 2026" (Orange Book), "August 24, 2026" and "August 2026" (older records of trials).
 _PRINTED_FORMATS = {"%b %d, %Y": 3, "%B %d, %Y": 3, "%b %Y": 2, "%B %Y": 2}
 _PRECISIONS: tuple[DatePrecision, ...] = ("", "year", "month", "day")
@@ -47,7 +48,9 @@ def _make_date(parts: list[int], text: str) -> LiteralValue:
 
 def make_number(value: str | int | float, unit: str = "") -> LiteralValue:
     """A number with its unit; thousands may be set apart by commas ("1,234")."""
-    text = str(value).strip().replace(",", "")
+    text = str(value).strip()
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from medr_ray.core.errors import DataError
+from medr_ray.knowledge.hpo import ORPHANET_FREQUENCIES
 from medr_ray.knowledge.hpo_terms import HpoTerms, load_hpo_terms
 from medr_ray.knowledge.registries.literals import make_category, make_number
 from medr_ray.knowledge.registries.record_facts import FactCollector, RecordFacts
@@ -265,6 +266,10 @@ def _add_phenotype(
     term = ontology.find_term(phenotype.term_id)
     if term is None:
         collector.add_problem(field, f"the ontology has no term {phenotype.term_id!r}")
+        return
+    if phenotype.frequency and phenotype.frequency not in ORPHANET_FREQUENCIES:
+        reason = f"no frequency class of Orphanet: {phenotype.frequency!r}"
+        collector.add_problem(f"{phenotype.path}/HPOFrequency/Name", reason)
         return
     collector.add_entity(term.term_id, "phenotype", term.name)
     collector.add_link(

@@ -114,7 +114,22 @@ def _order_places(place: tuple[int | str, ...]) -> list[tuple[int, str]]:
 
 
 def _remove_place(value: Any, place: tuple[int | str, ...]) -> None:
-    """Leave out the field or element at the place."""
-    for part in place[:-1]:
+    """Leave out the field or element at the place.
+
+    A place may go on behind what the record has: pydantic adds the name of the alternative
+    ("list[str]") that a value of several types does not fit, and has an error for each.
+    """
+    for position, part in enumerate(place):
+        if not _has_part(value, part):
+            return  # left out because of another alternative
+        following = place[position + 1 :]
+        if not following or not _has_part(value[part], following[0]):
+            del value[part]
+            return
         value = value[part]
-    del value[place[-1]]
+
+
+def _has_part(value: Any, part: int | str) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)

@@ -198,7 +198,7 @@ def match_substance(names: Iterable[str], ids_by_name: Mapping[str, str]) -> str
 def _count_last_part(words: list[str]) -> int:
     """The number of words at the end that name a solvent, a counter-ion or an ester of the drug
     before them; 0 for none. A compound that is named from its metal is whole."""
-    if words[0] in _PARTS or words[0] in _LEADING_METALS:
+    if not words or words[0] in _PARTS or words[0] in _LEADING_METALS:
         return 0
     if len(words) > 2 and " ".join(words[-2:]) in _TWO_WORDS:
         return 2

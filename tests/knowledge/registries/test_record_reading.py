@@ -55,3 +55,16 @@ def test_a_file_of_another_format_is_set_aside_whole(tmp_path: Path) -> None:
     assert list(read_json_lines(str(path), unusable)) == []
     assert len(unusable) == 101
     assert "its first 100 lines are none" in unusable[-1].reason
+
+
+class Label(BaseModel):
+    number: str
+    maker: list[str] | str = []
+
+
+@pytest.mark.parametrize("maker", [5, [1, "A Inc"], {"x": 1}])
+def test_a_bad_value_of_a_field_with_alternatives_is_left_out(maker: Any) -> None:
+    label, problems = validate_leniently(Label, {"number": "1", "maker": maker})
+    assert label.number == "1"
+    assert label.maker == []
+    assert problems

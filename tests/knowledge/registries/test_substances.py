@@ -70,3 +70,8 @@ def test_vocabulary_decides_at_which_step_a_name_is_a_drug() -> None:
     assert match_substance(["Medroxyprogesterone caproate"], vocabulary) == "B"
     assert match_substance(["Glucophage", "METFORMIN HYDROCHLORIDE"], vocabulary) == "C"
     assert match_substance(["sodium chloride"], vocabulary) == ""
+
+
+@pytest.mark.parametrize("name", ["", " ", "--"])
+def test_a_name_without_a_word_matches_nothing(name: str) -> None:
+    assert match_substance([name], {"metformin": "DRUG:1"}) == ""
