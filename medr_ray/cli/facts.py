@@ -12,6 +12,7 @@ from medr_ray.cli.options import ConfigFile, Overrides
 from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
     from rich.text import Text
 
@@ -63,7 +64,7 @@ def show_entity(directory: "Directory", name: str, rows: int, as_json: bool) -> 
     columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
     entity_id = name if store.find_entity(name) is not None else None
     if entity_id is None:
-        names = read_entity_names(directory)
+        names = leave_out_products(read_entity_names(directory), name)
         entity_id = resolve_name(name, names, columns, "entities", directory.uri, as_json)
     if entity_id is None:
         return
@@ -71,6 +72,17 @@ def show_entity(directory: "Directory", name: str, rows: int, as_json: bool) -> 
         print_json(to_json_object(store, entity_id))
     else:
         print_facts(store, entity_id, Console(), rows)
+
+
+def leave_out_products(names: "pl.DataFrame", query: str) -> "pl.DataFrame":
+    """The names without those of products, where something else has the name too: a drug has many
+    products of its name."""
+    import polars as pl
+
+    from medr_ray.entities.concept_summary import find_concepts
+
+    others = names.filter(pl.col("entity_type") != "product")
+    return names if find_concepts(others, query).is_empty() else others
 
 
 def to_json_object(store: "FactStore", entity_id: str) -> dict[str, Any]:

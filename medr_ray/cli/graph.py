@@ -107,6 +107,7 @@ def show_entity(run: "RunDirectory", name: str, rows: int, as_json: bool) -> Non
         only_in_records = record_names.filter(~pl.col("concept_id").is_in(in_graph))
         names = pl.concat([names.select(record_names.columns), only_in_records])
     columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
+    names = facts.leave_out_products(names, name)
     entity = resolve_name(name, names, columns, "entities", graph.uri, as_json)
     if entity is None:
         return

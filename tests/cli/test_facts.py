@@ -25,6 +25,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts.add_link(TRIAL, "lead_sponsor", "COMPANY:acme", "leadSponsor.name", "Acme, Inc.")
     facts.add_value(TRIAL, "start_date", parse_date("2015-03"), "startDateStruct.date", "2015-03")
     facts.add_link(TRIAL, "studies_condition", "D:4", "conditions[0]", "Kuru")
+    facts.add_entity("PRODUCT:NDA000001/001", "product", "ACME")
+    facts.add_entity("PRODUCT:NDA000001/002", "product", "LOSAR")
     record = facts.build()
     write_facts(run, record.facts, record.entities)
     return Path(run.local.parent)
@@ -87,3 +89,12 @@ def test_a_name_that_no_record_has_gets_the_nearest(
 ) -> None:
     assert medr(root, "facts", "show", "Losartan in Kuro") == 1
     assert "the nearest are Losartan in Kuru" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_product_is_shown_by_a_name_that_nothing_else_has(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "facts", "show", "losar", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["entity_id"] == "PRODUCT:NDA000001/002"
+    assert medr(root, "facts", "show", "acme", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["entity_id"] == "COMPANY:acme"
