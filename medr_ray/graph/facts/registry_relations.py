@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Protocol
 
-from medr_ray.core.records import Evidence, Fact, LiteralValue, NodeType, Relation
+from medr_ray.core.records import Evidence, Fact, FactEvidence, LiteralValue, NodeType, Relation
 from medr_ray.graph.extraction.extractor import build_relation_id
 from medr_ray.graph.vocabulary import Node
 from medr_ray.knowledge.hpo import describe_frequency, load_hpo
@@ -88,19 +88,15 @@ def _build_relation(fact: Fact) -> Relation:
     obj = fact.object if fact.literal is None else make_value_id(fact.literal)
     clinical = _word_qualifiers(fact)
     qualifiers = {qualifier.name: qualifier.value for qualifier in fact.qualifiers}
-    sentence = render_evidence(fact)
-    record_id = fact.evidence.record_id
-    if fact.evidence.source == "hpo":
-        # Records that were merged into one disease have one document.
-        record_id = load_hpo().replacements.get(record_id, record_id)
+    document_id, entry = _locate_record(fact.evidence)
     evidence = Evidence(
         fact.evidence.source,
-        make_document_id(fact.evidence.source, record_id),
-        sentence,
+        document_id,
+        render_evidence(fact),
         # No passage: whether the record is searchable, and where its line stands, is not known.
         0,
         0,
-        qualifiers.get("reference", ""),
+        ";".join(filter(None, (entry, qualifiers.get("reference", "")))),
     )
     ages = PREDICATES[fact.predicate].ages and fact.as_of
     return Relation(
@@ -116,6 +112,17 @@ def _build_relation(fact: Fact) -> Relation:
         evidence=(evidence,),
         facts=(fact.fact_id,),
     )
+
+
+def _locate_record(evidence: FactEvidence) -> tuple[str, str]:
+    """The id of the record's document; and the entry to cite where that is the document of several
+    entries, merged into one disease: whose entry it is says which authority speaks."""
+    record_id, entry = evidence.record_id, ""
+    if evidence.source == "hpo":
+        disease_id = load_hpo().replacements.get(record_id, record_id)
+        if disease_id != record_id:
+            record_id, entry = disease_id, record_id
+    return make_document_id(evidence.source, record_id), entry
 
 
 def _word_qualifiers(fact: Fact) -> str:

@@ -9,6 +9,7 @@ from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Fact, NodeType
 from medr_ray.graph.expansion import Expander
 from medr_ray.graph.extraction.extractor import Extraction, merge_relations
+from medr_ray.graph.facts.curated_statements import list_graph_statements
 from medr_ray.graph.facts.fact_index import is_stated_in
 from medr_ray.graph.facts.registry_relations import (
     RegistryNodes,
@@ -231,3 +232,13 @@ def test_shares_of_patients_are_worded_alike_whoever_prints_them(
 def test_what_only_a_record_states_is_no_searchable_passage() -> None:
     relations = list(build_fact_relations(read_trial(TRIAL).facts))
     assert not any(is_stated_in(relation, ("clinical_trials",)) for relation in relations)
+
+
+def test_an_entry_that_was_merged_into_a_disease_still_speaks_for_its_authority() -> None:
+    facts = FactCollector("hpo", "ORPHA:558", "Marfan syndrome")
+    facts.add_link("OMIM:154700", "associated_gene", "GENE:FBN1", "gene_symbol", "FBN1")
+    (relation,) = build_fact_relations(facts.build().facts)
+    (evidence,) = relation.evidence
+    assert evidence.document_id == "HPO:OMIM:154700"  # the document of both entries
+    statements = list(list_graph_statements([relation]))
+    assert [statement.authority for statement in statements] == ["ORPHA"]
