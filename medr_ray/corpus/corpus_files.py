@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from medr_ray.core.config import FileSource
 from medr_ray.core.errors import DataError
 from medr_ray.core.files import locate_file, open_unpacked
 from medr_ray.corpus.checksum import SIDECAR_SUFFIX, compute_stream_md5, parse_sidecar_md5
@@ -59,6 +60,21 @@ def list_corpus_files(sources: Sequence[str]) -> list[CorpusFile]:
     # A dict keeps the first occurrence and the order.
     uris = dict.fromkeys(uri for source in sources for uri in _expand_source(source))
     return [_describe_file(number, uri) for number, uri in enumerate(uris)]
+
+
+def list_source_files(setting: str, source: FileSource) -> list[CorpusFile]:
+    """The files of a source of ``setting`` ("index.sources"), in the order of its paths; a file
+    that two paths name counts once.
+
+    Raises DataError for a path that names no file.
+    """
+    files: list[CorpusFile] = []
+    for path in source.paths:
+        try:
+            files += list_corpus_files([path])
+        except DataError:
+            raise DataError(f"{setting}: {source.source}: {path!r} names no file") from None
+    return list({file.uri: file for file in files}.values())
 
 
 @contextlib.contextmanager

@@ -19,12 +19,11 @@ import pyarrow.parquet as pq
 
 from medr_ray.core.config import DocumentSource
 from medr_ray.core.data import map_in_tasks
-from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import arrow_schema, from_table, to_table
 from medr_ray.core.run import Directory, StageContext
-from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
+from medr_ray.corpus.corpus_files import CorpusFile, list_source_files
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.readers import READ_TOGETHER, READERS, UnusableRecords
 
@@ -61,25 +60,10 @@ def plan_batches(sources: Sequence[DocumentSource]) -> list[FileBatch]:
     """The batches of the configured files. Raises DataError for a path that names no file."""
     batches = []
     for source in sources:
-        groups = _group_files(source.source, list_source_files(source))
+        groups = _group_files(source.source, list_source_files("index.sources", source))
         for batch_number, files in enumerate(groups):
             batches.append(_plan_batch(source.source, batch_number, files))
     return batches
-
-
-def list_source_files(source: DocumentSource) -> list[CorpusFile]:
-    """The files of a source, in the order of its paths.
-
-    Raises DataError for a path that names no file.
-    """
-    files: list[CorpusFile] = []
-    for path in source.paths:
-        try:
-            files += list_corpus_files([path])
-        except DataError:
-            raise DataError(f"index.sources: {source.source}: {path!r} names no file") from None
-    # A file that two paths name counts once.
-    return list({file.uri: file for file in files}.values())
 
 
 def _group_files(source: str, files: list[CorpusFile]) -> list[list[CorpusFile]]:

@@ -30,6 +30,7 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import Citation, from_table
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.corpus.artifacts import CITATIONS
+from medr_ray.corpus.corpus_files import list_source_files
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.registries.snapshot import list_snapshot_sources, snapshot_digest
 from medr_ray.retrieval import index, intake
@@ -382,7 +383,7 @@ def _list_inputs(config: PipelineConfig) -> Any:
     files = []
     registries = {}
     for source in config.index.sources:
-        files += [file.content for file in intake.list_source_files(source)]
+        files += [file.content for file in list_source_files("index.sources", source)]
         if source.source == REGISTRIES:
             registries = {name: snapshot_digest(name) for name in list_snapshot_sources()}
     return {

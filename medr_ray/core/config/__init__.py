@@ -7,7 +7,7 @@ holds their key.
 """
 
 from medr_ray.core.config.agent import AgentConfig, RolloutsConfig
-from medr_ray.core.config.base import Backend, Section, ServiceConfig
+from medr_ray.core.config.base import Backend, FileSource, Section, ServiceConfig
 from medr_ray.core.config.corpus import CorpusConfig
 from medr_ray.core.config.entities import EntitiesConfig, EntityType, LexiconSource
 from medr_ray.core.config.evaluation import EvaluationConfig
@@ -49,6 +49,7 @@ __all__ = [
     "EntityType",
     "EvaluationConfig",
     "FactsConfig",
+    "FileSource",
     "GRPOConfig",
     "GraphConfig",
     "IndexConfig",

@@ -4,10 +4,12 @@ A section is frozen, refuses keys that are not declared, and marks the fields th
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
+
+from medr_ray.core.config.urls import StorageUri
 
 # Who does the thinking in a role: deterministic rules, or the language model under ``llm``.
 Backend = Literal["rules", "llm"]
@@ -59,6 +61,30 @@ def _identity_of(value: Any, dumped: Any) -> Any:
         pairs_in_order = zip(value, dumped, strict=True)
         return [_identity_of(item, dumped_item) for item, dumped_item in pairs_in_order]
     return dumped
+
+
+class FileSource(Section):
+    """A source that is read from files of its publisher, or needs none; a plain name stands for one
+    that needs none. ``WITHOUT_FILES`` are the names of these."""
+
+    WITHOUT_FILES: ClassVar[tuple[str, ...]]
+
+    source: str = Field(description="name of the source")
+    paths: tuple[StorageUri, ...] = Field(
+        (), description="files, plain or gzip, or URIs; * matches any name in a folder"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_plain_name(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_paths(self) -> Self:
+        if (self.source in self.WITHOUT_FILES) == bool(self.paths):
+            problem = "takes no paths" if self.paths else "needs its files in paths"
+            raise ValueError(f"the source {self.source} {problem}")
+        return self
 
 
 class ServiceConfig(Section):

@@ -1,18 +1,16 @@
 """Which sources state facts of record."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Operational, Section
+from medr_ray.core.config.base import FileSource, Operational, Section
 from medr_ray.core.config.names import registered_in
-from medr_ray.core.config.urls import StorageUri
 
 FactSourceName = Annotated[str, registered_in("medr_ray.graph.facts.fact_units:SOURCES")]
-_WITHOUT_FILES = ("snapshot", "hpo", "pubmed")
 
 
-class RegistrySource(Section):
+class RegistrySource(FileSource):
     """A source of facts; a plain name stands for a source that needs no files.
 
     ``snapshot`` is the registries inside this package, ``hpo`` the embedded annotations, ``pubmed``
@@ -20,22 +18,9 @@ class RegistrySource(Section):
     ``orange_book`` its tables or zip, ``drug_labels`` JSON lines of openFDA, ``clinical_trials``
     JSON lines of studies, ``livertox`` JSON lines of monographs, ``orphanet`` Orphadata XML."""
 
+    WITHOUT_FILES = ("snapshot", "hpo", "pubmed")
+
     source: FactSourceName = Field(description="snapshot, hpo, pubmed, or a registry's name")
-    paths: tuple[StorageUri, ...] = Field(
-        (), description="files, plain or gzip, or URIs; * matches any name in a folder"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_plain_name(cls, value: Any) -> Any:
-        return {"source": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _check_paths(self) -> "RegistrySource":
-        if (self.source in _WITHOUT_FILES) == bool(self.paths):
-            problem = "takes no paths" if self.paths else "needs its files in paths"
-            raise ValueError(f"the source {self.source} {problem}")
-        return self
 
 
 class FactsConfig(Section):

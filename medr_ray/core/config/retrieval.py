@@ -1,20 +1,18 @@
 """What is searchable, how it is ranked, and the live services that are asked beside the index."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Operational, Section, ServiceConfig
+from medr_ray.core.config.base import FileSource, Operational, Section, ServiceConfig
 from medr_ray.core.config.names import registered_in
 from medr_ray.core.config.urls import ServiceUrl, StorageUri
 
 SourceName = Annotated[str, registered_in("medr_ray.retrieval.documents:SOURCES")]
 LiveSourceName = Annotated[str, registered_in("medr_ray.retrieval.live.searcher:LIVE_SOURCES")]
-# Made from the corpus, from an installed package, and from the snapshot inside this one.
-_WITHOUT_FILES = ("pubmed", "hpo", "registries")
 
 
-class DocumentSource(Section):
+class DocumentSource(FileSource):
     """A source of documents; a plain name stands for a source that needs no files.
 
     ``pubmed`` is the corpus, ``hpo`` the embedded disease records, ``registries`` the embedded
@@ -23,24 +21,12 @@ class DocumentSource(Section):
     zip and optionally the Orange Book's patent and exclusivity tables, ``trials`` JSON lines of
     ClinicalTrials.gov studies, ``livertox`` JSON lines of monographs."""
 
+    # Made from the corpus, from an installed package, and from the snapshot inside this one.
+    WITHOUT_FILES = ("pubmed", "hpo", "registries")
+
     source: SourceName = Field(
         description="pubmed, hpo, registries, or a source that is read from files"
     )
-    paths: tuple[StorageUri, ...] = Field(
-        (), description="files, plain or gzip, or URIs; * matches any name in a folder"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_plain_name(cls, value: Any) -> Any:
-        return {"source": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _check_paths(self) -> "DocumentSource":
-        if (self.source in _WITHOUT_FILES) == bool(self.paths):
-            problem = "takes no paths" if self.paths else "needs its files in paths"
-            raise ValueError(f"the source {self.source} {problem}")
-        return self
 
 
 class EncodingConfig(Section):

