@@ -12,7 +12,6 @@ from medr_ray.cli.options import ConfigFile, Overrides
 from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
     from rich.text import Text
 
@@ -57,32 +56,19 @@ def show_entity(directory: "Directory", name: str, rows: int, as_json: bool) -> 
     """
     from rich.console import Console
 
-    from medr_ray.cli.name_resolution import resolve_name
+    from medr_ray.cli.name_resolution import resolve_entity
     from medr_ray.graph.facts.fact_store import FactStore, read_entity_names
 
     store = FactStore.open(directory)
-    columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
     entity_id = name if store.find_entity(name) is not None else None
     if entity_id is None:
-        names = leave_out_products(read_entity_names(directory), name)
-        entity_id = resolve_name(name, names, columns, "entities", directory.uri, as_json)
+        entity_id = resolve_entity(name, read_entity_names(directory), directory.uri, as_json)
     if entity_id is None:
         return
     if as_json:
         print_json(to_json_object(store, entity_id))
     else:
         print_facts(store, entity_id, Console(), rows)
-
-
-def leave_out_products(names: "pl.DataFrame", query: str) -> "pl.DataFrame":
-    """The names without those of products, where something else has the name too: a drug has many
-    products of its name."""
-    import polars as pl
-
-    from medr_ray.entities.concept_summary import find_concepts
-
-    others = names.filter(pl.col("entity_type") != "product")
-    return names if find_concepts(others, query).is_empty() else others
 
 
 def to_json_object(store: "FactStore", entity_id: str) -> dict[str, Any]:

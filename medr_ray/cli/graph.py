@@ -91,7 +91,7 @@ def show_entity(run: "RunDirectory", name: str, rows: int, as_json: bool) -> Non
     from rich.console import Console
 
     from medr_ray.cli import facts
-    from medr_ray.cli.name_resolution import resolve_name
+    from medr_ray.cli.name_resolution import resolve_entity
     from medr_ray.graph.facts.fact_store import FactStore, read_entity_names
     from medr_ray.graph.graph_export import check_finished
     from medr_ray.graph.neighbourhood import read_names, read_neighbourhood
@@ -106,9 +106,7 @@ def show_entity(run: "RunDirectory", name: str, rows: int, as_json: bool) -> Non
         record_names = read_entity_names(run.stage("facts"))
         only_in_records = record_names.filter(~pl.col("concept_id").is_in(in_graph))
         names = pl.concat([names.select(record_names.columns), only_in_records])
-    columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
-    names = facts.leave_out_products(names, name)
-    entity = resolve_name(name, names, columns, "entities", graph.uri, as_json)
+    entity = resolve_entity(name, names, graph.uri, as_json)
     if entity is None:
         return
     neighbourhood = read_neighbourhood(graph, entity) if entity in in_graph else None

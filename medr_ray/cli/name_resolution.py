@@ -46,3 +46,17 @@ def resolve_name(
         lines.append(f"  {identifier}  {row['name']} ({row['entity_type']})")
     Console().print("\n".join(lines), highlight=False, markup=False)
     return None
+
+
+def resolve_entity(name: str, names: "pl.DataFrame", where: str, as_json: bool) -> str | None:
+    """``resolve_name`` among entities of a graph or of records. A product is meant only where
+    nothing else has the name: a drug has many products of its name."""
+    import polars as pl
+
+    from medr_ray.entities.concept_summary import find_concepts
+
+    others = names.filter(pl.col("entity_type") != "product")
+    if not find_concepts(others, name).is_empty():
+        names = others
+    columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
+    return resolve_name(name, names, columns, "entities", where, as_json)
