@@ -134,7 +134,7 @@ def keep_newest(facts: Sequence[Fact]) -> list[Fact]:
     other, and both stay.
     """
     newest: dict[Any, str] = {}
-    for fact in facts:
+    for fact in filter(_is_functional, facts):
         key = _value_key(fact)
         newest[key] = max(newest.get(key, ""), fact.as_of)
     return [
