@@ -60,12 +60,6 @@ def make_number(value: str | int | float, unit: str = "") -> LiteralValue:
     return LiteralValue("number", f"{number:f}", float(number), unit)
 
 
-def make_money(value: str | int | float, currency: str) -> LiteralValue:
-    """An amount of money; ``currency`` is an ISO 4217 code."""
-    amount = make_number(str(value).lstrip("$ "))
-    return LiteralValue("money", amount.text, amount.number, currency)
-
-
 def make_category(text: str) -> LiteralValue:
     """One of a closed list of words, as the source prints it."""
     return _make_text("category", text)

@@ -74,7 +74,6 @@ class PrintedPhenotype:
 
     path: str
     term_id: str
-    term_name: str
     frequency: str
     criterion: str
 
@@ -112,7 +111,6 @@ def read_phenotypes(disorder: etree._Element) -> Iterator[PrintedPhenotype]:
         yield PrintedPhenotype(
             path,
             text_of(element, "HPO/HPOId"),
-            text_of(element, "HPO/HPOTerm"),
             text_of(element, "HPOFrequency/Name"),
             text_of(element, "DiagnosticCriteria/Name"),
         )

@@ -37,6 +37,7 @@ from medr_ray.core.records import (
 )
 from medr_ray.core.run import Directory
 from medr_ray.knowledge.registries.companies import find_shared_names
+from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
 from medr_ray.knowledge.registries.record_facts import RecordFacts
 from medr_ray.knowledge.registries.record_reading import UnusableRecords
 from medr_ray.knowledge.registries.sources import REGISTRIES
@@ -102,7 +103,8 @@ def write_source(
     that could not be used are added to it.
     """
     registry = REGISTRIES[source]
-    tables = _SourceTables(registry.left_out)
+    prose = {name for name, predicate in FACT_PREDICATES.items() if predicate.prose}
+    tables = _SourceTables(registry.left_out | prose)
     for record in records:
         tables.add_record(record)
         for field, reason in record.problems:

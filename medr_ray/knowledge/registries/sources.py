@@ -48,8 +48,8 @@ class Registry:
     reader.
 
     ``is_read_together`` says that files of it make records only with each other. ``left_out`` are
-    predicates that the embedded snapshot leaves out, because they are prose or another registry
-    states them.
+    predicates that the embedded snapshot leaves out beside prose, because they join nothing or
+    another registry states them.
     """
 
     title: str
@@ -119,7 +119,6 @@ REGISTRIES: dict[FactSource, Registry] = {
         licence="public; openFDA data are CC0 1.0, https://open.fda.gov/license/",
         attribution="openFDA, US Food and Drug Administration; DailyMed, US NLM",
         read=read_drug_label_facts,
-        left_out=frozenset({"label_indication", "mechanism_of_action"}),  # prose
     ),
     "livertox": Registry(
         title="LiverTox",
