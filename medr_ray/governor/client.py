@@ -7,11 +7,13 @@ thread ends when nobody uses the client any more. A governor that does not answe
 """
 
 import asyncio
+import itertools
 import threading
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from medr_ray.core.errors import InfrastructureError
@@ -97,8 +99,9 @@ class GovernorClient:
         self._connection = connection
         # Not the process id: that is the same on several hosts, and is used again.
         self._client_id = uuid.uuid4().hex
-        self._lock = threading.Lock()  # of the entries and the loop
+        self._lock = threading.Lock()  # of the entries, the turns and the loop
         self._entries: dict[str, _ServiceEntry] = {}  # by service key
+        self._turns = itertools.count(1)  # of requests, in the order in which they come
         self._reserved: dict[str, Spend] = {}  # by budget; used in the client's own loop only
         self._loop: asyncio.AbstractEventLoop | None = None
         # An event loop keeps only weak references to its tasks.
@@ -118,13 +121,29 @@ class GovernorClient:
             if slot is not None:
                 self._wake_service_task(entry)
                 return slot
-            future: SlotFuture = Future()
-            waiter = Waiter(future, amounts)
+            waiter: Waiter[SlotFuture] = Waiter(Future(), amounts, next(self._turns))
             entry.state.waiting.append(waiter)
             self._wake_service_task(entry)
+        while True:
+            slot = await self._wait_for_slot(entry, waiter)
+            with self._lock:
+                reading = entry.read_clock()
+                if not entry.state.is_too_late(slot, reading):
+                    return slot
+                # The caller's event loop was so busy that the slot has passed: a request sent now
+                # would be one more in the window of those that follow.
+                waiter = replace(waiter, caller=Future())
+                entry.state.wait_again(waiter, slot, reading.now)
+                entry.serve_waiters(reading)
+                self._wake_service_task(entry)
+                if waiter.caller.done():
+                    # Not awaited: the event loop could be late for this slot as well.
+                    return waiter.caller.result()
+
+    async def _wait_for_slot(self, entry: _ServiceEntry, waiter: Waiter[SlotFuture]) -> Slot:
         try:
             # A ``concurrent.futures`` future, because the caller's event loop is not the client's.
-            return await asyncio.wrap_future(future)
+            return await asyncio.wrap_future(waiter.caller)
         except asyncio.CancelledError:
             self._abandon_request(entry, waiter)
             raise

@@ -8,6 +8,7 @@ What is no longer needed goes back: slots that passed unused, and leases at once
 for them.
 """
 
+import bisect
 import itertools
 import math
 from collections import deque
@@ -52,10 +53,12 @@ class ClockReading(NamedTuple):
 
 @dataclass(frozen=True)
 class Waiter(Generic[CallerT]):
-    """A request that waits; ``caller`` is whatever the caller is known by."""
+    """A request that waits; ``caller`` is whatever the caller is known by. ``turn`` numbers the
+    requests of a process in the order in which they came."""
 
     caller: CallerT
     amounts: Amounts
+    turn: int = 0
 
 
 @dataclass
@@ -167,8 +170,7 @@ class ClientState(Generic[CallerT]):
         has_lease = self._held_leases > self._in_flight
         has_missed_slot = bool(self._slots) and self._slots[0].end < reading.latest
         if self.waiting and has_lease and has_missed_slot:
-            # The process woke too late for its slot: it needs slots that are valid for longer.
-            self._slot_seconds = min(MAX_SLOT_SECONDS, self._slot_seconds * _SLOT_GROWTH)
+            self._request_longer_slots()
         served = []
         while self.waiting:
             slot = self.take_slot(self.waiting[0].amounts, reading)
@@ -194,6 +196,20 @@ class ClientState(Generic[CallerT]):
             delay = _REPORT_DELAY_SECONDS
         # Never later than what was due already.
         self._report_due_at = min(self._report_due_at, now + delay)
+
+    def _request_longer_slots(self) -> None:
+        """This process woke too late for a slot: it needs slots that are valid for longer."""
+        self._slot_seconds = min(MAX_SLOT_SECONDS, self._slot_seconds * _SLOT_GROWTH)
+
+    def is_too_late(self, slot: Slot, reading: ClockReading) -> bool:
+        """Whether a request that got this slot may no longer be sent in it."""
+        return self.limits.is_metered and slot.end < reading.latest
+
+    def wait_again(self, waiter: Waiter[CallerT], missed: Slot, now: float) -> None:
+        """Put a request that was too late for its slot back into the queue, at its turn."""
+        bisect.insort(self.waiting, waiter, key=lambda waiter: waiter.turn)
+        self._request_longer_slots()
+        self.return_slot(missed, now)
 
     def return_slot(self, slot: Slot, now: float) -> None:
         """End a request that had its slot but was never sent."""

@@ -53,6 +53,27 @@ def test_callers_are_served_in_order_and_leases_come_back() -> None:
     assert asyncio.run(scenario()) == [0, 1, 2, 3, 4]
 
 
+def test_a_request_whose_event_loop_wakes_too_late_for_its_slot_waits_for_another() -> None:
+    async def scenario() -> list[float]:
+        client, service, lateness = LocalGovernorClient(), _make_service(50, requests=20), []
+
+        async def call() -> None:
+            slot = await client.acquire(service, _NONE)
+            lateness.append(clock.now() - slot.end)
+            client.finish(service, _report_done(slot))
+
+        calls = [asyncio.create_task(call()) for _ in range(20)]
+        while not all(task.done() for task in calls):
+            time.sleep(0.15)  # longer than a slot is valid at first: the loop is busy
+            await asyncio.sleep(0)
+        await asyncio.gather(*calls)
+        return lateness
+
+    lateness = asyncio.run(scenario())
+    assert len(lateness) == 20
+    assert max(lateness) <= 0.005  # between the last look at the clock and this one
+
+
 def test_a_cancelled_caller_takes_nothing_with_it() -> None:
     async def scenario() -> None:
         client, service = LocalGovernorClient(), _make_service(1)
