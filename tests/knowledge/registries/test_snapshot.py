@@ -1,5 +1,6 @@
 """The snapshot gives back the facts it was made of, and the packaged one is whole and small."""
 
+import json
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -143,13 +144,24 @@ def test_files_are_recognised_by_content(tmp_path: Path) -> None:
         path = tmp_path / "some.name"
         path.write_text(text)
         assert recognise_registry(str(path)) == source
+    page = {"nextPageToken": "x", "totalCount": 1, "studies": [json.loads(TRIAL)]}
+    for text in (json.dumps(page, indent=2), json.dumps(page)):
+        path = tmp_path / "page.json"
+        path.write_text(text)
+        assert recognise_registry(str(path)) == "clinical_trials"
+        # What is recognised is read.
+        unusable = UnusableRecords()
+        assert len(list(REGISTRIES["clinical_trials"].read([str(path)], unusable))) == 1
+        assert not unusable
     zipped = _write_zip(tmp_path / "a.zip", "Applications.txt")
     assert recognise_registry(str(zipped)) == "drugs_at_fda"
     zipped = _write_zip(tmp_path / "b.zip", "folder/Products.txt")
     assert recognise_registry(str(zipped)) == "orange_book"
 
 
-@pytest.mark.parametrize("content", [b"", b"name,age\n", b"PK\x03\x04cut", b"[1]\n", b"{"])
+@pytest.mark.parametrize(
+    "content", [b"", b"name,age\n", b"PK\x03\x04cut", b"[1]\n", b"{", b'{"a": {"studies": 1}}']
+)
 def test_file_of_no_registry_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "strange.txt"
     path.write_bytes(content)
