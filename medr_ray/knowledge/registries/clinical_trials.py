@@ -8,9 +8,9 @@ events but the ``MAX_EVENT_TERMS`` serious and as many other terms that affected
 of a trial, the groups with none of them included.
 
 A paper reports the results of a trial where its reference says so (``type`` RESULT) and its
-citation prints no date before the trial's start: sponsors give many papers as results that they
-built on (395 of 568 references to papers here). Those, and references of the type BACKGROUND, are ``cites_paper``; what
-PubMed found by the trial's number (DERIVED) is ``named_in_paper``.
+citation prints no date before the trial's start: sponsors give many papers that they built on as
+results (395 of 568 references here). Those, and references of the type BACKGROUND, are
+``cites_paper``; what PubMed found by the trial's number (DERIVED) is ``named_in_paper``.
 
 A trial states its substances by one of two predicates: ``studies_intervention`` where they are all
 it studies, ``studies_among_others`` where it also names a combination, a class, a regimen or

@@ -26,10 +26,10 @@ ReadFacts = Callable[[Sequence[str], UnusableRecords], Iterator[RecordFacts]]
 
 _US_GOVERNMENT = "public domain (work of the US government, 17 U.S.C. 105)"
 _BEGINNING = 4096  # bytes that tell tables and XML apart
-# Bytes of a JSON file that are searched for a field of a registry: three times the longest record of
-# the trials, 1.2 MB.
+# Bytes of a JSON file that are searched for a field of a registry: three times the longest record
+# of the trials, 1.2 MB.
 _JSON_BEGINNING = 4 * 2**20
-_JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|[{}\[\]]', re.DOTALL)
+_JSON_PIECE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|[{}\[\]]', re.DOTALL)
 _ZIP_MAGIC = b"PK\x03\x04"
 # Members of zips, in lower case, by registry.
 _ZIP_MEMBERS: tuple[tuple[FactSource, frozenset[str]], ...] = (
@@ -204,16 +204,16 @@ def _list_fields(text: str) -> Iterator[str]:
     if not text.lstrip().startswith("{"):
         return
     depth = 0
-    for match in _JSON_TOKEN.finditer(text):
-        token = match[0]
-        if token in "{[":
+    for match in _JSON_PIECE.finditer(text):
+        piece = match[0]
+        if piece in ("{", "["):
             depth += 1
-        elif token in "}]":
+        elif piece in ("}", "]"):
             depth -= 1
             if depth == 0:
                 return
-        elif depth == 1 and token.endswith(":"):
-            yield token.rstrip(": \t\r\n")[1:-1]
+        elif depth == 1 and piece.endswith(":"):
+            yield piece.rstrip(": \t\r\n")[1:-1]
 
 
 def _build_error(path: str) -> DataError:
