@@ -37,7 +37,7 @@ from medr_ray.entities.significance import (
 )
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon
-from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
+from medr_ray.knowledge.prevalence import load_prevalence, match_prevalence, read_prevalence
 from medr_ray.knowledge.rare_diseases import find_listings, load_rare_listings
 from medr_ray.knowledge.registries.snapshot import snapshot_digest
 from medr_ray.knowledge.vocabulary_reading import file_digest
@@ -66,7 +66,7 @@ def _list_inputs(config: PipelineConfig) -> Any:
     return [
         _lexicon_inputs(config.entities),
         snapshot_digest("orphanet"),
-        prevalence and file_digest(prevalence),
+        file_digest(prevalence) if prevalence else "embedded prevalences",
         model,
     ]
 
@@ -188,11 +188,10 @@ def _count_citations(
 
 
 def _read_prevalences(context: StageContext, concepts: Mapping[str, Concept]) -> Mapping[str, Any]:
-    """Prevalences by concept id; empty where the configuration names no file of them."""
+    """Prevalences by concept id: those of the embedded snapshot where the configuration names no
+    file of them."""
     path = context.config.entities.prevalence
-    if path is None:
-        return {}
-    table = read_prevalence(path)
+    table = read_prevalence(path) if path else load_prevalence()
     matched = match_prevalence(table, concepts.values())
     unusable = f", {table.bad_count:,} figures unusable" if table.bad_count else ""
     context.console.print(

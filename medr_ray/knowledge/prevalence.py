@@ -13,7 +13,8 @@ span a decade: "<1 / 1 000 000" is 1e-7 to 1e-6, ">1 / 1000" is 1e-3 to 1e-2.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.registries.orphanet_records import PrintedPrevalence, read_prevalences
+from medr_ray.knowledge.registries.snapshot import Statement, read_statements, read_titles
 from medr_ray.knowledge.vocabulary_reading import (
     SkippedRecord,
     VocabularyReport,
@@ -47,6 +49,8 @@ _CLASSES = {
 _UNKNOWN_CLASSES = frozenset(("", "Unknown", "Not yet documented"))
 _EXPECTED = "the XML of Orphadata product 9, prevalence"
 _VALUE_BASE = 100_000  # people; the unit of ValMoy
+# The path of a figure's element in the path of one of its fields.
+_ELEMENT_OF_FIGURE = re.compile(r"PrevalenceList/Prevalence\[\d+\]")
 _MAX_CITED = 80  # characters of the list of references in a description
 
 
@@ -114,6 +118,51 @@ def read_prevalence(path: str) -> PrevalenceTable:
     if not disorder_count:
         raise report.build_format_error(_EXPECTED, "no <Disorder>")
     return PrevalenceTable(kept, disorder_count, report.bad_count, tuple(report.skipped))
+
+
+def load_prevalence() -> PrevalenceTable:
+    """The table of Orphanet's edition in the embedded snapshot."""
+    names = read_titles("orphanet")
+    report = VocabularyReport("the embedded snapshot of Orphanet")
+    groups = {
+        statement.subject: statement.text
+        for statement in read_statements("orphanet", ["disorder_group"])
+    }
+    figures: dict[str, list[Prevalence]] = {}
+    for path, disorder, printed in _read_embedded_figures():
+        try:
+            figure = _parse_figure(disorder, names[disorder], groups.get(disorder, ""), printed)
+        except ValueError as error:
+            report.skip_record(f"{disorder}, {path}", str(error))
+            continue
+        if figure is not None:
+            figures.setdefault(disorder, []).append(figure)
+    kept = {disorder: _select_best(of_disorder) for disorder, of_disorder in figures.items()}
+    return PrevalenceTable(kept, len(names), report.bad_count, tuple(report.skipped))
+
+
+def _read_embedded_figures() -> Iterator[tuple[str, str, PrintedPrevalence]]:
+    """(path, disorder, figure): a figure's class and value are two facts of one element."""
+    classes: dict[tuple[str, str], Statement] = {}
+    values: dict[tuple[str, str], Statement] = {}
+    by_predicate = {"has_prevalence": classes, "prevalence_value": values}
+    for statement in read_statements("orphanet", tuple(by_predicate)):
+        element = _ELEMENT_OF_FIGURE.match(statement.field)
+        path = element[0] if element else statement.field
+        by_predicate[statement.predicate][path, statement.subject] = statement
+    for path, disorder in classes | values:
+        label, mean = classes.get((path, disorder)), values.get((path, disorder))
+        qualifiers = (label or mean).qualifiers  # type: ignore[union-attr]
+        yield path, disorder, PrintedPrevalence(
+            path,
+            qualifiers.get("kind", ""),
+            "",
+            label.text if label else "",
+            mean.text if mean else "",
+            qualifiers.get("place", ""),
+            qualifiers.get("status", ""),
+            qualifiers.get("reference", ""),
+        )
 
 
 def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[Prevalence]:

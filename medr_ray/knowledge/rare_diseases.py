@@ -49,8 +49,8 @@ def load_rare_listings() -> Mapping[str, RareListing]:
     diseases = load_hpo().diseases.values()
     records = {record for disease in diseases for record in (disease.entity_id, *disease.xrefs)}
     stated: dict[str, dict[str, str]] = {"disorder_group": {}, "not_rare_in": {}}
-    for disorder, predicate, text in read_statements("orphanet", tuple(stated)):
-        stated[predicate][disorder] = text
+    for statement in read_statements("orphanet", tuple(stated)):
+        stated[statement.predicate][statement.subject] = statement.text
     groups, regions = stated["disorder_group"], stated["not_rare_in"]
     return {
         record: RareListing(

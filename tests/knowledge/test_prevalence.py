@@ -10,7 +10,12 @@ import pytest
 
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.lexicon import Concept
-from medr_ray.knowledge.prevalence import PrevalenceTable, match_prevalence, read_prevalence
+from medr_ray.knowledge.prevalence import (
+    PrevalenceTable,
+    load_prevalence,
+    match_prevalence,
+    read_prevalence,
+)
 
 POINT, BIRTH = "Point prevalence", "Prevalence at birth"
 CLASS = "1-9 / 100 000"
@@ -259,3 +264,11 @@ def test_the_real_file_is_read_whole(orphadata: PrevalenceTable) -> None:
     assert (
         "ORPHA:58" not in orphadata.by_disorder
     )  # Alexander disease: an incidence, and a prevalence not known
+
+
+def test_the_embedded_figures_are_those_of_the_file_they_were_made_from(shared_data: Path) -> None:
+    path = shared_data / "diagnosis" / "orphadata_prod9_epidemiological_prevalence.xml.gz"
+    embedded, read = load_prevalence(), read_prevalence(str(path))
+    assert len(embedded.by_disorder) > 4_000
+    assert embedded.by_disorder == read.by_disorder
+    assert embedded.bad_count == 0

@@ -85,7 +85,7 @@ class EntitiesConfig(Section):
     prevalence: StorageUri | None = Field(
         None,
         description="path or URI of Orphadata product 9 (prevalence XML, plain or gzip), which "
-        "shows what is rare and ranks the seeds",
+        "shows what is rare and ranks the seeds; null for the edition in the package",
     )
     significance: Backend = Field(
         "rules", description="who judges whether a rare concept is significant"

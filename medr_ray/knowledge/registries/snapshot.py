@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -304,18 +304,37 @@ def read_snapshot(source: str, directory: Path | None = None) -> Iterator[Record
         yield _build_record(name, row, [next(facts) for _ in range(row["facts"])], entities)
 
 
+class Statement(NamedTuple):
+    """A fact with a typed value, without its evidence: ``text`` is the value's normal form,
+    ``field`` the path of the field that states it."""
+
+    subject: str
+    predicate: str
+    text: str
+    field: str
+    qualifiers: Mapping[str, str]
+
+
 def read_statements(
     source: str, predicates: Sequence[str], directory: Path | None = None
-) -> Iterator[tuple[str, str, str]]:
-    """(subject, predicate, normal form of the value) of the facts of some predicates with a typed
-    value. It takes a fraction of the time of ``read_snapshot``; raises DataError for a source that
-    the snapshot does not have."""
+) -> Iterator[Statement]:
+    """The facts of some predicates with a typed value. It takes a fraction of the time of
+    ``read_snapshot``; raises DataError for a source that the snapshot does not have."""
     _find_source(source, directory)
     path = (directory or find_packaged_snapshot()) / _name_table(source, "facts")
-    columns = ["subject", "predicate", "text"]
     is_wanted = pc.field("predicate").isin(list(predicates))
+    columns = [*Statement._fields]
     for row in pq.read_table(path, columns=columns, filters=is_wanted).to_pylist():
-        yield row["subject"], row["predicate"], row["text"]
+        printed = iter(row.pop("qualifiers"))
+        yield Statement(**row, qualifiers=dict(zip(printed, printed, strict=True)))
+
+
+def read_titles(source: str, directory: Path | None = None) -> dict[str, str]:
+    """The title of each record of a source, by record id."""
+    _find_source(source, directory)
+    path = (directory or find_packaged_snapshot()) / _name_table(source, "records")
+    rows = pq.read_table(path, columns=["record_id", "title"]).to_pylist()
+    return {row["record_id"]: row["title"] for row in rows}
 
 
 def _find_source(source: str, directory: Path | None) -> dict[str, Any]:
