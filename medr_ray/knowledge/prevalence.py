@@ -153,15 +153,19 @@ def _read_embedded_figures() -> Iterator[tuple[str, str, PrintedPrevalence]]:
     for path, disorder in classes | values:
         label, mean = classes.get((path, disorder)), values.get((path, disorder))
         qualifiers = (label or mean).qualifiers  # type: ignore[union-attr]
-        yield path, disorder, PrintedPrevalence(
+        yield (
             path,
-            qualifiers.get("kind", ""),
-            "",
-            label.text if label else "",
-            mean.text if mean else "",
-            qualifiers.get("place", ""),
-            qualifiers.get("status", ""),
-            qualifiers.get("reference", ""),
+            disorder,
+            PrintedPrevalence(
+                path,
+                qualifiers.get("kind", ""),
+                "",
+                label.text if label else "",
+                mean.text if mean else "",
+                qualifiers.get("place", ""),
+                qualifiers.get("status", ""),
+                qualifiers.get("reference", ""),
+            ),
         )
 
 
