@@ -1,6 +1,7 @@
 """Ids made of the content they stand for."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from typing import Any
@@ -15,11 +16,20 @@ def canonical_json(value: Any) -> str:
 
 
 def _convert_dataclass(value: Any) -> Any:
-    """The fields of a record; the encoder asks again for records among them. This takes a third of
-    the time of ``dataclasses.asdict``."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    raise TypeError(f"not JSON: {type(value).__name__}")
+    """The fields of a record; the encoder asks again for records among them. This takes a fraction
+    of the time of ``dataclasses.asdict``."""
+    names = _field_names(type(value))
+    if names is None:
+        raise TypeError(f"not JSON: {type(value).__name__}")
+    return {name: getattr(value, name) for name in names}
+
+
+@functools.cache
+def _field_names(record: type) -> tuple[str, ...] | None:
+    """The names of a record's fields; None for a type that is no record."""
+    if not dataclasses.is_dataclass(record):
+        return None
+    return tuple(field.name for field in dataclasses.fields(record))
 
 
 _ENCODER = json.JSONEncoder(
