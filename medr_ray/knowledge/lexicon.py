@@ -10,12 +10,11 @@ Concepts are sorted by id, and their forms too, so that equal vocabularies give 
 """
 
 import functools
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from medr_ray.core.config import LexiconSource
+from medr_ray.core.garbage_collection import pause_garbage_collection
 from medr_ray.core.records import EntityType
 from medr_ray.knowledge.dictionaries import DictionaryEntry, read_disease_entries, read_drug_entries
 from medr_ray.knowledge.heading_identity import HeadingMatcher
@@ -112,21 +111,6 @@ def _merge_vocabularies(
         concepts = [_finish_concept(draft, number, owners) for number, draft in enumerate(drafts)]
         concepts.sort(key=lambda concept: concept.concept_id)
     return Lexicon(tuple(concepts), ambiguous, reports)
-
-
-@contextmanager
-def pause_garbage_collection() -> Iterator[None]:
-    """Pause the garbage collector while millions of small objects are built that all stay.
-
-    The collector would search them again and again, which takes longer than building them.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _apply_mesh_types(
