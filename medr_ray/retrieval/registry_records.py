@@ -10,10 +10,11 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import cast
 
 from medr_ray.core.records import Fact, FactSource, RegistryEntity
 from medr_ray.knowledge.registries.record_facts import RecordFacts
-from medr_ray.knowledge.registries.snapshot import read_snapshot
+from medr_ray.knowledge.registries.snapshot import list_record_ids, read_snapshot
 from medr_ray.retrieval.documents import (
     FDA_APPROVALS,
     FDA_LABELS,
@@ -60,20 +61,40 @@ _GENERIC_PARTS = frozenset({"name", "date", "count", "id"})
 _CONTAINER_WORDS = frozenset({"struct", "info"})
 
 
-@functools.lru_cache(1)  # the units of a registry come one after another
-def list_registry_documents(registry: str) -> tuple[Document, ...]:
-    """The documents of a registry of the snapshot, sorted by id, one for all its records of an id.
+def count_registry_documents(registry: str) -> int:
+    """The number of documents of a registry of the snapshot. Raises DataError where the snapshot
+    does not have it."""
+    return len(_group_records(registry))
+
+
+def list_registry_documents(
+    registry: str, start: int = 0, stop: int | None = None
+) -> list[Document]:
+    """The documents of a registry of the snapshot, sorted by id, one for all its records of an id;
+    those at the positions [start, stop).
 
     Raises DataError where the snapshot does not have the registry.
     """
+    groups = sorted(_group_records(registry).items())[start:stop]
+    record_ids = {record_id for _, group in groups for record_id in group}
     documents: dict[str, Document] = {}
-    for record in read_snapshot(registry):
+    for record in read_snapshot(registry, record_ids=record_ids):
         document = document_from_record(record)
         earlier = documents.get(document.document_id)
         if earlier is not None:
             document = _join_documents(earlier, document)
         documents[document.document_id] = document
-    return tuple(documents[key] for key in sorted(documents))
+    return [documents[document_id] for document_id, _ in groups]
+
+
+def _group_records(registry: str) -> dict[str, set[str]]:
+    """The ids of the records by the document that shows them."""
+    groups: dict[str, set[str]] = {}
+    for record_id in list_record_ids(registry):
+        # The names of the snapshot's registries are sources of facts.
+        document_id = make_document_id(cast(FactSource, registry), record_id)
+        groups.setdefault(document_id, set()).add(record_id)
+    return groups
 
 
 def _join_documents(first: Document, second: Document) -> Document:
@@ -145,6 +166,7 @@ def render_evidence(fact: Fact) -> str:
     return f"{word_field(fact.evidence.field)}: {_to_line(fact.evidence.value)}"
 
 
+@functools.lru_cache(maxsize=10_000)  # a registry has some hundred fields and places in lists
 def word_field(path: str) -> str:
     """The words of a field, without the containers around it: "start date" for
     ``protocolSection.statusModule.startDateStruct.date``."""

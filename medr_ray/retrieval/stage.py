@@ -43,7 +43,11 @@ from medr_ray.retrieval.documents import (
     documents_with_abstract,
 )
 from medr_ray.retrieval.index_update import refresh_table
-from medr_ray.retrieval.registry_records import FILE_SOURCES, list_registry_documents
+from medr_ray.retrieval.registry_records import (
+    FILE_SOURCES,
+    count_registry_documents,
+    list_registry_documents,
+)
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
@@ -136,7 +140,7 @@ def _plan_registries(config: PipelineConfig) -> list[IndexUnit]:
         if FILE_SOURCES.get(registry) in configured:
             continue
         content = snapshot_digest(registry)
-        starts = range(0, len(list_registry_documents(registry)), _UNIT_RECORDS)
+        starts = range(0, count_registry_documents(registry), _UNIT_RECORDS)
         units += [IndexUnit(REGISTRIES, registry, start, content) for start in starts]
     return units
 
@@ -234,7 +238,7 @@ class PartWorker:
             ids = _list_diseases()[unit.start : stop]
             return [document_from_disease(diseases[disease_id]) for disease_id in ids]
         if unit.source == REGISTRIES:
-            return list(list_registry_documents(unit.file)[unit.start : stop])
+            return list_registry_documents(unit.file, unit.start, stop)
         if unit.source != PUBMED:
             return intake.read_part(self._directory, unit.file)
         table = self._read_citation_file(unit.file)

@@ -9,6 +9,7 @@ from medr_ray.knowledge.registries.snapshot import read_snapshot
 from medr_ray.retrieval import registry_records
 from medr_ray.retrieval.authority import evidence_kind
 from medr_ray.retrieval.registry_records import (
+    count_registry_documents,
     document_from_record,
     list_registry_documents,
     make_document_id,
@@ -106,10 +107,12 @@ def test_a_record_of_two_editions_is_one_document(monkeypatch: pytest.MonkeyPatc
         disease = facts.add_entity("ORPHA:93", "disease", "Aspartylglucosaminuria")
         facts.try_value(disease, "disorder_type", make_category, "DisorderType/Name", name)
         editions.append(facts.build())
-    monkeypatch.setattr(registry_records, "read_snapshot", lambda _: iter(editions))
-    list_registry_documents.cache_clear()
+    monkeypatch.setattr(registry_records, "list_record_ids", lambda _: ["ORPHA:93", "ORPHA:93"])
+    monkeypatch.setattr(
+        registry_records, "read_snapshot", lambda _, record_ids: iter(editions * len(record_ids))
+    )
+    assert count_registry_documents("orphanet") == 1
     (document,) = list_registry_documents("orphanet")
-    list_registry_documents.cache_clear()
     assert document.document_id == "ORPHANET:ORPHA:93"
     assert document.sentences == [
         "Aspartylglucosaminuria",
@@ -131,3 +134,16 @@ def test_every_fact_of_the_packaged_snapshot_stands_in_one_document(registry: st
         lines = document.text.splitlines()
         for fact in record.facts:
             assert any(line.startswith(render_evidence(fact)) for line in lines)
+
+
+@pytest.mark.parametrize("registry", ["livertox", "orange_book"])
+def test_units_of_a_registry_are_its_documents(registry: str) -> None:
+    """Whole, and in pieces of which each reads its own records alone."""
+    documents = list_registry_documents(registry)
+    assert [document.document_id for document in documents] == sorted(
+        {document.document_id for document in map(document_from_record, read_snapshot(registry))}
+    )
+    count = count_registry_documents(registry)
+    step = count // 3
+    pieces = [list_registry_documents(registry, n, n + step) for n in range(0, count, step)]
+    assert [document for piece in pieces for document in piece] == documents

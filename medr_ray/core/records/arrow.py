@@ -160,7 +160,7 @@ def from_table(record: type[R], table: "pa.Table") -> list[R]:
 
     Raises DataError as ``from_row`` does.
     """
-    return [from_row(record, row) for row in table.to_pylist()]
+    return list(map(_row_reader(record), table.to_pylist()))  # type: ignore[arg-type]
 
 
 def from_row(record: type[R], row: dict[str, Any]) -> R:
@@ -169,52 +169,64 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
     A field that an older row lacks takes its default. Raises DataError where the field has no
     default, and for a value that its field's ``Literal`` does not have.
     """
-    missing = [name for name in _required_fields(record) if name not in row]  # type: ignore[arg-type]
-    if missing:
-        raise DataError(
-            f"this {record.__name__} has no {', '.join(missing)}: it was written in an earlier "
-            "form; run the stage that writes it again"
-        )
-    values = {}
-    for name, annotation in _type_hints(record).items():  # type: ignore[arg-type]
-        if name in row:
-            values[name] = _convert_value(record, name, annotation, row[name])
-    return record(**values)
+    return _row_reader(record)(row)  # type: ignore[arg-type, no-any-return]
 
 
 @functools.cache
-def _required_fields(record: Any) -> tuple[str, ...]:
-    """Return the names of the fields without a default."""
-    return tuple(
+def _row_reader(record: Any) -> Callable[[dict[str, Any]], Any]:
+    """Return the function that makes a record of plain values, with the types of its fields looked
+    at once for all rows."""
+    hints = typing.get_type_hints(record)
+    fields = [(name, _value_reader(record, name, hints[name])) for name in hints]
+    required = [
         field.name
         for field in dataclasses.fields(record)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    )
+    ]
+    required_names = frozenset(required)
+
+    def read_row(row: dict[str, Any]) -> Any:
+        if not required_names <= row.keys():
+            missing = [name for name in required if name not in row]
+            raise DataError(
+                f"this {record.__name__} has no {', '.join(missing)}: it was written in an earlier "
+                "form; run the stage that writes it again"
+            )
+        values = {}
+        for name, read_value in fields:
+            if name in row:
+                value = row[name]
+                is_plain = read_value is None or value is None
+                values[name] = value if is_plain else read_value(value)
+        return record(**values)
+
+    return read_row
 
 
-@functools.cache
-def _type_hints(record: Any) -> dict[str, Any]:
-    return typing.get_type_hints(record)
-
-
-def _convert_value(record: type, name: str, annotation: Any, value: Any) -> Any:
-    """Return a field's value as the annotated type; ``record`` and ``name`` are for the error."""
-    # The common case first: most values of a row are scalars.
-    if value is None or annotation in _SCALARS:
-        return value
+def _value_reader(record: type, name: str, annotation: Any) -> Callable[[Any], Any] | None:
+    """Return the function that gives a plain value as the annotated type; None where it is one as
+    it is. ``record`` and ``name`` are for the error."""
+    if annotation in _SCALARS:
+        return None
     allowed = literal_values(annotation)
     if allowed:
-        if value not in allowed:
-            raise DataError(
-                f"{record.__name__}.{name} is {value!r}, which is none of {', '.join(allowed)}"
-            )
-        return value
+        return functools.partial(_check_literal, record, name, allowed)
     inner, _ = _unwrap_optional(annotation)
     if typing.get_origin(inner) is tuple:
-        item = typing.get_args(inner)[0]
-        if item in _SCALARS:
-            return tuple(value)
-        return tuple(_convert_value(record, name, item, member) for member in value)
+        read_item = _value_reader(record, name, typing.get_args(inner)[0])
+        return tuple if read_item is None else functools.partial(_read_tuple, read_item)
     if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-        return from_row(inner, value)
+        return _row_reader(inner)
+    return None
+
+
+def _check_literal(record: type, name: str, allowed: tuple[str, ...], value: str) -> str:
+    if value not in allowed:
+        raise DataError(
+            f"{record.__name__}.{name} is {value!r}, which is none of {', '.join(allowed)}"
+        )
     return value
+
+
+def _read_tuple(read_item: Callable[[Any], Any], values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(None if value is None else read_item(value) for value in values)

@@ -13,12 +13,13 @@ names that its source has for it.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -48,6 +49,7 @@ FORMAT = 1
 MAX_PACKAGED_BYTES = 6_000_000  # of all files of the snapshot inside the package
 
 _PRECISIONS = ("", "year", "month", "day")
+_ROWS_AT_A_TIME = 65_536  # of facts, as plain values: some tens of MB
 _COMPRESSION_LEVEL = 19  # 15 % smaller than the default; the tables are written rarely
 _PARTS = ("records", "facts", "entities")
 _STRING = pa.string()
@@ -287,8 +289,11 @@ def snapshot_digest(source: str, directory: Path | None = None) -> str:
     return str(_find_source(source, directory)["sha256"])
 
 
-def read_snapshot(source: str, directory: Path | None = None) -> Iterator[RecordFacts]:
-    """The records of a source, in the order in which its parser gave them.
+def read_snapshot(
+    source: str, directory: Path | None = None, record_ids: Collection[str] | None = None
+) -> Iterator[RecordFacts]:
+    """The records of a source, in the order in which its parser gave them; only those of some ids
+    where these are given, which takes as long as they are many.
 
     Raises DataError for a source that the snapshot does not have, and for tables that are not those
     of its manifest.
@@ -298,10 +303,29 @@ def read_snapshot(source: str, directory: Path | None = None) -> Iterator[Record
     if _digest_tables(folder, source) != entry["sha256"]:
         raise DataError(f"{folder}: the tables of {source} are not those of {MANIFEST}")
     name = cast(FactSource, source)
-    entities = _read_entities(folder, name)
-    facts = _read_facts(folder, source)
-    for row in pq.read_table(folder / _name_table(source, "records")).to_pylist():
-        yield _build_record(name, row, [next(facts) for _ in range(row["facts"])], entities)
+    records, facts, entities = (pq.read_table(folder / _name_table(source, part)) for part in _PARTS)
+    if record_ids is not None:
+        is_wanted = pc.is_in(records["record_id"], pa.array(sorted(record_ids), _STRING))
+        # The facts of a record follow those of the one before it.
+        facts = facts.filter(np.repeat(is_wanted.to_numpy(), records["facts"].to_numpy()))
+        records = records.filter(is_wanted)
+        ends = pa.chunked_array([*facts["subject"].chunks, *facts["object"].chunks])
+        entities = entities.filter(pc.is_in(entities["entity_id"], ends.unique()))
+    entity_by_id = _build_entities(entities, name)
+    rows = _iterate_rows(facts)
+    for row in records.to_pylist():
+        yield _build_record(name, row, [next(rows) for _ in range(row["facts"])], entity_by_id)
+
+
+def list_record_ids(source: str, directory: Path | None = None) -> list[str]:
+    """The ids of the records of a source, in order; an id that has several editions as often.
+
+    Raises DataError for a source that the snapshot does not have.
+    """
+    _find_source(source, directory)
+    path = (directory or find_packaged_snapshot()) / _name_table(source, "records")
+    ids: list[str] = pq.read_table(path, columns=["record_id"])["record_id"].to_pylist()
+    return ids
 
 
 class Statement(NamedTuple):
@@ -344,8 +368,7 @@ def _find_source(source: str, directory: Path | None) -> dict[str, Any]:
     return sources[source]
 
 
-def _read_entities(folder: Path, source: FactSource) -> dict[str, RegistryEntity]:
-    rows = pq.read_table(folder / _name_table(source, "entities")).to_pylist()
+def _build_entities(table: pa.Table, source: FactSource) -> dict[str, RegistryEntity]:
     return {
         row["entity_id"]: RegistryEntity(
             row["entity_id"],
@@ -354,12 +377,13 @@ def _read_entities(folder: Path, source: FactSource) -> dict[str, RegistryEntity
             tuple(row["identifiers"]),
             source,
         )
-        for row in rows
+        for row in table.to_pylist()
     }
 
 
-def _read_facts(folder: Path, source: str) -> Iterator[dict[str, Any]]:
-    for batch in pq.ParquetFile(folder / _name_table(source, "facts")).iter_batches():
+def _iterate_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows as plain values, of which only some are in memory at a time."""
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
         yield from batch.to_pylist()
 
 
