@@ -25,7 +25,12 @@ from medr_ray.knowledge.mesh import classify_trees
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
-from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
+from medr_ray.knowledge.specialty import (
+    decide_specialty,
+    finding_votes,
+    map_specialties,
+    phenotype_specialty,
+)
 from medr_ray.knowledge.vocabularies import read_source
 from medr_ray.knowledge.vocabulary_reading import MeshRecords, VocabularyReport
 
@@ -209,6 +214,7 @@ def _make_draft(
 
 def _draft_hpo_diseases(hpo: Hpo) -> list[ConceptDraft]:
     drafts = []
+    specialties = map_specialties(hpo)
     for disease in hpo.diseases.values():
         draft = _make_draft(
             "hpo_diseases",
@@ -220,7 +226,7 @@ def _draft_hpo_diseases(hpo: Hpo) -> list[ConceptDraft]:
             xrefs=disease.xrefs,
         )
         draft.names = tuple(map(normalise, (disease.name, *disease.synonyms)))
-        draft.findings = finding_votes(hpo, disease)
+        draft.findings = finding_votes(specialties, disease)
         drafts.append(draft)
     return drafts
 

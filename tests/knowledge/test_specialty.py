@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from medr_ray.knowledge import DISEASE, PHENOTYPE, SPECIALTIES, Concept, build_lexicon, normalise
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.knowledge.specialty import GENERAL, MONDO_BRANCHES, decide_specialty, finding_votes
+from medr_ray.knowledge.specialty import (
+    GENERAL,
+    MONDO_BRANCHES,
+    decide_specialty,
+    finding_votes,
+    map_specialties,
+)
 
 CARDIOLOGY, DERMATOLOGY, PULMONOLOGY = "cardiology", "dermatology", "pulmonology"
 ENDOCRINOLOGY, GASTROENTEROLOGY = "endocrinology and metabolism", "gastroenterology"
@@ -186,7 +192,7 @@ def test_findings_decide_last_and_only_when_one_organ_leads() -> None:
     assert decide_specialty("Syndrome X", (), {DERMATOLOGY: 5, NEUROLOGY: 4}) == DERMATOLOGY
     assert decide_specialty("Syndrome X", (), dict.fromkeys(list(SPECIALTIES)[:4], 2)) == GENERAL
     hpo = load_hpo()
-    votes = finding_votes(hpo, hpo.diseases["OMIM:154700"])
+    votes = finding_votes(map_specialties(hpo), hpo.diseases["OMIM:154700"])
     assert votes[RHEUMATOLOGY] > votes[NEUROLOGY]
 
 
