@@ -113,6 +113,8 @@ def _choose_concept_patterns(
 
 def _count_letters(form: str) -> int:
     letters = list(filter(str.isalpha, form))
+    if form.isascii():  # as most forms are
+        return len(letters)
     return len(letters) + sum(map(is_unspaced, letters))
 
 

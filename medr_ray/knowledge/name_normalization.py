@@ -110,6 +110,9 @@ def fold_character(character: str) -> str:
 def is_unspaced(character: str) -> bool:
     """Whether the character is of a script that is written without spaces between words."""
     point = ord(character)
+    # Most characters are Latin letters, and matching asks for all letters of all names.
+    if point < _UNSPACED_RANGES[0][0]:
+        return False
     return any(first <= point <= last for first, last in _UNSPACED_RANGES)
 
 
