@@ -303,7 +303,8 @@ def read_snapshot(
     if _digest_tables(folder, source) != entry["sha256"]:
         raise DataError(f"{folder}: the tables of {source} are not those of {MANIFEST}")
     name = cast(FactSource, source)
-    records, facts, entities = (pq.read_table(folder / _name_table(source, part)) for part in _PARTS)
+    paths = [folder / _name_table(source, part) for part in _PARTS]
+    records, facts, entities = map(pq.read_table, paths)
     if record_ids is not None:
         is_wanted = pc.is_in(records["record_id"], pa.array(sorted(record_ids), _STRING))
         # The facts of a record follow those of the one before it.
