@@ -366,7 +366,7 @@ def _compile_stems() -> tuple[re.Pattern[str], tuple[str, ...]]:
     take six times as long.
     """
     groups = []
-    specialties = []
+    specialties: list[str] = []
     for begin, has_any_beginning in ((r"\b", False), ("", True)):
         alternatives = []
         for name, specialty in SPECIALTIES.items():

@@ -196,8 +196,9 @@ def _row_reader(record: Any) -> Callable[[dict[str, Any]], Any]:
         for name, read_value in fields:
             if name in row:
                 value = row[name]
-                is_plain = read_value is None or value is None
-                values[name] = value if is_plain else read_value(value)
+                if read_value is not None and value is not None:
+                    value = read_value(value)
+                values[name] = value
         return record(**values)
 
     return read_row
