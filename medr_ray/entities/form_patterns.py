@@ -9,7 +9,7 @@ disease is also matched by its adjective ("hypertensive"), unless that is a form
 
 import functools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -73,8 +73,10 @@ def is_common(form: str) -> bool:
 
 def write_lexicon(directory: Directory, concepts: Sequence[Concept]) -> None:
     """``lexicon.parquet``: one row per concept."""
-    rows = [asdict(concept) for concept in concepts]
-    directory.write_table(LEXICON, pa.Table.from_pylist(rows, schema=_LEXICON_SCHEMA))
+    columns = {
+        name: [getattr(concept, name) for concept in concepts] for name in _LEXICON_SCHEMA.names
+    }
+    directory.write_table(LEXICON, pa.Table.from_pydict(columns, schema=_LEXICON_SCHEMA))
 
 
 def read_lexicon(directory: Directory) -> dict[str, Concept]:

@@ -83,7 +83,11 @@ def make_seed(concept_id: str, verdict: bool = True) -> SeedEntity:
 
 def prepare(root: Path, **graph: int) -> tuple[RunDirectory, PipelineConfig]:
     config = PipelineConfig.model_validate(
-        {"run": {"root": str(root)}, "index": {"embed": "none"}, "graph": graph}
+        {
+            "run": {"root": str(root)},
+            "index": {"embed": "none", "sources": ["pubmed", "hpo"]},
+            "graph": graph,
+        }
     )
     run = RunDirectory(str(root / "run"))
     run.stage("corpus").write_records("citations/part-00000.parquet", Citation, CITATIONS)

@@ -2,6 +2,7 @@
 and its checkpoints are kept in a folder."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,22 @@ class TrainSession:
         target = self._folder / f"checkpoint-{len(self.checkpoints)}"
         shutil.copytree(checkpoint.path, target)
         self.checkpoints.append(target)
+
+
+class ProcessTrainer:
+    """Takes the place of ``TorchTrainer`` for one worker, whose loop runs in this process."""
+
+    def __init__(
+        self,
+        worker: Callable[[dict[str, Any]], None],
+        train_loop_config: dict[str, Any],
+        scaling_config: ray.train.ScalingConfig,
+        run_config: ray.train.RunConfig,
+    ) -> None:
+        assert scaling_config.num_workers == 1
+        assert run_config.name == "train"
+        self._worker = worker
+        self._settings = train_loop_config
+
+    def fit(self) -> None:
+        self._worker(self._settings)

@@ -1,5 +1,5 @@
-"""The SFT stage on Ray Train with a tiny model: backends and numbers of workers learn the same
-thing."""
+"""The SFT stage with a tiny model: two workers of Ray Train and each backend learn what one in this
+process learns."""
 
 import io
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.tiny_model import build_tiny_model
+from support.train_session import ProcessTrainer, TrainSession
 
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
 from medr_ray.core.run import StageContext, open_run
@@ -93,7 +94,12 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
 
 @pytest.fixture(scope="module")
 def plain(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
-    return losses(tmp_path_factory.mktemp("plain"), model)
+    """What one worker learns with torch alone, in this process."""
+    root = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patched:
+        TrainSession(root).install(patched)
+        patched.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
+        return losses(root, model)
 
 
 def test_it_learns(plain: list[float]) -> None:
