@@ -1,5 +1,5 @@
 """Where a result comes from: trajectory -> question -> chain -> relations -> sentences -> citations
--> source files.
+-> source files, and relations -> facts -> records -> files.
 
 ``trace`` reads only what the stages have written. An id that no stage of the run has written is a
 MedrError.
@@ -14,11 +14,13 @@ import pyarrow.dataset as pads
 
 from medr_ray.core.artifacts import Artifact
 from medr_ray.core.errors import MedrError
+from medr_ray.core.parts import Parts
 from medr_ray.core.run import RunDirectory
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
+from medr_ray.graph.facts.artifacts import FACT_ENTITIES, FACTS, SOURCE_RECORDS
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_ROLLOUTS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
@@ -35,7 +37,7 @@ _TRAJECTORY_TABLES: tuple[tuple[Artifact[Any], str | None], ...] = (
 )
 
 _KNOWN_IDS = (
-    "traj-… (trajectory), q-… (question), chain-…, rel-… (relation), an entity id, "
+    "traj-… (trajectory), q-… (question), chain-…, rel-… (relation), fact-…, an entity id, "
     "PMID:… or HPO:… (document)"
 )
 
@@ -75,6 +77,7 @@ def _select_tracer(identifier: str) -> Tracer:
         "q-": _trace_question,
         "chain-": _trace_chain,
         "rel-": _trace_relation,
+        "fact-": _trace_fact,
         "PMID:": _trace_citation,
         "HPO:": _trace_disease_record,
     }
@@ -182,19 +185,27 @@ def _trace_relations(run: RunDirectory, ids: Sequence[str]) -> list[TraceNode]:
     rows_by_id = {row["relation_id"]: row for row in rows}
     ends = {row[end] for row in rows for end in ("subject", "object")}
     names = _read_entity_names(run, sorted(ends))
+    cited = {fact_id for row in rows for fact_id in row["facts"]}
+    facts = {node.id: node for node in _trace_facts(run, sorted(cited))}
     return [
-        _build_relation_node(run, rows_by_id[relation_id], names)
+        _build_relation_node(run, rows_by_id[relation_id], names, facts)
         for relation_id in ids
         if relation_id in rows_by_id
     ]
 
 
-def _build_relation_node(run: RunDirectory, row: Row, names: dict[str, str]) -> TraceNode:
+def _build_relation_node(
+    run: RunDirectory, row: Row, names: dict[str, str], facts: dict[str, TraceNode]
+) -> TraceNode:
     text = f"{names[row['subject']]} | {row['predicate']} | {names[row['object']]}"
     if row["clinical"]:
         text += f" ({row['clinical']})"
-    sentences = tuple(_build_sentence_node(run, evidence) for evidence in row["evidence"])
-    return TraceNode("relation", row["relation_id"], text, sentences)
+    children = [facts[fact_id] for fact_id in row["facts"] if fact_id in facts]
+    for evidence in row["evidence"]:
+        # Evidence without a place in a text is that of a fact, which says more.
+        if evidence["end"] > evidence["start"] or not children:
+            children.append(_build_sentence_node(run, evidence))
+    return TraceNode("relation", row["relation_id"], text, tuple(children))
 
 
 def _build_sentence_node(run: RunDirectory, evidence: Row) -> TraceNode:
@@ -204,6 +215,64 @@ def _build_sentence_node(run: RunDirectory, evidence: Row) -> TraceNode:
         about = "cited by the document for this sentence"
         children.append(TraceNode("reference", evidence["reference"], about))
     return TraceNode("sentence", place, evidence["sentence"], tuple(children))
+
+
+# --- facts and their records ----------------------------------------------------------
+
+
+def _trace_fact(run: RunDirectory, identifier: str) -> TraceNode | None:
+    nodes = _trace_facts(run, [identifier])
+    return nodes[0] if nodes else None
+
+
+def _trace_facts(run: RunDirectory, ids: Sequence[str]) -> list[TraceNode]:
+    """Fact nodes in the order of ``ids``; those that the run does not have are left out."""
+    directory = run.stage("facts")
+    parts = Parts(directory, FACTS.name)
+    newest: dict[str, tuple[Row, dict[str, Any]]] = {}
+    is_wanted = pads.field("fact_id").isin(pa.array(ids, pa.string()))
+    for name, marker in parts.read_markers().items() if ids else ():
+        for row in directory.query_table(
+            f"{FACTS.name}/{name}.parquet", where=is_wanted
+        ).to_pylist():
+            earlier = newest.get(row["fact_id"])
+            if earlier is None or row["as_of"] > earlier[0]["as_of"]:
+                newest[row["fact_id"]] = (row, marker)
+    ends = {row[end] for row, _ in newest.values() for end in ("subject", "object")}
+    named = _select_rows(run, FACT_ENTITIES, ("entity_id",), sorted(ends))
+    names = {row["entity_id"]: row["names"][0] for row in named if row["names"]}
+    return [_build_fact_node(run, *newest[key], names) for key in ids if key in newest]
+
+
+def _build_fact_node(
+    run: RunDirectory, row: Row, marker: dict[str, Any], names: dict[str, str]
+) -> TraceNode:
+    """The fact, with the record that states it, the field there, and the files it was read from."""
+    literal = row["literal"]
+    value = names.get(row["object"], row["object"])
+    if literal:
+        value = f"{literal['text']} {literal['unit']}".rstrip()
+    text = f"{names.get(row['subject'], row['subject'])} | {row['predicate']} | {value}"
+    qualifiers = "; ".join(f"{item['name']} {item['value']}" for item in row["qualifiers"])
+    if qualifiers:
+        text += f" ({qualifiers})"
+    return TraceNode("fact", row["fact_id"], text, (_build_record_node(run, row, marker),))
+
+
+def _build_record_node(run: RunDirectory, row: Row, marker: dict[str, Any]) -> TraceNode:
+    evidence = row["evidence"]
+    source, record_id = evidence["source"], evidence["record_id"]
+    records = _select_rows(run, SOURCE_RECORDS, ("record_id",), [record_id])
+    title = next((record["title"] for record in records if record["source"] == source), "")
+    as_of = f"as of {row['as_of']}" if row["as_of"] else ""
+    children = [TraceNode("field", evidence["field"], f"“{evidence['value']}”")]
+    for file in marker["files"]:
+        children.append(TraceNode("file", file["name"], f"SHA-256 {file['sha256']}"))
+    citation = _trace_citation(run, f"PMID:{record_id}") if source == "pubmed" else None
+    if citation is not None:
+        children += citation.children
+    text = ", ".join(filter(None, (title, as_of)))
+    return TraceNode("record", f"{source} {record_id}", text, tuple(children))
 
 
 # --- documents ------------------------------------------------------------------------

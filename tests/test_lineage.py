@@ -1,17 +1,20 @@
 """Tracing results of a hand-made run down to sentences and source files."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from medr_ray.core.errors import MedrError
+from medr_ray.core.parts import Parts
 from medr_ray.core.records import (
     Chain,
     Citation,
     Entity,
     EntityFrequency,
     Evidence,
+    Fact,
     FilteredTrajectory,
     Question,
     Relation,
@@ -21,11 +24,14 @@ from medr_ray.core.records import (
     Trajectory,
     Usage,
     Verification,
+    to_table,
 )
 from medr_ray.core.run import RunDirectory
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
+from medr_ray.graph.facts.artifacts import FACT_ENTITIES, SourceRecord
+from medr_ray.knowledge.registries import FactCollector
 from medr_ray.lineage import TraceNode, trace
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
@@ -243,3 +249,55 @@ def test_an_unknown_id_says_which_kinds_are_known(
     for directory in (run, RunDirectory(str(tmp_path / "empty"))):
         with pytest.raises(MedrError, match=r"traj-… \(trajectory\)"):
             trace(directory, identifier)
+
+
+@pytest.fixture
+def sponsor(run: RunDirectory) -> Fact:
+    """A fact of a trial, in the parts of two editions."""
+    for name, as_of in (("old", "2018-01-01"), ("new", "2020-05-01")):
+        record = FactCollector("clinical_trials", "NCT00000001", "Losartan in Marfan", as_of)
+        trial = record.add_entity("NCT:NCT00000001", "trial", "Losartan in Marfan")
+        company = record.add_entity("COMPANY:acme", "company", "Acme, Inc.")
+        record.add_link(
+            trial, "lead_sponsor", company, "leadSponsor.name", "ACME", sponsor_class="INDUSTRY"
+        )
+        facts = record.build()
+        directory = run.stage("facts")
+        report = {"files": [{"name": f"{name}.jsonl", "sha256": "ab12"}]}
+        Parts(directory, "facts").write(name, "x", to_table(Fact, facts.facts), report)
+        source_record = SourceRecord("clinical_trials", "NCT00000001", facts.title, as_of)
+        directory.write_records(f"records/{name}.parquet", SourceRecord, [source_record])
+    run.write(FACT_ENTITIES, facts.entities)
+    return facts.facts[0]
+
+
+def test_a_fact_leads_to_its_record_field_and_file(run: RunDirectory, sponsor: Fact) -> None:
+    node = trace(run, sponsor.fact_id)
+    assert (node.kind, node.text) == (
+        "fact",
+        "Losartan in Marfan | lead_sponsor | Acme, Inc. (sponsor_class INDUSTRY)",
+    )
+    (record,) = node.children
+    assert (record.kind, record.id, record.text) == (
+        "record",
+        "clinical_trials NCT00000001",
+        "Losartan in Marfan, as of 2020-05-01",
+    )
+    assert [(child.kind, child.id, child.text) for child in record.children] == [
+        ("field", "leadSponsor.name", "“ACME”"),
+        ("file", "new.jsonl", "SHA-256 ab12"),
+    ]
+
+
+def test_a_relation_leads_to_the_facts_that_it_cites(run: RunDirectory, sponsor: Fact) -> None:
+    evidence = Evidence("clinical_trials", "NCT:NCT00000001", "lead sponsor name: ACME", 0, 0, "")
+    cited = replace(
+        relation("rel-9", "lead_sponsor", GENE, evidence), facts=(sponsor.fact_id, "fact-gone")
+    )
+    run.write(RELATIONS, [cited])
+    assert trace(run, "rel-9").children == (trace(run, sponsor.fact_id),)
+
+
+def test_a_fact_that_the_run_does_not_have_is_an_error(run: RunDirectory, sponsor: Fact) -> None:
+    with pytest.raises(MedrError, match="fact-none is not in"):
+        trace(run, "fact-none")

@@ -72,19 +72,26 @@ def show_entity(directory: "Directory", name: str, rows: int, as_json: bool) -> 
 
 
 def to_json_object(store: "FactStore", entity_id: str) -> dict[str, Any]:
-    """The entity as registries name it, and all facts about it."""
+    """The entity as registries name it, the facts about it, and how many there are in all: of very
+    many, the store gives a part."""
     entity = store.find_entity(entity_id)
     facts = [asdict(fact) for fact in store.facts_about(entity_id)]
-    return {**(asdict(entity) if entity else {"entity_id": entity_id}), "facts": facts}
+    return {
+        **(asdict(entity) if entity else {"entity_id": entity_id}),
+        "facts": facts,
+        "facts_in_all": sum(store.count_facts(entity_id).values()),
+    }
 
 
 # --- on a terminal --------------------------------------------------------------------
 
 
 def print_facts(store: "FactStore", entity_id: str, console: "Console", rows: int) -> None:
-    """Print the entity and its facts, at most ``rows`` of each predicate and direction.
+    """Print the entity and its facts, at most ``rows`` of each predicate and direction, the newest
+    first.
 
-    Of an entity that very many facts lead to, the store gives a part (see ``FactStore``).
+    Of an entity that very many facts lead to, the store gives a part (see ``FactStore``): the
+    heading says of how many.
     """
     from rich.text import Text
 
@@ -98,17 +105,24 @@ def print_facts(store: "FactStore", entity_id: str, console: "Console", rows: in
     def direction_key(fact: "Fact") -> tuple[str, bool]:
         return fact.predicate, fact.subject == entity_id
 
+    totals = store.count_facts(entity_id)
+    newest_first = sorted(store.facts_about(entity_id), key=_read_date, reverse=True)
     # Sorted, because an entity may be at both ends of one predicate; the sort keeps the order of
     # the facts within a group.
-    in_order = sorted(store.facts_about(entity_id), key=direction_key)
-    for (predicate, forward), group in groupby(in_order, direction_key):
-        facts = list(group)
+    for (predicate, forward), group in groupby(
+        sorted(newest_first, key=direction_key), direction_key
+    ):
+        facts = list(group)[:rows]
+        total = totals[predicate, forward]
+        count = f"{len(facts):,} of {total:,}, newest first" if total > len(facts) else f"{total:,}"
         arrow = "→" if forward else "←"
         console.print()
-        console.print(Text.assemble((f"{arrow} {predicate}", "bold magenta"), f" ({len(facts):,})"))
-        _print_group(store, facts[:rows], forward, console)
-        if len(facts) > rows:
-            console.print(Text(f"  and {len(facts) - rows:,} more", "dim"))
+        console.print(Text.assemble((f"{arrow} {predicate}", "bold magenta"), f" ({count})"))
+        _print_group(store, facts, forward, console)
+
+
+def _read_date(fact: "Fact") -> str:
+    return fact.as_of
 
 
 def _print_group(

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 def trace(
     identifier: Annotated[
-        str, typer.Argument(metavar="ID", help="traj-…, q-…, chain-…, rel-…, an entity or PMID:…")
+        str,
+        typer.Argument(
+            metavar="ID", help="traj-…, q-…, chain-…, rel-…, fact-…, an entity or PMID:…"
+        ),
     ],
     config: OptionalConfigFile = None,
     run: Annotated[
@@ -23,7 +26,7 @@ def trace(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Trace a trajectory, question, chain, relation, entity or document to its sources."""
+    """Trace a trajectory, question, chain, relation, fact, entity or document to its sources."""
     from rich.console import Console
 
     from medr_ray.core.errors import ConfigError

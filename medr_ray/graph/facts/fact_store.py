@@ -6,6 +6,7 @@ answers.
 """
 
 import functools
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,8 @@ from medr_ray.retrieval.index import connect_database, rewrite_table
 
 _FACTS = "facts"
 _ENTITIES = "entities"
-# Of an entity that is the object of very many facts, such as a company: what one reader can use.
+# Of an entity that is the object of very many facts, such as a company: what one reader can use,
+# see ``choose_facts``.
 _MAX_FACTS_AS_OBJECT = 200
 _MAX_FACTS_AS_SUBJECT = 5000
 _MAX_CACHED_ENTITIES = 1024  # with their facts
@@ -86,8 +88,19 @@ class FactStore:
 
     def facts_about(self, entity_id: str) -> list[Fact]:
         """The facts that an entity is the subject or the object of: functional ones first, then by
-        predicate and id. Of those where it is the object, at most ``_MAX_FACTS_AS_OBJECT``."""
+        predicate and id. Of those where it is the object, at most ``_MAX_FACTS_AS_OBJECT`` (see
+        ``choose_facts``)."""
         return list(self._read_facts(entity_id))
+
+    def count_facts(self, entity_id: str) -> dict[tuple[str, bool], int]:
+        """How many facts there are in all about an entity, by predicate and whether it is the
+        subject."""
+        counts: dict[tuple[str, bool], int] = {}
+        for column in ("subject", "object"):
+            rows = self._facts.search().where(sql_in(column, [entity_id])).select(["predicate"])
+            predicates = Counter(rows.to_arrow()["predicate"].to_pylist())
+            counts |= {(name, column == "subject"): count for name, count in predicates.items()}
+        return counts
 
     def find_entity(self, entity_id: str) -> RegistryEntity | None:
         """What a registry calls the entity; None where no record names it."""
@@ -126,12 +139,39 @@ class FactStore:
             ("subject", _MAX_FACTS_AS_SUBJECT),
             ("object", _MAX_FACTS_AS_OBJECT),
         ):
-            rows = self._facts.search().where(sql_in(column, [entity_id])).limit(limit).to_arrow()
+            condition = sql_in(column, [entity_id])
+            # One more than the limit shows that there are more.
+            rows = self._facts.search().where(condition).limit(limit + 1).to_arrow()
+            if rows.num_rows > limit:
+                rows = self._read_chosen(condition, limit)
             facts.update({fact.fact_id: fact for fact in from_table(Fact, rows)})
         # Whoever reads the facts asks for the names and types of all their ends.
         ends = {end for fact in facts.values() for end in (fact.subject, fact.object) if end}
         self._load_entities({entity_id, *ends})
         return tuple(sorted(facts.values(), key=_order_by_cardinality))
+
+    def _read_chosen(self, condition: str, limit: int) -> pa.Table:
+        columns = ["fact_id", "predicate", "as_of"]
+        candidates = self._facts.search().where(condition).select(columns).to_arrow()
+        chosen = choose_facts(pl.DataFrame(candidates), limit)
+        tables = []
+        for start in range(0, len(chosen), _IDS_PER_QUERY):
+            is_wanted = sql_in("fact_id", chosen[start : start + _IDS_PER_QUERY])
+            search = self._facts.search().where(f"{condition} AND {is_wanted}")
+            tables.append(search.limit(limit).to_arrow())
+        return pa.concat_tables(tables)
+
+
+def choose_facts(candidates: pl.DataFrame, limit: int) -> list[str]:
+    """The ids of the facts to use of more than can be: of every predicate as many, the newest
+    first.
+
+    ``candidates`` has the columns fact_id, predicate and as_of.
+    """
+    in_order = candidates.sort(["as_of", "fact_id"], descending=[True, False])
+    place = pl.int_range(pl.len()).over("predicate").alias("place")
+    ranked = in_order.with_columns(place).sort(["place", "predicate"])
+    return ranked["fact_id"].head(limit).to_list()
 
 
 def _order_by_cardinality(fact: Fact) -> tuple[int, str, str]:
