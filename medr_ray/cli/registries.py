@@ -28,7 +28,12 @@ def build(
     ],
     overrides: Overrides = None,
 ) -> None:
-    """Make a snapshot of registry files; each is recognised by its content."""
+    """Make a snapshot of registry files; each is recognised by its content.
+
+    Name its folder in facts.snapshot and it takes the place of the package's. A registry without a
+    file keeps what an earlier snapshot in the folder has of it. A build that was killed left no
+    new manifest: the same command starts it from the beginning.
+    """
     from medr_ray.cli.options import resolve_config
     from medr_ray.core.session import ray_session
     from medr_ray.knowledge.registries.snapshot import snapshot_manifest

@@ -2,17 +2,22 @@
 
 The first line is the title, the second the registry with the record's number and date. Then each
 fact has a line: the words of its field with the value as printed, the name of the object where it
-is printed otherwise, the subject where it is not the record's own, and the qualifiers. No line is a
-sentence, so that no question has its wording from the document that answers it.
+is printed otherwise, the subject where it is not the record's own, and the qualifiers. Of several
+editions of a record, the newest is shown; a line has a date of its own where only an earlier one
+states it. No line is a sentence, so that no question has its wording from the document that answers
+it.
 """
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from medr_ray.core.records import Fact, FactSource, RegistryEntity
+from medr_ray.knowledge.registries.editions import keep_newest
+from medr_ray.knowledge.registries.identifiers import make_label_id, make_trial_id
 from medr_ray.knowledge.registries.record_facts import RecordFacts
 from medr_ray.knowledge.registries.snapshot import list_record_ids, read_snapshot
 from medr_ray.retrieval.documents import (
@@ -49,6 +54,13 @@ _KINDS: Mapping[FactSource, str] = {
     "livertox": "monograph",
     "clinical_trials": "registration",
 }
+# The subject of records that may state facts of other subjects alone, by their id.
+_OWN_SUBJECTS: Mapping[FactSource, Callable[[str], str]] = {
+    "drugs_at_fda": "FDA:{}".format,
+    "orange_book": "FDA:{}".format,
+    "drug_labels": make_label_id,
+    "clinical_trials": make_trial_id,
+}
 _PAPER_PREFIX = "PMID:"
 _SEPARATOR = "; "
 # What stands between the parts of a path, except inside brackets, and the place in a list.
@@ -61,52 +73,52 @@ _GENERIC_PARTS = frozenset({"name", "date", "count", "id"})
 _CONTAINER_WORDS = frozenset({"struct", "info"})
 
 
-def count_registry_documents(registry: str) -> int:
+def count_registry_documents(registry: str, folder: Path | None = None) -> int:
     """The number of documents of a registry of the snapshot. Raises DataError where the snapshot
     does not have it."""
-    return len(_group_records(registry))
+    return len(_group_records(registry, folder))
 
 
 def list_registry_documents(
-    registry: str, start: int = 0, stop: int | None = None
+    registry: str, start: int = 0, stop: int | None = None, folder: Path | None = None
 ) -> list[Document]:
-    """The documents of a registry of the snapshot, sorted by id, one for all its records of an id;
+    """The documents of a registry of the snapshot, sorted by id, one for all editions of a record;
     those at the positions [start, stop).
 
     Raises DataError where the snapshot does not have the registry.
     """
-    groups = sorted(_group_records(registry).items())[start:stop]
+    groups = sorted(_group_records(registry, folder).items())[start:stop]
     record_ids = {record_id for _, group in groups for record_id in group}
-    documents: dict[str, Document] = {}
-    for record in read_snapshot(registry, record_ids=record_ids):
-        document = document_from_record(record)
-        earlier = documents.get(document.document_id)
-        if earlier is not None:
-            document = _join_documents(earlier, document)
-        documents[document.document_id] = document
-    return [documents[document_id] for document_id, _ in groups]
+    editions: dict[str, list[RecordFacts]] = {}
+    for record in read_snapshot(registry, folder, record_ids):
+        document_id = make_document_id(record.source, record.record_id)
+        editions.setdefault(document_id, []).append(record)
+    return [document_from_record(join_editions(editions[document_id])) for document_id, _ in groups]
 
 
-def _group_records(registry: str) -> dict[str, set[str]]:
+def _group_records(registry: str, folder: Path | None) -> dict[str, set[str]]:
     """The ids of the records by the document that shows them."""
     groups: dict[str, set[str]] = {}
-    for record_id in list_record_ids(registry):
+    for record_id in list_record_ids(registry, folder):
         # The names of the snapshot's registries are sources of facts.
         document_id = make_document_id(cast(FactSource, registry), record_id)
         groups.setdefault(document_id, set()).add(record_id)
     return groups
 
 
-def _join_documents(first: Document, second: Document) -> Document:
-    """One document of two editions of a record: a registry may date parts of it differently."""
-    lines = dict.fromkeys((*first.text.splitlines(), *second.text.splitlines()))
-    years = [document.year for document in (first, second) if document.year is not None]
-    return replace(
-        first,
-        text="\n".join(lines),
-        year=max(years, default=None),
-        references=tuple(dict.fromkeys((*first.references, *second.references))),
-    )
+def join_editions(editions: Sequence[RecordFacts]) -> RecordFacts:
+    """The newest edition of a record, with what earlier ones state of other subjects or by other
+    predicates."""
+    if len(editions) == 1:
+        return editions[0]
+    # The newest first; its lines come first, and its names count.
+    in_order = sorted(editions, key=lambda edition: edition.as_of, reverse=True)
+    entities: dict[str, RegistryEntity] = {}
+    for edition in in_order:
+        for entity in edition.entities:
+            entities.setdefault(entity.entity_id, entity)
+    facts = [fact for edition in in_order for fact in edition.facts]
+    return replace(in_order[0], facts=tuple(keep_newest(facts)), entities=tuple(entities.values()))
 
 
 def make_document_id(source: FactSource, record_id: str) -> str:
@@ -140,10 +152,19 @@ def document_from_record(record: RecordFacts) -> Document:
 
 def _render_lines(record: RecordFacts) -> Iterator[str]:
     entities = {entity.entity_id: entity for entity in record.entities}
-    # A parser states first what the record is about.
-    own_subject = record.facts[0].subject
+    own_subject = _find_own_subject(record)
     for fact in record.facts:
-        yield _render_line(fact, own_subject, entities)
+        line = _render_line(fact, own_subject, entities)
+        # What only an earlier edition states.
+        yield line if fact.as_of == record.as_of else f"{line}{_SEPARATOR}as of: {fact.as_of}"
+
+
+def _find_own_subject(record: RecordFacts) -> str:
+    """The id of what the record is about, whether or not it states a fact of it."""
+    if record.source in _OWN_SUBJECTS:
+        return _OWN_SUBJECTS[record.source](record.record_id)
+    # A monograph, a disease or a citation: a parser states first what the record is about.
+    return record.facts[0].subject
 
 
 def _render_line(fact: Fact, own_subject: str, entities: Mapping[str, RegistryEntity]) -> str:

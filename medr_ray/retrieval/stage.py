@@ -32,7 +32,11 @@ from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.corpus.corpus_files import list_source_files
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.knowledge.registries.snapshot import list_snapshot_sources, snapshot_digest
+from medr_ray.knowledge.registries.snapshot import (
+    list_snapshot_sources,
+    locate_snapshot,
+    snapshot_digest,
+)
 from medr_ray.retrieval import index, intake
 from medr_ray.retrieval.disease_records import document_from_disease
 from medr_ray.retrieval.documents import (
@@ -52,8 +56,9 @@ from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
 # Raise this with every change of what is made of a document. It is 2 since words are folded, 3
-# since disease records are lines of fields, 4 since OMIM's and Orphanet's of a disease are one.
-_PARTS_FORMAT = 4
+# since disease records are lines of fields, 4 since OMIM's and Orphanet's of a disease are one, 5
+# since a registry's record is its newest edition.
+_PARTS_FORMAT = 5
 _PARTS = "parts/documents"
 _WORDS = "parts/words"
 # In the summary; else the name.
@@ -135,12 +140,13 @@ def _plan_disease_records() -> list[IndexUnit]:
 def _plan_registries(config: PipelineConfig) -> list[IndexUnit]:
     """The registries of the snapshot, without those whose own files are in the index."""
     configured = {source.source for source in config.index.sources}
+    folder = locate_snapshot(config.facts.snapshot)
     units = []
-    for registry in list_snapshot_sources():
+    for registry in list_snapshot_sources(folder):
         if FILE_SOURCES.get(registry) in configured:
             continue
-        content = snapshot_digest(registry)
-        starts = range(0, count_registry_documents(registry), _UNIT_RECORDS)
+        content = snapshot_digest(registry, folder)
+        starts = range(0, count_registry_documents(registry, folder), _UNIT_RECORDS)
         units += [IndexUnit(REGISTRIES, registry, start, content) for start in starts]
     return units
 
@@ -238,7 +244,8 @@ class PartWorker:
             ids = _list_diseases()[unit.start : stop]
             return [document_from_disease(diseases[disease_id]) for disease_id in ids]
         if unit.source == REGISTRIES:
-            return list_registry_documents(unit.file, unit.start, stop)
+            folder = locate_snapshot(self._config.facts.snapshot)
+            return list_registry_documents(unit.file, unit.start, stop, folder)
         if unit.source != PUBMED:
             return intake.read_part(self._directory, unit.file)
         table = self._read_citation_file(unit.file)
@@ -389,7 +396,9 @@ def _list_inputs(config: PipelineConfig) -> Any:
     for source in config.index.sources:
         files += [file.content for file in list_source_files("index.sources", source)]
         if source.source == REGISTRIES:
-            registries = {name: snapshot_digest(name) for name in list_snapshot_sources()}
+            folder = locate_snapshot(config.facts.snapshot)
+            sources = list_snapshot_sources(folder)
+            registries = {name: snapshot_digest(name, folder) for name in sources}
     return {
         "format": _PARTS_FORMAT,
         "encoder": config.models.encoder if config.index.embed != "none" else None,

@@ -11,6 +11,7 @@ from medr_ray.retrieval.authority import evidence_kind
 from medr_ray.retrieval.registry_records import (
     count_registry_documents,
     document_from_record,
+    join_editions,
     list_registry_documents,
     make_document_id,
     render_evidence,
@@ -100,35 +101,47 @@ def test_papers_are_references_and_a_trial_without_results_is_a_registration() -
     assert evidence_kind(document) == "registration"
 
 
-def test_a_record_of_two_editions_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_editions_the_newest_is_shown(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     editions = []
     for as_of, name in (("2020-01-01", "Disease"), ("2021-03-01", "Disorder")):
         facts = FactCollector("orphanet", "ORPHA:93", "Aspartylglucosaminuria", as_of)
         disease = facts.add_entity("ORPHA:93", "disease", "Aspartylglucosaminuria")
+        if name == "Disease":
+            facts.try_value(disease, "onset_period", make_category, "AverageAgeOfOnset", "Infancy")
         facts.try_value(disease, "disorder_type", make_category, "DisorderType/Name", name)
         editions.append(facts.build())
-    monkeypatch.setattr(registry_records, "list_record_ids", lambda _: ["ORPHA:93", "ORPHA:93"])
-    monkeypatch.setattr(
-        registry_records, "read_snapshot", lambda _, record_ids: iter(editions * len(record_ids))
-    )
+    monkeypatch.setattr(registry_records, "list_record_ids", lambda *_: ["ORPHA:93", "ORPHA:93"])
+    monkeypatch.setattr(registry_records, "read_snapshot", lambda *_: iter(editions[::order]))
     assert count_registry_documents("orphanet") == 1
     (document,) = list_registry_documents("orphanet")
     assert document.document_id == "ORPHANET:ORPHA:93"
     assert document.sentences == [
         "Aspartylglucosaminuria",
-        "Orphanet: ORPHA:93; as of: 2020-01-01",
-        "disorder type name: Disease",
         "Orphanet: ORPHA:93; as of: 2021-03-01",
         "disorder type name: Disorder",
+        "average age of onset: Infancy; as of: 2020-01-01",
     ]
     assert document.year == 2021
+
+
+def test_a_line_names_its_product_where_the_record_is_an_application() -> None:
+    facts = FactCollector("orange_book", "NDA020386", "NDA020386 COZAAR", "2019-07-01")
+    product = facts.add_entity("PRODUCT:NDA020386/001", "product", "COZAAR")
+    facts.try_value(product, "product_approval_date", parse_date, "Approval_Date", "Apr 14, 1995")
+    assert document_from_record(facts.build()).sentences[2:] == [
+        "approval date: Apr 14, 1995; value: 1995-04-14; of: COZAAR (NDA020386/001)"
+    ]
 
 
 @pytest.mark.parametrize("registry", ["livertox", "orange_book"])
 def test_every_fact_of_the_packaged_snapshot_stands_in_one_document(registry: str) -> None:
     documents = {document.document_id: document for document in list_registry_documents(registry)}
-    records = list(read_snapshot(registry))
-    assert len(documents) > 500
+    editions: dict[str, list[RecordFacts]] = {}
+    for record in read_snapshot(registry):
+        editions.setdefault(record.record_id, []).append(record)
+    records = [join_editions(editions[record_id]) for record_id in sorted(editions)]
+    assert len(documents) == len(records) > 500
     for record in records[:: len(records) // 200]:
         document = documents[make_document_id(record.source, record.record_id)]
         lines = document.text.splitlines()

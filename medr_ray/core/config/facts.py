@@ -13,10 +13,11 @@ FactSourceName = Annotated[str, registered_in("medr_ray.graph.facts.fact_units:S
 class RegistrySource(FileSource):
     """A source of facts; a plain name stands for a source that needs no files.
 
-    ``snapshot`` is the registries inside this package, ``hpo`` the embedded annotations, ``pubmed``
-    the citations of the corpus. The others are files of their publishers: ``drugs_at_fda`` the zip,
-    ``orange_book`` its tables or zip, ``drug_labels`` JSON lines of openFDA, ``clinical_trials``
-    JSON lines of studies, ``livertox`` JSON lines of monographs, ``orphanet`` Orphadata XML."""
+    ``snapshot`` is the registries inside this package or in a folder, ``hpo`` the embedded
+    annotations, ``pubmed`` the citations of the corpus. The others are files of their publishers:
+    ``drugs_at_fda`` the zip, ``orange_book`` its tables or zip, ``drug_labels`` JSON lines of
+    openFDA, ``clinical_trials`` JSON lines of studies or pages of the API, ``livertox`` JSON lines
+    of monographs, ``orphanet`` Orphadata XML."""
 
     WITHOUT_FILES = ("snapshot", "hpo", "pubmed")
 
@@ -33,6 +34,11 @@ class FactsConfig(Section):
             RegistrySource.model_construct(source="pubmed", paths=()),
         ),
         description="sources of the facts, each named once",
+    )
+    snapshot: Operational[str] = Field(
+        "",
+        description="folder of a snapshot (medr registries build) that takes the place of the "
+        "embedded one, for facts and for the documents of the index; its content counts",
     )
     workers: Operational[int] = Field(2, ge=1, description="Ray actors that read sources")
 

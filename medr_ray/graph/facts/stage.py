@@ -5,8 +5,8 @@ records of a unit, resolves what they name to concepts (``entity_resolution``), 
 entities and records as one part, so a killed stage continues with the missing units, and a newer
 file of a registry makes only its own part anew. The store is then built over all parts.
 
-Of several editions of one record, the later one counts: a value that it states otherwise replaces
-the earlier one, where there can be only one.
+Of several editions of one record, in one part or in several, the newest one counts (see
+``knowledge.registries.editions``). Parts keep their editions, the store has the newest.
 
 A record or a field that cannot be used is listed in ``quarantine.jsonl`` with its file or record,
 its place and the reason; the rest of its file is complete.
@@ -14,7 +14,7 @@ its place and the reason; the rest of its file is complete.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -32,17 +32,26 @@ from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.graph.facts.artifacts import FACT_ENTITIES, FACTS, SOURCE_RECORDS, SourceRecord
 from medr_ray.graph.facts.entity_resolution import EntityResolver
 from medr_ray.graph.facts.fact_store import build_fact_store
-from medr_ray.graph.facts.fact_units import FactUnit, identify_inputs, plan_units, read_unit
+from medr_ray.graph.facts.fact_units import (
+    FactUnit,
+    identify_inputs,
+    list_unit_files,
+    plan_units,
+    read_unit,
+)
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.knowledge.registries import FACT_PREDICATES, RecordFacts, UnusableRecords
+from medr_ray.knowledge.registries import RecordFacts, UnusableRecords
 from medr_ray.knowledge.registries.companies import match_short_names
+from medr_ray.knowledge.registries.editions import keep_newest
 
 _ENTITY_PARTS = "parts/entities"
 _QUARANTINE_PARTS = "parts/quarantine"
 _QUARANTINE = "quarantine.jsonl"
 # Only the FDA prints short names of companies; elsewhere "Takeda" is Takeda itself.
 _SOURCES_OF_SHORT_NAMES = ("drugs_at_fda", "orange_book")
+# Columns that say whose edition a fact is of; the facts of a part have one source.
+_EDITION_COLUMNS = ("record_id", "subject", "predicate")
 _MOST_LISTED_PREDICATES = 6  # in the summary line; the manifest has all
 
 
@@ -61,7 +70,7 @@ class FactWorker:
         """Write the part of the unit ``row["unit"]``; returns the number of its facts."""
         unit = FactUnit(**{**row["unit"], "uris": tuple(row["unit"]["uris"])})
         unusable = UnusableRecords()
-        facts: dict[str, Fact] = {}
+        facts: list[Fact] = []
         entities: dict[str, RegistryEntity] = {}
         records: dict[tuple[str, str], SourceRecord] = {}
         for record in read_unit(unit, self._corpus, unusable):
@@ -69,13 +78,13 @@ class FactWorker:
                 unusable.add_record(record.source, f"{record.record_id}: {field}", reason)
             key = (record.source, record.record_id)
             records[key] = SourceRecord(*key, record.title, record.as_of)
-            for fact in self._resolve_record(record, entities):
-                facts[fact.fact_id] = fact
+            facts += self._resolve_record(record, entities)
         self._write_records(unit, list(entities.values()), list(records.values()), unusable)
-        in_order = keep_newest([facts[fact_id] for fact_id in sorted(facts)])
+        in_order = sorted(keep_newest(facts), key=lambda fact: fact.fact_id)
         report = {
             "facts": len(in_order),
-            "superseded": len(facts) - len(in_order),
+            "superseded": len({fact.fact_id for fact in facts}) - len(in_order),
+            "files": list_unit_files(unit),
             "records": len(records),
             "unusable": len(unusable),
             "by_predicate": _count_by_predicate(in_order),
@@ -127,31 +136,6 @@ class FactWorker:
         self._directory.write_jsonl(f"{_QUARANTINE_PARTS}/{unit.name}.jsonl", unusable)
 
 
-def keep_newest(facts: Sequence[Fact]) -> list[Fact]:
-    """The facts without those that a later edition of their record states otherwise.
-
-    Only a functional predicate has one value at a time. Two values of one date contradict each
-    other, and both stay.
-    """
-    newest: dict[Any, str] = {}
-    for fact in filter(_is_functional, facts):
-        key = _value_key(fact)
-        newest[key] = max(newest.get(key, ""), fact.as_of)
-    return [
-        fact for fact in facts if not _is_functional(fact) or fact.as_of == newest[_value_key(fact)]
-    ]
-
-
-def _is_functional(fact: Fact) -> bool:
-    return FACT_PREDICATES[fact.predicate].cardinality == "functional"
-
-
-def _value_key(fact: Fact) -> tuple[Any, ...]:
-    """What a functional predicate has one value for."""
-    record = (fact.evidence.source, fact.evidence.record_id)
-    return *record, fact.subject, fact.predicate, fact.qualifiers
-
-
 def _join_entities(
     earlier: RegistryEntity | None, entity: RegistryEntity, entity_id: str
 ) -> RegistryEntity:
@@ -188,16 +172,20 @@ def execute_facts(context: StageContext) -> Counts:
     markers = {unit.name: parts.read_marker(unit.name) for unit in units}
     entities, full_ids = _merge_entities(directory, list(markers))
     directory.write_table(FACT_ENTITIES.name, entities)
-    build_fact_store(directory, _read_facts(directory, list(markers), full_ids), [entities])
+    newest_rows, superseded = _find_newest_rows(directory, units)
+    facts = _read_facts(directory, list(markers), full_ids, newest_rows)
+    build_fact_store(directory, facts, [entities])
     quarantine = [directory.read_bytes(f"{_QUARANTINE_PARTS}/{name}.jsonl") for name in markers]
     directory.write_bytes(_QUARANTINE, b"".join(quarantine))
+    by_source = _count_newest(markers.values(), superseded)
     counts = {
-        "facts": sum(marker["facts"] for marker in markers.values()),
+        "facts": sum(sum(counts.values()) for counts in by_source.values()),
         "records": sum(marker["records"] for marker in markers.values()),
         "entities": entities.num_rows,
         "set_aside": sum(marker["unusable"] for marker in markers.values()),
-        "superseded": sum(marker["superseded"] for marker in markers.values()),
-        "by_source": _sum_counts(markers.values()),
+        "superseded": sum(marker["superseded"] for marker in markers.values())
+        + sum(sum(counts.values()) for counts in superseded.values()),
+        "by_source": by_source,
         "parts": len(units),
         "parts_made": parts_made,
     }
@@ -262,12 +250,55 @@ def _merge_entities(directory: Directory, names: Sequence[str]) -> tuple[pa.Tabl
     return table, full_ids
 
 
+def _find_newest_rows(
+    directory: Directory, units: Sequence[FactUnit]
+) -> tuple[dict[str, pa.Array], dict[str, Counter[str]]]:
+    """(By part, the rows of the newest editions, only of parts whose registry has several; by
+    source and predicate, the facts that another part states again or replaces)."""
+    names: dict[str, list[str]] = {}
+    for unit in units:
+        if unit.has_editions:
+            names.setdefault(unit.source, []).append(unit.name)
+    newest_rows: dict[str, pa.Array] = {}
+    superseded: dict[str, Counter[str]] = {}
+    for source, parts in names.items():
+        if len(parts) < 2:
+            continue
+        facts = pl.concat([_read_edition_keys(directory, name) for name in parts])
+        is_newest = pl.col("as_of") == pl.col("as_of").max().over(_EDITION_COLUMNS)
+        kept = facts.filter(is_newest).unique("fact_id", keep="first", maintain_order=True)
+        for name in parts:
+            rows = kept.filter(pl.col("part") == name)["row"]
+            newest_rows[name] = rows.cast(pl.Int64).sort().to_arrow()
+        superseded[source] = Counter(facts["predicate"].to_list())
+        superseded[source].subtract(kept["predicate"].to_list())
+    return newest_rows, superseded
+
+
+def _read_edition_keys(directory: Directory, name: str) -> pl.DataFrame:
+    """The facts of a part without their values: whose edition each is of, and its row."""
+    columns = ["fact_id", "subject", "predicate", "as_of", "evidence"]
+    table = directory.read_table(f"{FACTS.name}/{name}.parquet", columns)
+    record_ids = pc.struct_field(table["evidence"], "record_id")
+    table = table.drop_columns("evidence").append_column("record_id", record_ids)
+    frame = pl.DataFrame(table).with_columns(pl.lit(name).alias("part"))
+    return frame.with_row_index("row")
+
+
 def _read_facts(
-    directory: Directory, names: Sequence[str], full_ids: dict[str, str]
+    directory: Directory,
+    names: Sequence[str],
+    full_ids: dict[str, str],
+    newest_rows: Mapping[str, pa.Array],
 ) -> Iterator[pa.Table]:
-    """The facts of the parts, one part after another, with companies under their full names."""
+    """The facts of the parts, one part after another, with companies under their full names.
+
+    Of a part in ``newest_rows`` only these.
+    """
     for name in names:
         table = directory.read_table(f"{FACTS.name}/{name}.parquet")
+        if name in newest_rows:
+            table = table.take(newest_rows[name])
         # The facts of a part have one source.
         source = table["evidence"][0]["source"].as_py() if table.num_rows else ""
         has_short_names = source in _SOURCES_OF_SHORT_NAMES
@@ -279,12 +310,16 @@ def _read_facts(
         yield table
 
 
-def _sum_counts(markers: Any) -> dict[str, dict[str, int]]:
-    """Facts by source and predicate over all parts."""
+def _count_newest(
+    markers: Iterable[Mapping[str, Any]], superseded: Mapping[str, Counter[str]]
+) -> dict[str, dict[str, int]]:
+    """Facts by source and predicate over all parts, without those that other parts replace."""
     totals: dict[str, Counter[str]] = {}
     for marker in markers:
         for source, counts in marker["by_predicate"].items():
             totals.setdefault(source, Counter()).update(counts)
+    for source, counts in superseded.items():
+        totals[source] -= counts  # leaves out what comes to nothing
     return {source: dict(sorted(totals[source].items())) for source in sorted(totals)}
 
 

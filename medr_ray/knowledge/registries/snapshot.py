@@ -262,6 +262,11 @@ def find_packaged_snapshot() -> Path:
     return Path(str(resources.files("medr_ray.knowledge.registries"))) / "data"
 
 
+def locate_snapshot(folder: str) -> Path | None:
+    """The folder of a setting as ``directory`` of the functions below: "" is the packaged one."""
+    return Path(folder) if folder else None
+
+
 def snapshot_manifest(directory: Path | None = None) -> dict[str, Any]:
     """Sources, dates, licences and counts. The packaged snapshot's, unless a folder is given.
 
