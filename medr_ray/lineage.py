@@ -266,7 +266,8 @@ def _build_record_node(run: RunDirectory, row: Row, marker: dict[str, Any]) -> T
     title = next((record["title"] for record in records if record["source"] == source), "")
     as_of = f"as of {row['as_of']}" if row["as_of"] else ""
     children = [TraceNode("field", evidence["field"], f"“{evidence['value']}”")]
-    for file in marker["files"]:
+    # Parts of earlier versions do not name their files.
+    for file in marker.get("files", ()):
         children.append(TraceNode("file", file["name"], f"SHA-256 {file['sha256']}"))
     citation = _trace_citation(run, f"PMID:{record_id}") if source == "pubmed" else None
     if citation is not None:
