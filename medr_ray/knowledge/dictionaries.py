@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from medr_ray.core.errors import DataError
+from medr_ray.knowledge.drug_identity import correct_entries, load_corrections
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,17 @@ def read_disease_entries() -> list[DictionaryEntry]:
 
 
 def read_drug_entries() -> list[DictionaryEntry]:
-    """Drugs: ``DRUGBANK:<id>`` where the dictionary has an id, else ``DRUG:<name>``."""
+    """Drugs, mended by ``drug_identity``: ``DRUGBANK:<id>`` where one is known, else
+    ``DRUG:<name>``."""
+    records, canonicals = load_drug_dictionary()
+    records, canonicals = correct_entries(records, canonicals, load_corrections())
+    return _group_entries(canonicals, records, _make_drug_id)
+
+
+def load_drug_dictionary() -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """(records by canonical name, canonical names by variant) as the package has them."""
     content = _load_dictionary("drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
-    return _group_entries(
-        content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _make_drug_id
-    )
+    return content["drug_canonical_to_data"], content["drug_variant_to_canonical"]
 
 
 def _load_dictionary(package: str, file_name: str) -> dict[str, Any]:

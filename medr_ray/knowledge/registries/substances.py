@@ -10,6 +10,8 @@ water ("TENOFOVIR DISOPROXIL FUMARATE", "ESOMEPRAZOLE MAGNESIUM TRIHYDRATE").
   whole, for a metal or a radical is none.
 - A metal before one word is a counter-ion like one behind it: "sodium valproate" is "valproate
   sodium".
+- A phosphate of a nucleoside is a substance of its own ("adenosine triphosphate").
+- A name with a slash is a combination ("calcium/cholecalciferol") and stays whole.
 - Four letters behind a hyphen that the FDA gives a biological product ("infliximab-dyyb") are not
   of the core name.
 - Parts that are bound for good stay: "triamcinolone acetonide", "isosorbide dinitrate",
@@ -70,6 +72,8 @@ _ESTERS = re.compile(
     r"|kamedoxomil|lauroxil|marboxil|medoxomil|mofetil|palmitate|phenpropionate|phenylpropionate"
     r"|pivalate|probutate|proxetil|tebutate|undecanoate"
 )
+_COUNTED_PHOSPHATE = re.compile(r"(?:mono|di|tri|tetra|penta)phosphate")
+_NUCLEOSIDE = re.compile(r"\w*(?:[aio]nosine|adenosine|cytosine|idine|arabine|thiamine)")
 _TWO_WORDS = frozenset(("dimethyl sulfoxide", "fumaric acid", "resin complex"))
 # The form of an acid that turns light: "S-malate".
 _FORMS_OF_ACIDS = frozenset(("d", "l", "r", "s"))
@@ -151,7 +155,8 @@ _ANIONS = frozenset(
         "trisilicate",
     ]
 )
-_BIOLOGICAL_SUFFIX = re.compile(r"(?<=[a-z]{4})-[a-z]{4}\s*$")
+# Four letters without a meaning, so no Greek letter.
+_BIOLOGICAL_SUFFIX = re.compile(r"(?<=[a-z]{4})-(?!alfa|beta|zeta|iota)[a-z]{4}\s*$")
 # Ends of the names of biological products.
 _BIOLOGICAL = re.compile(
     "(?:alfa|ase|aspart|beta|cept|deruxtecan|dotin|emtansine|fusp|germin|glargine|insulin|kin"
@@ -169,6 +174,8 @@ def fold_substance_name(name: str) -> str:
 def list_moiety_names(name: str) -> tuple[str, ...]:
     """Folded names from the whole one to that of the active moiety."""
     names = [fold_substance_name(name)]
+    if "/" in name:
+        return tuple(names)
     core = _BIOLOGICAL_SUFFIX.sub("", name.lower())
     if core != name.lower() and _BIOLOGICAL.search(core):
         names.append(fold_substance_name(core))
@@ -198,10 +205,12 @@ def match_substance(names: Iterable[str], ids_by_name: Mapping[str, str]) -> str
 def _count_last_part(words: list[str]) -> int:
     """The number of words at the end that name a solvent, a counter-ion or an ester of the drug
     before them; 0 for none. A compound that is named from its metal is whole."""
-    if not words or words[0] in _PARTS or words[0] in _LEADING_METALS:
+    if len(words) < 2 or words[0] in _PARTS or words[0] in _LEADING_METALS:
         return 0
     if len(words) > 2 and " ".join(words[-2:]) in _TWO_WORDS:
         return 2
+    if _COUNTED_PHOSPHATE.fullmatch(words[-1]) and _NUCLEOSIDE.fullmatch(words[-2]):
+        return 0
     is_drug_before = not all(map(_is_part, words[:-1]))
     is_last_part = _is_appended(words[-1]) or bool(_BASES.fullmatch(words[-1]))
     return 1 if is_drug_before and is_last_part else 0
