@@ -24,6 +24,7 @@ from typing import Any
 
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.knowledge.registries.companies import parse_company_name
 from medr_ray.knowledge.registries.identifiers import (
     make_company_id,
     make_institution_id,
@@ -95,6 +96,14 @@ _OFFICE = re.compile(
     r"|re)|department|investigators?|monitor|sponsor|team|group|program\w*|connect|masteradmins)\b",
     re.IGNORECASE,
 )
+# Titles of a person, before and behind the name: "Prof. Lin Zhixiu", "Hugh A Sampson, MD".
+_TITLE_BEFORE = re.compile(r"(?:(?:prof(?:essor)?|dr)\b\.?\s+)+(?=[^\W\d_]+)", re.IGNORECASE)
+_TITLES_BEHIND = re.compile(
+    r"(?:[\s,]+(?:MD|M\.D\.|Ph\.?D\.?|DO|D\.O\.|D\.C\.|DDS|MBBS|FRCP|MPH|MSc))+\.?\s*$"
+)
+# Classes of sponsors that say nothing.
+_UNKNOWN_CLASSES = frozenset(("", "UNKNOWN", "AMBIG"))
+_PUBLIC_BODY = re.compile(r"foundation|hospital|universit|societ|associat", re.IGNORECASE)
 # Of a facility: what a sponsor prints where it does not name its sites, and its numbers of sites.
 _ANONYMOUS_SITE = re.compile(
     r"\b(?:research|investigati\w+|investigators?'?s?|study|clinical|trial|local)\s+(?:trial\s+)?"
@@ -196,13 +205,14 @@ def _add_identity(facts: FactCollector, trial_record: Identification) -> str:
 def _add_sponsors(facts: FactCollector, trial: str, protocol: Protocol) -> None:
     path = "protocolSection.sponsorCollaboratorsModule"
     sponsors = protocol.sponsorCollaboratorsModule
-    officials = protocol.contactsLocationsModule.overallOfficials
-    lead = sponsors.leadSponsor
-    lead_id = _add_sponsor_entity(facts, trial, lead, _is_person(lead, officials))
-    _add_sponsor(facts, trial, "lead_sponsor", lead, lead_id, f"{path}.leadSponsor")
+    people = _list_people(protocol)
+    lead_id = _add_sponsor_entity(facts, trial, sponsors.leadSponsor, people)
+    _add_sponsor(
+        facts, trial, "lead_sponsor", sponsors.leadSponsor, lead_id, f"{path}.leadSponsor"
+    )
     for position, collaborator in enumerate(sponsors.collaborators):
         place = f"{path}.collaborators.{position}"
-        collaborator_id = _add_sponsor_entity(facts, trial, collaborator)
+        collaborator_id = _add_sponsor_entity(facts, trial, collaborator, people)
         _add_sponsor(facts, trial, "collaborator", collaborator, collaborator_id, place)
 
 
@@ -223,26 +233,49 @@ def _add_sponsor(
 
 
 def _add_sponsor_entity(
-    facts: FactCollector, trial: str, organisation: Organisation, is_person: bool = False
+    facts: FactCollector, trial: str, organisation: Organisation, people: frozenset[str]
 ) -> str:
-    """A company, a person or an institution; "" without a name."""
+    """A company, a person or an institution; "" without a name. ``people`` are the folded names of
+    persons of the trial."""
     name = organisation.name
     if not name.strip():
         return ""
-    if organisation.class_ == "INDUSTRY":
-        return facts.add_entity(make_company_id(name), "company", name)
-    if is_person:
+    if _is_person(organisation, people):
         return facts.add_entity(make_person_id(name, trial), "person", name)
+    if _is_company(organisation):
+        return facts.add_entity(make_company_id(name), "company", name)
     return facts.add_entity(make_institution_id(name), "institution", name)
 
 
-def _is_person(sponsor: Organisation, officials: Sequence[Official]) -> bool:
-    """Whether a sponsor is a person: by its class, or as an official of the trial who has titles.
-    Some people are registered as sponsors of the class OTHER."""
-    if sponsor.class_ in ("INDIV", "INDUSTRY"):
-        return sponsor.class_ == "INDIV"
-    names = {_strip_titles(official.name) for official in officials if "," in official.name}
-    return fold_name(sponsor.name) in set(map(fold_name, names))
+def _list_people(protocol: Protocol) -> frozenset[str]:
+    """The folded names of an investigator who is the sponsor, and of officials with titles."""
+    party = protocol.sponsorCollaboratorsModule.responsibleParty
+    officials = protocol.contactsLocationsModule.overallOfficials
+    names = [_strip_titles(official.name) for official in officials if "," in official.name]
+    if party.type == "SPONSOR_INVESTIGATOR":
+        names.append(party.investigatorFullName)
+    return frozenset(map(fold_name, names))
+
+
+def _is_person(sponsor: Organisation, people: frozenset[str]) -> bool:
+    """Whether a sponsor is a person: by its class, by its name among those of ``people``, or by
+    titles. People are registered as sponsors of every class, mostly OTHER."""
+    if sponsor.class_ == "INDIV" or fold_name(sponsor.name) in people:
+        return True
+    has_title = _TITLES_BEHIND.search(sponsor.name) or (
+        # A company may be called after one: "Dr. Reddy's".
+        sponsor.class_ != "INDUSTRY" and _TITLE_BEFORE.match(sponsor.name)
+    )
+    return bool(has_title) and not _OFFICE.search(_TITLES_BEHIND.sub("", sponsor.name))
+
+
+def _is_company(sponsor: Organisation) -> bool:
+    """Whether a sponsor is a company: by its class; where the registry does not know the class, by
+    the legal form in its name. Foundations and hospitals have such forms too."""
+    if sponsor.class_ not in _UNKNOWN_CLASSES:
+        return sponsor.class_ == "INDUSTRY"
+    has_legal_form = bool(parse_company_name(sponsor.name).legal_form)
+    return has_legal_form and not _PUBLIC_BODY.search(sponsor.name)
 
 
 def _strip_titles(name: str) -> str:
@@ -405,7 +438,7 @@ def _add_officials(facts: FactCollector, trial: str, protocol: Protocol) -> None
             facts.add_link(
                 person,
                 "affiliation",
-                _add_sponsor_entity(facts, trial, place),
+                _add_sponsor_entity(facts, trial, place, _list_people(protocol)),
                 f"{path}.{position}.affiliation",
                 official.affiliation,
             )

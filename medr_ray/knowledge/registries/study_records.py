@@ -64,7 +64,16 @@ class Organisation(BaseModel):
     class_: str = Field(default="", alias="class")
 
 
+class ResponsibleParty(BaseModel):
+    """``type`` is SPONSOR, PRINCIPAL_INVESTIGATOR or SPONSOR_INVESTIGATOR: the last is a person who
+    is the sponsor too."""
+
+    type: str = ""
+    investigatorFullName: str = ""
+
+
 class Sponsors(BaseModel):
+    responsibleParty: ResponsibleParty = ResponsibleParty()
     leadSponsor: Organisation = Organisation()
     collaborators: list[Organisation] = []
 
@@ -289,7 +298,7 @@ _UNREAD_FIELDS: dict[type[BaseModel], str] = {
     "studyFirstSubmitDate studyFirstSubmitQcDate studyFirstPostDateStruct resultsWaived "
     "resultsFirstSubmitDate resultsFirstSubmitQcDate resultsFirstPostDateStruct "
     "dispFirstSubmitDate dispFirstSubmitQcDate dispFirstPostDateStruct lastUpdateSubmitDate",
-    Sponsors: "responsibleParty",
+    ResponsibleParty: "investigatorTitle investigatorAffiliation oldNameTitle oldOrganization",
     Design: "nPtrsToThisExpAccNctId expandedAccessTypes patientRegistry targetDuration bioSpec",
     DesignInfo: "interventionModelDescription timePerspective",
     Masking: "maskingDescription whoMasked",

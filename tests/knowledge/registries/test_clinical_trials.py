@@ -247,7 +247,7 @@ def follow_path(value: Any, path: str) -> str:
 @pytest.mark.parametrize(
     ("sponsor_class", "entity_id"),
     [
-        ("INDUSTRY", make_company_id("Ronald V Lacro")),
+        ("INDUSTRY", "PERSON:NCT:NCT00429364/ronald v lacro"),
         ("INDIV", "PERSON:NCT:NCT00429364/ronald v lacro"),
         ("OTHER", "PERSON:NCT:NCT00429364/ronald v lacro"),  # an official with titles
         ("NIH", "PERSON:NCT:NCT00429364/ronald v lacro"),
@@ -262,6 +262,43 @@ def test_the_class_of_a_sponsor_decides_what_it_is(
         "class": sponsor_class,
     }
     assert values(read_study(tmp_path, raw), "lead_sponsor") == [entity_id]
+
+
+@pytest.mark.parametrize(
+    ("name", "sponsor_class", "entity_type"),
+    [
+        ("Hugh A Sampson, MD", "OTHER", "person"),
+        ("Joseph D. Diaz, MD", "INDUSTRY", "person"),
+        ("Professor Lauri Lehtimäki", "UNKNOWN", "person"),
+        ("Jodi Maranchie", "OTHER", "person"),  # the investigator who is the sponsor
+        ("Dr. Reddy's Laboratories", "INDUSTRY", "company"),
+        ("Dr. Falk Pharma", "UNKNOWN", "institution"),
+        ("Novartis", "INDUSTRY", "company"),
+        ("Cairify LLC", "UNKNOWN", "company"),
+        ("Gynecologic Oncology Group (GOG) Foundation Inc.", "UNKNOWN", "institution"),
+        ("Hamilton Health Sciences Corporation", "OTHER", "institution"),
+        ("National Cancer Institute (NCI)", "NIH", "institution"),
+        ("Centers for Disease Control and Prevention", "FED", "institution"),
+        ("Danish Medicines Agency", "OTHER_GOV", "institution"),
+        ("Children's Oncology Group", "NETWORK", "institution"),
+    ],
+)
+def test_class_and_name_tell_people_companies_and_institutions_apart(
+    tmp_path: Path, name: str, sponsor_class: str, entity_type: str
+) -> None:
+    raw = study()
+    raw["protocolSection"]["sponsorCollaboratorsModule"] = {
+        "leadSponsor": {"name": name, "class": sponsor_class},
+        "responsibleParty": {
+            "type": "SPONSOR_INVESTIGATOR",
+            "investigatorFullName": "Jodi Maranchie",
+        },
+    }
+    record = read_study(tmp_path, raw)
+    (sponsor,) = values(record, "lead_sponsor")
+    (entity,) = [entity for entity in record.entities if entity.entity_id == sponsor]
+    assert entity.entity_type == entity_type
+    assert not record.problems
 
 
 @pytest.mark.parametrize(
