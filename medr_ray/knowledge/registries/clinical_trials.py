@@ -97,13 +97,15 @@ _OFFICE = re.compile(
     re.IGNORECASE,
 )
 # Titles of a person, before and behind the name: "Prof. Lin Zhixiu", "Hugh A Sampson, MD".
-_TITLE_BEFORE = re.compile(r"(?:(?:prof(?:essor)?|dr)\b\.?\s+)+(?=[^\W\d_]+)", re.IGNORECASE)
+_TITLE_BEFORE = re.compile(r"(?:(?:prof(?:essor)?|dr)\b\.?\s+)+(?!of\b)\w", re.IGNORECASE)
 _TITLES_BEHIND = re.compile(
     r"(?:[\s,]+(?:MD|M\.D\.|Ph\.?D\.?|DO|D\.O\.|D\.C\.|DDS|MBBS|FRCP|MPH|MSc))+\.?\s*$"
 )
 # Classes of sponsors that say nothing.
 _UNKNOWN_CLASSES = frozenset(("", "UNKNOWN", "AMBIG"))
-_PUBLIC_BODY = re.compile(r"foundation|hospital|universit|societ|associat", re.IGNORECASE)
+_PUBLIC_BODY = re.compile(
+    r"foundation|h[oô]pital|hospital|universit|societ|associat|director|department", re.IGNORECASE
+)
 # Of a facility: what a sponsor prints where it does not name its sites, and its numbers of sites.
 _ANONYMOUS_SITE = re.compile(
     r"\b(?:research|investigati\w+|investigators?'?s?|study|clinical|trial|local)\s+(?:trial\s+)?"
@@ -260,8 +262,10 @@ def _list_people(protocol: Protocol) -> frozenset[str]:
 def _is_person(sponsor: Organisation, people: frozenset[str]) -> bool:
     """Whether a sponsor is a person: by its class, by its name among those of ``people``, or by
     titles. People are registered as sponsors of every class, mostly OTHER."""
-    if sponsor.class_ == "INDIV" or fold_name(sponsor.name) in people:
+    if sponsor.class_ == "INDIV":
         return True
+    if fold_name(sponsor.name) in people:
+        return not _PUBLIC_BODY.search(sponsor.name)
     has_title = _TITLES_BEHIND.search(sponsor.name) or (
         # A company may be called after one: "Dr. Reddy's".
         sponsor.class_ != "INDUSTRY" and _TITLE_BEFORE.match(sponsor.name)

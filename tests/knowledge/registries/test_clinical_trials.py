@@ -271,6 +271,8 @@ def test_the_class_of_a_sponsor_decides_what_it_is(
         ("Joseph D. Diaz, MD", "INDUSTRY", "person"),
         ("Professor Lauri Lehtimäki", "UNKNOWN", "person"),
         ("Jodi Maranchie", "OTHER", "person"),  # the investigator who is the sponsor
+        ("Hôpital Haut Lévêque", "OTHER", "institution"),  # as its own investigator
+        ("Professor of Neurology", "UNKNOWN", "institution"),
         ("Dr. Reddy's Laboratories", "INDUSTRY", "company"),
         ("Dr. Falk Pharma", "UNKNOWN", "institution"),
         ("Novartis", "INDUSTRY", "company"),
@@ -291,7 +293,7 @@ def test_class_and_name_tell_people_companies_and_institutions_apart(
         "leadSponsor": {"name": name, "class": sponsor_class},
         "responsibleParty": {
             "type": "SPONSOR_INVESTIGATOR",
-            "investigatorFullName": "Jodi Maranchie",
+            "investigatorFullName": name if name.startswith("Hôpital") else "Jodi Maranchie",
         },
     }
     record = read_study(tmp_path, raw)
