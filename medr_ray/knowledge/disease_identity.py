@@ -24,6 +24,7 @@ from medr_ray.knowledge.name_normalization import fold_name, normalise
 _OMIM = "OMIM"
 _ORPHANET = "ORPHA"
 _WORD = re.compile(r"\w+")
+_FIGURE = re.compile(r"\d+[a-z]?(?![a-z])")
 _COMPOUND = re.compile(r"\b(?=(\w+)-(\w+)\b)")
 # Words that names of one disease may have or lack; those of a class only beside other words.
 _EMPTY_WORDS = frozenset(("with", "and", "of", "the", "in", "due", "to", "by", "or", "type"))
@@ -42,6 +43,13 @@ _FORM_WORDS = frozenset(
         "deletion", "microdeletion", "duplication", "microduplication", "severe", "mild",
         "lethal", "classic", "atypical", "partial", "complete", "isolated", "syndromic", "non",
         "plus", "cerebral",
+    )
+)
+_COURSE_WORDS = frozenset(
+    (
+        "acute", "advanced", "aggressive", "benign", "childhood", "chronic", "malignant",
+        "metastatic", "pediatric", "progressive", "recurrent", "refractory", "relapsing",
+        "resistant", "subacute",
     )
 )
 # fmt: on
@@ -98,6 +106,18 @@ def has_narrower_words(name: str, broader: str) -> bool:
     """Whether a name has all words of a broader one and more."""
     words = set(make_name_key(broader)) - _CLASS_WORDS
     return words < set(make_name_key(name)) - _CLASS_WORDS
+
+
+def names_other_form(name: str, other: str) -> bool:
+    """Whether one of two names has a figure, or a word for a form or a course of a disease, that
+    the other lacks: "Mucopolysaccharidosis IH", "juvenile-onset Still disease"."""
+    words, other_words = (set(_split_name(printed)) for printed in (name, other))
+    if (words ^ other_words) & (_FORM_WORDS | _COURSE_WORDS):
+        return True
+    figures, other_figures = (
+        set(_FIGURE.findall(" ".join(parts))) for parts in (words, other_words)
+    )
+    return figures != other_figures
 
 
 def reverses_compound(name: str, other: str) -> bool:

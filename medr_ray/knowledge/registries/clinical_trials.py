@@ -25,7 +25,9 @@ from typing import Any
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.registries.companies import parse_company_name
+from medr_ray.knowledge.registries.condition_names import is_no_condition
 from medr_ray.knowledge.registries.identifiers import (
+    CONDITION,
     make_company_id,
     make_institution_id,
     make_paper_id,
@@ -350,8 +352,12 @@ def _add_conditions(facts: FactCollector, trial: str, conditions: Sequence[str])
         if not folded:
             facts.add_problem(f"{path}.{position}", "is empty")
             continue
-        disease = facts.add_entity(f"CONDITION:{folded}", "disease", condition)
-        facts.add_link(trial, "studies_condition", disease, f"{path}.{position}", condition)
+        field = f"{path}.{position}"
+        if is_no_condition(condition):
+            facts.try_value(trial, "other_condition", make_text, field, condition)
+            continue
+        disease = facts.add_entity(f"{CONDITION}{folded}", "disease", condition)
+        facts.add_link(trial, "studies_condition", disease, field, condition)
 
 
 def _add_arms(facts: FactCollector, trial: str, arms: ArmsInterventions) -> None:

@@ -10,6 +10,7 @@ from medr_ray.knowledge.registries.companies import make_company_id, make_instit
 from medr_ray.knowledge.registries.substances import fold_substance_name
 
 __all__ = [
+    "CONDITION",
     "make_application_id",
     "make_company_id",
     "make_institution_id",
@@ -23,6 +24,8 @@ __all__ = [
     "make_substance_id",
     "make_trial_id",
 ]
+
+CONDITION = "CONDITION:"  # before the folded name of what a trial names as its condition
 
 
 def make_trial_id(nct_number: str) -> str:

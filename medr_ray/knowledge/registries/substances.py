@@ -50,16 +50,16 @@ _COUNTED = r"(?:mono|di|tri|tetra|penta|hemi|bi|sesqui)?"
 # Water and other solvents, and how a substance is made.
 _WATER = re.compile(
     r"(?:mono|di|tri|tetra|penta|hexa|hepta|hemi|sesqui|hemipenta)?hydrate|anhydrous|ethanolate"
-    r"|propanediol|recombinant|synthetic"
+    r"|propanediol|recombinant|synthetic|(?:ultra)?micro(?:crystalline|size)|macrocrystalline"
 )
 _SALTS = re.compile(
     rf"{_COUNTED}(?:acetate|adipate|ascorbate|aspartate|besylate|calcium|camsylate|carbonate|citrate"
     r"|edisylate|esylate|fumarate|gluceptate|gluconate|hippurate|hydrobromide|hydrochloride"
-    r"|isethionate|lactate|lactobionate|magnesium|malate|maleate|meglumine|mesylate|methylsulfate"
+    r"|glucuronate|isethionate|lactate|lactobionate|magnesium|malate|maleate|meglumine|mesylate|methylsulfate"
     r"|napsylate|oxalate|pamoate|phosphate|potassium|saccharate|sodium|stearate|succinate|sulfate"
     r"|tannate|tartrate|tosylate|xinafoate|zinc)"
-    r"|benzoate|bromide|chloride|hyclate|iodide|nitrate|polacrilex|polistirex|salicylate|strontium"
-    r"|triflutate"
+    r"|benzoate|bromide|chloride|etiprate|hyclate|iodide|nitrate|polacrilex|polistirex"
+    r"|polygalacturonate|salicylate|strontium|sulfosalicylate|terephthalate|trifenatate|triflutate"
 )
 # Drugs themselves, some of them: "procaine hydrochloride".
 _BASES = re.compile(
@@ -176,9 +176,8 @@ def list_moiety_names(name: str) -> tuple[str, ...]:
     names = [fold_substance_name(name)]
     if "/" in name:
         return tuple(names)
-    core = _BIOLOGICAL_SUFFIX.sub("", name.lower())
-    if core != name.lower() and _BIOLOGICAL.search(core):
-        names.append(fold_substance_name(core))
+    if _names_product(name):
+        names.append(fold_substance_name(_BIOLOGICAL_SUFFIX.sub("", name.lower())))
     words = names[-1].split()
     while count := _count_last_part(words):
         words = words[:-count]
@@ -191,6 +190,19 @@ def moiety(name: str) -> str:
     return list_moiety_names(name)[-1]
 
 
+def name_without_salt(name: str) -> str:
+    """The folded name without counter-ions, water and the four letters of a product. Esters stay:
+    without a vocabulary nothing tells whether they are drugs of their own."""
+    words = fold_substance_name(name).split()
+    if "/" in name:
+        return " ".join(words)
+    if _names_product(name):
+        words = list_moiety_names(name)[1].split()
+    while (count := _count_last_part(words)) and not _ESTERS.fullmatch(words[-1]):
+        words = words[:-count]
+    return " ".join(words)
+
+
 def match_substance(names: Iterable[str], ids_by_name: Mapping[str, str]) -> str:
     """The id of the first name that is in a vocabulary as it is, else without water, counter-ions
     and esters one by one; "" for none. ``ids_by_name`` has folded names (``fold_name``)."""
@@ -200,6 +212,12 @@ def match_substance(names: Iterable[str], ids_by_name: Mapping[str, str]) -> str
             if moiety_name in ids_by_name:
                 return ids_by_name[moiety_name]
     return ""
+
+
+def _names_product(name: str) -> bool:
+    """Whether a name has four letters that the FDA has given a biological product."""
+    core = _BIOLOGICAL_SUFFIX.sub("", name.lower())
+    return "/" not in name and core != name.lower() and bool(_BIOLOGICAL.search(core))
 
 
 def _count_last_part(words: list[str]) -> int:
@@ -231,8 +249,10 @@ def _split_words(name: str) -> list[str]:
     name = _CODE.sub("", name)
     parts = [part for part in name.split(",") if part.strip()]
     if len(parts) > 1 and not any(map(str.isdigit, name)):
-        # "ESTROGENS, CONJUGATED"
-        name = " ".join(reversed(parts))
+        # "ESTROGENS, CONJUGATED", but "GRISEOFULVIN, ULTRAMICROSIZE"
+        added = [part for part in parts[1:] if _is_appended(part.strip().lower())]
+        others = [part for part in parts if part not in added]
+        name = " ".join([*reversed(others), *added])
     words = [_WORDS.get(word, word) for word in fold_name(name).split()]
     words = [word for word in words if word[0].isalnum() and word not in _PACKAGING]
     if len(words) > 2 and words[-1] in _ACIDS_WITH_FORMS and words[-2] in _FORMS_OF_ACIDS:
