@@ -88,6 +88,8 @@ def _fold_figure(word: str) -> str:
     roman = _ROMAN.fullmatch(word)
     if roman and roman[1]:
         return f"{_parse_roman(roman[1])}{roman[2]}"
+    if word.endswith("ies") and len(word) > _MIN_PLURAL:
+        return f"{word[:-3]}y"
     is_plural = word.endswith("s") and not word.endswith(("ss", "us", "is"))
     return word[:-1] if is_plural and len(word) >= _MIN_PLURAL else word
 

@@ -22,6 +22,7 @@ from medr_ray.knowledge.hpo import Hpo, load_hpo
 from medr_ray.knowledge.hpo_terms import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY
 from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft, ConceptRegistry
 from medr_ray.knowledge.mesh import classify_trees
+from medr_ray.knowledge.mondo_headings import load_mondo_headings
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
@@ -279,7 +280,7 @@ def _draft_mesh_diseases(
 ) -> list[ConceptDraft]:
     """The MeSH diseases that HPO does not have. The others are merged into HPO's concepts."""
     headings = [entry for entry in entries if classify_trees(entry.trees) == DISEASE]
-    matcher = HeadingMatcher(earlier_drafts, headings)
+    matcher = HeadingMatcher(earlier_drafts, headings, load_mondo_headings())
     drafts = []
     for entry in headings:  # the others are behaviour and the like
         draft = _draft_dictionary_entry(entry, DISEASE, "diseases")

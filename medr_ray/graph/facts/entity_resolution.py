@@ -20,8 +20,8 @@ from medr_ray.knowledge.disease_identity import (
     names_other_form,
     reverses_compound,
 )
-from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE, DRUG, PHENOTYPE
 from medr_ray.knowledge.registries.identifiers import CONDITION, make_substance_id
 from medr_ray.knowledge.registries.substances import match_substance, name_without_salt

@@ -53,7 +53,6 @@ from medr_ray.knowledge.registries.study_records import (
     Identification,
     Intervention,
     Location,
-    Official,
     Organisation,
     OutcomeMeasure,
     Outcomes,
@@ -211,9 +210,7 @@ def _add_sponsors(facts: FactCollector, trial: str, protocol: Protocol) -> None:
     sponsors = protocol.sponsorCollaboratorsModule
     people = _list_people(protocol)
     lead_id = _add_sponsor_entity(facts, trial, sponsors.leadSponsor, people)
-    _add_sponsor(
-        facts, trial, "lead_sponsor", sponsors.leadSponsor, lead_id, f"{path}.leadSponsor"
-    )
+    _add_sponsor(facts, trial, "lead_sponsor", sponsors.leadSponsor, lead_id, f"{path}.leadSponsor")
     for position, collaborator in enumerate(sponsors.collaborators):
         place = f"{path}.collaborators.{position}"
         collaborator_id = _add_sponsor_entity(facts, trial, collaborator, people)

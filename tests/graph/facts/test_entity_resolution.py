@@ -54,7 +54,9 @@ CONDITIONS = [
     Concept("HP:0000709", "Psychosis", "phenotype", ("schizoaffective disorder",), ""),
     Concept("OMIM:3", "Multiple myeloma", "disease", ("multiple myeloma", "myeloma"), ""),
     Concept("HP:0006775", "Multiple myeloma", "phenotype", (), ""),
-    Concept("MESH:4", "Clostridium Infections", "disease", ("clostridium difficile infection",), ""),
+    Concept(
+        "MESH:4", "Clostridium Infections", "disease", ("clostridium difficile infection",), ""
+    ),
     Concept("ORPHA:579", "Mucopolysaccharidosis type 1", "disease", ("mps type ih",), ""),
     Concept("OMIM:5", "Cystic fibrosis", "disease", ("pulmonary cystic fibrosis",), ""),
     Concept("MESH:6", "Brain Concussion", "disease", ("mild traumatic brain injury",), ""),
