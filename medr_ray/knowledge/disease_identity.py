@@ -54,6 +54,19 @@ _COURSE_WORDS = frozenset(
 )
 # fmt: on
 
+# Words of one meaning in names of MeSH and of HPO.
+_EQUAL_WORDS = {
+    "allergy": "hypersensitivity",
+    "cardiac": "heart",
+    "cerebral": "brain",
+    "gastric": "stomach",
+    "hepatic": "liver",
+    "infarct": "infarction",
+    "renal": "kidney",
+    "septum": "septal",
+    "tumor": "neoplasm",
+}
+
 
 def make_name_key(name: str) -> tuple[str, ...]:
     """The words of a name in alphabetical order, by which two ways to print it are equal.
@@ -108,6 +121,21 @@ def has_narrower_words(name: str, broader: str) -> bool:
     """Whether a name has all words of a broader one and more."""
     words = set(make_name_key(broader)) - _CLASS_WORDS
     return words < set(make_name_key(name)) - _CLASS_WORDS
+
+
+def have_equal_words(name: str, other: str) -> bool:
+    """Whether two names have the same words, or words of one meaning."""
+    return sorted(_list_meanings(name)) == sorted(_list_meanings(other))
+
+
+def share_words(name: str, other: str) -> bool:
+    """Whether two names have a word of one meaning that says what disease it is."""
+    common = set(_list_meanings(name)) & set(_list_meanings(other))
+    return bool(common - _CLASS_WORDS - _FORM_WORDS - _COURSE_WORDS - {"neoplasm", "infection"})
+
+
+def _list_meanings(name: str) -> list[str]:
+    return [_EQUAL_WORDS.get(word, word) for word in make_name_key(name)]
 
 
 def names_other_form(name: str, other: str) -> bool:

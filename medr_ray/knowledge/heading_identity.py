@@ -20,25 +20,13 @@ from medr_ray.knowledge.dictionaries import DictionaryEntry
 from medr_ray.knowledge.disease_identity import (
     adds_detail_only,
     has_narrower_words,
+    have_equal_words,
     make_name_key,
     reverses_compound,
 )
 from medr_ray.knowledge.identity import ConceptDraft, is_narrower
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE, VALUE
-
-# Words of one meaning in names of MeSH and of HPO.
-_EQUAL_WORDS = {
-    "allergy": "hypersensitivity",
-    "cardiac": "heart",
-    "cerebral": "brain",
-    "gastric": "stomach",
-    "hepatic": "liver",
-    "infarct": "infarction",
-    "renal": "kidney",
-    "septum": "septal",
-    "tumor": "neoplasm",
-}
 
 
 class HeadingMatcher:
@@ -137,7 +125,7 @@ class HeadingMatcher:
             return not stated.isdisjoint(_list_ids(disease))
         name = heading.names[0]
         return any(
-            adds_detail_only(name, other) or _have_equal_words(name, other)
+            adds_detail_only(name, other) or have_equal_words(name, other)
             for other in disease.names
         )
 
@@ -155,16 +143,8 @@ class HeadingMatcher:
         (phenotype,) = candidates.values()
         key = make_name_key(name)
         lists_heading = any(make_name_key(form) == key for form in phenotype.claims)
-        return phenotype if lists_heading or _have_equal_words(name, phenotype.names[0]) else None
+        return phenotype if lists_heading or have_equal_words(name, phenotype.names[0]) else None
 
 
 def _list_ids(concept: ConceptDraft) -> tuple[str, ...]:
     return (concept.concept_id, *concept.xrefs)
-
-
-def _have_equal_words(name: str, other: str) -> bool:
-    return _fold_words(name) == _fold_words(other)
-
-
-def _fold_words(name: str) -> list[str]:
-    return sorted(_EQUAL_WORDS.get(word, word) for word in make_name_key(name))

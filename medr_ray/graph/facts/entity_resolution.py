@@ -6,19 +6,23 @@ name that two concepts have joins none of them. Everything else keeps the id of 
 no concept is, but a salt or a product of a substance, has the id of the substance.
 
 The condition of a trial is the disease, or else the phenotype, whose preferred name is the
-condition's, or has the same words. Another name of a disease joins it only where the two cannot be
-a disease and a kind of it: vocabularies list kinds among a disease's names.
+condition's, or has the same words. Another name joins it only where it is an abbreviation or a
+wording of the preferred name; that of a disease also where the two share words and neither names a
+kind of the other, for vocabularies list kinds among a disease's names.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from medr_ray.core.records import EntityType, RegistryEntity
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.disease_identity import (
     has_narrower_words,
+    have_equal_words,
     make_name_key,
     names_other_form,
     reverses_compound,
+    share_words,
 )
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import fold_name
@@ -29,6 +33,7 @@ from medr_ray.knowledge.registries.substances import match_substance, name_witho
 # Where a name that two concepts have leads.
 _NO_CONCEPT = ""
 _SUBSTANCE = "SUBSTANCE:"
+_CLASS_WORD = re.compile(r"disease|disorder|syndrome")
 
 
 class EntityResolver:
@@ -37,6 +42,7 @@ class EntityResolver:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._diseases = _index_names(vocabulary, DISEASE, _list_names)
+        self._phenotypes = _index_names(vocabulary, PHENOTYPE, _list_names)
         self._drugs = _index_names(vocabulary, DRUG, _list_names)
         # Diseases come before phenotypes of the same name.
         self._preferred = [
@@ -86,14 +92,31 @@ class EntityResolver:
         for index in self._keys:
             if key in index and not reverses_compound(name, self._vocabulary.name_of(index[key])):
                 return index[key]
-        concept_id = self._find_disease(name)
-        return concept_id if concept_id and self._is_same(name, concept_id) else _NO_CONCEPT
+        disease = self._diseases.get(folded, _NO_CONCEPT)
+        if disease and (self._is_wording(name, disease) or self._is_same(name, disease)):
+            return disease
+        phenotype = self._phenotypes.get(folded, _NO_CONCEPT)
+        return phenotype if phenotype and self._is_wording(name, phenotype) else _NO_CONCEPT
+
+    def _is_wording(self, name: str, concept_id: str) -> bool:
+        """Whether a name of a concept abbreviates or words its preferred name."""
+        preferred = self._vocabulary.name_of(concept_id)
+        words = re.findall(r"\w+", fold_name(preferred))
+        initials = sorted(word[0] for word in words)
+        is_abbreviation = len(initials) > 1 and sorted(fold_name(name)) == initials
+        return is_abbreviation or have_equal_words(_name_cancer(name), _name_cancer(preferred))
 
     def _is_same(self, name: str, concept_id: str) -> bool:
-        """Whether neither of a name and the preferred name is that of a kind of the other."""
+        """Whether a name and the preferred name share words, and neither is that of a kind of the
+        other."""
         preferred = self._vocabulary.name_of(concept_id)
         is_kind = has_narrower_words(name, preferred) or has_narrower_words(preferred, name)
-        return not is_kind and not names_other_form(name, preferred)
+        return share_words(name, preferred) and not (is_kind or names_other_form(name, preferred))
+
+
+def _name_cancer(name: str) -> str:
+    """The folded name with one word for a cancer: "non-small cell lung cancer" is a carcinoma."""
+    return fold_name(name).replace("cancer", "carcinoma")
 
 
 def _index_names(
@@ -123,4 +146,6 @@ def _list_key(concept: Concept) -> Iterator[str]:
 
 
 def _join_key(name: str) -> str:
-    return " ".join(make_name_key(name))
+    """Equal for names of the same words. "Drug hypersensitivity" is not the syndrome."""
+    classes = sorted(set(_CLASS_WORD.findall(fold_name(name))))
+    return " ".join((*make_name_key(name), *classes))

@@ -60,7 +60,22 @@ CONDITIONS = [
     Concept("ORPHA:579", "Mucopolysaccharidosis type 1", "disease", ("mps type ih",), ""),
     Concept("OMIM:5", "Cystic fibrosis", "disease", ("pulmonary cystic fibrosis",), ""),
     Concept("MESH:6", "Brain Concussion", "disease", ("mild traumatic brain injury",), ""),
-    Concept("MESH:7", "Stress Disorders, Post-Traumatic", "disease", ("ptsd",), ""),
+    Concept("MESH:8", "Drug Hypersensitivity Syndrome", "disease", (), ""),
+    Concept("MESH:9", "Liver Neoplasms", "disease", ("hepatocellular cancer",), ""),
+    Concept(
+        "HP:10",
+        "Non-small cell lung carcinoma",
+        "phenotype",
+        ("nsclc", "non-small cell lung cancer"),
+        "",
+    ),
+    Concept(
+        "MESH:7",
+        "Stress Disorders, Post-Traumatic",
+        "disease",
+        ("ptsd", "posttraumatic stress disorder"),
+        "",
+    ),
 ]
 
 
@@ -72,12 +87,17 @@ CONDITIONS = [
         ("Multiple Myeloma", "OMIM:3"),  # the disease of two concepts of one name
         ("Clostridium Infection", "MESH:4"),
         ("PTSD", "MESH:7"),
+        ("NSCLC", "HP:10"),
+        ("Non Small Cell Lung Cancer", "HP:10"),
+        ("Posttraumatic Stress Disorder", "MESH:7"),
         # Kinds of what they are names of.
         ("Clostridium Difficile Infection", ""),
         ("MPS type IH", ""),
         ("Pulmonary Cystic Fibrosis", ""),
         ("Mild Traumatic Brain Injury", ""),
         ("Myeloma", ""),
+        ("Drug Hypersensitivity", ""),
+        ("Hepatocellular Cancer", ""),
         # Synonyms of phenotypes are loose.
         ("Schizoaffective Disorder", ""),
     ],
