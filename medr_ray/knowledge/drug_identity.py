@@ -158,14 +158,14 @@ def find_corrections(
     for number, names_of_it in candidates.items():
         if len(names_of_it) == 1:
             numbers[names_of_it[0]] = owned[names_of_it[0]] = number
-    names = {
+    other_names = {
         variant: (number, numbering.titles[number])
         for name, number_of_entry in owned.items()
         for variant, number in numbering.find_others(
             name, number_of_entry, str(records[name].get(_NUMBER, "")), variants[name]
         )
     }
-    return Corrections(dict(sorted(numbers.items())), dict(sorted(names.items())))
+    return Corrections(dict(sorted(numbers.items())), dict(sorted(other_names.items())))
 
 
 class _Numbering:

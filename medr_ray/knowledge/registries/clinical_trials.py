@@ -418,7 +418,8 @@ def _add_officials(facts: FactCollector, trial: str, protocol: Protocol) -> None
     path = "protocolSection.contactsLocationsModule.overallOfficials"
     sponsor = protocol.sponsorCollaboratorsModule.leadSponsor
     officials = protocol.contactsLocationsModule.overallOfficials
-    is_person = _is_person(sponsor, officials)
+    people = _list_people(protocol)
+    is_person = _is_person(sponsor, people)
     for position, official in enumerate(officials):
         field = f"{path}.{position}.name"
         name = _strip_titles(official.name)
@@ -445,7 +446,7 @@ def _add_officials(facts: FactCollector, trial: str, protocol: Protocol) -> None
             facts.add_link(
                 person,
                 "affiliation",
-                _add_sponsor_entity(facts, trial, place, _list_people(protocol)),
+                _add_sponsor_entity(facts, trial, place, people),
                 f"{path}.{position}.affiliation",
                 official.affiliation,
             )

@@ -303,6 +303,41 @@ def test_class_and_name_tell_people_companies_and_institutions_apart(
     assert not record.problems
 
 
+def test_an_official_who_is_the_sponsor_too_is_an_official(tmp_path: Path) -> None:
+    raw = study()
+    raw["protocolSection"]["sponsorCollaboratorsModule"] = {
+        "leadSponsor": {"name": "Ronald V Lacro", "class": "OTHER"},
+        "responsibleParty": {
+            "type": "SPONSOR_INVESTIGATOR",
+            "investigatorFullName": "Ronald V Lacro",
+        },
+    }
+    record = read_study(tmp_path, raw)
+    (sponsor,) = values(record, "lead_sponsor")
+    assert sponsor in values(record, "overall_official")
+
+
+@pytest.mark.parametrize(
+    ("name", "predicate"),
+    [
+        ("Healthy Volunteers", "other_condition"),
+        ("Adolescent Behavior", "other_condition"),
+        ("Knee Replacement", "other_condition"),
+        ("Smoking Cessation", "other_condition"),
+        ("Complications of Surgery Delayed Healing Disorder", "studies_condition"),
+        ("Infertility, Female", "studies_condition"),
+        ("Asthma in Children", "studies_condition"),
+    ],
+)
+def test_people_and_procedures_are_no_condition(tmp_path: Path, name: str, predicate: str) -> None:
+    raw = study()
+    raw["protocolSection"]["conditionsModule"]["conditions"] = [name]
+    record = read_study(tmp_path, raw)
+    assert len(values(record, predicate)) == 1
+    other = {"other_condition", "studies_condition"} - {predicate}
+    assert not values(record, other.pop())
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "predicate"),
     [
