@@ -15,10 +15,11 @@ import yaml
 from rich.console import Console
 from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
 from support.many_files import write_many_files
+from support.without_ray import use_this_process
 
-from medr_ray.core.run import RunDirectory
+from medr_ray.core.run import RunDirectory, StageContext, open_run, run_stage
 from medr_ray.core.settings import load_config
-from medr_ray.pipeline import run_pipeline
+from medr_ray.pipeline import load_stages
 from medr_ray.retrieval.index import connect_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
@@ -26,6 +27,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 _FILES = 40
 _RECORDS_PER_FILE = 700
 _STUDIES_PER_FILE = 6
+_STAGE_MODULES = (
+    "medr_ray.corpus.stage",
+    "medr_ray.entities.stage",
+    "medr_ray.graph.facts.stage",
+)
 _TABLES = ("corpus/citations", "corpus/parts", "entities/counts", "entities/postings")
 _FACT_PARTS = "facts/facts"
 
@@ -70,13 +76,17 @@ def _write_studies(folder: Path, shared_data: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed_run(
-    ray_local: None, config: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A run to which nothing happened, made in this process."""
+def undisturbed_run(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run to which nothing happened, made in this process, without Ray."""
     root = tmp_path_factory.mktemp("undisturbed")
     settings = load_config(config, [f"run.root={root}"])
-    run_pipeline(settings, None, "facts", console=Console(file=io.StringIO()))
+    run = open_run(settings)
+    console = Console(file=io.StringIO())
+    with pytest.MonkeyPatch.context() as patched:
+        use_this_process(patched, *_STAGE_MODULES)
+        for stage in load_stages("facts"):
+            context = StageContext(settings, run, run.stage(stage.name), console)
+            run_stage(stage, context, stage.name, dict.fromkeys(stage.needs, "undisturbed"))
     return root / "default"
 
 

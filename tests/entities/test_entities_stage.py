@@ -1,5 +1,5 @@
-"""The entities stage through Ray: the same tables for any number of workers, after a restart and
-after an update."""
+"""The entities stage: the same tables for any number of Ray's workers, after a restart and after an
+update."""
 
 import io
 import shutil
@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from rich.console import Console
+from support.without_ray import use_this_process
 
 from medr_ray.core.config import (
     CorpusConfig,
@@ -28,6 +29,8 @@ from medr_ray.entities.stage import ENTITIES_STAGE
 from medr_ray.pipeline import run_pipeline
 
 pytestmark = pytest.mark.slow
+_CORPUS = "medr_ray.corpus.stage"
+_ENTITIES = "medr_ray.entities.stage"
 _QUIET = Console(file=io.StringIO())
 
 
@@ -44,7 +47,9 @@ def _run(root: Path, source: Path, **entities: object) -> StageContext:
     """Both stages over the small real shards; context of the second."""
     config = _config(root, str(source), **entities)
     run = open_run(config)
-    CORPUS_STAGE.execute(StageContext(config, run, run.stage("corpus"), _QUIET))
+    with pytest.MonkeyPatch.context() as patched:
+        use_this_process(patched, _CORPUS)
+        CORPUS_STAGE.execute(StageContext(config, run, run.stage("corpus"), _QUIET))
     return StageContext(config, run, run.stage("entities"), _QUIET)
 
 
@@ -76,8 +81,11 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_counts_agree_with_the_mentions_in_each_citation(shared_data: Path, tmp_path: Path) -> None:
+def test_counts_agree_with_the_mentions_in_each_citation(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Frequencies, counts per year and postings against ``Matcher.find``, citation by citation."""
+    use_this_process(monkeypatch, _ENTITIES)
     context = _run(tmp_path, shared_data / "pubmed" / "export_*.xml.gz")
     ENTITIES_STAGE.execute(context)
     matcher = Matcher.load(context.directory)
@@ -109,8 +117,9 @@ def test_counts_agree_with_the_mentions_in_each_citation(shared_data: Path, tmp_
 
 @pytest.mark.usefixtures("ray_local")
 def test_an_update_counts_only_what_changed_and_equals_a_rebuild(
-    shared_data: Path, tmp_path: Path
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_this_process(monkeypatch, _CORPUS, _ENTITIES)
     folder = tmp_path / "in"
     folder.mkdir()
     for path in (shared_data / "pubmed").glob("pubmed21n100[0-3]*.gz"):
@@ -133,7 +142,10 @@ def _tables(stage: StageDirectory) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_every_rare_candidate_is_kept_with_its_verdict(shared_data: Path, tmp_path: Path) -> None:
+def test_every_rare_candidate_is_kept_with_its_verdict(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_this_process(monkeypatch, _ENTITIES)
     prevalence = shared_data / "diagnosis" / "orphadata_prod9_epidemiological_prevalence.xml.gz"
     context = _run(
         tmp_path, shared_data / "pubmed" / "export_filipe.xml.gz", prevalence=str(prevalence)
@@ -152,8 +164,9 @@ def test_every_rare_candidate_is_kept_with_its_verdict(shared_data: Path, tmp_pa
 
 @pytest.mark.usefixtures("ray_local")
 def test_a_foreign_lexicon_is_counted_and_its_bad_rows_are_reported(
-    shared_data: Path, tmp_path: Path
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_this_process(monkeypatch, _ENTITIES)
     table = tmp_path / "own.csv"
     table.write_text("id,name,synonyms,type\nX:1,zzz disease,patients,disease\n,no id,,disease\n")
     source = LexiconSource(format="csv", path=str(table))

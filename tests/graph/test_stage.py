@@ -1,5 +1,5 @@
-"""The graph stage through Ray: end to end over a few citations, resumed, extended, with one worker
-and with two."""
+"""The graph stage: through Ray end to end over a few citations, resumed with one worker and with
+two, and extended."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from rich.console import Console
 from support import graph_run
 from support.graph_run import paper, record, write_index, write_inputs, write_seeds
 from support.small_facts import write_facts
+from support.without_ray import use_this_process
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
@@ -209,8 +210,11 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
 
 
 @pytest.mark.slow
-def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_path: Path) -> None:
+def test_new_abstracts_extend_the_graph_as_a_rebuild_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A paper on one of two seeds is added; then it is retracted, and three seeds are new."""
+    use_this_process(monkeypatch, "medr_ray.graph.stage")
     seeds, losartan = ["D:3", "D:5"], "Krabbe disease was treated with losartan."
     documents = [*map(record, ALL), paper("1", "Losartan was given."), paper("2", "GBA1 was seen.")]
     run, config = write_inputs(tmp_path / "extended", seeds, steps=1)

@@ -13,6 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from rich.console import Console
 from support.hpo_graph import hpo_graph, index_with_agreement, seed_records
+from support.without_ray import use_this_process
 from werkzeug import Request, Response
 
 from medr_ray.core.config import ChainsConfig, PipelineConfig, QuestionsConfig, RayConfig
@@ -317,8 +318,9 @@ def test_other_workers_and_a_resumed_run_give_the_same_bytes(
 
 @pytest.mark.slow
 def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
-    graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
+    graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_this_process(monkeypatch, "medr_ray.questions.stage")
     seen: list[str] = []
 
     def reply(request: Request) -> Response:
@@ -350,9 +352,10 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
 
 @pytest.mark.slow
 def test_questions_that_a_model_answers_from_memory_are_rejected(
-    graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
+    graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that answers every question about an age of onset, and no other."""
+    use_this_process(monkeypatch, "medr_ray.questions.stage")
 
     def reply(request: Request) -> Response:
         prompt = json.loads(request.data)["messages"][0]["content"]
