@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _APPLICATION_NAME = "medr"
 # A query is milliseconds of work; this leaves room for a model and an agent worker on 2 CPUs.
 _SEARCH_CPUS = 0.5
+# Attempts to start the retriever. What it lacks, an index or a setting, it lacks at the next one
+# too: Serve's own three only keep the user waiting for the error.
+_SEARCH_STARTS = 1
 # The gateway only waits for replies, so it needs no limit of its own; overload is rejected by the
 # model's queue.
 _MAX_GATEWAY_REQUESTS = 10_000
@@ -226,7 +229,11 @@ def _bind_search(config: PipelineConfig, run: RunDirectory) -> "Application | No
     index = run.stage("index")
     if index.manifest() is None:
         return None
-    deployment = serve.deployment(name="search", ray_actor_options={"num_cpus": _SEARCH_CPUS})
+    deployment = serve.deployment(
+        name="search",
+        ray_actor_options={"num_cpus": _SEARCH_CPUS},
+        max_constructor_retry_count=_SEARCH_STARTS,
+    )
     return deployment(SearchReplica).bind(index, config.retrieval, config.models)
 
 
