@@ -18,10 +18,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -33,16 +32,15 @@ from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import FILE_MODE, make_private_folder
 from medr_ray.core.records import canonical_json, from_table, to_table
 
+if TYPE_CHECKING:  # it imports pandas, and most processes query no table
+    import pyarrow.dataset as pads
+
 R = TypeVar("R")
 
 MANIFEST = "manifest.json"
 # Of manifests: 2 lists the stage's files. Version 1 had no number, and is read as it is.
 _MANIFEST_FORMAT = 2
 # Made with the run's folder: nothing is cleared in a folder without it.
-# A damaged page is an error and never other values.
-_PARQUET = pads.ParquetFileFormat(
-    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True)
-)
 _OWNERSHIP_FILE = "run.json"
 _OWNERSHIP_FORMAT = 1
 _HASHED_BYTES = 2**20  # read at a time
@@ -344,7 +342,7 @@ class Directory:
         self,
         name: str,
         columns: list[str] | None = None,
-        where: pads.Expression | None = None,
+        where: "pads.Expression | None" = None,
         limit: int | None = None,
     ) -> pa.Table:
         """Return the rows of a Parquet file or folder that match ``where``, at most ``limit``.
@@ -352,8 +350,13 @@ class Directory:
         The filter is applied while the file is read: row groups without a match are passed over.
         Raises DataError when it does not exist, and when a file is damaged.
         """
+        import pyarrow.dataset as pads
+
+        # A damaged page is an error and never other values.
+        checked = pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+        file_format = pads.ParquetFileFormat(default_fragment_scan_options=checked)
         with self.name_damage(name):
-            rows = pads.dataset(f"{self._path}/{name}", filesystem=self._fs, format=_PARQUET)
+            rows = pads.dataset(f"{self._path}/{name}", filesystem=self._fs, format=file_format)
             if limit is None:
                 return rows.to_table(columns=columns, filter=where)
             # Stops reading as soon as it has enough rows.
@@ -402,7 +405,7 @@ class Directory:
         """Write one part of an artifact that is a folder."""
         self.write_records(f"{self.locate(artifact)}/{part}.parquet", artifact.record, rows)
 
-    def read(self, artifact: Artifact[R], where: pads.Expression | None = None) -> list[R]:
+    def read(self, artifact: Artifact[R], where: "pads.Expression | None" = None) -> list[R]:
         """Return the records of an artifact, or those that match ``where``.
 
         Raises DataError when the artifact does not exist.

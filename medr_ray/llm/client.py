@@ -7,14 +7,17 @@ closes again. A Retry-After header pauses every caller of the service for that l
 """
 
 import asyncio
+import functools
 import os
 import random
+import ssl
 import uuid
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import httpx
 import openai
 from openai import AsyncOpenAI
 from pydantic import BaseModel
@@ -296,9 +299,16 @@ class ChatClient:
                 max_retries=0,  # retries have to pass the gate
                 timeout=self._endpoint.timeout_seconds,
                 default_headers=self._headers,
+                http_client=openai.DefaultAsyncHttpxClient(verify=_share_certificates()),
             )
             self._clients[loop] = client
         return client
+
+
+@functools.cache
+def _share_certificates() -> ssl.SSLContext:
+    """The certificates that every client trusts. Reading them takes longer than a short request."""
+    return httpx.create_ssl_context()
 
 
 def _build_response_format(reply_type: type[BaseModel]) -> dict[str, Any]:

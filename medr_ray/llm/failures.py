@@ -8,13 +8,14 @@ an endpoint says is read the same way whether it comes with a status of its own 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import openai
+from typing import TYPE_CHECKING, Any
 
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
 from medr_ray.core.json_text import InvalidJson, parse_json, replace_surrogates
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, CircuitOpen, parse_retry_after
+
+if TYPE_CHECKING:  # it takes most of a second to import, which a model in this process never needs
+    import openai
 
 # Statuses below 500 that may pass: time-out, conflict, too early, too many requests.
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
@@ -197,6 +198,8 @@ def _iterate_texts(value: Any, names: Iterable[str]) -> Iterable[str]:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
+    import openai
+
     if isinstance(error, openai.APIStatusError):
         return not _read_report(error).is_final and _is_transient_status(error)
     if isinstance(error, ReportedError):
@@ -209,6 +212,8 @@ def is_transient(error: BaseException) -> bool:
 def is_refused_for_rate(error: BaseException) -> bool:
     """Whether the endpoint asks to send less for a while: a rate limit, and not an account that has
     nothing left, which no pause of other callers would mend."""
+    import openai
+
     if not isinstance(error, openai.APIStatusError | ReportedError):
         return False
     report = _read_report(error)
@@ -218,7 +223,7 @@ def is_refused_for_rate(error: BaseException) -> bool:
     return report.status == _TOO_MANY or (report.status == _UNAVAILABLE and has_pause)
 
 
-def _is_transient_status(error: openai.APIStatusError) -> bool:
+def _is_transient_status(error: "openai.APIStatusError") -> bool:
     # An endpoint that asks for a very long pause is as good as down: waiting would block the run.
     pause = parse_retry_after(error.response.headers)
     if pause is not None and pause > MAX_PAUSE_SECONDS:
@@ -233,7 +238,7 @@ def _may_pass(error: ReportedError) -> bool:
     return bool(_OVERLOADED.search(_read_report(error).words))
 
 
-def _read_report(error: openai.APIStatusError | ReportedError) -> _Report:
+def _read_report(error: "openai.APIStatusError | ReportedError") -> _Report:
     if isinstance(error, ReportedError):
         return _Report(error.status, str(error), _to_line(f"{error} {error.codes}"))
     pause = parse_retry_after(error.response.headers)
@@ -267,6 +272,8 @@ def explain_failure(
     ``key_name`` is the environment variable of the key. The key itself (``secret``, or several
     secrets) is removed from whatever the endpoint said, for some endpoints quote it.
     """
+    import openai
+
     report = None
     if isinstance(error, openai.APIStatusError | ReportedError):
         report = _read_report(error)

@@ -149,14 +149,12 @@ def test_every_fact_of_the_packaged_snapshot_stands_in_one_document(registry: st
             assert any(line.startswith(render_evidence(fact)) for line in lines)
 
 
-@pytest.mark.parametrize("registry", ["livertox", "orange_book"])
-def test_units_of_a_registry_are_its_documents(registry: str) -> None:
+def test_units_of_a_registry_are_its_documents() -> None:
     """Whole, and in pieces of which each reads its own records alone."""
-    documents = list_registry_documents(registry)
+    documents = list_registry_documents("livertox")
     assert [document.document_id for document in documents] == sorted(
-        {document.document_id for document in map(document_from_record, read_snapshot(registry))}
+        {document.document_id for document in map(document_from_record, read_snapshot("livertox"))}
     )
-    count = count_registry_documents(registry)
-    step = count // 3
-    pieces = [list_registry_documents(registry, n, n + step) for n in range(0, count, step)]
+    count = count_registry_documents("livertox")
+    pieces = [list_registry_documents("livertox", n, n + 300) for n in range(0, count, 300)]
     assert [document for piece in pieces for document in piece] == documents
