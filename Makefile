@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on real PubMed records, then its report
-# make test   every test, in four parts of which two run beside each other, on two cores
+# make test   every test, in five parts of which two run beside each other, on two cores
 # make soak   campaigns of kills, faults and random examples, larger than those of the tests
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
@@ -8,7 +8,8 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test test-processes test-end-to-end test-ray test-fast compile-corpus compile-entities soak check clean
+.PHONY: demo test test-processes test-end-to-end test-ray test-fast-first test-fast-rest \
+	compile-corpus compile-entities soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -20,15 +21,16 @@ demo: .venv/.installed
 	$(BIN)/medr models fetch
 	$(BIN)/medr run -c configs/quickstart.yaml
 
-# Two parts at a time, the longest first: tests on Ray wait half of the time, for workers that start
-# and for deadlines. With a third one on two cores, Ray's nodes take too long to start.
+# Two parts at a time: tests on Ray wait half of the time, for workers that start and for deadlines.
+# With a third one on two cores, Ray's nodes take too long to start. The longest come first and the
+# shortest last, so that neither core waits for long at the end.
 # --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	$(BIN)/medr models fetch
 	@$(MAKE) --no-print-directory --jobs=2 compile-corpus compile-entities
-	@echo 'Four parts, two at a time; each prints its tests when it is done.'
+	@echo 'Five parts, two at a time; each prints its tests when it is done.'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
-		test-processes test-ray test-end-to-end test-fast
+		test-processes test-ray test-end-to-end test-fast-first test-fast-rest
 
 compile-corpus compile-entities: .venv/.installed
 	$(BIN)/python tests/support/compile_code.py $(@:compile-%=%)
@@ -49,8 +51,16 @@ test-ray: .venv/.installed
 	$(BIN)/python -m pytest $(call find_marked,slow) -m 'slow and not processes' \
 		--durations=60 -o cache_dir=.pytest_cache/ray
 
-test-fast: .venv/.installed
-	$(BIN)/python -m pytest -m 'not slow' --durations=60 -o cache_dir=.pytest_cache/fast
+# The rooms from agent to graph, which take half of the time, and all the others.
+FAST_FIRST := $(wildcard tests/[a-g]*/)
+
+test-fast-first: .venv/.installed
+	$(BIN)/python -m pytest $(FAST_FIRST) -m 'not slow' \
+		--durations=60 -o cache_dir=.pytest_cache/fast-first
+
+test-fast-rest: .venv/.installed
+	$(BIN)/python -m pytest $(FAST_FIRST:%=--ignore=%) -m 'not slow' \
+		--durations=60 -o cache_dir=.pytest_cache/fast-rest
 
 soak: .venv/.installed
 	$(BIN)/python -m pytest $(call find_marked,soak) -m soak --durations=0

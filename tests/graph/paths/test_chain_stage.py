@@ -1,6 +1,7 @@
 """The chains stage over real annotations: chains of seed graphs, and of samples of the merged
 graph."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -51,16 +52,20 @@ def test_a_chain_may_end_at_a_seed_that_no_step_leaves() -> None:
     assert chain.entities == ("a", "b", "s")
 
 
+# Made once: it looks through every annotation.
+read_graph = functools.cache(lambda: hpo_graph(SEEDS))
+
+
 @pytest.fixture(scope="module")
 def relations() -> dict[str, Relation]:
-    return dict(hpo_graph(SEEDS).relations)
+    return dict(read_graph().relations)
 
 
 def run_chains(
     root: Path, relations: dict[str, Relation], run_seed: int = 0, **options: object
 ) -> tuple[RunDirectory, Counts]:
     """The stage run over seed graphs of each seed's own relations."""
-    graph = hpo_graph(SEEDS)
+    graph = read_graph()
     run = RunDirectory(str(root))
     seeds = [entity.entity_id for entity in graph.entities.values() if entity.is_seed]
     own = {
