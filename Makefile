@@ -9,7 +9,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 
 .PHONY: demo test test-processes test-end-to-end test-ray test-fast-first test-fast-rest \
-	compile-corpus compile-entities soak check clean
+	fetch-models compile-corpus compile-entities soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -26,11 +26,13 @@ demo: .venv/.installed
 # shortest last, so that neither core waits for long at the end.
 # --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
-	$(BIN)/medr models fetch
-	@$(MAKE) --no-print-directory --jobs=2 compile-corpus compile-entities
+	@$(MAKE) --no-print-directory --jobs=3 fetch-models compile-corpus compile-entities
 	@echo 'Five parts, two at a time; each prints its tests when it is done.'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
 		test-processes test-ray test-end-to-end test-fast-first test-fast-rest
+
+fetch-models: .venv/.installed
+	$(BIN)/medr models fetch
 
 compile-corpus compile-entities: .venv/.installed
 	$(BIN)/python tests/support/compile_code.py $(@:compile-%=%)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import psutil
 
-_POLL_SECONDS = 0.005  # parts are written every few hundredths of a second
+# Parts are written every few hundredths of a second. Looking more often took a tenth of the time of
+# the run that is disturbed.
+_POLL_SECONDS = 0.02
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[bytes]:
