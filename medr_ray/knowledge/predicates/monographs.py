@@ -31,4 +31,18 @@ PREDICATES = (
         record_rank=35,
         expansion_rank=35,
     ),
+    Predicate(
+        name="us_approval_year",
+        subject_type=DRUG,
+        object_type=VALUE,
+        phrase="year of approval in the United States as LiverTox states it",
+        sentence="According to LiverTox, {subject} was approved in the United States in {object}.",
+        clause="which, according to LiverTox, was approved in the United States in {other}",
+        chinese=ChineseWording(
+            phrase="LiverTox所载{known}在美国获批的年份",
+            clause="据LiverTox其在美国获批的年份为{other}",
+        ),
+        record_rank=36,
+        expansion_rank=36,
+    ),
 )

@@ -590,6 +590,7 @@ def _add_outcome_values(
 def _add_adverse_events(facts: FactCollector, trial: str, events: AdverseEvents) -> None:
     path = "resultsSection.adverseEventsModule"
     groups = {group.id: group.title or group.id for group in events.eventGroups}
+    time_frame = _to_single_line(events.timeFrame)
     for position, group in enumerate(events.eventGroups):
         _add_affected(
             facts,
@@ -598,6 +599,7 @@ def _add_adverse_events(facts: FactCollector, trial: str, events: AdverseEvents)
             (group.seriousNumAffected, group.seriousNumAtRisk),
             f"{path}.eventGroups.{position}.seriousNumAffected",
             group=groups[group.id],
+            time_frame=time_frame,
         )
     kinds = {"serious": events.seriousEvents, "other": events.otherEvents}
     for seriousness, terms in kinds.items():
@@ -616,6 +618,7 @@ def _add_adverse_events(facts: FactCollector, trial: str, events: AdverseEvents)
                     organ_system=event.organSystem,
                     seriousness=seriousness,
                     group=groups.get(statistic.groupId, statistic.groupId),
+                    time_frame=time_frame,
                 )
 
 

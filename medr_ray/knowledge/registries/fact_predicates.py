@@ -113,6 +113,8 @@ _DECLARATIONS = (
     FactPredicate("liver_injury_likelihood", "substance", "category", "functional", ages=True),
     FactPredicate("liver_injury_likelihood_in_use", "substance", "category", "many", ages=True),
     FactPredicate("first_us_approval_year", "substance", "date", "functional"),
+    # The monograph does not say that it was the first.
+    FactPredicate("us_approval_year", "substance", "date", "many"),
     FactPredicate("monograph_cites", "substance", "paper", "many"),
     # ClinicalTrials.gov.
     FactPredicate("trial_title", "trial", "text", "functional"),

@@ -10,7 +10,9 @@ A fact is what the page states in one of the book's fixed phrases, and its evide
 - the likelihood score of a drug (A to E; "*" is unproven but suspected, "[H]" and "[HD]" high
   doses). A score "when used ..." is of a use of the drug, and so are all where a page gives a drug
   several. A score that names another drug is that drug's;
-- the year of its first approval in the United States, unless it speaks of one use or form;
+- the year of its approval in the United States, unless it speaks of one use or form. It is that of
+  the first approval only where the page calls it so: of the others 40 are two years or more after
+  an approval in Drugs@FDA;
 - the papers that it cites.
 
 Monographs on classes of drugs give the scores of the drugs they name, and are listed otherwise. The
@@ -277,7 +279,7 @@ def _names_word_of(label: str, substance: str) -> bool:
 
 
 def _add_approval(facts: FactCollector, substance: str, subject: _Subject, page: Monograph) -> None:
-    """The year in which the drug was first approved, where the page states one such year."""
+    """The year in which the drug was approved, where the page states one such year."""
     if subject.use:
         return
     statements = [
@@ -295,9 +297,9 @@ def _add_approval(facts: FactCollector, substance: str, subject: _Subject, page:
         facts.add_problem(statements[0][0], f"several years of approval: {sorted(years)}")
     if len(years) == 1:
         field, match = statements[0]
-        phrase = match.group().strip()
+        predicate = "first_us_approval_year" if first else "us_approval_year"
         facts.add_value(
-            substance, "first_us_approval_year", parse_date(match["year"]), field, phrase
+            substance, predicate, parse_date(match["year"]), field, match.group().strip()
         )
 
 

@@ -4,8 +4,9 @@ Labels reach openFDA and DailyMed as running text, in which the cells of a table
 "Metformin Hydrochloride Tablets (n=141) Placebo (n=145) Diarrhea 53% 12% Nausea/Vomiting 26% 8%".
 Taken is what can be read in one way only: a table of two arms, the label's drug and a placebo, both
 with their numbers of patients, whose rows of a name and two percentages follow at once. Left out
-are tables of more arms, sentences with a figure (drug, dose and trial stand elsewhere), ranges
-("1% to 10%"), and a row behind the name of a body system, because the two names cannot be told
+are tables of more arms, tables whose title does not say what the patients had (a sentence elsewhere
+does), sentences with a figure (drug, dose and trial stand elsewhere), ranges ("1% to 10%"), and a
+row behind the name of a body system, because the two names cannot be told
 apart.
 """
 
@@ -53,8 +54,7 @@ _BODY_SYSTEMS = re.compile(
 
 @dataclass(frozen=True)
 class ReactionShare:
-    """A row of a table: shares in percent as printed, ``printed`` the whole row. ``population`` is
-    "" where the title names none."""
+    """A row of a table: shares in percent as printed, ``printed`` the whole row."""
 
     reaction: str
     share: str
@@ -78,6 +78,8 @@ def read_reaction_shares(text: str, drug_names: Sequence[str]) -> Iterator[React
             continue
         title = before[-_POPULATION_CHARS - len(arm) : len(before) - len(arm)]
         population = _POPULATION.search(title)
+        if population is None:
+            continue
         for row in _read_rows(text, header.end()):
             if _BODY_SYSTEMS.match(row["reaction"]):
                 continue
@@ -89,7 +91,7 @@ def read_reaction_shares(text: str, drug_names: Sequence[str]) -> Iterator[React
                 comparator=header["comparator"],
                 comparator_share=row["comparator_share"],
                 comparator_patients=header["comparator_patients"].replace(",", ""),
-                population=population["population"].strip() if population else "",
+                population=population["population"].strip(),
                 printed=row[0].strip(),
             )
 

@@ -272,6 +272,9 @@ class AdverseEvent(BaseModel):
 
 
 class AdverseEvents(BaseModel):
+    """``timeFrame`` is the period over which events were collected."""
+
+    timeFrame: str = ""
     eventGroups: list[EventGroup] = []
     seriousEvents: list[AdverseEvent] = []
     otherEvents: list[AdverseEvent] = []
@@ -322,7 +325,7 @@ _UNREAD_FIELDS: dict[type[BaseModel], str] = {
     "nonInferiorityComment pValueComment statisticalMethod statisticalComment paramType paramValue "
     "ciPctValue ciNumSides ciLowerLimit ciUpperLimit ciLowerLimitComment ciUpperLimitComment "
     "dispersionType dispersionValue estimateComment otherAnalysisDescription",
-    AdverseEvents: "frequencyThreshold timeFrame description allCauseMortalityComment",
+    AdverseEvents: "frequencyThreshold description allCauseMortalityComment",
     EventGroup: "description deathsNumAffected deathsNumAtRisk otherNumAffected otherNumAtRisk",
     AdverseEvent: "sourceVocabulary assessmentType notes",
     EventStatistic: "numEvents",

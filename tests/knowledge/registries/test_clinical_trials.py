@@ -112,6 +112,7 @@ RESULTS: dict[str, Any] = {
         ]
     },
     "adverseEventsModule": {
+        "timeFrame": "3 years",
         "eventGroups": [
             {
                 "id": "EG000",
@@ -201,7 +202,11 @@ def test_a_study_states_its_facts(tmp_path: Path) -> None:
                 "outcome_class": "Root",
             },
         ),
-        ("serious_adverse_events", "12", {"at_risk": "303", "group": "Atenolol"}),
+        (
+            "serious_adverse_events",
+            "12",
+            {"at_risk": "303", "group": "Atenolol", "time_frame": "3 years"},
+        ),
         (
             "adverse_event",
             "5",
@@ -211,6 +216,7 @@ def test_a_study_states_its_facts(tmp_path: Path) -> None:
                 "organ_system": "Respiratory",
                 "seriousness": "other",
                 "term": "Cough",
+                "time_frame": "3 years",
             },
         ),
     ]:

@@ -150,7 +150,10 @@ def test_a_file_of_another_registry_is_named(tmp_path: Path) -> None:
 
 
 def test_a_share_has_its_arms_and_patients_as_qualifiers() -> None:
-    text = "Losartan Potassium (n=90) Placebo (n=91) Cough 29% 35%"
+    text = (
+        "Reactions in Patients with Hypertension "
+        "Losartan Potassium (n=90) Placebo (n=91) Cough 29% 35%"
+    )
     shares = list_values(collect(adverse_reactions=[text]), "adverse_reaction_share")
     assert shares == [
         (
@@ -162,6 +165,7 @@ def test_a_share_has_its_arms_and_patients_as_qualifiers() -> None:
                 "comparator": "Placebo",
                 "comparator_share": "35%",
                 "comparator_patients": "91",
+                "population": "Patients with Hypertension",
             },
         )
     ]

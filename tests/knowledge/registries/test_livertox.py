@@ -63,7 +63,7 @@ def test_a_monograph_states_its_score_its_approval_and_its_papers(tmp_path: Path
     )
     assert (record.record_id, record.as_of, record.problems) == ("Acitretin", "2020-11-04", ())
     assert [state(fact) for fact in record.facts] == [
-        ("SUBSTANCE:acitretin", "first_us_approval_year", "1996", {}),
+        ("SUBSTANCE:acitretin", "us_approval_year", "1996", {}),
         ("SUBSTANCE:acitretin", "monograph_cites", "PMID:8003324", {}),
         ("SUBSTANCE:acitretin", "liver_injury_likelihood", "E*", {}),
     ]
@@ -199,7 +199,8 @@ def test_real_pages_state_what_they_hold(tmp_path: Path, shared_data: Path) -> N
     counts = Counter(fact.predicate for record in records for fact in record.facts)
     assert len(records) + len(unusable) == 1095
     assert counts["liver_injury_likelihood"] > 740
-    assert counts["first_us_approval_year"] > 490
+    assert counts["us_approval_year"] > 470
+    assert counts["first_us_approval_year"] >= 20
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     unusable = UnusableRecords()

@@ -5,6 +5,7 @@ import pytest
 from medr_ray.knowledge.registries.reaction_shares import ReactionShare, read_reaction_shares
 
 NAMES = ["Exadrug", "exadrug hydrochloride"]
+TITLE = "Table 1: Reactions in Patients with Type 2 Gout Adverse Reaction "
 
 
 def read(text: str) -> list[ReactionShare]:
@@ -13,8 +14,7 @@ def read(text: str) -> list[ReactionShare]:
 
 def test_rows_of_two_arms_are_taken() -> None:
     rows = read(
-        "Table 1: Reactions in Patients with Type 2 Gout Adverse Reaction "
-        "Exadrug Hydrochloride Tablets (n=1,141) Placebo (n = 145) Diarrhea 53% 12% "
+        f"{TITLE}Exadrug Hydrochloride Tablets (n=1,141) Placebo (n = 145) Diarrhea 53% 12% "
         "Nausea/Vomiting 25.5% 8% Diarrhea led to discontinuation in 6% of patients."
     )
     assert [(row.reaction, row.share, row.comparator_share) for row in rows] == [
@@ -36,7 +36,8 @@ def test_rows_of_two_arms_are_taken() -> None:
 
 def test_the_unit_may_stand_in_the_header() -> None:
     rows = read(
-        "Exadrug (N = 141) Placebo (N = 145) % of Patients Skin Rash 5 4 Cough 53.2 11.7 In a"
+        f"{TITLE}Exadrug (N = 141) Placebo (N = 145) % of Patients Skin Rash 5 4 "
+        "Cough 53.2 11.7 In a"
     )
     # The name of a body system may precede that of a reaction: which of the two it is, is not said.
     assert [(row.reaction, row.share) for row in rows] == [("Cough", "53.2")]
@@ -58,4 +59,10 @@ def test_the_unit_may_stand_in_the_header() -> None:
     ],
 )
 def test_what_can_be_read_in_several_ways_is_left_out(text: str) -> None:
-    assert read(text) == []
+    assert read(TITLE + text) == []
+
+
+def test_a_table_that_does_not_say_what_its_patients_had_is_left_out() -> None:
+    rows = "Exadrug (n=141) Placebo (n=145) Diarrhea 53% 12%"
+    assert len(read(TITLE + rows)) == 1
+    assert read("Table 1: Adverse Reactions " + rows) == []
