@@ -18,16 +18,20 @@ from typing import Any
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.drug_identity import correct_entries, load_corrections
 
+# Fields of a record that only medicines have: their pages at MedlinePlus, the NHS and Wikipedia.
+_MEDICINE_FIELDS = frozenset({"medline_plus_id", "nhs_url", "wikipedia_url"})
+
 
 @dataclass(frozen=True)
 class DictionaryEntry:
     """A disease or drug. ``variants`` are its names in lower case, as in the dictionary; ``trees``
-    are its MeSH tree numbers."""
+    are its MeSH tree numbers. ``is_medicine`` is true for a drug that a list of medicines has."""
 
     concept_id: str
     name: str
     variants: tuple[str, ...]
     trees: tuple[str, ...]
+    is_medicine: bool = False
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -123,5 +127,9 @@ def _group_entries(
         shortest = min(canonicals, key=lambda canonical: (len(canonical), canonical))
         name = records[shortest].get("name", shortest)
         trees = tuple(records[shortest].get("mesh_tree", ()))
-        entries.append(DictionaryEntry(concept_id, name, tuple(sorted(names)), trees))
+        is_medicine = any(
+            not _MEDICINE_FIELDS.isdisjoint(records[canonical]) for canonical in canonicals
+        )
+        variants = tuple(sorted(names))
+        entries.append(DictionaryEntry(concept_id, name, variants, trees, is_medicine))
     return entries

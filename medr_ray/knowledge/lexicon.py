@@ -17,6 +17,7 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.core.garbage_collection import pause_garbage_collection
 from medr_ray.core.records import EntityType
 from medr_ray.knowledge.dictionaries import DictionaryEntry, read_disease_entries, read_drug_entries
+from medr_ray.knowledge.drug_entries import is_substance
 from medr_ray.knowledge.heading_identity import HeadingMatcher
 from medr_ray.knowledge.hpo import Hpo, load_hpo
 from medr_ray.knowledge.hpo_terms import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY
@@ -174,7 +175,9 @@ def _draft_embedded(vocabularies: Iterable[str]) -> list[ConceptDraft]:
             drafts += _draft_mesh_diseases(read_disease_entries(), drafts)
         elif vocabulary == "drugs":
             drafts += [
-                _draft_dictionary_entry(entry, DRUG, "drugs") for entry in read_drug_entries()
+                _draft_dictionary_entry(entry, DRUG, "drugs")
+                for entry in read_drug_entries()
+                if is_substance(entry)
             ]
         else:
             drafts += [

@@ -59,9 +59,11 @@ _MACROMOLECULE_TREE = "D05"  # counts only for records that are nothing else
 # Enzymes, peptides, proteins, nucleic acids, biological factors.
 _LARGE_MOLECULE_TREES = ("D08", "D12.644", "D12.776", "D13", "D23")
 _PROTEIN_TREES = ("D08.811", "D12.776")  # enzymes, proteins
+# Glycoproteins, proteoglycans and lipoproteins: among carbohydrates and lipids, yet proteins.
+_CONJUGATE_TREES = ("D09.400.430", "D09.698.735", "D10.532")
 # Where MeSH lists the same protein again: as a signalling peptide, as a biological factor.
-_PROTEIN_ASPECT_TREES = (*_PROTEIN_TREES, "D12.644.276", "D23")
-_ANTIBODY_TREE = "D12.776.124.486"  # proteins, but given as drugs
+_PROTEIN_ASPECT_TREES = (*_PROTEIN_TREES, "D12.644.276", "D23", *_CONJUGATE_TREES)
+_ANTIBODY_TREE = "D12.776.124.486.485"  # proteins, but given as drugs
 # Values of SCRClass. The others are protocols, organisms, populations and anatomy.
 _CHEMICAL_CLASS = "1"
 _DISEASE_CLASS = "3"
@@ -91,7 +93,8 @@ def classify_trees(trees: Iterable[str]) -> EntityType | Literal[""]:
         is_attribute = all(tree.startswith(_ATTRIBUTE_TREES) for tree in numbers)
         return "" if is_attribute else DISEASE
     chemical = [tree for tree in numbers if tree.startswith("D")]
-    if any(tree.startswith((*_MOLECULE_TREES, _ANTIBODY_TREE)) for tree in chemical):
+    unconjugated = [tree for tree in chemical if not tree.startswith(_CONJUGATE_TREES)]
+    if any(tree.startswith((*_MOLECULE_TREES, _ANTIBODY_TREE)) for tree in unconjugated):
         return DRUG
     if any(tree.startswith(_LARGE_MOLECULE_TREES) for tree in chemical):
         # A protein that MeSH also lists outside the trees of proteins is not a plain gene product.

@@ -194,11 +194,16 @@ _SPECIES_OF_WORD = {
     "avian": "birds",
 }
 _SPECIES_WORDS = "|".join(_SPECIES_OF_WORD)
+# What is named after an animal, or only comes from one.
+_NOT_STUDIED = (
+    r"(?:(?:anti-?)?\w*(?:mono|poly)?clonal|antibod|anti-|IgG|sera?\b|serum|bites?\b|scratch|"
+    r"allerg|dander|exposure|contact|owner|(?:mammary tumou?r |leuk\w+ |sarcoma )?(?:retro|entero|"
+    r"cytomegalo|corona|parvo|papilloma|pox|herpes)?virus|typhus|poison|lungworm|tapeworm|"
+    r"insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|bioprosthe|pericardi|eye\b)"
+)
 _SPECIES = re.compile(
-    rf"\b({_SPECIES_NOUN})\b|"
-    rf"\b(?:in|of|from) (?:the |an? )?(?:\w+ )?({_SPECIES_WORDS})\b|"
-    rf"\b({_SPECIES_WORDS}) (?:\w+ )?(?:models?|liver|heart|brain|kidney|lung|hepatocytes|"
-    r"neurons|cells?|tissues?|strains?|embryos|pups)\b",
+    rf"\b({_SPECIES_NOUN})\b(?!['’]? (?:{_NOT_STUDIED}))|"
+    rf"\b({_SPECIES_WORDS})\b(?![- ]{_NOT_STUDIED})(?=[- ]\w|\W*$)",
     re.IGNORECASE,
 )
 _ANIMAL_MODEL = re.compile(
@@ -206,17 +211,42 @@ _ANIMAL_MODEL = re.compile(
     r"experimental(?:ly induced)? (?:[\w-]+ ){0,2}models?|in vivo model)\b",
     re.IGNORECASE,
 )
+_XENOGRAFT = re.compile(r"\b(?:xenograft|xenotransplant)\w*\b", re.IGNORECASE)
 # Predicates that say what a disease is: a document about rats says it of patients.
 _OF_THE_DISEASE = frozenset({"presents_with", "subtype_of"})
-_IN_VITRO = re.compile(r"\bin vitro\b", re.IGNORECASE)
+_IN_VITRO = re.compile(
+    r"\bin vitro\b|\b(?:in|of|using|on) (?:(?:primary|human|cultured|isolated) )+(?:\w+ ){0,2}"
+    r"(?:cultures?|\w+cytes|\w+blasts|neurons|slices|cells)\b",
+    re.IGNORECASE,
+)
 # "HepG2 cells", but not "CD4 cells" or "Th17 cells", which patients have.
 _CELL_LINE = re.compile(
-    r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*(?: (?!cell)[\w-]+)?"
-    r" cells|[\w-]+ cell lines?)\b"
+    r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*"
+    r"(?: (?!cell)[\w-]+)? cells|[\w-]+ cell lines?)\b"
+)
+_CELLS = re.compile(
+    r"\b(?:in|of|by|from|against|on) (?:the |these |human |cultured )*((?:[\w-]+ )?(?:cancer|"
+    r"carcinoma|tumou?r|leuka?emia|lymphoma|melanoma|myeloma|glioma|hepatoma|sarcoma|"
+    r"neuroblastoma|adenocarcinoma|glioblastoma|HeLa|HUVEC|endothelial|epithelial|Vero|CHO|HEK) "
+    r"cells)\b"
 )
 _HUMANS = re.compile(
     r"\b(?:patients?|volunteers?|participants?|women|men|children|infants|neonates|adolescents|"
     r"persons?|people|humans?|cohort|case report|inpatients|outpatients|year[- ]old)\b",
+    re.IGNORECASE,
+)
+_PERSONS = (
+    "(?:patients|volunteers|participants|women|men|children|infants|neonates|adolescents|persons|"
+    "people|adults|subjects|cases|boys|girls|individuals|outpatients|inpatients)"
+)
+# Sentences by which a document shows that it studied people, and does not only hope to serve them.
+_STUDIED_HUMANS = re.compile(
+    rf"\b\d[\d,]* (?!rats|mice)(?:[\w-]+ ){{0,3}}{_PERSONS}\b|\b{_PERSONS} (?:[\w-]+ ){{0,4}}"
+    r"(?:were|was|who|received|receiving|underwent|undergoing|had|showed|developed|treated|given|"
+    r"admitted|diagnosed)\b|\b(?:case (?:report|series)|year[- ]old|volunteers?|participants?|"
+    r"cohort|enrolled|recruited|clinical trials?|this (?:patient|man|woman|child|boy|girl))\b|"
+    rf"\bwe (?:report|describe|present|treated|studied|reviewed) (?:[\w-]+ ){{0,4}}(?:patient|case|"
+    rf"{_PERSONS})\b",
     re.IGNORECASE,
 )
 _GENOTYPE = re.compile(
@@ -308,16 +338,18 @@ def find_species(text: str) -> str:
     if match is not None:
         word = next(filter(None, match.groups())).lower()
         return _SPECIES_OF_WORD.get(word, word)
+    if _XENOGRAFT.search(text):
+        return "xenografts"
     model = _ANIMAL_MODEL.search(text)
     return "animals" if model else ""
 
 
 def find_cells(sentence: str) -> str:
-    """The first cell line, such as "HepG2 cells", else "vitro" where the sentence says so, or
-    ""."""
-    match = _CELL_LINE.search(sentence)
+    """The first cell line or kind of cells, such as "HepG2 cells", else "vitro" where the sentence
+    is about a culture, or ""."""
+    match = _CELL_LINE.search(sentence) or _CELLS.search(sentence)
     if match is not None:
-        return match.group(1)
+        return match[1]
     return "vitro" if _IN_VITRO.search(sentence) else ""
 
 
@@ -381,20 +413,26 @@ class DocumentContext:
     """What a document says once and means for many of its sentences."""
 
     def __init__(self, sentences: Sequence[Sentence]) -> None:
-        self._is_about_humans = any(_HUMANS.search(sentence.text) for sentence in sentences)
         self._species = ""
-        self._species_from = 0  # the offset of the first sentence that is about the experiment
-        if not self._is_about_humans:
-            self._read_species(sentences)
+        self._cells = ""
+        self._from = 0  # the offset of the first sentence that is about the experiment
+        if not any(_STUDIED_HUMANS.search(sentence.text) for sentence in sentences):
+            self._read_experiment(sentences)
         trials = {number for sentence in sentences for number in _TRIAL.findall(sentence.text)}
         self._trial = next(iter(trials)) if len(trials) == 1 else ""
 
-    def _read_species(self, sentences: Sequence[Sentence]) -> None:
-        # The title names the species, but only what follows the methods is about the experiment.
+    def _read_experiment(self, sentences: Sequence[Sentence]) -> None:
+        """The species of the document, else its cells."""
+        # The title names them, but only what follows the methods is about the experiment.
         for sentence in (*sentences[1:], *sentences[:1]):
             self._species = find_species(sentence.text)
             if self._species:
-                self._species_from = sentence.offset
+                self._from = sentence.offset
+                return
+        for sentence in (*sentences[1:], *sentences[:1]):
+            self._cells = find_cells(sentence.text)
+            if self._cells:
+                self._from = sentence.offset
                 return
 
     def describe(self, sentence: Sentence, subject: str, predicate: str, obj: str) -> str:
@@ -415,11 +453,13 @@ class DocumentContext:
         ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
         # A sentence about humans may be part of a document about animals, and the reverse.
         species = "" if _HUMANS.search(text) else find_species(text)
-        is_of_experiment = sentence.offset == 0 or sentence.offset >= self._species_from
-        if not species and is_of_experiment and predicate not in _OF_THE_DISEASE:
-            species = self._species
+        cells = find_cells(text)
+        is_of_experiment = sentence.offset == 0 or sentence.offset >= self._from
+        if is_of_experiment and predicate not in _OF_THE_DISEASE:
+            species = species or self._species
+            cells = cells or self._cells
         group = find_comorbid_group(text, ends) or find_population(text)
-        words = (species, find_cells(text), group, find_genotype(text))
+        words = (species, cells, group, find_genotype(text))
         return [f"in {word}" if word else "" for word in words]
 
     def _list_details(

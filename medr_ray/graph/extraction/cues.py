@@ -34,6 +34,15 @@ _LACK = re.compile(
     r"agonist|antibod|mutation|gene\b)",
     re.IGNORECASE,
 )
+# With these words behind it a drug only begins the name of a protein: "glutathione S-transferase",
+# "insulin-like growth factor".
+_PROTEIN_OF = re.compile(
+    r"[- ](?:\w?\d[\w-]*[- ]|\w-)?(?:"
+    r"(?!(?:dis|incr|decr|rel)eases?\b|phase|bases?\b|cases?\b)\w+ases?\b|"
+    r"(?:like|binding|converting|releasing|sensing|transporting|gated)\b|"
+    r"(?:transport(?:er)?|channel|pump|exchanger|cotransporter|carrier|growth factor)s?\b)",
+    re.IGNORECASE,
+)
 # With these words behind it a mention describes what is named next: "attenuated ADR-induced FSGS".
 _MODIFIER_OF_NEXT = re.compile(
     r"(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b", re.IGNORECASE
@@ -67,6 +76,9 @@ _SETTING_REACH = 90  # characters between the two
 _DISEASES = (DISEASE, PHENOTYPE)
 # What brings on a disease, or what it is a kind of, is said of the nearest name.
 _OF_THE_NEAREST = frozenset({"induced_by", "sign_induced_by", "complicated_by", "subtype_of"})
+# Genes are listed with many verbs and nouns between them: "X activated A and preserved B". There the
+# cue holds for what stands behind the nearest as well.
+_SHARED_BY_COORDINATION = frozenset({"associated_gene", "sign_associated_gene", "acts_on"})
 _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
 # Words that may precede a loose cue: another name in the list, then a verb phrase or two words, but
 # no other clause, finding or target.
@@ -91,6 +103,7 @@ _GENERAL_WORD = re.compile(
 )
 _NAME_BEFORE = re.compile(r"\b[A-Za-z]*(?:[A-Z][A-Z0-9-]|\d)[\w-]*[ -]$")
 # Text in brackets, or the end of a text in brackets that began before the gap.
+_BRACKETS = frozenset("()[]")
 _ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")
 
 
@@ -102,11 +115,14 @@ def read_sentence(sentence: Sentence, factor: float = 1.0) -> list[RelationState
 
 @dataclass(frozen=True)
 class CueReading:
-    """A statement with the cue that it rests on; ``is_loose`` where other words surround it."""
+    """A statement with the cue that it rests on, and the two items that it connects; ``is_loose``
+    where other words surround the cue."""
 
     statement: RelationStatement
     cue: Cue
     is_loose: bool
+    left: SentenceItem
+    right: SentenceItem
 
 
 def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
@@ -115,10 +131,12 @@ def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
     for left, right, types_between in _list_pairs(sentence):
         match = _find_best_cue(sentence.text, left, right, types_between)
         if match is not None and match.pattern.predicate not in _OF_THE_NEAREST:
-            left = _find_governed(sentence, left)
-            if left.concept_id == right.concept_id:
+            governed = _find_governed(sentence, left)
+            if governed.concept_id == right.concept_id:
                 continue
-            match = _find_best_cue(sentence.text, left, right, types_between)
+            if governed is not left:
+                left = governed
+                match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
         assertion = compute_assertion_factor(
@@ -135,8 +153,32 @@ def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
         statement = build_statement(
             sentence, subject.concept_id, match.pattern.predicate, obj.concept_id, confidence
         )
-        readings.append(CueReading(statement, match.pattern.cue, match.is_loose))
-    return readings
+        readings.append(CueReading(statement, match.pattern.cue, match.is_loose, left, right))
+    return _drop_reached_over(readings)
+
+
+def _drop_reached_over(readings: Sequence[CueReading]) -> list[CueReading]:
+    """Leave out the loose readings that reach over an item which the cue connects already: of
+    "levodopa for Parkinson's disease leads to dyskinesia" the one with dyskinesia."""
+    return [
+        reading
+        for reading in readings
+        if not (reading.is_loose and any(_is_nearer(other, reading) for other in readings))
+    ]
+
+
+def _is_nearer(other: CueReading, reading: CueReading) -> bool:
+    """Whether ``other`` states the same predicate of one of the two items, and its other item
+    stands between them."""
+    predicate = reading.statement.predicate
+    if other.statement.predicate != predicate or predicate in _SHARED_BY_COORDINATION:
+        return False
+    if other.left.mention == reading.left.mention:
+        return other.right.group_end <= reading.right.group_start
+    return (
+        other.right.mention == reading.right.mention
+        and other.left.group_start >= reading.left.group_end
+    )
 
 
 @dataclass(frozen=True)
@@ -229,7 +271,9 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     if _NOT_GIVEN.fullmatch(sentence, start, end):
         return False
     before = sentence[max(0, start - _LOOK_BACK) : start]
-    return not _LACK.match(sentence, end) and not _NOT_ITSELF.search(before)
+    return not (
+        _LACK.match(sentence, end) or _PROTEIN_OF.match(sentence, end) or _NOT_ITSELF.search(before)
+    )
 
 
 def _is_part_of_longer_name(sentence: str, item: SentenceItem) -> bool:
@@ -250,6 +294,10 @@ def _find_best_cue(
     sentence: str, left: SentenceItem, right: SentenceItem, types_between: set[str]
 ) -> _CueMatch | None:
     """The most confident cue for the pair; of equal ones the first of the table."""
+    # A loose cue may reach over items of the right item's type, but over no others; a whole one
+    # over none.
+    if not types_between <= {right.entity_type}:
+        return None
     if _are_of_one_list(left, right):
         start = left.mention.end
         end = right.mention.start
@@ -259,16 +307,16 @@ def _find_best_cue(
         end = right.group_start
         first_start = left.group_start
     # Remarks in brackets would keep a pattern from matching all of the text between.
-    between = _ASIDE.sub("", sentence[start:end])
+    between = sentence[start:end]
+    if not _BRACKETS.isdisjoint(between):
+        between = _ASIDE.sub("", between)
     best: _CueMatch | None = None
     for pattern in PATTERNS.get((left.entity_type, right.entity_type), ()):
         least = best.confidence if best else 0.0
         if pattern.most <= least:
             break
         is_whole = not types_between and pattern.whole.fullmatch(between) is not None
-        is_loose = not is_whole and _is_loose_match(
-            pattern, between, types_between, right.entity_type
-        )
+        is_loose = not is_whole and _is_loose_match(pattern, between)
         if not (is_whole or is_loose):
             continue
         confidence = pattern.cue.loose if is_loose else pattern.cue.confidence
@@ -278,7 +326,7 @@ def _find_best_cue(
         if pattern.before is None:
             best = _CueMatch(pattern, confidence, is_loose, left.mention.start)
             continue
-        before = pattern.before.search(sentence[:first_start])
+        before = pattern.before.search(sentence, max(0, first_start - _MAX_GAP), first_start)
         if before:
             best = _CueMatch(pattern, confidence, is_loose, before.start())
     return best
@@ -303,13 +351,10 @@ def _fits_surroundings(
     return pattern.after is None or pattern.after.match(sentence, end) is not None
 
 
-def _is_loose_match(
-    pattern: Pattern, between: str, types_between: set[str], right_type: str
-) -> bool:
+def _is_loose_match(pattern: Pattern, between: str) -> bool:
     """Whether the words between contain a loose cue among other words that do not separate it from
     the two."""
-    # It may reach over items of the right item's type, but over no others.
-    if pattern.core is None or not types_between <= {right_type}:
+    if pattern.core is None:
         return False
     core = pattern.core.search(between)
     return (

@@ -44,6 +44,8 @@ FAILURES = "failures"  # the name of the stage's list
 _MAX_QUOTED_SENTENCES = 2  # the statement, and a sentence before it that it refers to
 _CONFIDENCE_DIGITS = 3
 _CONTEXT_FIELDS = ("temporal", "spatial", "clinical")
+_PART_SEPARATOR = "; "  # as in ``contexts``
+_CONTEXT_WORD = re.compile(r"^(?:in|at|as|versus|trial) ")
 _INSTRUCTION = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b[^.]{0,40}"
     r"\b(?:instructions?|prompts?|rules|above|previous)\b"
@@ -248,14 +250,23 @@ class DocumentChecker:
         contexts = {}
         missing = []
         for name in _CONTEXT_FIELDS:
-            value = " ".join(getattr(stated, name).split())
-            if value and not find_quote(self.document.text, value):
-                missing.append(f'the document does not say {name} "{value}"')
-                value = ""
-            contexts[name] = value
+            stated_parts = " ".join(getattr(stated, name).split()).split(_PART_SEPARATOR)
+            parts = [part for part in stated_parts if part and self._says(name, part)]
+            missing += [
+                f'the document does not say {name} "{part}"'
+                for part in stated_parts
+                if part and part not in parts
+            ]
+            contexts[name] = _PART_SEPARATOR.join(parts)
         if predicate.prints_clinical(forward=True) and not contexts["clinical"]:
             raise _StatementDropped("context", f"{predicate.name} must say in how many of whom")
         return contexts, missing
+
+    def _says(self, name: str, part: str) -> bool:
+        """Whether the document has the words of a part of a context. A clinical one may begin with
+        a word that only says what kind of part it is."""
+        words = _CONTEXT_WORD.sub("", part) if name == "clinical" else part
+        return any(find_quote(self.document.text, quote) for quote in (part, words))
 
 
 def _check_form(stated: StatedRelation) -> Predicate:

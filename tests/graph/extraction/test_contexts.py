@@ -28,6 +28,15 @@ def read_clinical(text: str) -> list[str]:
         (f"In NCT01234567, {TREATED}.", "trial NCT01234567"),
         ("{Colchicine:drug} inhibited {NLRP3:gene} in THP-1 cells.", "in THP-1 cells"),
         (
+            "{Colchicine:drug} inhibited {NLRP3:gene} in human breast cancer cells.",
+            "in breast cancer cells",
+        ),
+        ("{Colchicine:drug} inhibited {NLRP3:gene} in cultured hepatocytes.", "in vitro"),
+        ("{Colchicine:drug} inhibited {glioma:disease} in xenografts.", "in xenografts"),
+        ("{Colchicine:drug} prevented {gout:disease} in the murine knee.", "in mice"),
+        ("{Colchicine:drug} reduced {gout:disease} in 12 rat pups.", "in rats"),
+        ("{Gout:disease} was treated with {infliximab:drug}, a mouse monoclonal antibody.", ""),
+        (
             "{Melanoma:disease} was treated with {vemurafenib:drug} in BRAF-mutant tumors.",
             "in BRAF mutant",
         ),
@@ -49,6 +58,19 @@ def test_an_adjective_of_nationality_is_a_place() -> None:
 def test_the_species_of_an_experiment_is_that_of_its_later_sentences(species: str) -> None:
     text = f"A study.\nMale {species} were used. {TREATED}."
     assert read_clinical(text) == [f"in {species}"]
+
+
+@pytest.mark.parametrize(
+    ("opening", "expected"),
+    [
+        ("Gout is common in humans. Male rats were fed.", "in rats"),
+        ("Gout is common in patients. HepG2 cells were grown.", "in HepG2 cells"),
+        ("We studied 12 patients. HepG2 cells were grown.", ""),
+        ("A 34-year-old man was seen. Rats were fed.", ""),
+    ],
+)
+def test_who_was_studied_decides_and_not_who_is_only_mentioned(opening: str, expected: str) -> None:
+    assert read_clinical(f"A study.\n{opening} {TREATED}.") == [expected]
 
 
 def test_a_document_about_patients_has_no_species_but_in_the_sentence_itself() -> None:

@@ -24,6 +24,7 @@ from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
@@ -173,6 +174,22 @@ def test_qualifiers_are_words_of_the_document_or_left_out(reader: ReadingSetup) 
     assert (relation.temporal, relation.spatial, relation.clinical) == ("in 1998", "", "")
     assert list_kinds(failures) == ["context"]
     assert '"Japan"' in failures[0].detail
+
+
+def test_each_part_of_a_clinical_qualifier_is_words_of_the_document(reader: ReadingSetup) -> None:
+    stated = TREATED | {"clinical": "in rats; at 5 mg/kg; versus placebo"}
+    (relation,), failures = reader.read_text(
+        "Case.\nMarfan syndrome improved on losartan. We fed 5 mg/kg to male rats.", stated
+    )
+    assert relation.clinical == "in rats; at 5 mg/kg"
+    assert list_kinds(failures) == ["context"]
+    assert '"versus placebo"' in failures[0].detail
+
+
+def test_the_prompt_asks_for_what_a_relation_is_true_of(reader: ReadingSetup) -> None:
+    prompt = " ".join(read_prompt("medr_ray.graph", "extraction").split())
+    for kind in ("a species", "cells", "a group of patients", "a dose", "a line of treatment"):
+        assert kind in prompt
 
 
 def test_a_hedged_sentence_makes_a_relation_less_sure(reader: ReadingSetup) -> None:
