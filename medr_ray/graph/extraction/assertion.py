@@ -72,13 +72,13 @@ _QUESTION = re.compile(
     r"(?:un(?:clear|known|certain|established|proven|determined|resolved)|"
     r"(?<=not )(?:clear|known|certain|established|proven|determined)|"
     r"to be (?:\w+ )?(?:seen|determined|established|proven|clarified|elucidated|investigated)|"
-    r"questioned|elusive|debated)|"
+    r"questioned|elusive|debated)|inconclusive|inconsistent|conflicting|"
     r"(?:ask|know|known|determine|examine|see|test|clear|learn|assess|evaluate|establish)\w* if)\b",
     re.IGNORECASE,
 )
 _DOUBT = re.compile(
     r"\b(?:possibl[ey]|possibility|potential(?:ly)?|suspected|presum(?:ed|ably)|putative|"
-    r"questionable)\b",
+    r"questionable|would)\b",
     re.IGNORECASE,
 )
 _STUDIES = (
@@ -87,7 +87,8 @@ _STUDIES = (
 )
 _OPEN_QUESTION = (
     "(?:effects?|efficacy|effectiveness|safety|roles?|associations?|relation(?:ship)?s?|impact|"
-    "influence|usefulness|value|potential|possible|contribution|involvement|activity|feasibility)"
+    "influence|usefulness|value|potential|possible|contribution|involvement|activity|feasibility|"
+    "correlations?|abilit(?:y|ies)|capacity|expression|levels?|prevalence|incidence|frequency)"
 )
 # An aim says what is to be found out, not what was found.
 _AIM = re.compile(

@@ -172,7 +172,8 @@ _REFERENCE = re.compile(r"\bwith (?:the|this|these|that|such|an?|no|or|and)\b", 
 _SPECIES_NOUN = (
     "(?:rats|mice|rabbits|dogs|cats|guinea pigs|hamsters|monkeys|macaques|baboons|pigs|piglets|"
     "swine|sheep|lambs|goats|cattle|cows|calves|horses|chickens|chicks|broilers|zebrafish|Drosophila|"
-    "gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets)"
+    "gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets|fish|fishes|carp|trout|salmon|"
+    "tilapia|larvae|hens|pullets|heifers|ewes|mares|sows|cocks|shrimp|crayfish)"
 )
 _SPECIES_OF_WORD = {
     "rat": "rats",
@@ -199,7 +200,7 @@ _NOT_STUDIED = (
     r"(?:(?:anti-?)?\w*(?:mono|poly)?clonal|antibod|anti-|IgG|sera?\b|serum|bites?\b|scratch|"
     r"allerg|dander|exposure|contact|owner|(?:mammary tumou?r |leuk\w+ |sarcoma )?(?:retro|entero|"
     r"cytomegalo|corona|parvo|papilloma|pox|herpes)?virus|typhus|poison|lungworm|tapeworm|"
-    r"insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|bioprosthe|pericardi|eye\b)"
+    r"sarcoma|insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|bioprosthe|pericardi|eye\b)"
 )
 _SPECIES = re.compile(
     rf"\b({_SPECIES_NOUN})\b(?!['’]? (?:{_NOT_STUDIED}))|"
@@ -222,7 +223,8 @@ _IN_VITRO = re.compile(
 # "HepG2 cells", but not "CD4 cells" or "Th17 cells", which patients have.
 _CELL_LINE = re.compile(
     r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*"
-    r"(?: (?!cell)[\w-]+)? cells|[\w-]+ cell lines?)\b"
+    r"(?: (?!cell)[\w-]+)? cells|(?!(?:and|or|the|in|of|two|three|both|these|this|a|an|several|"
+    r"different|human|various|other|all|with)\b)[\w-]+ cell lines?)\b"
 )
 _CELLS = re.compile(
     r"\b(?:in|of|by|from|against|on) (?:the |these |human |cultured )*((?:[\w-]+ )?(?:cancer|"
@@ -244,10 +246,15 @@ _STUDIED_HUMANS = re.compile(
     rf"\b\d[\d,]* (?!rats|mice)(?:[\w-]+ ){{0,3}}{_PERSONS}\b|\b{_PERSONS} (?:[\w-]+ ){{0,4}}"
     r"(?:were|was|who|received|receiving|underwent|undergoing|had|showed|developed|treated|given|"
     r"admitted|diagnosed)\b|\b(?:case (?:report|series)|year[- ]old|volunteers?|participants?|"
-    r"cohort|enrolled|recruited|clinical trials?|this (?:patient|man|woman|child|boy|girl))\b|"
+    r"cohort|enrolled|recruited|clinical trials?|(?:our|this|the|index|one|her|his) "
+    r"(?:patient|man|woman|child|boy|girl|proband))\b|"
     rf"\bwe (?:report|describe|present|treated|studied|reviewed) (?:[\w-]+ ){{0,4}}(?:patient|case|"
     rf"{_PERSONS})\b",
     re.IGNORECASE,
+)
+_MUTATION = re.compile(r"\b(?:mutation|mutated|variant|polymorphism|allele)s?\b", re.IGNORECASE)
+_CLAUSE_BREAK = re.compile(
+    r"[;:]|, (?:and|but|while|whereas|although)\b|\b(?:but|while|whereas|although)\b", re.IGNORECASE
 )
 _GENOTYPE = re.compile(
     r"\b([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)?)[- ]?((?:wild[- ]type|mutant|mutated|"
@@ -263,6 +270,10 @@ _SETTING = re.compile(
     r"chemotherapy|use)\b|\b(monotherapy|prophylaxis|prevention)\b",
     re.IGNORECASE,
 )
+_ADDED_TO = re.compile(r" (?:to|with) (?:\w+ ){0,2}", re.IGNORECASE)
+_PREVENTS = re.compile(
+    r"\bprevent(?:s|ed|ing)?\b|vaccin\w+|\bprotect(?:s|ed|ing)? against\b", re.IGNORECASE
+)
 _PRETREATED = re.compile(
     r"\b((?:previously|heavily) (?:un)?treated|pre-?treated|treatment[- ]na[iï]ve|relapsed|"
     r"refractory)\b",
@@ -275,6 +286,14 @@ _DOSE = re.compile(
     r"(?! ?/ ?(?:dl|dL|l|L|ml|mL))"
     r"(?: (?:once daily|twice daily|daily|weekly|monthly|per day|per kg|a day|twice a day|"
     r"once weekly|every \d+ (?:hours|days|weeks)|b\.i\.d\.|bid|tid|q\.d\.))?"
+)
+# Between a drug and its dose: behind other words it is the dose of something else.
+_LEADS_TO_DOSE = re.compile(
+    r"[ (\[]*(?:(?:at|in|a|an|the|of|with|by|for|given|administered|orally|oral|daily|once|twice|"
+    r"weekly|single|total|fixed|initial|mean|median|low|high|starting|maintenance|intravenous|"
+    r"intravenously|intraperitoneal|subcutaneous|subcutaneously|infusion|injections?|tablets?|"
+    r"dos(?:e|es|age|ages)|concentrations?|i\.?[pvm]\.?|s\.?c\.?|p\.?o\.?|hydrochloride|sodium|"
+    r"treatment|therapy)[ (,:]*)*"
 )
 _DOSE_REACH = 40  # characters between a drug and its dose
 _COMPARATOR = re.compile(
@@ -361,14 +380,17 @@ def find_genotype(sentence: str) -> str:
     return match[3] or f"{match[1]} {match[2].strip('()')}"
 
 
-def find_line(sentence: str) -> str:
-    """The line or setting of a treatment, such as "second-line treatment", or ""."""
+def find_line(sentence: str, drugs: Sequence[Span]) -> str:
+    """The line or setting of a treatment with one of the drugs [start, end), such as "second-line
+    treatment", or "". What is given in addition to a drug is not that drug's setting."""
     match = _LINE.search(sentence)
     if match is not None:
         word = match[1].lower()
         return f"{_LINE_WORDS.get(word, word)}-line treatment"
     match = _SETTING.search(sentence)
     if match is None:
+        return "prevention" if _PREVENTS.search(sentence) else ""
+    if any(_ADDED_TO.fullmatch(sentence, match.end(), start) for start, _ in drugs):
         return ""
     return (match[2] or f"{match[1]} therapy").lower()
 
@@ -382,8 +404,7 @@ def find_history(sentence: str) -> str:
 def find_dose(sentence: str, drug: Span) -> str:
     """The dose that follows the drug [start, end) closely, such as "10 mg/kg", or ""."""
     match = _DOSE.search(sentence, drug[1], min(len(sentence), drug[1] + _DOSE_REACH))
-    # A dose before the next comma or semicolon: behind it another drug may begin.
-    if match is None or re.search(r"[,;]|\band\b", sentence[drug[1] : match.start()]):
+    if match is None or not _LEADS_TO_DOSE.fullmatch(sentence, drug[1], match.start()):
         return ""
     return match.group().strip()
 
@@ -425,7 +446,8 @@ class DocumentContext:
         """The species of the document, else its cells."""
         # The title names them, but only what follows the methods is about the experiment.
         for sentence in (*sentences[1:], *sentences[:1]):
-            self._species = find_species(sentence.text)
+            # "In humans, mice and zebrafish" is what others found.
+            self._species = "" if _HUMANS.search(sentence.text) else find_species(sentence.text)
             if self._species:
                 self._from = sentence.offset
                 return
@@ -446,15 +468,29 @@ class DocumentContext:
             if part
         )
 
+    def _find_clause(self, text: str, ends: Sequence[Span]) -> str:
+        """The part of a sentence that is about ``ends``, between the nearest breaks around them."""
+        if not ends:
+            return text
+        first = min(start for start, _ in ends)
+        last = max(end for _, end in ends)
+        breaks = [match.span() for match in _CLAUSE_BREAK.finditer(text)]
+        start = max((end for _, end in breaks if end <= first), default=0)
+        stop = min((begin for begin, _ in breaks if begin >= last), default=len(text))
+        return text[start:stop]
+
     def _list_restrictions(
         self, sentence: Sentence, subject: str, predicate: str, obj: str
     ) -> list[str]:
         text = sentence.text
         ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
         # A sentence about humans may be part of a document about animals, and the reverse.
-        species = "" if _HUMANS.search(text) else find_species(text)
-        cells = find_cells(text)
+        clause = self._find_clause(text, ends)
+        species = "" if _HUMANS.search(text) else find_species(clause)
+        cells = find_cells(clause)
         is_of_experiment = sentence.offset == 0 or sentence.offset >= self._from
+        if predicate not in _TREATMENTS and (_HUMANS.search(text) or _MUTATION.search(text)):
+            is_of_experiment = False  # "patients with DNMT3A-mutated leukemia" in a study of mice
         if is_of_experiment and predicate not in _OF_THE_DISEASE:
             species = species or self._species
             cells = cells or self._cells
@@ -482,7 +518,7 @@ class DocumentContext:
         dose = next(filter(None, doses), "")
         is_treatment = predicate in _TREATMENTS
         history = find_history(sentence.text) if is_treatment else ""
-        line = find_line(sentence.text) if is_treatment else ""
+        line = find_line(sentence.text, own_drugs) if is_treatment else ""
         others = [(span, name) for span, name in drugs if span not in own_drugs]
         comparator = find_comparator(sentence.text, others)
         trial = find_trial(sentence.text) or self._trial

@@ -24,8 +24,45 @@ _CONFIDENCE_DIGITS = 3
 # With these words behind it a mention is part of the name of something else.
 _COMPOUND = re.compile(
     r"\+ |-AS\d|[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|cells?\b|"
-    r"target)",
+    r"target|(?:(?:positive|negative) )?(?:T[- ]?)?(?:lymphocyte|T[- ]?cell|T\b|cell count|"
+    r"count\b))",
     re.IGNORECASE,
+)
+# With these words behind it a gene is what a drug is made against.
+_TARGETED = re.compile(
+    r"[- ](?:receptor |gene )?(?:(?:specific|targeted|directed) )?(?:mAbs?\b|"
+    r"(?:monoclonal )?antibod|inhibit(?:or|ion)|antagoni|blocker|agonist|"
+    r"vaccin|degrader)",
+    re.IGNORECASE,
+)
+# With these words before it a disease is the occasion of what acts: "surgery for cancer decreased".
+_OCCASION = re.compile(
+    r"\b(?:for|during|after|following|against|without|before) (?:the |an? )?(?:[\w-]+ ){0,2}$"
+)
+# "Treatment of cancer after cisplatin": the drug only came earlier.
+_TREATED = re.compile(
+    r"\b(?:treatment|therap(?:y|ies)|management|recurrence|relapse)s? (?:of|for|in) "
+    r"(?:[\w-]+ ){0,5}$",
+    re.IGNORECASE,
+)
+_LATER = re.compile(r"[\w ]{0,20}? (?:after|following|during)\b", re.IGNORECASE)
+_INDUCED = frozenset({"induced_by", "sign_induced_by"})
+_GENE_PREDICATES = frozenset({"associated_gene", "sign_associated_gene"})
+# With these words behind it a disease is what an animal is made to have: "in a Marfan mouse model".
+_MODEL_OF = re.compile(
+    r"[- ](?:transgenic )?(?:mouse|mice|murine|rat|animal|zebrafish)[- ]models?\b", re.IGNORECASE
+)
+# A disease as an adjective belongs to the noun behind it ("thromboembolic pulmonary hypertension"),
+# unless that is who has it ("diabetic rats").
+_ADJECTIVE = re.compile(r"(?:ic|al|ive|ous|ed|oid)$", re.IGNORECASE)
+_NOUN_BEHIND = re.compile(
+    r" (?!(?:effects?|rates?|responses?|behaviou?rs?|patients?|subjects?|individuals?|persons?|"
+    r"people|populations?|women|men|children|"
+    r"infants|adults|adolescents|mothers|pregnan\w+|participants?|volunteers?|cases?|groups?|rats?|"
+    r"mice|mouse|dogs?|animals?|rabbits?|monkeys?|states?|conditions?|episodes?|symptoms?|signs?|"
+    r"attacks?|and|or|but|nor|than|as|is|are|was|were|be|been|has|have|had|who|which|that|when|while|"
+    r"in|on|of|to|by|for|from|with|without|after|during|before|at|among|following|due|induced|"
+    r"associated|caused|treated|receiving|showed|improved|responded)\b)[a-z]{3,}",
 )
 # With these words behind it a drug is lacked, or something else is given.
 _LACK = re.compile(
@@ -59,8 +96,27 @@ _NOT_ITSELF = re.compile(
 )
 # Parts of the cell that vocabularies list with the drugs.
 _NOT_GIVEN = re.compile(
+    r"(?:auto|iso)?antibod(?:y|ies)|immunoglobulins?|vesicles?|"
     r"(?:long )?(?:non-?coding )?RNAs?|(?:lnc|mi|circ)\w*RNAs?|[\w -]*(?:polymerase|hydrolase|"
     r"phospholipase A2|protein kinases?)s?",
+    re.IGNORECASE,
+)
+# The part of a salt or an ester that does not say which one it is: "cadmium chloride".
+_ANION = re.compile(
+    r"(?:acetate|chloride|bromide|iodide|fluoride|sul(?:f|ph)ate|phosphate|nitrate|nitrite|oxide|"
+    r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|succinate|maleate|tartrate|"
+    r"fumarate|gluconate|sodium|potassium)s?",
+    re.IGNORECASE,
+)
+_SALT_OF = re.compile(
+    r"\b(?!(?:and|or|of|with|by|the|for|in|to|from|than|plus|serum|plasma|urinary|urine|inorganic|"
+    r"oral|total|dietary|high|low|intravenous|added|free)\b)[A-Za-z]{3,} $",
+    re.IGNORECASE,
+)
+# A symbol behind a word and a hyphen is part of another name: "pseudoginsenoside-F11".
+_HYPHENATED = re.compile(
+    r"\b(?!(?:anti|phospho|phosphorylated|mutant|mutated|human|soluble|wild|type|total|nuclear|"
+    r"serum|plasma|activated|cleaved|full|mono|poly|tumou?r|cell|kinase|receptor)\b)[a-z]{5,}-$",
     re.IGNORECASE,
 )
 _LOOK_BACK = 40  # characters before a mention that are searched for these words
@@ -72,13 +128,25 @@ _SETTING = re.compile(
     r"with concomitant|with concurrent|with underlying|with a history of) (?:[\w,-]+ ){0,4}",
     re.IGNORECASE,
 )
+# Words of a sentence in which drugs are given.
+_GIVEN = re.compile(
+    r"\b(?:treat|therap|administ|dos(?:e|age|ing)|inject|receiv|given|regimen|\w*chemo|infus|prescri|"
+    r"co-?admin|combin|trial|random|monotherap|intraven|oral|mg\b|tablet|patients on)",
+    re.IGNORECASE,
+)
 _SETTING_REACH = 90  # characters between the two
 _DISEASES = (DISEASE, PHENOTYPE)
 # What brings on a disease, or what it is a kind of, is said of the nearest name.
 _OF_THE_NEAREST = frozenset({"induced_by", "sign_induced_by", "complicated_by", "subtype_of"})
-# Genes are listed with many verbs and nouns between them: "X activated A and preserved B". There the
+# Genes are listed with many verbs and nouns between them: "X activated A and preserved B". There a
 # cue holds for what stands behind the nearest as well.
-_SHARED_BY_COORDINATION = frozenset({"associated_gene", "sign_associated_gene", "acts_on"})
+_SHARED_BY_COORDINATION = frozenset(
+    {"associated_gene", "sign_associated_gene", "acts_on", "gene_interaction"}
+)
+# Between two drugs that are given together: what is said of the first is said of the second.
+_ADDED = re.compile(
+    r"\W*(?:plus|and|or|with|combined with|in combination with|followed by|\+)\W*(?:the |an? )?"
+)
 _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
 # Words that may precede a loose cue: another name in the list, then a verb phrase or two words, but
 # no other clause, finding or target.
@@ -91,7 +159,8 @@ _LEADING_WORDS = re.compile(
 )
 # And the words that may follow it.
 _TRAILING_WORDS = re.compile(
-    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|among|from|treatment|therapy|management|compared|than|versus|"
+    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|exhibit\w*|show\w*|reveal\w*|impediment|"
+    r"among|from|treatment|therapy|management|compared|than|versus|"
     r"and (?:\w+ly )?(?:promot|increas|induc|decreas|reduc|improv|enhanc|activat|inhibit|suppress)"
     r"\w*)\b)[^.;:()\[\]])*"
 )
@@ -104,7 +173,7 @@ _GENERAL_WORD = re.compile(
 _NAME_BEFORE = re.compile(r"\b[A-Za-z]*(?:[A-Z][A-Z0-9-]|\d)[\w-]*[ -]$")
 # Text in brackets, or the end of a text in brackets that began before the gap.
 _BRACKETS = frozenset("()[]")
-_ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")
+_ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^\W*\)")
 
 
 def read_sentence(sentence: Sentence, factor: float = 1.0) -> list[RelationStatement]:
@@ -139,6 +208,8 @@ def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
                 match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
+        if _is_about_other(sentence.text, match.pattern, left, right):
+            continue
         assertion = compute_assertion_factor(
             sentence.text,
             (match.start, left.mention.end),
@@ -154,31 +225,60 @@ def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
             sentence, subject.concept_id, match.pattern.predicate, obj.concept_id, confidence
         )
         readings.append(CueReading(statement, match.pattern.cue, match.is_loose, left, right))
-    return _drop_reached_over(readings)
+    return _drop_reached_over(sentence.text, readings)
 
 
-def _drop_reached_over(readings: Sequence[CueReading]) -> list[CueReading]:
+def _drop_reached_over(text: str, readings: Sequence[CueReading]) -> list[CueReading]:
     """Leave out the loose readings that reach over an item which the cue connects already: of
     "levodopa for Parkinson's disease leads to dyskinesia" the one with dyskinesia."""
     return [
         reading
         for reading in readings
-        if not (reading.is_loose and any(_is_nearer(other, reading) for other in readings))
+        if not (reading.is_loose and any(_is_nearer(text, other, reading) for other in readings))
+        and not any(_is_sign_of_nearer(other, reading) for other in readings)
     ]
 
 
-def _is_nearer(other: CueReading, reading: CueReading) -> bool:
+def _is_sign_of_nearer(other: CueReading, reading: CueReading) -> bool:
+    """Whether the left sign of ``reading`` is what ``other`` says of a disease before it: in "a
+    disorder with anhedonia is a feature of diabetes" the disorder is the feature."""
+    return (
+        reading.statement.predicate == other.statement.predicate == "presents_with"
+        and other.right.mention == reading.left.mention
+        and other.cue.subject_first != reading.cue.subject_first
+    )
+
+
+def _is_nearer(text: str, other: CueReading, reading: CueReading) -> bool:
     """Whether ``other`` states the same predicate of one of the two items, and its other item
     stands between them."""
     predicate = reading.statement.predicate
     if other.statement.predicate != predicate or predicate in _SHARED_BY_COORDINATION:
         return False
     if other.left.mention == reading.left.mention:
-        return other.right.group_end <= reading.right.group_start
-    return (
-        other.right.mention == reading.right.mention
-        and other.left.group_start >= reading.left.group_end
-    )
+        end, start = other.right.group_end, reading.right.group_start
+    elif other.right.mention == reading.right.mention:
+        end, start = reading.left.group_end, other.left.group_start
+    else:
+        return False
+    return end <= start and _ADDED.fullmatch(text, end, start) is None
+
+
+def _is_about_other(text: str, pattern: Pattern, left: SentenceItem, right: SentenceItem) -> bool:
+    """Whether the sentence says it of something else than the two items: of a drug against the
+    gene, of what was done for the disease, or of two substances that nobody gives."""
+    predicate = pattern.predicate
+    if predicate == "combined_with":
+        return _GIVEN.search(text) is None
+    if predicate in _INDUCED:
+        is_occasion = _LATER.match(text, left.group_end) is not None
+        return is_occasion and _TREATED.search(text, 0, left.group_start) is not None
+    if predicate not in _GENE_PREDICATES:
+        return False
+    gene = right if pattern.cue.subject_first else left
+    if _TARGETED.match(text, gene.mention.end):
+        return True
+    return pattern.cue.subject_first and _OCCASION.search(text, 0, left.group_start) is not None
 
 
 @dataclass(frozen=True)
@@ -266,19 +366,28 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     start, end = item.mention.span
     if _COMPOUND.match(sentence, end):
         return False
+    if item.entity_type in _DISEASES:
+        return not (_MODEL_OF.match(sentence, end) or _is_part_of_longer_name(sentence, item))
     if item.entity_type != DRUG:
-        return not _is_part_of_longer_name(sentence, item)
+        is_word = sentence[start:end].islower()
+        return is_word or not _HYPHENATED.search(sentence, max(0, start - _LOOK_BACK), start)
     if _NOT_GIVEN.fullmatch(sentence, start, end):
         return False
     before = sentence[max(0, start - _LOOK_BACK) : start]
+    if _ANION.fullmatch(sentence, start, end) and _SALT_OF.search(before):
+        return False
     return not (
         _LACK.match(sentence, end) or _PROTEIN_OF.match(sentence, end) or _NOT_ITSELF.search(before)
     )
 
 
 def _is_part_of_longer_name(sentence: str, item: SentenceItem) -> bool:
-    """Whether a mention is only the general word of a name: "infection" in "SFTS infection"."""
+    """Whether a mention is only the general word of a name, "infection" in "SFTS infection", or
+    the adjective of one."""
     start, end = item.mention.span
+    is_adjective = _ADJECTIVE.search(sentence, start, end) is not None
+    if is_adjective and _NOUN_BEHIND.match(sentence, end):
+        return True
     return (
         _GENERAL_WORD.fullmatch(sentence, start, end) is not None
         and _NAME_BEFORE.search(sentence, max(0, start - _LOOK_BACK), start) is not None

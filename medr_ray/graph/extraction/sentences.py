@@ -40,7 +40,7 @@ _CLASS_JOINT = re.compile(
     r"""
     \s* (?:\([^()]*\)|\))?                 # a remark on the member, or the end of its brackets
     (?:
-        ,?[ ] (?:is|are)[ ] (?:an?|one[ ]of[ ]the|the)
+        ,?[ ] (?:is|are)[ ] (?:(?:defined|classified|described)[ ]as[ ])?(?:an?|one[ ]of[ ]the|the)
       | ,[ ] (?:an?|the)
     )
     [ ]

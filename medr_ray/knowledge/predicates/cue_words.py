@@ -25,4 +25,5 @@ LEADS_TO = "(?:lead(?:s|ing)? to|led to|result(?:s|ed|ing)? in)"
 RAISES_OR_LOWERS = (
     "(?:increase[sd]?|decrease[sd]?|reduce[sd]?|enhance[sd]?|up-?regulate[sd]?|"
     "down-?regulate[sd]?|induce[sd]?|elevate[sd]?|lower(?:s|ed)?)"
+    "(?! (?:is|was|were|are|by)\\b)"
 )

@@ -26,12 +26,6 @@ _COMPLICATION_CUES = (
     Cue(" complicating", 0.9, subject_first=False, loose=0.7),
     Cue(",? (?:due|secondary|owing|attributable) to|,? caused by", 0.75, subject_first=False),
     Cue(rf",? (?:\w+ )?(?:causes|causing|{LEADS_TO})", 0.7, subject_first=True),
-    Cue(
-        rf" (?:{BE} {DETERMINER}(?:\w+ ){{0,2}}risk factors? for|increases? the risk (?:of|"
-        "for))",
-        0.7,
-        subject_first=True,
-    ),
 )
 _SUBTYPE_CUES = (
     Cue(

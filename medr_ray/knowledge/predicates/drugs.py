@@ -66,6 +66,7 @@ _ACTION_CUES = (
         subject_first=True,
         after=rf"[- ](?:receptor )?(?:\w+ )?{_MODULATOR}",
         wording="compound",
+        left_list=False,
         observed=(5, 5),
     ),
     Cue(
@@ -75,15 +76,6 @@ _ACTION_CUES = (
         wording="compound",
         observed=(10, 10),
     ),
-    Cue(
-        r" (?:\w+ )?(?:cataly[sz]es|metaboli[sz]es|hydroly[sz]es|oxidi[sz]es|degrades|converts)"
-        "(?: the (?:conversion|breakdown|oxidation|hydrolysis|metabolism|degradation|synthesis) "
-        "of)?",
-        0.75,
-        subject_first=False,
-        observed=(3, 4),
-    ),
-    Cue("[- ]metaboli[sz]ing (?:enzymes? |genes? )?", 0.75, subject_first=True),
     Cue(
         f" {BE} {ADVERB}{_CHANGED_BY} (?:by|with|after|following|in)",
         0.88,

@@ -51,7 +51,7 @@ _PRESENTATION_CUES = (
         f" in {PATIENT_GROUP} (?:with|suffering from|affected by)",
         0.75,
         subject_first=False,
-        before=r"^(?:[\w-]+ ){0,2}",
+        before=rf"^(?:{PLAIN_WORD} ){{0,2}}",
     ),
     Cue(
         ",? (?:due|secondary|attributed|owing) to|,? (?:caused|produced) by",

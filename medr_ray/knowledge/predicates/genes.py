@@ -120,7 +120,17 @@ _ASSOCIATION_CUES = (
         observed=(21, 21),
     ),
     Cue(
-        f" (?:gene )?{GENE_CHANGE} (?:in|and|for|on|with)",
+        f" (?:gene )?{GENE_CHANGE} and",
+        0.8,
+        subject_first=False,
+        after=r" (?:risks?|susceptibility|predisposition|severity|progression|prognosis)\b",
+        wording="named",
+        observed=(1, 1),
+    ),
+    Cue(
+        f" (?:gene )?{GENE_CHANGE} (?:in|for|on|with|"
+        r"and (?=(?:[\w'-]+ ){0,4}(?:risks?|susceptibility|predisposition|development|severity|"
+        r"progression|outcomes?|prognosis|age|onset)\b))",
         0.95,
         subject_first=False,
         wording="named",

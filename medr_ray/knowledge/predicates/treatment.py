@@ -54,7 +54,7 @@ _TREATMENT_CUES = (
         observed_loose=(4, 5),
     ),
     Cue(
-        rf",? (?:{BE} )?{ADVERB}(?:treated|managed|controlled) (?:\w+ )?(?:with|by|using)",
+        rf"(?:,| {BE})? {ADVERB}(?:treated|managed|controlled) (?:\w+ )?(?:with|by|using)",
         0.92,
         subject_first=True,
         wording="named",
@@ -71,7 +71,7 @@ _TREATMENT_CUES = (
         wording="named",
         observed=(2, 2),
     ),
-    Cue(f",? (?:{BE} )?{ADVERB}{_EASED_BY}", 0.83, subject_first=True, loose=0.75, observed=(2, 2)),
+    Cue(f"(?:,| {BE})? {ADVERB}{_EASED_BY}", 0.83, subject_first=True, loose=0.75, observed=(2, 2)),
     Cue(
         " (?:on|against|in)",
         0.91,
@@ -130,7 +130,9 @@ _TREATMENT_CUES = (
     ),
     Cue(
         f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}"
-        r"(?! (?:\w+ ){0,2}(?:understanding|knowledge|levels?|release|production|expression)\b)",
+        # What only makes a disease rarer treats nobody who has it.
+        r"(?! (?:\w+ ){0,2}(?:understanding|knowledge|levels?|release|production|expression|risks?|"
+        r"incidence|odds|likelihood|hazard|chance|rates?|frequency)\b)",
         0.94,
         subject_first=False,
         observed=(31, 32),
