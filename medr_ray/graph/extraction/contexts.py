@@ -302,6 +302,7 @@ _COMPARATOR = re.compile(
     r"treatment)|no treatment|sham)\b|\b(placebo)-controlled\b",
     re.IGNORECASE,
 )
+_BACKGROUND = re.compile(r"\b(?:on|added to|background) (?:(?:stable|a|the) )?$", re.IGNORECASE)
 _COMPARED_WITH = re.compile(
     r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with)?|"
     r"superior to) (?:the )?(?:\w+ )?$",
@@ -314,6 +315,7 @@ _TRIAL = re.compile(
 _NAMED_TRIAL = re.compile(r"\b([A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)*) (?:trial|program|programme)\b")
 _NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "PHASE"})
 _SEPARATOR = "; "
+_OF_GENES = frozenset({"associated_gene", "sign_associated_gene"})
 _TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
 
 
@@ -409,10 +411,15 @@ def find_dose(sentence: str, drug: Span) -> str:
     return match.group().strip()
 
 
-def find_comparator(sentence: str, others: Sequence[tuple[Span, str]]) -> str:
-    """What a treatment was compared with: "placebo", or the name of one of the other drugs, given
-    as ([start, end), name); "" where the sentence compares with neither."""
+def find_comparator(
+    sentence: str, drugs: Sequence[Span], others: Sequence[tuple[Span, str]]
+) -> str:
+    """What a treatment with one of the ``drugs`` [start, end) was compared with: "placebo", or the
+    name of one of the other drugs, given as ([start, end), name); "" where the sentence compares
+    with neither, or all patients were on the drug."""
     match = _COMPARATOR.search(sentence)
+    if match is not None and any(_BACKGROUND.search(sentence, 0, start) for start, _ in drugs):
+        return ""
     if match is not None:
         return (match[1] or match[2]).lower()
     for (start, _), name in others:
@@ -486,10 +493,11 @@ class DocumentContext:
         ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
         # A sentence about humans may be part of a document about animals, and the reverse.
         clause = self._find_clause(text, ends)
+        is_of_mutation = predicate in _OF_GENES and _MUTATION.search(text) is not None
         species = "" if _HUMANS.search(text) else find_species(clause)
-        cells = find_cells(clause)
+        cells = "" if is_of_mutation else find_cells(clause)
         is_of_experiment = sentence.offset == 0 or sentence.offset >= self._from
-        if predicate not in _TREATMENTS and (_HUMANS.search(text) or _MUTATION.search(text)):
+        if is_of_mutation or (predicate not in _TREATMENTS and _HUMANS.search(text)):
             is_of_experiment = False  # "patients with DNMT3A-mutated leukemia" in a study of mice
         if is_of_experiment and predicate not in _OF_THE_DISEASE:
             species = species or self._species
@@ -520,7 +528,7 @@ class DocumentContext:
         history = find_history(sentence.text) if is_treatment else ""
         line = find_line(sentence.text, own_drugs) if is_treatment else ""
         others = [(span, name) for span, name in drugs if span not in own_drugs]
-        comparator = find_comparator(sentence.text, others)
+        comparator = find_comparator(sentence.text, own_drugs, others)
         trial = find_trial(sentence.text) or self._trial
         return [
             f"in {history} disease" if history else "",

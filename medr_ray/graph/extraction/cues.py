@@ -47,6 +47,20 @@ _TREATED = re.compile(
 )
 _LATER = re.compile(r"[\w ]{0,20}? (?:after|following|during)\b", re.IGNORECASE)
 _INDUCED = frozenset({"induced_by", "sign_induced_by"})
+_OF_GIVEN = frozenset(
+    {"treated_with", "sign_treated_with", "induced_by", "sign_induced_by", "combined_with"}
+)
+# Words around a substance that is measured in the body.
+_MEASURED = re.compile(
+    r"\b(?:plasma|serum|blood|fasting|urinary|urine|circulating|endogenous|hepatic|tissue|faecal|"
+    r"fecal|salivary|intracellular|extracellular|cytosolic|postprandial|maternal) $",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(
+    r" (?:levels?|concentrations?|uptake|metabolism|production|release|secretion|excretion|"
+    r"synthesis|accumulation|overload|imbalance|homeostasis|content|turnover|output)\b",
+    re.IGNORECASE,
+)
 _GENE_PREDICATES = frozenset({"associated_gene", "sign_associated_gene"})
 # With these words behind it a disease is what an animal is made to have: "in a Marfan mouse model".
 _MODEL_OF = re.compile(
@@ -82,7 +96,9 @@ _PROTEIN_OF = re.compile(
 )
 # With these words behind it a mention describes what is named next: "attenuated ADR-induced FSGS".
 _MODIFIER_OF_NEXT = re.compile(
-    r"(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b", re.IGNORECASE
+    r"(?:/[\w-]+)?(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b"
+    r"(?! (?:with|to|by|in)\b)",
+    re.IGNORECASE,
 )
 # With these words before it a drug itself is not what acts: its metabolites do, or its lack.
 _NOT_ITSELF = re.compile(
@@ -96,7 +112,7 @@ _NOT_ITSELF = re.compile(
 )
 # Parts of the cell that vocabularies list with the drugs.
 _NOT_GIVEN = re.compile(
-    r"(?:auto|iso)?antibod(?:y|ies)|immunoglobulins?|vesicles?|"
+    r"(?:auto|iso)?antibod(?:y|ies)|immunoglobulins?|vesicles?|anions?|cations?|ions?|"
     r"(?:long )?(?:non-?coding )?RNAs?|(?:lnc|mi|circ)\w*RNAs?|[\w -]*(?:polymerase|hydrolase|"
     r"phospholipase A2|protein kinases?)s?",
     re.IGNORECASE,
@@ -104,7 +120,7 @@ _NOT_GIVEN = re.compile(
 # The part of a salt or an ester that does not say which one it is: "cadmium chloride".
 _ANION = re.compile(
     r"(?:acetate|chloride|bromide|iodide|fluoride|sul(?:f|ph)ate|phosphate|nitrate|nitrite|oxide|"
-    r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|succinate|maleate|tartrate|"
+    r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|palmitate|oleate|stearate|benzoate|succinate|maleate|tartrate|"
     r"fumarate|gluconate|sodium|potassium)s?",
     re.IGNORECASE,
 )
@@ -268,6 +284,17 @@ def _is_about_other(text: str, pattern: Pattern, left: SentenceItem, right: Sent
     """Whether the sentence says it of something else than the two items: of a drug against the
     gene, of what was done for the disease, or of two substances that nobody gives."""
     predicate = pattern.predicate
+    is_compound = pattern.cue.wording == "compound"
+    items = (left, right)
+    if not is_compound and any(
+        item.entity_type in _DISEASES and _MODIFIER_OF_NEXT.match(text, item.mention.end)
+        for item in items
+    ):
+        return True
+    if predicate in _OF_GIVEN and any(
+        item.entity_type == DRUG and _is_level(text, item) for item in items
+    ):
+        return True
     if predicate == "combined_with":
         return _GIVEN.search(text) is None
     if predicate in _INDUCED:
@@ -279,6 +306,15 @@ def _is_about_other(text: str, pattern: Pattern, left: SentenceItem, right: Sent
     if _TARGETED.match(text, gene.mention.end):
         return True
     return pattern.cue.subject_first and _OCCASION.search(text, 0, left.group_start) is not None
+
+
+def _is_level(text: str, item: SentenceItem) -> bool:
+    """Whether a drug is measured and not given: "high plasma glucose"."""
+    start, end = item.mention.span
+    return (
+        _MEASURED.search(text, max(0, start - _LOOK_BACK), start) is not None
+        or _AMOUNT.match(text, end) is not None
+    )
 
 
 @dataclass(frozen=True)

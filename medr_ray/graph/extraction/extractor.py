@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from medr_ray.core.records import Evidence, Relation, content_id
+from medr_ray.entities.generality import find_generality_reason
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.abstracts import (
     WEAK_CONFIDENCE,
@@ -18,13 +19,16 @@ from medr_ray.graph.extraction.abstracts import (
 )
 from medr_ray.graph.extraction.disease_records import read_record
 from medr_ray.graph.extraction.statements import RelationStatement
+from medr_ray.graph.extraction.symbols import drop_foreign_symbols
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE, PREDICATES
 from medr_ray.knowledge.qualifiers import find_restriction
 from medr_ray.retrieval.authority import authority_level
 from medr_ray.retrieval.documents import HPO, Document
 
+_CONDITIONS = (DISEASE, PHENOTYPE)
+_BROADER = "subtype_of"
 _OPPOSITES = {
     "treated_with": "induced_by",
     "induced_by": "treated_with",
@@ -85,8 +89,24 @@ class RulesExtractor:
                 build_relations(document, statements, self._vocabulary, self.name)
             )
             if relation.confidence >= self._min_confidence
+            and (document.source == HPO or not self._is_vague(relation))
         ]
         return Extraction(tuple(sorted(entities)), filter_by_focus(relations, focus))
+
+    def _is_vague(self, relation: Relation) -> bool:
+        """Whether an end names a whole group of diseases or no condition at all ("Pathologic
+        Processes"): in a text that is mostly what is left of a longer name. A broader disease may
+        be a group."""
+        ends = [relation.subject]
+        if relation.predicate != _BROADER:
+            ends.append(relation.object)
+        concepts = (self._vocabulary.concepts.get(end) for end in ends)
+        return any(
+            concept is not None
+            and concept.entity_type in _CONDITIONS
+            and find_generality_reason(concept) != ""
+            for concept in concepts
+        )
 
     def _read_abstract(self, document: Document) -> tuple[set[str], list[RelationStatement]]:
         """The entities of the vocabulary that an abstract names, and its statements about them."""
@@ -97,6 +117,7 @@ class RulesExtractor:
             for mention in mentions
             if mention.concept_id in self._vocabulary
         }
+        mentions = drop_foreign_symbols(document.text, mentions, types)
         abstract = Abstract.from_mentions(document.text, document.spans, mentions, types)
         statements = list(abstract.statements)
         if self._min_confidence < WEAK_CONFIDENCE:

@@ -20,11 +20,12 @@ from medr_ray.knowledge.predicates.declaration import (
 )
 
 _UNDERLIES = (
-    rf"(?:causes?|caused|causing|{LEADS_TO}|underl(?:y|ies|ie|ying)|{BE} (?:\w+ "
-    ")?responsible for|"
+    rf"(?:causes?|caused|causing|{LEADS_TO}|underl(?:y|ies|ie|ying)|(?:{BE} (?:\w+ "
+    ")?)?responsible for|"
     "account(?:s|ed)? for|predispose[sd]? to|contribute[sd]? to|"
     r"confer(?:s|red)? (?:\w+ )?(?:susceptibility|risk)(?: to)?)"
 )
+_WERE_SEEN = f"(?:{BE} )?(?:\\w+ )?(?:described|reported|identified|found|detected|observed)"
 _RELATED_TO = "(?:associated with|linked (?:to|with)|related to|implicated in|involved in)"
 _CHANGED = (
     "(?:over-?|under-?|up-?|down-?)?(?:expressed|regulated|amplified|mutated|"
@@ -120,6 +121,21 @@ _ASSOCIATION_CUES = (
         observed=(21, 21),
     ),
     Cue(
+        f" (?:genes? )?{_WERE_SEEN} in",
+        0.8,
+        subject_first=False,
+        before=f"{GENE_CHANGE} (?:in|of|within|at) {DETERMINER}{UP_TO_TWO_WORDS}",
+        wording="named",
+        observed=(1, 1),
+    ),
+    Cue(
+        f" (?:gene )?{GENE_CHANGE} {_WERE_SEEN} in",
+        0.8,
+        subject_first=False,
+        wording="named",
+        observed=(1, 1),
+    ),
+    Cue(
         f" (?:gene )?{GENE_CHANGE} and",
         0.8,
         subject_first=False,
@@ -137,7 +153,8 @@ _ASSOCIATION_CUES = (
         observed=(15, 15),
     ),
     Cue(
-        "[- ](?:related|associated|linked|mutated|mutant|positive|deficient|driven|negative)",
+        "[- ](?:related|associated|linked|mutated|mutant|positive|deficient|driven|negative|low|"
+        "high|amplified|rearranged|overexpressing|null)",
         0.75,
         subject_first=False,
         wording="compound",

@@ -23,6 +23,10 @@ _BRINGS_ON = (
     "(?:induce[sd]?|cause[sd]?|causing|produce[sd]?|provoke[sd]?|"
     "precipitate[sd]?|trigger(?:s|ed)?|elicit(?:s|ed)?)"
 )
+_IS_REPORTED = (
+    r"(?: (?:is|are|was|were|has been|have been) (?:\w+ly )?"
+    "(?:reported|known|shown|found|demonstrated) to)?"
+)
 _BROUGHT_ON = "(?:induced|caused|provoked|precipitated|triggered|elicited|evoked)"
 _ADVERSE_EFFECT = (
     "(?:complications?|side[- ]effects?|adverse (?:effects?|reactions?|events?)|toxicit(?:y|ies))"
@@ -95,7 +99,8 @@ _INDUCTION_CUES = (
         observed=(0, 1),
     ),
     Cue(
-        f" (?:may |can |could )?(?:also )?(?:{_BRINGS_ON}|{LEADS_TO})",
+        f"(?:,? (?:which|that))?{_IS_REPORTED} (?:may |can |could )?(?:also )?"
+        f"(?:{_BRINGS_ON}|{LEADS_TO})",
         0.97,
         subject_first=False,
         observed=(27, 27),

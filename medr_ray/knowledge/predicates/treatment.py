@@ -27,6 +27,10 @@ _EASES = (
     "ameliorate[sd]?|alleviate[sd]?|prevent(?:s|ed)?|reverse[sd]?|"
     "abolish(?:es|ed)?|protect(?:s|ed)? against|reduce[sd]?)"
 )
+_EASING = (
+    "(?:treating|preventing|antagoni[sz]ing|attenuating|ameliorating|reducing|reversing|alleviating|"
+    "controlling|relieving|suppressing|improving)"
+)
 _EASED_BY = (
     r"(?:respond(?:s|ed|ing)? (?:\w+ )?to|responsive to|improved (?:\w+ "
     r")?(?:with|on|after|by)|resolved (?:\w+ )?(?:with|on|after)|(?:relieved|"
@@ -127,6 +131,14 @@ _TREATMENT_CUES = (
         loose=0.8,
         observed=(1, 1),
         observed_loose=(1, 1),
+    ),
+    Cue(
+        f" (?:in|for|capable of|effective in|useful in) {_EASING}"
+        r"(?! (?:\w+ ){0,2}(?:understanding|knowledge|levels?|release|production|expression|risks?|"
+        r"incidence|odds|rates?|frequency)\b)",
+        0.85,
+        subject_first=False,
+        observed=(1, 1),
     ),
     Cue(
         f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}"
