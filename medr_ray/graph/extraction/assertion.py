@@ -59,6 +59,7 @@ _DENIAL_OF_NAME = re.compile(
 )
 _DENIAL_OF_NAME_BEHIND = re.compile(
     r"(?:\W+\w+){0,2}?\W+(?:is|was|are|were|has|have|did)(?: been)? (?:absent|excluded|ruled out|"
+    r"not (?:suitable|recommended|indicated|appropriate|used)|"
     r"not (?:seen|observed|found|detected|occur|develop))",
     re.IGNORECASE,
 )

@@ -163,7 +163,7 @@ _UNSPECIFIC_GROUPS = frozenset(
 )
 # A group with another disease than the relation is about: "in patients with diabetes".
 _COMORBID = re.compile(
-    rf"\b(?:in|among) (?:\w+ )?({_PEOPLE} with [\w' -]{{3,60}}?)"
+    rf"\b(?:in|among) (?:\w+ )?({_PEOPLE} with (?!previously|newly)[\w' -]{{3,60}}?)"
     r"(?=[,.;:()\[]|$| (?:who|that|at|after|treated|receiving|undergoing|on|and|by|was|were|is|are|"
     r"had|has|have|showed|using|during|following|compared|versus|than|to|without)\b)",
     re.IGNORECASE,
@@ -200,7 +200,7 @@ _NOT_STUDIED = (
     r"(?:(?:anti-?)?\w*(?:mono|poly)?clonal|antibod|anti-|IgG|sera?\b|serum|bites?\b|scratch|"
     r"allerg|dander|exposure|contact|owner|(?:mammary tumou?r |leuk\w+ |sarcoma )?(?:retro|entero|"
     r"cytomegalo|corona|parvo|papilloma|pox|herpes)?virus|typhus|poison|lungworm|tapeworm|"
-    r"sarcoma|insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|bioprosthe|pericardi|eye\b)"
+    r"sarcoma|reticulocyte|insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|bioprosthe|pericardi|eye\b)"
 )
 _SPECIES = re.compile(
     rf"\b({_SPECIES_NOUN})\b(?!['’]? (?:{_NOT_STUDIED}))|"
@@ -216,15 +216,18 @@ _XENOGRAFT = re.compile(r"\b(?:xenograft|xenotransplant)\w*\b", re.IGNORECASE)
 # Predicates that say what a disease is: a document about rats says it of patients.
 _OF_THE_DISEASE = frozenset({"presents_with", "subtype_of"})
 _IN_VITRO = re.compile(
-    r"\bin vitro\b|\b(?:in|of|using|on) (?:(?:primary|human|cultured|isolated) )+(?:\w+ ){0,2}"
+    r"\bin vitro\b(?! (?:screening |susceptib\w+ |sensitiv\w+ )?(?:test\b(?! system)|assay|"
+    r"diagnos|evidence|stud|data|findings?))|"
+    r"\b(?:in|of|using|on) (?:(?:primary|human|cultured|isolated) )+(?:\w+ ){0,2}"
     r"(?:cultures?|\w+cytes|\w+blasts|neurons|slices|cells)\b",
     re.IGNORECASE,
 )
 # "HepG2 cells", but not "CD4 cells" or "Th17 cells", which patients have.
 _CELL_LINE = re.compile(
     r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*"
-    r"(?: (?!cell)[\w-]+)? cells|(?!(?:and|or|the|in|of|two|three|both|these|this|a|an|several|"
-    r"different|human|various|other|all|with)\b)[\w-]+ cell lines?)\b"
+    r"(?: (?!(?:cells?|and|or|in|with|by|of|to|for|was|were|on)\b)[\w-]+){0,4} cells|"
+    r"(?!(?:and|or|the|in|of|two|three|both|these|this|a|an|several|different|human|various|other|"
+    r"all|with)\b)[\w-]+ cell lines?)\b"
 )
 _CELLS = re.compile(
     r"\b(?:in|of|by|from|against|on) (?:the |these |human |cultured )*((?:[\w-]+ )?(?:cancer|"
@@ -233,16 +236,19 @@ _CELLS = re.compile(
     r"cells)\b"
 )
 _HUMANS = re.compile(
-    r"\b(?:patients?|volunteers?|participants?|women|men|children|infants|neonates|adolescents|"
-    r"persons?|people|humans?|cohort|case report|inpatients|outpatients|year[- ]old)\b",
+    r"\b(?:in man|normal man|healthy (?:adult |young )?(?:males?|females?|subjects)|"
+    r"patients?|volunteers?|participants?|women|men|children|infants|neonates|adolescents|"
+    r"persons?|people|humans?(?!-like)|cohort|case report|inpatients|outpatients|year[- ]old)\b",
     re.IGNORECASE,
 )
+_TISSUES = re.compile(r"\b(?:tissues|specimens|samples|biops\w+|datasets?|TCGA)\b")
 _PERSONS = (
     "(?:patients|volunteers|participants|women|men|children|infants|neonates|adolescents|persons|"
     "people|adults|subjects|cases|boys|girls|individuals|outpatients|inpatients)"
 )
 # Sentences by which a document shows that it studied people, and does not only hope to serve them.
 _STUDIED_HUMANS = re.compile(
+    r"\bin man\b|\bhealthy (?:adult |young )?(?:males?|subjects)\b|"
     rf"\b\d[\d,]* (?!rats|mice)(?:[\w-]+ ){{0,3}}{_PERSONS}\b|\b{_PERSONS} (?:[\w-]+ ){{0,4}}"
     r"(?:were|was|who|received|receiving|underwent|undergoing|had|showed|developed|treated|given|"
     r"admitted|diagnosed)\b|\b(?:case (?:report|series)|year[- ]old|volunteers?|participants?|"
@@ -252,7 +258,9 @@ _STUDIED_HUMANS = re.compile(
     rf"{_PERSONS})\b",
     re.IGNORECASE,
 )
-_MUTATION = re.compile(r"\b(?:mutation|mutated|variant|polymorphism|allele)s?\b", re.IGNORECASE)
+_MUTATION = re.compile(
+    r"\b(?:mutation|mutated|variant|polymorphism|allele|genotype)s?\b", re.IGNORECASE
+)
 _CLAUSE_BREAK = re.compile(
     r"[;:]|, (?:and|but|while|whereas|although)\b|\b(?:but|while|whereas|although)\b", re.IGNORECASE
 )
@@ -277,6 +285,11 @@ _PREVENTS = re.compile(
 _PRETREATED = re.compile(
     r"\b((?:previously|heavily) (?:un)?treated|pre-?treated|treatment[- ]na[iï]ve|relapsed|"
     r"refractory)\b",
+    re.IGNORECASE,
+)
+_EARLIER = re.compile(
+    r"\b(?:previously|formerly|earlier|prior|initially) (?:\w+ )?(?:treated|managed|treatment|"
+    r"therapy|exposed|exposure) (?:with|to|by) (?:[\w-]+ ){0,2}$",
     re.IGNORECASE,
 )
 _DOSE = re.compile(
@@ -317,6 +330,10 @@ _NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "P
 _SEPARATOR = "; "
 _OF_GENES = frozenset({"associated_gene", "sign_associated_gene"})
 _TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
+_VITRO = "vitro"  # of a culture that is not named
+# What a document about cultures alone means of them wherever it says it; a gene that is linked to a
+# disease in tissues of patients, or a case of an adverse effect, may stand beside the culture.
+_OF_CULTURES = _TREATMENTS | {"acts_on", "gene_interaction"}
 
 
 def find_time(sentence: str) -> str:
@@ -371,7 +388,7 @@ def find_cells(sentence: str) -> str:
     match = _CELL_LINE.search(sentence) or _CELLS.search(sentence)
     if match is not None:
         return match[1]
-    return "vitro" if _IN_VITRO.search(sentence) else ""
+    return _VITRO if _IN_VITRO.search(sentence) else ""
 
 
 def find_genotype(sentence: str) -> str:
@@ -476,7 +493,8 @@ class DocumentContext:
         )
 
     def _find_clause(self, text: str, ends: Sequence[Span]) -> str:
-        """The part of a sentence that is about ``ends``, between the nearest breaks around them."""
+        """A sentence with blanks outside the part that is about ``ends``, which is between the
+        nearest breaks around them."""
         if not ends:
             return text
         first = min(start for start, _ in ends)
@@ -484,7 +502,7 @@ class DocumentContext:
         breaks = [match.span() for match in _CLAUSE_BREAK.finditer(text)]
         start = max((end for _, end in breaks if end <= first), default=0)
         stop = min((begin for begin, _ in breaks if begin >= last), default=len(text))
-        return text[start:stop]
+        return " " * start + text[start:stop] + " " * (len(text) - stop)
 
     def _list_restrictions(
         self, sentence: Sentence, subject: str, predicate: str, obj: str
@@ -494,16 +512,22 @@ class DocumentContext:
         # A sentence about humans may be part of a document about animals, and the reverse.
         clause = self._find_clause(text, ends)
         is_of_mutation = predicate in _OF_GENES and _MUTATION.search(text) is not None
-        species = "" if _HUMANS.search(text) else find_species(clause)
-        cells = "" if is_of_mutation else find_cells(clause)
+        # A species in the name of a disease was not studied: "swine influenza in mice".
+        named = clause
+        for start, stop in ends:
+            named = named[:start] + " " * (stop - start) + named[stop:]
+        species = "" if _HUMANS.search(text) else find_species(named)
+        cells = "" if is_of_mutation else find_cells(named)
         is_of_experiment = sentence.offset == 0 or sentence.offset >= self._from
-        if is_of_mutation or (predicate not in _TREATMENTS and _HUMANS.search(text)):
+        is_of_people = _HUMANS.search(text) or _TISSUES.search(text)
+        if is_of_mutation or (predicate not in _TREATMENTS and is_of_people):
             is_of_experiment = False  # "patients with DNMT3A-mutated leukemia" in a study of mice
         if is_of_experiment and predicate not in _OF_THE_DISEASE:
-            species = species or self._species
-            cells = cells or self._cells
-        group = find_comorbid_group(text, ends) or find_population(text)
-        words = (species, cells, group, find_genotype(text))
+            # A sentence about cells is not about the animals of the document.
+            species = species or ("" if cells else self._species)
+            cells = cells or (self._cells if predicate in _OF_CULTURES else "")
+        group = find_comorbid_group(clause, ends) or find_population(clause)
+        words = (species, cells, group, find_genotype(clause))
         return [f"in {word}" if word else "" for word in words]
 
     def _list_details(
@@ -525,6 +549,10 @@ class DocumentContext:
         doses = (find_dose(sentence.text, drug) for drug in own_drugs)
         dose = next(filter(None, doses), "")
         is_treatment = predicate in _TREATMENTS
+        # What patients had before says nothing of how it was given.
+        is_earlier = any(_EARLIER.search(sentence.text, 0, start) for start, _ in own_drugs)
+        if is_earlier:
+            return []
         history = find_history(sentence.text) if is_treatment else ""
         line = find_line(sentence.text, own_drugs) if is_treatment else ""
         others = [(span, name) for span, name in drugs if span not in own_drugs]

@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 
 from medr_ray.graph.extraction.assertion import DOUBTED, compute_assertion_factor
 from medr_ray.graph.extraction.cue_patterns import PATTERNS, Pattern
-from medr_ray.graph.extraction.sentences import Sentence, SentenceItem, SentenceMention
+from medr_ray.graph.extraction.sentences import (
+    LIST_JOINT,
+    Sentence,
+    SentenceItem,
+    SentenceMention,
+)
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DISEASE, DRUG, PHENOTYPE, PREDICATES, Cue
 
@@ -23,8 +28,8 @@ _CONFIDENCE_DIGITS = 3
 
 # With these words behind it a mention is part of the name of something else.
 _COMPOUND = re.compile(
-    r"\+ |-AS\d|[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|cells?\b|"
-    r"target|(?:(?:positive|negative) )?(?:T[- ]?)?(?:lymphocyte|T[- ]?cell|T\b|cell count|"
+    r"\+ |-AS\d|[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|"
+    r"(?:[A-Z][\w-]* )?cells?\b|target|(?:(?:positive|negative) )?(?:T[- ]?)?(?:lymphocyte|T[- ]?cell|T\b|cell count|"
     r"count\b))",
     re.IGNORECASE,
 )
@@ -41,19 +46,30 @@ _OCCASION = re.compile(
 )
 # "Treatment of cancer after cisplatin": the drug only came earlier.
 _TREATED = re.compile(
-    r"\b(?:treatment|therap(?:y|ies)|management|recurrence|relapse)s? (?:of|for|in) "
+    r"\b(?:treatment|therap(?:y|ies)|management|recurrence|relapse|model)s? (?:of|for|in) "
     r"(?:[\w-]+ ){0,5}$",
     re.IGNORECASE,
 )
 _LATER = re.compile(r"[\w ]{0,20}? (?:after|following|during)\b", re.IGNORECASE)
+_TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
 _INDUCED = frozenset({"induced_by", "sign_induced_by"})
-_OF_GIVEN = frozenset(
-    {"treated_with", "sign_treated_with", "induced_by", "sign_induced_by", "combined_with"}
+_SYMPTOMS = re.compile(r"\b(?:symptoms?|signs?|manifestations?|findings?)$", re.IGNORECASE)
+_OF_SUBSTANCES = frozenset(
+    {
+        "treated_with",
+        "sign_treated_with",
+        "induced_by",
+        "sign_induced_by",
+        "combined_with",
+        "acts_on",
+    }
 )
 # Words around a substance that is measured in the body.
 _MEASURED = re.compile(
     r"\b(?:plasma|serum|blood|fasting|urinary|urine|circulating|endogenous|hepatic|tissue|faecal|"
-    r"fecal|salivary|intracellular|extracellular|cytosolic|postprandial|maternal) $",
+    r"fecal|salivary|intracellular|extracellular|cytosolic|postprandial|maternal) $|"
+    r"\b(?:secretion|production|release|synthesis|levels?|concentrations?|excretion|content) of "
+    r"(?:the |both )?(?:[\w-]+,? ){0,3}$|\bthat of $",
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(
@@ -66,6 +82,9 @@ _GENE_PREDICATES = frozenset({"associated_gene", "sign_associated_gene"})
 _MODEL_OF = re.compile(
     r"[- ](?:transgenic )?(?:mouse|mice|murine|rat|animal|zebrafish)[- ]models?\b", re.IGNORECASE
 )
+# A function that is lowered: "depression of after-discharge activity".
+_OF_ACTIVITY = re.compile(r"(?:depression|retention|hesitation) of\b", re.IGNORECASE)
+_PER = "per "  # before a unit: "per mole"
 # A disease as an adjective belongs to the noun behind it ("thromboembolic pulmonary hypertension"),
 # unless that is who has it ("diabetic rats").
 _ADJECTIVE = re.compile(r"(?:ic|al|ive|ous|ed|oid)$", re.IGNORECASE)
@@ -82,7 +101,8 @@ _NOUN_BEHIND = re.compile(
 _LACK = re.compile(
     r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion|silenc|"
     r"knock-?(?:down|out)|down-?regulat)|[- ](?:[\w-]+ )?(?:inhibitor|antagonist|blocker|receptor|"
-    r"agonist|antibod|mutation|gene\b)",
+    r"agonist|antibod|mutation|gene\b|PET\b|SPECT\b|MRI\b|imaging|scan|scintigra|challenge|"
+    r"provocation|staining|stain\b)",
     re.IGNORECASE,
 )
 # With these words behind it a drug only begins the name of a protein: "glutathione S-transferase",
@@ -121,7 +141,7 @@ _NOT_GIVEN = re.compile(
 _ANION = re.compile(
     r"(?:acetate|chloride|bromide|iodide|fluoride|sul(?:f|ph)ate|phosphate|nitrate|nitrite|oxide|"
     r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|palmitate|oleate|stearate|benzoate|succinate|maleate|tartrate|"
-    r"fumarate|gluconate|sodium|potassium)s?",
+    r"fumarate|gluconate|sodium|potassium|ether|ester|alcohol)s?",
     re.IGNORECASE,
 )
 _SALT_OF = re.compile(
@@ -131,6 +151,7 @@ _SALT_OF = re.compile(
 )
 # A symbol behind a word and a hyphen is part of another name: "pseudoginsenoside-F11".
 _HYPHENATED = re.compile(
+    r"\b(?:circ|circRNA|lnc|lncRNA|hsa)[-_ ]$|"
     r"\b(?!(?:anti|phospho|phosphorylated|mutant|mutated|human|soluble|wild|type|total|nuclear|"
     r"serum|plasma|activated|cleaved|full|mono|poly|tumou?r|cell|kinase|receptor)\b)[a-z]{5,}-$",
     re.IGNORECASE,
@@ -147,7 +168,7 @@ _SETTING = re.compile(
 # Words of a sentence in which drugs are given.
 _GIVEN = re.compile(
     r"\b(?:treat|therap|administ|dos(?:e|age|ing)|inject|receiv|given|regimen|\w*chemo|infus|prescri|"
-    r"co-?admin|combin|trial|random|monotherap|intraven|oral|mg\b|tablet|patients on)",
+    r"co-?admin|combin|trial|random|monotherap|intraven|oral|mg\b(?! ?/)|tablet|patients on)",
     re.IGNORECASE,
 )
 _SETTING_REACH = 90  # characters between the two
@@ -176,7 +197,8 @@ _LEADING_WORDS = re.compile(
 # And the words that may follow it.
 _TRAILING_WORDS = re.compile(
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|exhibit\w*|show\w*|reveal\w*|impediment|"
-    r"among|from|treatment|therapy|management|compared|than|versus|"
+    r"effects?\b[^,;]* (?:during|after|following)|among|from|treatment|therapy|management|"
+    r"compared|than|versus|"
     r"and (?:\w+ly )?(?:promot|increas|induc|decreas|reduc|improv|enhanc|activat|inhibit|suppress)"
     r"\w*)\b)[^.;:()\[\]])*"
 )
@@ -224,7 +246,7 @@ def read_cues(sentence: Sentence, factor: float = 1.0) -> list[CueReading]:
                 match = _find_best_cue(sentence.text, left, right, types_between)
         if match is None:
             continue
-        if _is_about_other(sentence.text, match.pattern, left, right):
+        if _is_about_other(sentence.text, match.pattern, left, right, sentence.items):
             continue
         assertion = compute_assertion_factor(
             sentence.text,
@@ -280,21 +302,45 @@ def _is_nearer(text: str, other: CueReading, reading: CueReading) -> bool:
     return end <= start and _ADDED.fullmatch(text, end, start) is None
 
 
-def _is_about_other(text: str, pattern: Pattern, left: SentenceItem, right: SentenceItem) -> bool:
-    """Whether the sentence says it of something else than the two items: of a drug against the
-    gene, of what was done for the disease, or of two substances that nobody gives."""
+def _is_beside_other(text: str, item: SentenceItem, items: Sequence[SentenceItem]) -> bool:
+    """Whether one of the other ``items`` is listed with a disease though of another type: of "a
+    patient with hepatitis and a gastric ulcer was treated" nobody knows for which."""
+    return any(
+        other.entity_type in _DISEASES
+        and other.entity_type != item.entity_type
+        and other.group_end <= item.group_start
+        and LIST_JOINT.fullmatch(text, other.group_end, item.group_start) is not None
+        for other in items
+    )
+
+
+def _is_about_other(
+    text: str,
+    pattern: Pattern,
+    left: SentenceItem,
+    right: SentenceItem,
+    items: Sequence[SentenceItem],
+) -> bool:
+    """Whether the sentence with the ``items`` says it of something else than the two: of a drug
+    against the gene, of what was done for the disease, or of two substances that nobody gives."""
     predicate = pattern.predicate
     is_compound = pattern.cue.wording == "compound"
-    items = (left, right)
     if not is_compound and any(
         item.entity_type in _DISEASES and _MODIFIER_OF_NEXT.match(text, item.mention.end)
-        for item in items
+        for item in (left, right)
     ):
         return True
-    if predicate in _OF_GIVEN and any(
-        item.entity_type == DRUG and _is_level(text, item) for item in items
+    if predicate in _OF_SUBSTANCES and any(
+        item.entity_type == DRUG and _is_level(text, item) for item in (left, right)
     ):
         return True
+    if predicate in _TREATMENTS and pattern.cue.subject_first:
+        return _is_beside_other(text, left, items)
+    if predicate == "presents_with" and _is_beside_other(text, left, items):
+        return True
+    if predicate == "presents_with":
+        subject = left if pattern.cue.subject_first else right
+        return _SYMPTOMS.search(text, *subject.mention.span) is not None
     if predicate == "combined_with":
         return _GIVEN.search(text) is None
     if predicate in _INDUCED:
@@ -312,7 +358,7 @@ def _is_level(text: str, item: SentenceItem) -> bool:
     """Whether a drug is measured and not given: "high plasma glucose"."""
     start, end = item.mention.span
     return (
-        _MEASURED.search(text, max(0, start - _LOOK_BACK), start) is not None
+        _MEASURED.search(text, max(0, start - 2 * _LOOK_BACK), start) is not None
         or _AMOUNT.match(text, end) is not None
     )
 
@@ -403,6 +449,10 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     if _COMPOUND.match(sentence, end):
         return False
     if item.entity_type in _DISEASES:
+        if sentence.endswith(_PER, max(0, start - len(_PER)), start):
+            return False
+        if _OF_ACTIVITY.match(sentence[start:]) is not None:
+            return False
         return not (_MODEL_OF.match(sentence, end) or _is_part_of_longer_name(sentence, item))
     if item.entity_type != DRUG:
         is_word = sentence[start:end].islower()

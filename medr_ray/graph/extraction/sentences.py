@@ -18,7 +18,7 @@ from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.retrieval.snippets import Span
 
 # The text between two items of a list: "A, B", "A and the B", "A (x), or B". ``[ ]`` is a space.
-_LIST_JOINT = re.compile(
+LIST_JOINT = re.compile(
     r"""
     (?:'s)?                                 # "Wilson's, ..."
     \s* (?:\([^()]*\))? \s*                 # a remark on the first item
@@ -39,12 +39,14 @@ _ALIAS_JOINT = re.compile(
 _CLASS_JOINT = re.compile(
     r"""
     \s* (?:\([^()]*\)|\))?                 # a remark on the member, or the end of its brackets
+    (?:[ ]?in[ ](?:humans?|man|patients|children|adults))?
     (?:
         ,?[ ] (?:is|are)[ ] (?:(?:defined|classified|described)[ ]as[ ])?(?:an?|one[ ]of[ ]the|the)
       | ,[ ] (?:an?|the)
     )
     [ ]
     (?:[\w,-]+[ ]){0,6}                     # adjectives: "rare autoimmune"
+    (?:(?:form|type|subtype|variant|kind|subset)s?[ ]of[ ](?:an?[ ]|the[ ])?(?:\w+[ ])?)?
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -52,6 +54,7 @@ _CLASS_JOINT = re.compile(
 _BEFORE_CLASS = re.compile(
     r"""
     \b (?:is|are)[ ] (?:an?|one[ ]of[ ]the|some|rare)[ ]
+    (?:(?:[\w-]+[ ]){0,3}(?:form|type|subtype|variant|kind|subset)s?[ ]of[ ])?
     (?:                                     # adjectives, but no words that begin another phrase:
         (?!(?:of|for|in|to|with|by|from|and|or)\b)     # "a cause of B" does not make B a class
         [\w,-]+[ ]
@@ -164,7 +167,7 @@ def group_mentions(
     def are_joined_by_list_separator(previous: SentenceMention, mention: SentenceMention) -> bool:
         if previous.concept_id == mention.concept_id:
             return False  # "A, and A ...": the second A begins another clause
-        return _LIST_JOINT.fullmatch(sentence, previous.end, mention.start) is not None
+        return LIST_JOINT.fullmatch(sentence, previous.end, mention.start) is not None
 
     def have_same_type(previous: SentenceMention, mention: SentenceMention) -> bool:
         previous_type = entity_types_by_concept[previous.concept_id]

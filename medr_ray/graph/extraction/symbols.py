@@ -14,9 +14,9 @@ from medr_ray.knowledge.predicates import GENE
 # Words by which the long name of a gene or its product is recognised.
 _MOLECULE = re.compile(
     r"protein|receptor|factor|\w{3,}ase\b|gene\b|interleukin|interferon|channel|transporter|antigen|"
-    r"homolog|ligand|subunit|hormone|-like|domain|box\b|oncogene|globin|collagen|globulin|kine\b|"
+    r"homolog|ligand|subunit|hormone|-like|domain|box\b|oncogene|kine\b|"
     r"peptide|molecule|suppressor|inhibitor|regulator|enhancer|mediator|binding|family|member|"
-    r"repeat|element|growth|cadherin|integrin|keratin|tubulin|actin|myosin|mucin|exchanger|cluster|"
+    r"repeat|element|growth|cadherin|integrin|keratin|tubulin|myosin|mucin|exchanger|cluster|"
     r"transcript|RNA|adapter|adaptor|enzyme|synthetase|carrier|polypeptide|"
     r"\b(?:brca|braf|p53|ras|myc)\b",
     re.IGNORECASE,

@@ -23,7 +23,9 @@ GENE_CHANGE = (
 )
 LEADS_TO = "(?:lead(?:s|ing)? to|led to|result(?:s|ed|ing)? in)"
 RAISES_OR_LOWERS = (
+    # Not in the passive, which says what happened to the left one.
+    "(?<!was )(?<!were )(?<!been )"
     "(?:increase[sd]?|decrease[sd]?|reduce[sd]?|enhance[sd]?|up-?regulate[sd]?|"
     "down-?regulate[sd]?|induce[sd]?|elevate[sd]?|lower(?:s|ed)?)"
-    "(?! (?:is|was|were|are|by)\\b)"
+    r"(?! (?:is|was|were|are|by)\b)"
 )

@@ -118,12 +118,19 @@ _ACTION_CUES = (
     Cue(f" {BE} {ADVERB}{_ACTED_ON} by", 0.75, subject_first=False, loose=0.75, observed=(0, 0)),
 )
 _COMBINATION_CUES = (
-    Cue(f",? {_TOGETHER_WITH}", 0.55, subject_first=True, wording="compound", observed=(3, 7)),
+    Cue(
+        f",? {_TOGETHER_WITH}",
+        0.55,
+        subject_first=True,
+        wording="compound",
+        left_list=False,
+        observed=(3, 7),
+    ),
     Cue(
         " (?:and|with|plus)",
         0.5,
         subject_first=True,
-        before=rf"{_COMBINATION} (?:of|with) (?:[\w-]+ ){{0,2}}",
+        before=rf"{_COMBINATION} of (?:[\w-]+ ){{0,2}}",
         wording="compound",
         observed=(2, 6),
     ),

@@ -25,7 +25,12 @@ _SIGN = (
 )
 
 _PRESENTATION_CUES = (
-    Cue(rf",? (?:\w+ )?{_PRESENTS} (?:\w+ )?(?:with|as|by)", 0.85, subject_first=True, loose=0.7),
+    Cue(
+        rf",? (?:(?!who\b)\w+ )?{_PRESENTS} (?:\w+ )?(?:with|as|by)",
+        0.85,
+        subject_first=True,
+        loose=0.7,
+    ),
     Cue(
         rf",? (?:{BE} )?(?:\w+ )?characteri[sz]ed (?:\w+ )?by", 0.85, subject_first=True, loose=0.7
     ),

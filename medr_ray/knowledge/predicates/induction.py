@@ -34,7 +34,15 @@ _ADVERSE_EFFECT = (
 _OBSERVED = "(?:seen|observed|noted|occurred|occurring|developed|reported)"
 
 _INDUCTION_CUES = (
-    Cue("[- ]induced", 0.94, subject_first=False, wording="compound", observed=(87, 92)),
+    # "A- and B-induced" has a hyphen behind both; "A and B-induced" may be A beside what B induced.
+    Cue(
+        "[- ]induced",
+        0.94,
+        subject_first=False,
+        wording="compound",
+        left_list=False,
+        observed=(87, 92),
+    ),
     Cue(
         "[- ](?:related|associated)", 0.67, subject_first=False, wording="compound", observed=(3, 5)
     ),

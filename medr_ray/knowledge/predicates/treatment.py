@@ -5,7 +5,6 @@ from medr_ray.knowledge.predicates.cue_words import (
     BE,
     DETERMINER,
     PATIENT_GROUP,
-    PATIENTS,
     UP_TO_TWO_WORDS,
 )
 from medr_ray.knowledge.predicates.declaration import (
@@ -91,13 +90,6 @@ _TREATMENT_CUES = (
         subject_first=True,
         before=f"(?:prevention|protection|attenuation|reduction|reversal|amelioration|improvement|"
         f"inhibition|suppression) (?:of|against|from|in) {DETERMINER}{UP_TO_TWO_WORDS}",
-    ),
-    Cue(
-        f" {PATIENTS} (?:\\w+ )?(?:receiving|taking|given|on)",
-        0.83,
-        subject_first=True,
-        wording="named",
-        observed=(2, 2),
     ),
     Cue(
         f" (?:treatment|therapy|monotherapy) (?:in|of) (?:{PATIENT_GROUP} with)?",
