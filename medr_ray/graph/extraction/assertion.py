@@ -83,7 +83,8 @@ _DOUBT = re.compile(
     re.IGNORECASE,
 )
 _STUDIES = (
-    "(?:investigat|determin|assess|evaluat|examin|test|explor|clarif|compar|find out|analy[sz]|"
+    "(?:investigat|reveal|elucidat|understand|uncover|determin|assess|"
+    "evaluat|examin|test|explor|clarif|compar|find out|analy[sz]|"
     "stud|defin)"
 )
 _OPEN_QUESTION = (

@@ -225,9 +225,10 @@ _IN_VITRO = re.compile(
 # "HepG2 cells", but not "CD4 cells" or "Th17 cells", which patients have.
 _CELL_LINE = re.compile(
     r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*"
-    r"(?: (?!(?:cells?|and|or|in|with|by|of|to|for|was|were|on)\b)[\w-]+){0,4} cells|"
-    r"(?!(?:and|or|the|in|of|two|three|both|these|this|a|an|several|different|human|various|other|"
-    r"all|with)\b)[\w-]+ cell lines?)\b"
+    r"(?: (?:human|mouse|murine|rat|lung|breast|colon|liver|kidney|cardiac|proximal|tub\w+|muscle|"
+    r"cancer|tumou?r|\w+oma|leuk\w+|epithelial|endothelial|granulosa|neuronal|microglial)){0,4} "
+    r"cells|(?!(?:and|or|the|in|of|two|three|both|these|this|a|an|several|different|human|various|"
+    r"other|all|with)\b)[\w-]+ cell lines?)\b"
 )
 _CELLS = re.compile(
     r"\b(?:in|of|by|from|against|on) (?:the |these |human |cultured )*((?:[\w-]+ )?(?:cancer|"

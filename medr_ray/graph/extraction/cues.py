@@ -29,8 +29,8 @@ _CONFIDENCE_DIGITS = 3
 # With these words behind it a mention is part of the name of something else.
 _COMPOUND = re.compile(
     r"\+ |-AS\d|[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|"
-    r"(?:[A-Z][\w-]* )?cells?\b|target|(?:(?:positive|negative) )?(?:T[- ]?)?(?:lymphocyte|T[- ]?cell|T\b|cell count|"
-    r"count\b))",
+    r"(?:[A-Z][\w-]* )?cells?\b|target|(?:(?:positive|negative) )?(?:T[- ]?)?"
+    r"(?:lymphocyte|T[- ]?cell|T\b|cell count|count\b))",
     re.IGNORECASE,
 )
 # With these words behind it a gene is what a drug is made against.
@@ -52,6 +52,17 @@ _TREATED = re.compile(
 )
 _LATER = re.compile(r"[\w ]{0,20}? (?:after|following|during)\b", re.IGNORECASE)
 _TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
+# "Changes in hypertensive patients were attenuated": the changes were, not the disease.
+_IN = re.compile(r"\b(?:in|of|from) (?:the |these |\d+ )?(?:\w+ )?$", re.IGNORECASE)
+_PATIENTS_BEHIND = re.compile(
+    r" (?:patients|subjects|children|women|men|rats|mice|animals|dogs|individuals)\b", re.IGNORECASE
+)
+# Between a drug and a gene: another substance acts on the gene.
+_INHIBITOR_OF = re.compile(
+    r"\b(?:inhibitors?|antagonists?|blockers?|agonists?) (?:of|for|against) (?:the )?"
+    r"(?:[\w-]+ ){0,5}$",
+    re.IGNORECASE,
+)
 _INDUCED = frozenset({"induced_by", "sign_induced_by"})
 _SYMPTOMS = re.compile(r"\b(?:symptoms?|signs?|manifestations?|findings?)$", re.IGNORECASE)
 _OF_SUBSTANCES = frozenset(
@@ -84,6 +95,8 @@ _MODEL_OF = re.compile(
 )
 # A function that is lowered: "depression of after-discharge activity".
 _OF_ACTIVITY = re.compile(r"(?:depression|retention|hesitation) of\b", re.IGNORECASE)
+# Processes that vocabularies list as synonyms of a disease.
+_PROCESS = re.compile(r"fibrosis|(?:venous )?congestion|deformit(?:y|ies)|moles?", re.IGNORECASE)
 _PER = "per "  # before a unit: "per mole"
 # A disease as an adjective belongs to the noun behind it ("thromboembolic pulmonary hypertension"),
 # unless that is who has it ("diabetic rats").
@@ -140,7 +153,8 @@ _NOT_GIVEN = re.compile(
 # The part of a salt or an ester that does not say which one it is: "cadmium chloride".
 _ANION = re.compile(
     r"(?:acetate|chloride|bromide|iodide|fluoride|sul(?:f|ph)ate|phosphate|nitrate|nitrite|oxide|"
-    r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|palmitate|oleate|stearate|benzoate|succinate|maleate|tartrate|"
+    r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|palmitate|oleate|stearate|benzoate|"
+    r"decanoate|enanthate|valerate|propionate|caproate|mesylate|besylate|hydrochloride|succinate|maleate|tartrate|"
     r"fumarate|gluconate|sodium|potassium|ether|ester|alcohol)s?",
     re.IGNORECASE,
 )
@@ -197,8 +211,8 @@ _LEADING_WORDS = re.compile(
 # And the words that may follow it.
 _TRAILING_WORDS = re.compile(
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|exhibit\w*|show\w*|reveal\w*|impediment|"
-    r"effects?\b[^,;]* (?:during|after|following)|among|from|treatment|therapy|management|"
-    r"compared|than|versus|"
+    r"effects?\b[^,;]* (?:during|after|following)|responses? to|among|from|treatment|"
+    r"therapy|management|compared|than|versus|"
     r"and (?:\w+ly )?(?:promot|increas|induc|decreas|reduc|improv|enhanc|activat|inhibit|suppress)"
     r"\w*)\b)[^.;:()\[\]])*"
 )
@@ -335,7 +349,14 @@ def _is_about_other(
     ):
         return True
     if predicate in _TREATMENTS and pattern.cue.subject_first:
-        return _is_beside_other(text, left, items)
+        is_of_patients = (
+            pattern.cue.wording == "clause"
+            and _IN.search(text, 0, left.group_start) is not None
+            and _PATIENTS_BEHIND.match(text, left.group_end) is not None
+        )
+        return is_of_patients or _is_beside_other(text, left, items)
+    if predicate == "acts_on" and not is_compound:
+        return _INHIBITOR_OF.search(text, left.group_end, right.group_start) is not None
     if predicate == "presents_with" and _is_beside_other(text, left, items):
         return True
     if predicate == "presents_with":
@@ -449,6 +470,8 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     if _COMPOUND.match(sentence, end):
         return False
     if item.entity_type in _DISEASES:
+        if _PROCESS.fullmatch(sentence, start, end):
+            return False
         if sentence.endswith(_PER, max(0, start - len(_PER)), start):
             return False
         if _OF_ACTIVITY.match(sentence[start:]) is not None:

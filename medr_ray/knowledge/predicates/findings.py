@@ -56,7 +56,7 @@ _PRESENTATION_CUES = (
         f" in {PATIENT_GROUP} (?:with|suffering from|affected by)",
         0.75,
         subject_first=False,
-        before=rf"^(?:{PLAIN_WORD} ){{0,2}}",
+        before=rf"^(?:(?!COVID){PLAIN_WORD} ){{0,2}}",
     ),
     Cue(
         ",? (?:due|secondary|attributed|owing) to|,? (?:caused|produced) by",

@@ -46,7 +46,7 @@ _INTERACTS_WITH = (
     "(?:interact(?:s|ed|ing)? with|bind(?:s|ing)?(?: to)?|bound to|phosphorylate[sd]?|"
     "activate[sd]?|inhibit(?:s|ed)?|(?:up-?|down-?|co-?)?regulate[sd]?|repress(?:es|"
     "ed)?|suppress(?:es|ed)?|stimulate[sd]?|cleave[sd]?|ubiquitinate[sd]?|"
-    "stabili[sz]e[sd]?|recruit(?:s|ed)?|associate[sd]? (?:directly )?with|"
+    "stabili[sz]e[sd]?|recruit(?:s|ed)?|associates? (?:directly )?with|associated directly with|"
     "cooperate[sd]? with|target(?:s|ed)?|form(?:s|ed)? a complex with|compete[sd]? "
     "with|coloca(?:lize|lise)[sd]? with|trans-?activate[sd]?|modulate[sd]?|mediate[sd]?|"
     "promote[sd]?|control(?:s|led)?|degrade[sd]?|antagoni[sz]e[sd]?|block(?:s|ed)?|"
