@@ -73,7 +73,8 @@ _QUESTION = re.compile(
     r"(?:un(?:clear|known|certain|established|proven|determined|resolved)|"
     r"(?<=not )(?:clear|known|certain|established|proven|determined)|"
     r"to be (?:\w+ )?(?:seen|determined|established|proven|clarified|elucidated|investigated)|"
-    r"questioned|elusive|debated)|inconclusive|inconsistent|conflicting|"
+    r"questioned|elusive|debated)|inconclusive|inconsistent|conflicting|few reports|"
+    r"needs? (?:to be )?further|further (?:stud|investigat|research|explor)|"
     r"(?:ask|know|known|determine|examine|see|test|clear|learn|assess|evaluate|establish)\w* if)\b",
     re.IGNORECASE,
 )

@@ -164,7 +164,7 @@ _UNSPECIFIC_GROUPS = frozenset(
 # A group with another disease than the relation is about: "in patients with diabetes".
 _COMORBID = re.compile(
     rf"\b(?:in|among) (?:\w+ )?({_PEOPLE} with (?!previously|newly)[\w' -]{{3,60}}?)"
-    r"(?=[,.;:()\[]|$| (?:who|that|at|after|treated|receiving|undergoing|on|and|by|was|were|is|are|"
+    r"(?=[,.;:()\[]|$| (?:who|that|at|after|treated|receiving|undergoing|on|by|was|were|is|are|"
     r"had|has|have|showed|using|during|following|compared|versus|than|to|without)\b)",
     re.IGNORECASE,
 )
@@ -239,7 +239,7 @@ _CELLS = re.compile(
 _HUMANS = re.compile(
     r"\b(?:in man|normal man|healthy (?:adult |young )?(?:males?|females?|subjects)|"
     r"patients?|volunteers?|participants?|women|men|children|infants|neonates|adolescents|"
-    r"persons?|people|humans?(?!-like)|cohort|case report|inpatients|outpatients|year[- ]old)\b",
+    r"persons?|people|humans?(?!-like)|case report|inpatients|outpatients|year[- ]old)\b",
     re.IGNORECASE,
 )
 _TISSUES = re.compile(r"\b(?:tissues|specimens|samples|biops\w+|datasets?|TCGA)\b")
@@ -367,7 +367,8 @@ def find_comorbid_group(sentence: str, ends: Sequence[Span]) -> str:
         start, end = match.span(1)
         is_own = any(start < last and first < end for first, last in ends)
         if not is_own and not _REFERENCE.search(match[1]):
-            return match[1].strip().lower() if match[1].istitle() else match[1].strip()
+            group = match[1].strip().removesuffix(" and").removesuffix(" or")
+            return group.lower() if group.istitle() else group
     return ""
 
 
@@ -440,8 +441,9 @@ def find_comparator(
         return ""
     if match is not None:
         return (match[1] or match[2]).lower()
-    for (start, _), name in others:
-        if _COMPARED_WITH.search(sentence, 0, start):
+    for (start, end), name in others:
+        is_of_own = any(end + 1 == own[0] or own[1] + 1 == start for own in drugs)
+        if not is_of_own and _COMPARED_WITH.search(sentence, 0, start):
             return name
     return ""
 
@@ -476,11 +478,13 @@ class DocumentContext:
             if self._species:
                 self._from = sentence.offset
                 return
+        # "In vitro" alone may be one part of the work, or of others' work.
         for sentence in (*sentences[1:], *sentences[:1]):
             self._cells = find_cells(sentence.text)
-            if self._cells:
+            if self._cells and self._cells != _VITRO:
                 self._from = sentence.offset
                 return
+        self._cells = ""
 
     def describe(self, sentence: Sentence, subject: str, predicate: str, obj: str) -> str:
         """The clinical context of a relation between two concepts that the sentence states."""

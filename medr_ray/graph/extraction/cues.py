@@ -57,6 +57,7 @@ _IN = re.compile(r"\b(?:in|of|from) (?:the |these |\d+ )?(?:\w+ )?$", re.IGNOREC
 _PATIENTS_BEHIND = re.compile(
     r" (?:patients|subjects|children|women|men|rats|mice|animals|dogs|individuals)\b", re.IGNORECASE
 )
+_BESIDE = re.compile(r" (?:or|and) ")
 # Between a drug and a gene: another substance acts on the gene.
 _INHIBITOR_OF = re.compile(
     r"\b(?:inhibitors?|antagonists?|blockers?|agonists?) (?:of|for|against) (?:the )?"
@@ -129,7 +130,7 @@ _PROTEIN_OF = re.compile(
 )
 # With these words behind it a mention describes what is named next: "attenuated ADR-induced FSGS".
 _MODIFIER_OF_NEXT = re.compile(
-    r"(?:/[\w-]+)?(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b"
+    r"(?:[-/]\w+)?(?: \([^()]*\))?[- ](?:induced|associated|related|evoked|provoked|elicited)\b"
     r"(?! (?:with|to|by|in)\b)",
     re.IGNORECASE,
 )
@@ -140,6 +141,7 @@ _NOT_ITSELF = re.compile(
     r"resistance|activity|inhibitors?|antagonists?|blockers?|inhibition|blockade|silencing|"
     r"knock-?down|down-?regulation) (?:of|to|against|from) (?:the )?$|"
     r"\bmutations? (?:in|of) (?:the )?$|"
+    r"\bnon-(?:\w+ \()?$|"
     r"\b(?:omitting|discontinuing|stopping|withdrawing|without|against|from|anti-) ?(?:the )?$",
     re.IGNORECASE,
 )
@@ -156,6 +158,11 @@ _ANION = re.compile(
     r"dioxide|peroxide|hydroxide|carbonate|bicarbonate|citrate|lactate|palmitate|oleate|stearate|benzoate|"
     r"decanoate|enanthate|valerate|propionate|caproate|mesylate|besylate|hydrochloride|succinate|maleate|tartrate|"
     r"fumarate|gluconate|sodium|potassium|ether|ester|alcohol)s?",
+    re.IGNORECASE,
+)
+_METAL = re.compile(
+    r"\b(?:zinc|copper|iron|cadmium|nickel|cobalt|gold|silver|titanium|aluminium|aluminum|gallium|"
+    r"gadolinium|technetium|ruthenium|platinum) $",
     re.IGNORECASE,
 )
 _SALT_OF = re.compile(
@@ -355,8 +362,12 @@ def _is_about_other(
             and _PATIENTS_BEHIND.match(text, left.group_end) is not None
         )
         return is_of_patients or _is_beside_other(text, left, items)
-    if predicate == "acts_on" and not is_compound:
-        return _INHIBITOR_OF.search(text, left.group_end, right.group_start) is not None
+    if predicate == "acts_on":
+        is_beside = _BESIDE.match(text, left.group_end) is not None
+        is_by_other = _INHIBITOR_OF.search(text, left.group_end, right.group_start) is not None
+        return is_by_other and (is_beside or not is_compound)
+    if predicate == "complicated_by" and _TREATED.search(text, 0, left.group_start):
+        return True  # "therapy for a disease leads to": the therapy does
     if predicate == "presents_with" and _is_beside_other(text, left, items):
         return True
     if predicate == "presents_with":
@@ -483,7 +494,9 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     if _NOT_GIVEN.fullmatch(sentence, start, end):
         return False
     before = sentence[max(0, start - _LOOK_BACK) : start]
-    if _ANION.fullmatch(sentence, start, end) and _SALT_OF.search(before):
+    if _METAL.search(before) or (
+        _ANION.fullmatch(sentence, start, end) and _SALT_OF.search(before)
+    ):
         return False
     return not (
         _LACK.match(sentence, end) or _PROTEIN_OF.match(sentence, end) or _NOT_ITSELF.search(before)

@@ -49,16 +49,16 @@ _ACTION_CUES = (
         f" {ADVERB}{RAISES_OR_LOWERS}",
         0.97,
         subject_first=True,
-        loose=0.85,
+        loose=0.86,
         observed=(25, 25),
-        observed_loose=(26, 30),
+        observed_loose=(21, 24),
     ),
     Cue(
         rf"[- ](?:receptor )?{_MODULATOR}(?:,| \()?",
         0.96,
         subject_first=False,
         wording="compound",
-        observed=(43, 44),
+        observed=(42, 43),
     ),
     Cue(
         r" \((?:an? |the )?(?:[\w-]+ ){0,3}",
@@ -71,18 +71,18 @@ _ACTION_CUES = (
     ),
     Cue(
         "[- ](?:induced|mediated|stimulated|activated|inducible|dependent)",
-        0.93,
+        0.92,
         subject_first=True,
         wording="compound",
-        observed=(10, 10),
+        observed=(9, 9),
     ),
     Cue(
         f" {BE} {ADVERB}{_CHANGED_BY} (?:by|with|after|following|in)",
-        0.88,
+        0.86,
         subject_first=False,
         loose=0.94,
-        observed=(4, 4),
-        observed_loose=(14, 14),
+        observed=(3, 3),
+        observed_loose=(13, 13),
     ),
     Cue(
         r" (?:via|through|by) (?:\w+ )?(?:inhibit|activat|suppress|block|modulat|regulat|target|"
@@ -120,11 +120,11 @@ _ACTION_CUES = (
 _COMBINATION_CUES = (
     Cue(
         f",? {_TOGETHER_WITH}",
-        0.55,
+        0.6,
         subject_first=True,
         wording="compound",
         left_list=False,
-        observed=(3, 7),
+        observed=(3, 6),
     ),
     Cue(
         " (?:and|with|plus)",
@@ -144,13 +144,12 @@ _COMBINATION_CUES = (
     ),
     Cue(
         r" ?\+",
-        0.56,
+        0.59,
         subject_first=True,
         after=r"(?!\)? ?ratio)",
         wording="compound",
-        observed=(7, 14),
+        observed=(7, 13),
     ),
-    Cue("/", 0.46, subject_first=True, wording="compound", observed=(3, 9)),
 )
 
 PREDICATES = (

@@ -64,19 +64,19 @@ _REGULATION = (
 _ASSOCIATION_CUES = (
     Cue(
         rf",? (?:that |which )?(?:\w+ )?{_UNDERLIES}",
-        0.92,
+        0.95,
         subject_first=False,
         loose=0.8,
-        observed=(31, 33),
+        observed=(34, 35),
         observed_loose=(17, 21),
     ),
     Cue(
         rf",? (?:{BE} )?(?:\w+ ){{0,2}}{_RELATED_TO}",
         0.85,
         subject_first=False,
-        loose=0.96,
+        loose=0.95,
         observed=(53, 62),
-        observed_loose=(43, 44),
+        observed_loose=(37, 38),
     ),
     Cue(
         rf",? (?:{BE} )?(?:a |an |the )?(?:\w+ ){{0,2}}(?:candidate|susceptibility|risk|"
@@ -100,9 +100,9 @@ _ASSOCIATION_CUES = (
         "linked to|attributed to)",
         0.95,
         subject_first=True,
-        loose=0.93,
-        observed=(17, 17),
-        observed_loose=(23, 24),
+        loose=0.9,
+        observed=(15, 15),
+        observed_loose=(16, 17),
     ),
     Cue(
         r"[- ](?:\w+ )?(?:susceptibility |candidate |causative |causing |associated |"
@@ -122,11 +122,11 @@ _ASSOCIATION_CUES = (
     ),
     Cue(
         f" (?:genes? )?{_WERE_SEEN} in",
-        0.8,
+        0.89,
         subject_first=False,
         before=f"{GENE_CHANGE} (?:in|of|within|at) {DETERMINER}{UP_TO_TWO_WORDS}",
         wording="named",
-        observed=(1, 1),
+        observed=(5, 5),
     ),
     Cue(
         f" (?:gene )?{GENE_CHANGE} {_WERE_SEEN} in",
@@ -147,27 +147,27 @@ _ASSOCIATION_CUES = (
         f" (?:gene )?{GENE_CHANGE} (?:in|for|on|with|"
         r"and (?=(?:[\w'-]+ ){0,4}(?:risks?|susceptibility|predisposition|development|severity|"
         r"progression|outcomes?|prognosis|age|onset)\b))",
-        0.95,
+        0.94,
         subject_first=False,
         wording="named",
-        observed=(15, 15),
+        observed=(12, 12),
     ),
     Cue(
         "[- ](?:related|associated|linked|mutated|mutant|positive|deficient|driven|negative|low|"
         "high|amplified|rearranged|overexpressing|null)",
-        0.75,
+        0.78,
         subject_first=False,
         wording="compound",
-        observed=(3, 4),
+        observed=(4, 5),
     ),
     Cue(
         " in",
-        0.85,
+        0.8,
         subject_first=False,
         before="(?:roles?|involvement|association|importance|functions?|contribution|"
         "significance) of "
         f"{DETERMINER}{UP_TO_TWO_WORDS}",
-        observed=(8, 9),
+        observed=(5, 6),
     ),
     Cue(
         f" {BE} {ADVERB}{_CHANGED} in",
@@ -183,23 +183,23 @@ _ASSOCIATION_CUES = (
         subject_first=False,
         loose=0.97,
         observed=(11, 11),
-        observed_loose=(32, 32),
+        observed_loose=(31, 31),
     ),
     Cue(
         f",? {ADVERB}{RAISES_OR_LOWERS}",
         0.85,
         subject_first=True,
-        loose=0.85,
+        loose=0.83,
         observed=(8, 9),
-        observed_loose=(8, 9),
+        observed_loose=(7, 8),
     ),
     Cue(
         " (?:and|with|to)",
-        0.83,
+        0.86,
         subject_first=False,
         before="(?:associations?|relations?|relationships?|correlations?|links?) (?:between|of) "
         f"{DETERMINER}{UP_TO_TWO_WORDS}",
-        observed=(2, 2),
+        observed=(3, 3),
     ),
     Cue(
         " (?:and|with|to)",
@@ -233,27 +233,27 @@ _ASSOCIATION_CUES = (
     ),
     Cue(
         "[- ](?:mediated|dependent|induced)",
-        0.75,
+        0.86,
         subject_first=False,
         wording="compound",
-        observed=(3, 4),
+        observed=(3, 3),
     ),
     Cue(f"{_ANIMALS_WITHOUT} {ADVERB}{_SHOWS}", 0.75, subject_first=False, loose=0.75),
     Cue(" (?:bio)?markers?,?", 0.83, subject_first=True, wording="compound", observed=(2, 2)),
     Cue(
         " in",
-        0.79,
+        0.85,
         subject_first=False,
         before="(?:over-?expression|expression|up-?regulation|down-?regulation|levels?|activity|"
         f"amplification|loss) of {DETERMINER}{UP_TO_TWO_WORDS}",
-        observed=(8, 10),
+        observed=(8, 9),
     ),
     Cue(
         " (?:overexpression|over-expression|expression|amplification|loss|inactivation|"
         "methylation) in",
-        0.71,
+        0.67,
         subject_first=False,
-        observed=(2, 3),
+        observed=(1, 2),
     ),
     Cue(
         f" {PATIENTS}? ?(?:had|have|showed|exhibited|with) (?:\\w+ )?(?:higher|lower|elevated|"
@@ -273,19 +273,19 @@ _ASSOCIATION_CUES = (
 _INTERACTION_CUES = (
     Cue(
         f",? (?:that |which )?{ADVERB}{_INTERACTS_WITH}",
-        0.8,
+        0.79,
         subject_first=True,
-        loose=0.55,
-        observed=(32, 40),
-        observed_loose=(58, 106),
+        loose=0.63,
+        observed=(31, 39),
+        observed_loose=(49, 79),
     ),
     Cue(
         f" {ADVERB}{RAISES_OR_LOWERS}",
-        0.93,
+        0.92,
         subject_first=True,
-        loose=0.77,
-        observed=(10, 10),
-        observed_loose=(33, 43),
+        loose=0.88,
+        observed=(8, 8),
+        observed_loose=(25, 28),
     ),
     Cue(
         rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}{_PARTNER} (?:of|for)",

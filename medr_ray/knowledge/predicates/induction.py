@@ -37,14 +37,14 @@ _INDUCTION_CUES = (
     # "A- and B-induced" has a hyphen behind both; "A and B-induced" may be A beside what B induced.
     Cue(
         "[- ]induced",
-        0.94,
+        0.95,
         subject_first=False,
         wording="compound",
         left_list=False,
-        observed=(87, 92),
+        observed=(85, 89),
     ),
     Cue(
-        "[- ](?:related|associated)", 0.67, subject_first=False, wording="compound", observed=(3, 5)
+        "[- ](?:related|associated)", 0.62, subject_first=False, wording="compound", observed=(2, 4)
     ),
     Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.79, subject_first=True, observed=(16, 20)),
     Cue(
@@ -111,7 +111,7 @@ _INDUCTION_CUES = (
         f"(?:{_BRINGS_ON}|{LEADS_TO})",
         0.97,
         subject_first=False,
-        observed=(27, 27),
+        observed=(29, 29),
     ),
     Cue(
         rf",? (?:{BE}|as) {DETERMINER}(?:\w+ ){{0,3}}{_ADVERSE_EFFECT} (?:of|to|associated "

@@ -52,9 +52,9 @@ _TREATMENT_CUES = (
         0.89,
         subject_first=False,
         wording="named",
-        loose=0.78,
+        loose=0.88,
         observed=(5, 5),
-        observed_loose=(4, 5),
+        observed_loose=(4, 4),
     ),
     Cue(
         rf"(?:,| {BE})? {ADVERB}(?:treated|managed|controlled) (?:\w+ )?(?:with|by|using)",
@@ -96,7 +96,7 @@ _TREATMENT_CUES = (
         0.5,
         subject_first=False,
         wording="named",
-        observed=(0, 2),
+        observed=(0, 0),
     ),
     Cue(
         " (?:protects?|protected|protection|protective) (?:\\w+ )?(?:against|from)",
@@ -107,7 +107,8 @@ _TREATMENT_CUES = (
     ),
     Cue(
         rf" {BE} (?:\w+ )?(?:effective|useful|successful|beneficial|efficacious|helpful|"
-        f"active) (?:in|for|against)(?: the {_TREATMENT} of| treating)?",
+        f"active) (?:in|for|against)(?! (?:the |an? )?(?:diagnos|detect|predict|assess|screening|"
+        f"differentiat|distinguish|monitor|localis|localiz))(?: the {_TREATMENT} of| treating)?",
         0.91,
         subject_first=False,
         loose=0.75,
@@ -130,7 +131,7 @@ _TREATMENT_CUES = (
         r"incidence|odds|rates?|frequency)\b)",
         0.85,
         subject_first=False,
-        observed=(1, 1),
+        observed=(0, 0),
     ),
     Cue(
         f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}"

@@ -19,7 +19,7 @@ def read_clinical(text: str) -> list[str]:
     ("text", "expected"),
     [
         (f"{TREATED} in rats.", "in rats"),
-        ("{Colchicine:drug} prevented {gout:disease} in a mouse model.", "in mice"),
+        ("{Colchicine:drug} prevented {gout:disease} in a mouse model.", "in mice; as prevention"),
         (f"{TREATED} in 12 pregnant women.", "in pregnant women"),
         (f"{TREATED} in patients with renal failure.", "in patients with renal failure"),
         (f"{TREATED} (1 mg/day).", "at 1 mg/day"),
@@ -33,7 +33,7 @@ def read_clinical(text: str) -> list[str]:
         ),
         ("{Colchicine:drug} inhibited {NLRP3:gene} in cultured hepatocytes.", "in vitro"),
         ("{Colchicine:drug} inhibited {glioma:disease} in xenografts.", "in xenografts"),
-        ("{Colchicine:drug} prevented {gout:disease} in the murine knee.", "in mice"),
+        ("{Colchicine:drug} inhibited {gout:disease} in the murine knee.", "in mice"),
         ("{Colchicine:drug} reduced {gout:disease} in 12 rat pups.", "in rats"),
         ("{Gout:disease} was treated with {infliximab:drug}, a mouse monoclonal antibody.", ""),
         (
@@ -98,3 +98,35 @@ def test_the_only_trial_of_a_document_is_that_of_its_treatments() -> None:
 def test_only_what_a_relation_is_true_of_restricts_it(restriction: str, details: list[str]) -> None:
     assert find_restriction("; ".join([restriction, *details])) == restriction
     assert find_restriction("; ".join(details)) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "{Afatinib:drug} is used for {lung cancer:disease}, and in vitro evidence shows more.",
+            "",
+        ),
+        ("{Amantadine:drug} was active against {swine influenza:disease} in mice.", "in mice"),
+        ("{Gout:disease} in patients previously treated with {colchicine:drug} (1 mg/day).", ""),
+        (
+            "Intepirdine as adjunctive therapy to {donepezil:drug} for {dementia:disease}.",
+            "",
+        ),
+        (
+            "{Nicotine:drug}-induced {seizures:disease} (ED50 58 mg/kg) were reduced.",
+            "",
+        ),
+        ("{TP53:gene} mutations in {glioma:disease} were seen in mouse lung.", "in mice"),
+        ("{Measles:disease} was treated with {measles vaccine:drug}.", "as prevention"),
+    ],
+)
+def test_a_context_is_that_of_the_relation_and_not_of_another_clause(
+    text: str, expected: str
+) -> None:
+    assert "".join(read_clinical(text)) == expected
+
+
+def test_a_sentence_about_cells_is_not_about_the_animals_of_its_document() -> None:
+    text = "A study.\nMale rats were used. {Colchicine:drug} inhibited {NLRP3:gene} in THP-1 cells."
+    assert read_clinical(text) == ["in THP-1 cells"]

@@ -323,3 +323,102 @@ def test_a_cue_is_as_sure_as_it_was_on_the_training_set() -> None:
             assert cue.confidence == compute_confidence(*cue.observed), cue
         if cue.observed_loose[1]:
             assert cue.loose == compute_confidence(*cue.observed_loose), cue
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        # the beginning of a protein's, a salt's or a test's name
+        "{Glutathione:drug} S-transferase prevented {gout:disease}.",
+        "Cadmium {chloride:drug} induced {nephropathy:disease}.",
+        "{Fluciclovine:drug} PET imaging is used in {prostate cancer:disease}.",
+        # measured and not given
+        "High plasma {glucose:drug} was associated with {cancer:disease}.",
+        "{Progesterone:drug} plus {estradiol:drug} were secreted into the medium.",
+        # what a drug targets, and what acts on it
+        "{PCSK9:gene} antibodies significantly reduced {stroke:disease}.",
+        "It was prevented by {thymidine:drug} or using an inhibitor of {ATR:gene}.",
+        "{Depression:phenotype} of activity was induced by {trimethadione:drug}.",
+        # the occasion
+        "Surgery for {cancer:disease} caused a decrease in {TNF:gene}.",
+        "Treatment of {carcinoma:disease} after {cisplatin:drug} was compared.",
+        "Changes in {hypertensive:phenotype} patients were attenuated by {propofol:drug}.",
+        "A man with {hepatitis:disease} and a {gastric ulcer:phenotype} was treated with "
+        "{azathioprine:drug}.",
+        # a risk is no disease that is treated
+        "{Flavone:drug} reduced the risk of {gout:disease}.",
+        "{Thyrotropin:drug} is useful for the diagnosis of {hypothyroidism:phenotype}.",
+        # open questions
+        "{Aspirin:drug} would be useful in {gout:disease} if it were safe.",
+        "The role of {FTO:gene} in {gout:disease} was inconclusive.",
+        "There are few reports about the role of {TWIST2:gene} in {lung cancer:disease}.",
+    ],
+)
+def test_what_is_said_of_something_else_is_not_said_of_the_two(sentence: str) -> None:
+    assert stated_relations(sentence, least=0) == set()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (
+            "{Levodopa:drug} therapy for {Parkinson disease:disease} leads to "
+            "{dyskinesia:disease}.",
+            {("parkinson disease", "treated_with", "levodopa")},
+        ),
+        (
+            "{Nitroglycerin:drug} and {phenylephrine:drug}-induced {hypertension:phenotype}.",
+            {("hypertension", "sign_induced_by", "phenylephrine")},
+        ),
+        (
+            "{Pembrolizumab:drug} (PD-1 inhibitor) and {cetuximab:drug} ({EGFR:gene} inhibitor).",
+            {("cetuximab", "acts_on", "egfr")},
+        ),
+        (
+            "{Ceftazidime:drug}, {tigecycline:drug} plus {aztreonam:drug} were given.",
+            {("aztreonam", "combined_with", "tigecycline")},
+        ),
+        (
+            "{Losartan:drug} attenuates {hemorrhage:disease}-induced {brain injury:disease}.",
+            {("brain injury", "treated_with", "losartan")},
+        ),
+        (
+            "{Diabetes:disease} is defined as a group of {metabolic diseases:disease} "
+            "characterized by {hyperglycemia:phenotype}.",
+            {("diabetes", "presents_with", "hyperglycemia")},
+        ),
+    ],
+)
+def test_the_nearest_governed_names_are_related(
+    sentence: str, expected: set[tuple[str, str, str]]
+) -> None:
+    assert stated_relations(sentence) == expected
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (
+            "Mutations in {PDE6H:gene} have been described in {cone dystrophy:disease}.",
+            ("cone dystrophy", "associated_gene", "pde6h"),
+        ),
+        (
+            "The {FGFR3:gene} G380R mutation responsible for {achondroplasia:disease}.",
+            ("achondroplasia", "associated_gene", "fgfr3"),
+        ),
+        (
+            "{Claudin:gene}-low {breast cancer:disease}.",
+            ("breast cancer", "associated_gene", "claudin"),
+        ),
+        (
+            "{Terfenadine:drug}, which is reported to cause {arrhythmia:disease}.",
+            ("arrhythmia", "induced_by", "terfenadine"),
+        ),
+        (
+            "The effectiveness of {mesalazine:drug} in treating {colitis:disease}.",
+            ("colitis", "treated_with", "mesalazine"),
+        ),
+    ],
+)
+def test_more_wordings_state_a_relation(sentence: str, expected: tuple[str, str, str]) -> None:
+    assert expected in stated_relations(sentence)
