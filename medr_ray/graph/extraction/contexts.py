@@ -193,6 +193,7 @@ _SPECIES_OF_WORD = {
     "guinea pig": "guinea pigs",
     "monkey": "monkeys",
     "avian": "birds",
+    "chick": "chicks",
 }
 _SPECIES_WORDS = "|".join(_SPECIES_OF_WORD)
 # What is named after an animal, or only comes from one.

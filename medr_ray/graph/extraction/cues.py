@@ -96,6 +96,7 @@ _MODEL_OF = re.compile(
 )
 # A function that is lowered: "depression of after-discharge activity".
 _OF_ACTIVITY = re.compile(r"(?:depression|retention|hesitation) of\b", re.IGNORECASE)
+_VOLUME = re.compile(r" (?:volume|work|output|index)", re.IGNORECASE)  # "stroke volume"
 # Processes that vocabularies list as synonyms of a disease.
 _PROCESS = re.compile(r"fibrosis|(?:venous )?congestion|deformit(?:y|ies)|moles?", re.IGNORECASE)
 _PER = "per "  # before a unit: "per mole"
@@ -481,7 +482,7 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
     if _COMPOUND.match(sentence, end):
         return False
     if item.entity_type in _DISEASES:
-        if _PROCESS.fullmatch(sentence, start, end):
+        if _PROCESS.fullmatch(sentence, start, end) or _VOLUME.match(sentence, end):
             return False
         if sentence.endswith(_PER, max(0, start - len(_PER)), start):
             return False

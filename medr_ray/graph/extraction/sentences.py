@@ -27,7 +27,9 @@ LIST_JOINT = re.compile(
       | [,;&] \s* (?:(?:and/or|and|or)\s+)?
       | /
     )
-    (?:[\w-]+[ ])?                          # one word before the second item: "severe"
+    # one word before the second item, "severe", but none that begins another phrase
+    (?:(?!(?:while|whereas|but|although|not|than|versus|with|without|for|in|of|by|to|from|after|
+        before|during|on|at|as)\b)[\w-]+[ ])?
     """,
     re.VERBOSE,
 )

@@ -122,11 +122,11 @@ _ASSOCIATION_CUES = (
     ),
     Cue(
         f" (?:genes? )?{_WERE_SEEN} in",
-        0.89,
+        0.86,
         subject_first=False,
         before=f"{GENE_CHANGE} (?:in|of|within|at) {DETERMINER}{UP_TO_TWO_WORDS}",
         wording="named",
-        observed=(5, 5),
+        observed=(3, 3),
     ),
     Cue(
         f" (?:gene )?{GENE_CHANGE} {_WERE_SEEN} in",

@@ -46,7 +46,7 @@ _INDUCTION_CUES = (
     Cue(
         "[- ](?:related|associated)", 0.62, subject_first=False, wording="compound", observed=(2, 4)
     ),
-    Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.79, subject_first=True, observed=(16, 20)),
+    Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.9, subject_first=True, observed=(15, 16)),
     Cue(
         ",? (?:secondary|due|attributed|attributable) to",
         0.94,
