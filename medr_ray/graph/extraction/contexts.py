@@ -522,7 +522,11 @@ class DocumentContext:
         named = clause
         for start, stop in ends:
             named = named[:start] + " " * (stop - start) + named[stop:]
-        species = "" if _HUMANS.search(text) else find_species(named)
+        last = max((stop for _, stop in ends), default=0)
+        species = ""
+        if not _HUMANS.search(text):
+            # Of several the one that follows: "in guinea pigs and fibrillation in mice".
+            species = find_species(named[last:]) or find_species(named)
         cells = "" if is_of_mutation else find_cells(named)
         is_of_experiment = sentence.offset == 0 or sentence.offset >= self._from
         is_of_people = _HUMANS.search(text) or _TISSUES.search(text)

@@ -64,6 +64,12 @@ _INHIBITOR_OF = re.compile(
     r"(?:[\w-]+ ){0,5}$",
     re.IGNORECASE,
 )
+# "Protection against hypoxia was induced": the protection was.
+_EFFECT_OF = re.compile(
+    r"\b(?:(?:protection|resistance|tolerance) (?:against|to)(?: the effects? of)?|at) "
+    r"(?:the )?(?:[\w-]+ )?$",
+    re.IGNORECASE,
+)
 _INDUCED = frozenset({"induced_by", "sign_induced_by"})
 _SYMPTOMS = re.compile(r"\b(?:symptoms?|signs?|manifestations?|findings?)$", re.IGNORECASE)
 _OF_SUBSTANCES = frozenset(
@@ -162,7 +168,7 @@ _ANION = re.compile(
     re.IGNORECASE,
 )
 _METAL = re.compile(
-    r"\b(?:zinc|copper|iron|cadmium|nickel|cobalt|gold|silver|titanium|aluminium|aluminum|gallium|"
+    r"\b(?:dextran|chondroitin|heparan|dodecyl|zinc|copper|iron|cadmium|nickel|cobalt|gold|silver|titanium|aluminium|aluminum|gallium|"
     r"gadolinium|technetium|ruthenium|platinum) $",
     re.IGNORECASE,
 )
@@ -375,7 +381,14 @@ def _is_about_other(
         subject = left if pattern.cue.subject_first else right
         return _SYMPTOMS.search(text, *subject.mention.span) is not None
     if predicate == "combined_with":
-        return _GIVEN.search(text) is None
+        # "Randomised to A plus B, A or C": the list behind the cue is one of arms.
+        is_of_arms = left.group_start != right.group_start and any(
+            item.group_start == right.group_start and item.concept_id == left.concept_id
+            for item in items
+        )
+        return is_of_arms or _GIVEN.search(text) is None
+    if predicate in _INDUCED and _EFFECT_OF.search(text, 0, left.group_start):
+        return True
     if predicate in _INDUCED:
         is_occasion = _LATER.match(text, left.group_end) is not None
         return is_occasion and _TREATED.search(text, 0, left.group_start) is not None

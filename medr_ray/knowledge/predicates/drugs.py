@@ -144,11 +144,11 @@ _COMBINATION_CUES = (
     ),
     Cue(
         r" ?\+",
-        0.59,
+        0.56,
         subject_first=True,
         after=r"(?!\)? ?ratio)",
         wording="compound",
-        observed=(7, 13),
+        observed=(6, 12),
     ),
 )
 

@@ -63,7 +63,8 @@ _INDUCTION_CUES = (
     Cue(
         f" (?:{BE} )?{ADVERB}(?:associated with|implicated in|responsible for|linked to)"
         # A drug that goes with a lower risk does not bring the disease on.
-        r"(?! (?:an? )?(?:\w+ )?(?:reduced|reduction|lower|decreased?|less|fewer|protection)\b)",
+        r"(?! (?:an? )?(?:\w+ )?(?:reduced|reduction|lower|decreased?|less|fewer|protection|"
+        r"improve\w*|better|freedom|control)\b)",
         0.91,
         subject_first=False,
         observed=(7, 7),
