@@ -102,6 +102,10 @@ def _make_drug_id(canonical: str, record: dict[str, Any]) -> str:
     return f"DRUG:{canonical}"
 
 
+def _list_trees(record: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(record.get("mesh_tree", ()))
+
+
 def _group_entries(
     canonicals_by_variant: dict[str, list[str]],
     records: dict[str, dict[str, Any]],
@@ -126,7 +130,9 @@ def _group_entries(
             names.update(variants_by_canonical[canonical])
         shortest = min(canonicals, key=lambda canonical: (len(canonical), canonical))
         name = records[shortest].get("name", shortest)
-        trees = tuple(records[shortest].get("mesh_tree", ()))
+        # One name of several may be the only one that MeSH has.
+        trees_by_name = [_list_trees(records[canonical]) for canonical in (shortest, *canonicals)]
+        trees = next(filter(None, trees_by_name), ())
         is_medicine = any(
             not _MEDICINE_FIELDS.isdisjoint(records[canonical]) for canonical in canonicals
         )

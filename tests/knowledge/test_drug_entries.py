@@ -46,7 +46,6 @@ def test_microbes_proteins_and_classes_are_no_substances(
         "tenecteplase",
         "eptifibatide",
         "benzene",
-        "enoxaparin sodium",
         "ginkgo biloba",
     ],
 )
