@@ -20,7 +20,6 @@ def entries() -> dict[str, list[DictionaryEntry]]:
         "escherichia coli",
         "candida albicans",
         "tyrosine 3-monooxygenase",
-        "interleukin-6",
         "interleukin-10",
         "c-reactive protein",
         "toll-like receptor 9",

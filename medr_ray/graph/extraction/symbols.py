@@ -46,11 +46,11 @@ def drop_foreign_symbols(
 
 def find_foreign_symbols(text: str, symbols: Iterable[str]) -> frozenset[str]:
     """Those of ``symbols`` that the text defines as an abbreviation of no molecule."""
-    wanted = frozenset(symbols)
+    gene_symbols = frozenset(symbols)
     return frozenset(
         match[2]
         for match in _BRACKET.finditer(text)
-        if match[2] in wanted and _is_foreign(match[1].strip(), match[2])
+        if match[2] in gene_symbols and _is_foreign(match[1].strip(), match[2])
     )
 
 
