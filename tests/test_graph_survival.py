@@ -2,13 +2,20 @@
 graph and questions are the same afterwards, with one worker and with two, and what was finished
 is not made again."""
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
 from support.expansion_run import write_run
+from support.without_ray import use_this_process
+
+from medr_ray.core.run import StageContext, open_run, run_stage
+from medr_ray.core.settings import load_config
+from medr_ray.pipeline import load_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
@@ -30,11 +37,19 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run whose graph and questions two workers made; nothing happened to it."""
+    """The folder of a run to which nothing happened: graph and questions are made in this process,
+    without Ray."""
     root = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(prepared / "default", root / "default")
-    command = _command(prepared, root, 2, "questions", "generate")
-    finish(start(root, *command), root)
+    settings = load_config(prepared / "config.yaml", [f"run.root={root}"])
+    run = open_run(settings)
+    console = Console(file=io.StringIO())
+    with pytest.MonkeyPatch.context() as patched:
+        use_this_process(patched, "medr_ray.graph.stage", "medr_ray.questions.stage")
+        for stage in load_stages("questions"):
+            if stage.name in ("graph", "chains", "questions"):
+                context = StageContext(settings, run, run.stage(stage.name), console)
+                run_stage(stage, context, stage.name, dict.fromkeys(stage.needs, "undisturbed"))
     return root
 
 
@@ -77,7 +92,7 @@ def test_killed_drivers_and_workers_change_nothing_and_cost_nothing_that_was_fin
     prepared: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """One run with one worker: its driver is killed in the graph and in the questions, and after
-    each restart the worker of that stage is killed too."""
+    each restart the worker of that stage is killed too; at the end it has two."""
     shutil.copytree(prepared / "default", tmp_path / "default")
     grow = _command(prepared, tmp_path, 1, "graph", "run")
     generate = _command(prepared, tmp_path, 1, "questions", "generate")
@@ -100,7 +115,7 @@ def test_killed_drivers_and_workers_change_nothing_and_cost_nothing_that_was_fin
     assert 5 <= len(grown) < len(all_grown)
     assert {name: all_grown[name] for name in grown} == grown
 
-    process = start(tmp_path, *generate)
+    process = start(tmp_path, *_command(prepared, tmp_path, 2, "questions", "generate"))
     wait_for_parts(process, questions, len(drafted) + 1, _ACCEPTED)
     kill_busy_workers(process, "DraftingWorker")
     assert "resumed" in finish(process, tmp_path)
