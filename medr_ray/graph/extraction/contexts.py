@@ -272,7 +272,10 @@ _GENOTYPE = re.compile(
     r"\b((?:homozygous|heterozygous) (?:for )?(?:the )?[A-Z][A-Z0-9-]+|carriers of (?:the )?"
     r"[A-Z][\w-]+(?: allele| mutation| variant)?)"
 )
-_LINE = re.compile(r"\b(first|second|third|fourth|1st|2nd|3rd|later)[- ]line\b", re.IGNORECASE)
+_LINE = re.compile(
+    r"(?<!after )(?<!following )\b(first|second|third|fourth|1st|2nd|3rd|later)[- ]line\b",
+    re.IGNORECASE,
+)
 _LINE_WORDS = {"1st": "first", "2nd": "second", "3rd": "third"}
 _SETTING = re.compile(
     r"\b(neo-?adjuvant|adjuvant|maintenance|salvage|add-on|adjunctive|prophylactic|preventive|"
@@ -332,6 +335,7 @@ _NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "P
 _SEPARATOR = "; "
 _OF_GENES = frozenset({"associated_gene", "sign_associated_gene"})
 _TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
+_BROADER = "subtype_of"
 _VITRO = "vitro"  # of a culture that is not named
 # What a document about cultures alone means of them wherever it says it; a gene that is linked to a
 # disease in tissues of patients, or a case of an adverse effect, may stand beside the culture.
@@ -513,6 +517,8 @@ class DocumentContext:
     def _list_restrictions(
         self, sentence: Sentence, subject: str, predicate: str, obj: str
     ) -> list[str]:
+        if predicate == _BROADER:
+            return []  # what a disease is a kind of, it is everywhere
         text = sentence.text
         ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
         # A sentence about humans may be part of a document about animals, and the reverse.

@@ -118,6 +118,8 @@ def test_only_what_a_relation_is_true_of_restricts_it(restriction: str, details:
             "",
         ),
         ("{TP53:gene} mutations in {glioma:disease} were seen in mouse lung.", "in mice"),
+        ("{Gout:disease} was treated with {colchicine:drug} after first-line therapy.", ""),
+        ("{Gout:disease} is a form of {arthritis:disease} in children.", ""),
         ("{Measles:disease} was treated with {measles vaccine:drug}.", "as prevention"),
     ],
 )
