@@ -171,7 +171,8 @@ _COMORBID = re.compile(
 _REFERENCE = re.compile(r"\bwith (?:the|this|these|that|such|an?|no|or|and)\b", re.IGNORECASE)
 _SPECIES_NOUN = (
     "(?:rats|mice|rabbits|dogs|cats|guinea pigs|hamsters|monkeys|macaques|baboons|pigs|piglets|"
-    "swine|sheep|lambs|goats|cattle|cows|calves|horses|chickens|chicks|broilers|zebrafish|Drosophila|"
+    "swine|sheep|lambs|goats|cattle|cows|calves|horses|chickens|chicks|broilers|zebrafish|"
+    "Drosophila|"
     "gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets|fish|fishes|carp|trout|salmon|"
     "tilapia|larvae|hens|pullets|heifers|ewes|mares|sows|cocks|shrimp|crayfish)"
 )
@@ -201,7 +202,8 @@ _NOT_STUDIED = (
     r"(?:(?:anti-?)?\w*(?:mono|poly)?clonal|antibod|anti-|IgG|sera?\b|serum|bites?\b|scratch|"
     r"allerg|dander|exposure|contact|owner|(?:mammary tumou?r |leuk\w+ |sarcoma )?(?:retro|entero|"
     r"cytomegalo|corona|parvo|papilloma|pox|herpes)?virus|typhus|poison|lungworm|tapeworm|"
-    r"sarcoma|reticulocyte|insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|bioprosthe|pericardi|eye\b)"
+    r"sarcoma|reticulocyte|insulin|heparin|thrombin|albumin|pancrea|trypsin|valve|graft|"
+    r"bioprosthe|pericardi|eye\b)"
 )
 _SPECIES = re.compile(
     rf"\b({_SPECIES_NOUN})\b(?!['’]? (?:{_NOT_STUDIED}))|"

@@ -13,7 +13,8 @@ from medr_ray.knowledge.predicates import GENE
 
 # Words by which the long name of a gene or its product is recognised.
 _MOLECULE = re.compile(
-    r"protein|receptor|factor|\b(?!disease|phase|base|case|release)\w{3,}ase\b|gene\b|interleukin|interferon|channel|transporter|antigen|"
+    r"protein|receptor|factor|\b(?!disease|phase|base|case|release)\w{3,}ase\b|gene\b|"
+    r"interleukin|interferon|channel|transporter|antigen|"
     r"homolog|ligand|subunit|hormone|-like|domain|box\b|oncogene|kine\b|"
     r"peptide|molecule|suppressor|inhibitor|regulator|enhancer|mediator|binding|family|member|"
     r"repeat|element|growth|cadherin|integrin|keratin|tubulin|myosin|mucin|exchanger|cluster|"

@@ -27,7 +27,8 @@ _EASES = (
     "abolish(?:es|ed)?|protect(?:s|ed)? against|reduce[sd]?)"
 )
 _EASING = (
-    "(?:treating|preventing|antagoni[sz]ing|attenuating|ameliorating|reducing|reversing|alleviating|"
+    "(?:treating|preventing|antagoni[sz]ing|attenuating|ameliorating|reducing|reversing|"
+    "alleviating|"
     "controlling|relieving|suppressing|improving)"
 )
 _EASED_BY = (

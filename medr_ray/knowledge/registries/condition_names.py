@@ -15,7 +15,8 @@ _ANYWHERE = re.compile(
 # Of people, of what is done, and of how it is studied: last words of a name.
 _LAST = re.compile(
     r"\b(?:adherence|adjuvant|adults|anesthesia|aging|attention|behaviors?|biologics|biomarkers?"
-    r"|biopsy|bronchoscopy?|cardiology|care|child|children|cognition|compliance|controls?|cytokines?"
+    r"|biopsy|bronchoscopy?|cardiology|care|child|children|cognition|compliance|controls?|"
+    r"cytokines?"
     r"|desensitization|design|detection|development|diagnosis|diet|education|efficacy|endoscopy"
     r"|gender|genotoxicity|growth|immunity|immunotherapy|infants?|intervention"
     r"|lactation|literacy|management|men|microbio(?:me|ta)|modification|monitoring|newborns?"
@@ -28,9 +29,12 @@ _LAST = re.compile(
 )
 # Although they end so.
 _DISEASES = re.compile(
-    r"\b(?:abnormal\w*|allerg\w+|anaphyla\w+|asthma\w*|cancer\w*|complications?|deficien\w+|delayed|dependence|disabilit\w+"
-    r"|disease\w*|disorders?|disturb\w*|ectopic|failure|hypersensitivity|infections?|impair\w*|infertility"
-    r"|intolerance|leuk(?:a)?emia|pain|poor|restrict\w+|retardation|symptoms?|syndrome\w*|tumou?rs?)\b"
+    r"\b(?:abnormal\w*|allerg\w+|anaphyla\w+|asthma\w*|cancer\w*|complications?|deficien\w+|"
+    r"delayed|dependence|disabilit\w+"
+    r"|disease\w*|disorders?|disturb\w*|ectopic|failure|hypersensitivity|infections?|impair\w*|"
+    r"infertility"
+    r"|intolerance|leuk(?:a)?emia|pain|poor|restrict\w+|retardation|symptoms?|syndrome\w*|"
+    r"tumou?rs?)\b"
 )
 
 

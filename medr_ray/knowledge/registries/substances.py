@@ -53,9 +53,11 @@ _WATER = re.compile(
     r"|propanediol|recombinant|synthetic|(?:ultra)?micro(?:crystalline|size)|macrocrystalline"
 )
 _SALTS = re.compile(
-    rf"{_COUNTED}(?:acetate|adipate|ascorbate|aspartate|besylate|calcium|camsylate|carbonate|citrate"
+    rf"{_COUNTED}(?:acetate|adipate|ascorbate|aspartate|besylate|calcium|camsylate|carbonate|"
+    rf"citrate"
     r"|edisylate|esylate|fumarate|gluceptate|gluconate|hippurate|hydrobromide|hydrochloride"
-    r"|glucuronate|isethionate|lactate|lactobionate|magnesium|malate|maleate|meglumine|mesylate|methylsulfate"
+    r"|glucuronate|isethionate|lactate|lactobionate|magnesium|malate|maleate|meglumine|mesylate|"
+    r"methylsulfate"
     r"|napsylate|oxalate|pamoate|phosphate|potassium|saccharate|sodium|stearate|succinate|sulfate"
     r"|tannate|tartrate|tosylate|xinafoate|zinc)"
     r"|benzoate|bromide|chloride|etiprate|hyclate|iodide|nitrate|polacrilex|polistirex"
