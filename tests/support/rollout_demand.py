@@ -38,10 +38,13 @@ def main(address: str) -> None:
         environment={},
     )
     grown = threading.Event()
+    most = 0
 
     def watch() -> None:
-        while nodes() < NODES:
+        nonlocal most
+        while most < NODES:
             grown.wait(0.2)
+            most = max(most, nodes())
         grown.set()
 
     print(f"{nodes()} nodes at first", flush=True)
@@ -56,11 +59,12 @@ def main(address: str) -> None:
                 arrived + len(outcomes),
                 finished + sum(outcome.trajectory is not None for outcome in outcomes),
             )
+        watcher.join()
+        # At most: the first of them may be idle and gone by now.
         print(
-            f"{nodes()} nodes under demand; {arrived} rollouts arrived, {finished} trajectories",
+            f"{most} nodes under demand; {arrived} rollouts arrived, {finished} trajectories",
             flush=True,
         )
-        watcher.join()
         pause = threading.Event()
         while nodes():  # the pool is open still, but has nothing to do
             pause.wait(0.5)
