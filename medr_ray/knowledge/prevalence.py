@@ -51,6 +51,7 @@ _EXPECTED = "the XML of Orphadata product 9, prevalence"
 _VALUE_BASE = 100_000  # people; the unit of ValMoy
 # The path of a figure's element in the path of one of its fields.
 _ELEMENT_OF_FIGURE = re.compile(r"PrevalenceList/Prevalence\[\d+\]")
+_MESH = "MESH:"
 _MAX_CITED = 80  # characters of the list of references in a description
 
 
@@ -258,8 +259,9 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     """The figure of each concept that has one, by concept id, sorted.
 
     A disorder belongs to the concept with its ORPHA id, else to the concept that has this id among
-    its ``xrefs``, else to the disease with its name (``fold_name``). Where several disorders
-    lead to one concept, the surer of these ways wins, then the lower ORPHA number. An xref or a
+    its ``xrefs``, else to the disease with its name (``fold_name``). Of the entry terms of a MeSH
+    heading only those of the heading's own words count: others may be another disease's. Where
+    several disorders lead to one concept, the surer of these ways wins, then the lower ORPHA number. An xref or a
     name of two concepts leads to the first by id.
     """
     # In reverse, because the last concept to claim a key keeps it: that must be the first by id.
@@ -270,7 +272,9 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
         xref: concept.concept_id for concept in reversed_concepts for xref in concept.xrefs
     }
     concept_by_name = {
-        fold_name(form): disease.concept_id for disease in diseases for form in disease.forms
+        fold_name(form): disease.concept_id
+        for disease in diseases
+        for form in _list_own_names(disease)
     }
     # A preferred name that another concept owns as a form still names its own disease here.
     concept_by_name.update({fold_name(disease.name): disease.concept_id for disease in diseases})
@@ -284,3 +288,15 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
             claim = (surest, record_order(disorder), figure)
             claims[owner] = min(claims.get(owner, claim), claim, key=lambda claim: claim[:2])
     return {concept_id: claim[2] for concept_id, claim in sorted(claims.items())}
+
+
+def _list_own_names(disease: Concept) -> list[str]:
+    """The names of a disease; of a MeSH heading those that have its words in another order."""
+    if not disease.concept_id.startswith(_MESH):
+        return list(disease.forms)
+    words = _sort_words(disease.name)
+    return [form for form in disease.forms if _sort_words(form) == words]
+
+
+def _sort_words(name: str) -> list[str]:
+    return sorted(re.findall(r"\w+", fold_name(name)))

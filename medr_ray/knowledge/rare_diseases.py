@@ -79,7 +79,9 @@ def find_listings(
         ids = (concept.concept_id, *concept.xrefs)
         entries = [listings[concept_id] for concept_id in ids if concept_id in listings]
         prevalence = prevalences.get(concept.concept_id)
-        if prevalence and prevalence.disorder not in listings:
+        if prevalence and prevalence.disorder in listings:
+            entries.append(listings[prevalence.disorder])
+        elif prevalence:
             is_group = prevalence.group == GROUP
             entries.append(RareListing(prevalence.disorder, "Orphanet's prevalences", is_group))
         if entries:

@@ -201,7 +201,7 @@ def test_a_disorder_is_matched_by_id_then_reference_then_name(tmp_path: Path) ->
     concepts = [
         Concept("ORPHA:1", "One", "disease", (), ""),
         Concept("OMIM:2", "Two", "disease", (), "", xrefs=("ORPHA:2",)),
-        Concept("MESH:3", "Three, the Third", "disease", ("three", "third disease"), ""),
+        Concept("MESH:3", "Three, the Third", "disease", ("three", "the third three"), ""),
         Concept("HP:4", "Four", "phenotype", ("four",), ""),
         Concept("ORPHA:5", "Five", "disease", (), "", xrefs=("ORPHA:50",)),
         Concept("OMIM:6", "Six", "disease", (), ""),
@@ -212,7 +212,7 @@ def test_a_disorder_is_matched_by_id_then_reference_then_name(tmp_path: Path) ->
         concepts,
         ("1", "Other"),
         ("2", "One"),
-        ("3", "Third  Disease"),
+        ("3", "The Third  Three"),
         ("4", "Four"),
         ("50", "Five"),
         ("5", "Two"),
@@ -239,6 +239,16 @@ def test_where_several_disorders_lead_to_one_concept_the_surer_way_wins_then_the
     assert _match_disorders(tmp_path, [concept], ("8", "Laughing death"), ("7", "Kuru")) == {
         "OMIM:1": "ORPHA:7"
     }
+
+
+def test_an_entry_term_of_a_heading_is_no_name_of_the_heading(tmp_path: Path) -> None:
+    forms = ("epilepsies, progressive", "action myoclonus-renal failure")
+    heading = Concept(
+        "MESH:epilepsies, progressive", "Epilepsies, Progressive", "disease", forms, ""
+    )
+    disorders = [("7", "Action myoclonus-renal failure"), ("8", "Epilepsies, progressive")]
+    assert _match_disorders(tmp_path, [heading], *disorders) == {heading.concept_id: "ORPHA:8"}
+    assert _match_disorders(tmp_path, [heading], disorders[0]) == {}
 
 
 @pytest.fixture(scope="module")

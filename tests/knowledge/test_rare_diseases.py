@@ -23,10 +23,12 @@ def test_a_concept_is_listed_by_its_id_a_reference_or_its_prevalence() -> None:
         _concept("MESH:common"),
         _concept("MESH:rare"),
         _concept("MESH:class"),
+        _concept("MESH:group"),
     ]
     prevalences = {
         "MESH:rare": _prevalence("ORPHA:3", "Disorder"),
         "MESH:class": _prevalence("ORPHA:4", "Group of disorders"),
+        "MESH:group": _prevalence("ORPHA:2", ""),
     }
     listings = find_listings(concepts, {"ORPHA:1": listed, "ORPHA:2": group}, prevalences)
     assert listings == {
@@ -35,6 +37,7 @@ def test_a_concept_is_listed_by_its_id_a_reference_or_its_prevalence() -> None:
         "OMIM:2": group,
         "MESH:rare": RareListing("ORPHA:3", "Orphanet's prevalences"),
         "MESH:class": RareListing("ORPHA:4", "Orphanet's prevalences", is_group=True),
+        "MESH:group": group,
     }
 
 

@@ -170,7 +170,7 @@ _COMORBID = re.compile(
 )
 _REFERENCE = re.compile(r"\bwith (?:the|this|these|that|such|an?|no|or|and)\b", re.IGNORECASE)
 _SPECIES_NOUN = (
-    "(?:rats|mice|rabbits|dogs|cats|guinea pigs|hamsters|monkeys|macaques|baboons|pigs|piglets|"
+    "(?:rats|mice|rabbits|dogs|cats|guinea[- ]pigs|hamsters|monkeys|macaques|baboons|pigs|piglets|"
     "swine|sheep|lambs|goats|cattle|cows|calves|horses|chickens|chicks|broilers|zebrafish|"
     "Drosophila|"
     "gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets|fish|fishes|carp|trout|salmon|"
@@ -196,7 +196,7 @@ _SPECIES_OF_WORD = {
     "avian": "birds",
     "chick": "chicks",
 }
-_SPECIES_WORDS = "|".join(_SPECIES_OF_WORD)
+_SPECIES_WORDS = "|".join(_SPECIES_OF_WORD).replace("guinea pig", "guinea[- ]pig")
 # What is named after an animal, or only comes from one.
 _NOT_STUDIED = (
     r"(?:(?:anti-?)?\w*(?:mono|poly)?clonal|antibod|anti-|IgG|sera?\b|serum|bites?\b|scratch|"
@@ -383,7 +383,7 @@ def find_species(text: str) -> str:
     """The first species or kind of animal experiment, such as "rats", or ""."""
     match = _SPECIES.search(text)
     if match is not None:
-        word = next(filter(None, match.groups())).lower()
+        word = next(filter(None, match.groups())).lower().replace("-", " ")
         return _SPECIES_OF_WORD.get(word, word)
     if _XENOGRAFT.search(text):
         return "xenografts"

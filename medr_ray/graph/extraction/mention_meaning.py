@@ -71,7 +71,7 @@ _NOT_ITSELF = re.compile(
     r"resistance|activity|inhibitors?|antagonists?|blockers?|inhibition|blockade|silencing|"
     r"knock-?down|down-?regulation) (?:of|to|against|from) (?:the )?$|"
     r"\bmutations? (?:in|of) (?:the )?$|"
-    r"\bnon-(?:\w+ \()?$|"
+    r"\bnon-(?:\w+ \()?$|\b(?:decreased|reduced|lowered|diminished|insufficient|deficient) $|"
     r"\b(?:omitting|discontinuing|stopping|withdrawing|without|against|from|anti-) ?(?:the )?$",
     re.IGNORECASE,
 )

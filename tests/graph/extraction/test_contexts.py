@@ -67,6 +67,7 @@ def test_the_species_of_an_experiment_is_that_of_its_later_sentences(species: st
         ("Gout is common in patients. HepG2 cells were grown.", "in HepG2 cells"),
         ("We studied 12 patients. HepG2 cells were grown.", ""),
         ("A 34-year-old man was seen. Rats were fed.", ""),
+        ("The guinea-pig liver was perfused.", "in guinea pigs"),
     ],
 )
 def test_who_was_studied_decides_and_not_who_is_only_mentioned(opening: str, expected: str) -> None:
