@@ -261,8 +261,8 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     A disorder belongs to the concept with its ORPHA id, else to the concept that has this id among
     its ``xrefs``, else to the disease with its name (``fold_name``). Of the entry terms of a MeSH
     heading only those of the heading's own words count: others may be another disease's. Where
-    several disorders lead to one concept, the surer of these ways wins, then the lower ORPHA number. An xref or a
-    name of two concepts leads to the first by id.
+    several disorders lead to one concept, the surer of these ways wins, then the lower ORPHA
+    number. An xref or a name of two concepts leads to the first by id.
     """
     # In reverse, because the last concept to claim a key keeps it: that must be the first by id.
     reversed_concepts = sorted(concepts, key=lambda concept: concept.concept_id, reverse=True)
