@@ -227,7 +227,7 @@ _IN_VITRO = re.compile(
 )
 # "HepG2 cells", but not "CD4 cells" or "Th17 cells", which patients have.
 _CELL_LINE = re.compile(
-    r"\b((?!CD\d|Th\d|NK\b|B\d|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*"
+    r"\b((?!CD\d|Th\d|NK\b|B\d\b|H&E|COVID|SARS)[A-Z][A-Za-z]*-?\d+[A-Za-z0-9/-]*"
     r"(?: (?:human|mouse|murine|rat|lung|breast|colon|liver|kidney|cardiac|proximal|tub\w+|muscle|"
     r"cancer|tumou?r|\w+oma|leuk\w+|epithelial|endothelial|granulosa|neuronal|microglial)){0,4} "
     r"cells|(?!(?:and|or|the|in|of|two|three|both|these|this|a|an|several|different|human|various|"
@@ -316,6 +316,12 @@ _LEADS_TO_DOSE = re.compile(
     r"treatment|therapy)[ (,:]*)*"
 )
 _DOSE_REACH = 40  # characters between a drug and its dose
+# How a drug is applied, where it does not reach the whole body, as the words before its name say.
+_LOCAL_ROUTE = re.compile(
+    r"\b(topical|intralesional|intravitreal|intrathecal|intraventricular|intra-articular|inhaled|"
+    r"nebuli[sz]ed|intravesical|intratympanic|subconjunctival|vaginal)(?:ly)? (?:[\w-]+ )?$",
+    re.IGNORECASE,
+)
 _COMPARATOR = re.compile(
     r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with| in)?|"
     r"superior to|over) (?:the )?(placebo|vehicle|saline|controls?|standard (?:of care|therapy|"
@@ -337,6 +343,7 @@ _NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "P
 _SEPARATOR = "; "
 _OF_GENES = frozenset({"associated_gene", "sign_associated_gene"})
 _TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
+_GIVEN = _TREATMENTS | {"combined_with"}
 _BROADER = "subtype_of"
 _VITRO = "vitro"  # of a culture that is not named
 # What a document about cultures alone means of them wherever it says it; a gene that is linked to a
@@ -435,6 +442,12 @@ def find_dose(sentence: str, drug: Span) -> str:
     if match is None or not _LEADS_TO_DOSE.fullmatch(sentence, drug[1], match.start()):
         return ""
     return match.group().strip()
+
+
+def find_route(sentence: str, drug: Span) -> str:
+    """The local route that is named before the drug [start, end), such as "topical", or ""."""
+    match = _LOCAL_ROUTE.search(sentence, 0, drug[0])
+    return match[1].lower() if match else ""
 
 
 def find_comparator(
@@ -573,12 +586,15 @@ class DocumentContext:
             return []
         history = find_history(sentence.text) if is_treatment else ""
         line = find_line(sentence.text, own_drugs) if is_treatment else ""
+        routes = (find_route(sentence.text, drug) for drug in own_drugs)
+        route = next(filter(None, routes), "") if predicate in _GIVEN else ""
         others = [(span, name) for span, name in drugs if span not in own_drugs]
         comparator = find_comparator(sentence.text, own_drugs, others)
         trial = find_trial(sentence.text) or self._trial
         return [
             f"in {history} disease" if history else "",
             f"at {dose}" if dose else "",
+            f"as {route} treatment" if route else "",
             f"as {line}" if line else "",
             f"versus {comparator}" if comparator else "",
             f"trial {trial}" if trial else "",

@@ -32,6 +32,11 @@ def read_clinical(text: str) -> list[str]:
             "in breast cancer cells",
         ),
         ("{Colchicine:drug} inhibited {NLRP3:gene} in cultured hepatocytes.", "in vitro"),
+        (
+            "In stimulated B16F10 cells, {colchicine:drug} inhibited {NLRP3:gene}.",
+            "in B16F10 cells",
+        ),
+        ("{Gout:disease} was treated with topical {colchicine:drug}.", "as topical treatment"),
         ("{Colchicine:drug} inhibited {glioma:disease} in xenografts.", "in xenografts"),
         ("{Colchicine:drug} inhibited {gout:disease} in the murine knee.", "in mice"),
         ("{Colchicine:drug} reduced {gout:disease} in 12 rat pups.", "in rats"),
