@@ -154,7 +154,7 @@ _GROUP = re.compile(
     rf"(?:(?:{'|'.join(_COUNTRY_OF_ADJECTIVE)}) )?((?:(?:elderly|older|adult|pediatric|"
     r"paediatric|pregnant|newborn|premature|preterm|young|postmenopausal|immunocompromised|"
     r"critically ill|hospitali[sz]ed|diabetic|healthy|h[a]?emodialysis|ambulatory) )*"
-    rf"{_PEOPLE})\b",
+    rf"{_PEOPLE}(?: and (?:children|adults|adolescents|infants|women|men|girls|boys))?)\b",
     re.IGNORECASE,
 )
 # Groups that say nothing about who they are.
@@ -267,6 +267,10 @@ _MUTATION = re.compile(
 )
 _CLAUSE_BREAK = re.compile(
     r"[;:]|, (?:and|but|while|whereas|although)\b|\b(?:but|while|whereas|although)\b", re.IGNORECASE
+)
+_MUTATED_IN = re.compile(
+    r"\bharbou?ring (?:an? |the |activating |somatic )*"
+    r"([A-Z][A-Z0-9]{1,9}(?: [A-Z]\d+[A-Z]*| exon \d+)?) (?:mutation|variant)s?\b"
 )
 _GENOTYPE = re.compile(
     r"\b([A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]+)?)[- ]?((?:wild[- ]type|mutant|mutated|"
@@ -409,6 +413,9 @@ def find_cells(sentence: str) -> str:
 
 def find_genotype(sentence: str) -> str:
     """The first genotype of those studied, such as "RAS wild-type", or ""."""
+    mutated = _MUTATED_IN.search(sentence)
+    if mutated is not None:
+        return f"{mutated[1]} mutant"
     match = _GENOTYPE.search(sentence)
     if match is None:
         return ""
@@ -537,7 +544,8 @@ class DocumentContext:
         text = sentence.text
         ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
         # A sentence about humans may be part of a document about animals, and the reverse.
-        clause = self._find_clause(text, ends)
+        nearest = _find_nearest_spans(sentence, subject, obj)
+        clause = self._find_clause(text, nearest)
         is_of_mutation = predicate in _OF_GENES and _MUTATION.search(text) is not None
         # A species in the name of a disease was not studied: "swine influenza in mice".
         named = clause
@@ -599,3 +607,16 @@ class DocumentContext:
             f"versus {comparator}" if comparator else "",
             f"trial {trial}" if trial else "",
         ]
+
+
+def _find_nearest_spans(sentence: Sentence, subject: str, obj: str) -> list[Span]:
+    """The mentions of two concepts that stand nearest to each other; those of one of them where the
+    sentence does not name the other."""
+    spans: dict[str, list[Span]] = {subject: [], obj: []}
+    for item in sentence.items:
+        if item.concept_id in spans:
+            spans[item.concept_id].append(item.mention.span)
+    pairs = [(first, second) for first in spans[subject] for second in spans[obj]]
+    if not pairs:
+        return spans[subject] + spans[obj]
+    return list(min(pairs, key=lambda pair: abs(pair[0][0] - pair[1][0])))
