@@ -197,12 +197,12 @@ def test_what_is_no_label_for_people_is_refused(label: dict[str, Any], reason: s
 def test_a_monograph_keeps_its_citations_and_drops_the_page_around_it(tmp_path: Path) -> None:
     page = {
         "drug": "Calcium Channel Blockers",
-        "pmids": ["1", "2", "1"],
+        "pmids": ["1", "2", "1", "31643963"],
         "sections": {
             "intro": "NCBI Bookshelf.",
             "Calcium Channel Blockers": "Last Update: January 4, 2016.",
             "Hepatotoxicity": "ALT rises\nin 6%.",
-            "ANNOTATED BIBLIOGRAPHY": "Zimmerman HJ.",
+            "ANNOTATED BIBLIOGRAPHY": "Zimmerman HJ. PMID 1. Kaplan MM. PMID 2.",
         },
     }
     refused = {"drug": "Statins", "sections": {"Access denied": "Your access was blocked."}}

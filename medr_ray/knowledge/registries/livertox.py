@@ -1,7 +1,7 @@
 """Monographs of LiverTox on the liver toxicity of drugs: typed records, and their facts.
 
 Format: one JSON object a line with ``drug`` (its name), ``sections`` (heading to text, in order)
-and ``pmids`` (what it cites), as read from the book's pages
+and ``pmids`` (what its page links to), as read from the book's pages
 (https://www.ncbi.nlm.nih.gov/books/NBK547852/). Pages that the book's server refused ("Access
 denied") are unusable.
 
@@ -41,6 +41,7 @@ from medr_ray.knowledge.registries.record_reading import (
 _REFUSED = "Access denied"  # a heading of the page that the book's server shows instead
 _UPDATED = re.compile(r"Last Update:\s*(\w+ \d{1,2}, \d{4})")
 _PMID = re.compile(r"[1-9]\d{0,7}")
+_NUMBER = re.compile(r"\d+")
 
 # --- records ----------------------------------------------------------------------------
 
@@ -67,6 +68,13 @@ def find_update(page: Monograph) -> str:
     """The date of the last update as printed ("November 4, 2020"), "" where none stands."""
     updated = _UPDATED.search(" ".join(page.sections.values()))
     return updated[1] if updated else ""
+
+
+def list_cited_papers(page: Monograph) -> list[str]:
+    """The PMIDs that the monograph cites, each once: those that its text prints. ``pmids`` also has
+    what the book's server lists beside a page as similar."""
+    printed = {number for text in page.sections.values() for number in _NUMBER.findall(text)}
+    return [pmid for pmid in dict.fromkeys(page.pmids) if pmid in printed]
 
 
 def is_dated_heading(text: str) -> bool:
@@ -157,7 +165,7 @@ def _collect_facts(record: Mapping[str, Any]) -> RecordFacts:
     if subject.substance:
         substance = _add_substance(facts, subject.substance, subject.synonym)
         _add_approval(facts, substance, subject, page)
-        _add_papers(facts, substance, page.pmids)
+        _add_papers(facts, substance, page)
     _add_scores(facts, subject, page)
     built = facts.build()
     if not built.facts:
@@ -191,10 +199,13 @@ def _add_substance(facts: FactCollector, *names: str) -> str:
     return facts.add_entity(make_substance_id(names[0]), "substance", *names)
 
 
-def _add_papers(facts: FactCollector, substance: str, pmids: Sequence[str]) -> None:
-    for position, pmid in enumerate(pmids):
+def _add_papers(facts: FactCollector, substance: str, page: Monograph) -> None:
+    cited = set(list_cited_papers(page))
+    for position, pmid in enumerate(page.pmids):
         if not _PMID.fullmatch(pmid):
             facts.add_problem(f"pmids.{position}", f"no PMID: {pmid[:40]!r}")
+            continue
+        if pmid not in cited:
             continue
         paper = facts.add_entity(make_paper_id(pmid), "paper")
         facts.add_link(substance, "monograph_cites", paper, f"pmids.{position}", pmid)

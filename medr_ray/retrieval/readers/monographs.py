@@ -12,6 +12,7 @@ from medr_ray.knowledge.registries.livertox import (
     Monograph,
     find_update,
     is_dated_heading,
+    list_cited_papers,
     parse_monograph,
 )
 from medr_ray.knowledge.registries.record_reading import UnusableRecords, read_json_lines
@@ -60,5 +61,5 @@ def render_monograph(page: Monograph) -> Document:
         publication_types=(),
         retracted=False,
         journal=_BOOK,
-        references=tuple(f"PMID:{pmid}" for pmid in dict.fromkeys(page.pmids)),
+        references=tuple(f"PMID:{pmid}" for pmid in list_cited_papers(page)),
     )

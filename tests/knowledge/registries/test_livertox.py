@@ -21,8 +21,12 @@ def page(drug: str = "Acitretin", **sections: str) -> dict[str, Any]:
     return {
         "drug": drug,
         "title": f"{drug} - LiverTox - NCBI Bookshelf",
-        "sections": {drug: "Last Update: November 4, 2020.", **sections},
-        "pmids": ["8003324"],
+        "sections": {
+            drug: "Last Update: November 4, 2020.",
+            **sections,
+            "ANNOTATED BIBLIOGRAPHY": "A paper. [PubMed: 8003324]",
+        },
+        "pmids": ["8003324", "31643963"],  # the second is not printed: a similar article
     }
 
 
@@ -177,8 +181,11 @@ def test_bad_input_is_named_and_costs_nothing_else(tmp_path: Path) -> None:
         {"drug": "Statins", "sections": {"Access denied": "Your access was blocked."}},
         renamed,
         page("Fibrates", OVERVIEW="Fibrates are many."),
-        {**page("Ibuprofen", Hepatotoxicity=score), "pmids": ["12", "x", 7]},
-        {**page("Aspirin", Background=""), "sections": {"Aspirin": "Last Update: May 44, 2020."}},
+        {**page("Ibuprofen", Hepatotoxicity=f"{score} [PubMed: 12]"), "pmids": ["12", "x", 7]},
+        {
+            **page("Aspirin", Background=""),
+            "sections": {"Aspirin": "Last Update: May 44, 2020. [PubMed: 8003324]"},
+        },
     )
     assert [record.record_id for record in records] == ["Acitretin", "Ibuprofen", "Aspirin"]
     assert [(record.where, record.reason) for record in unusable] == [
