@@ -619,4 +619,5 @@ def _find_nearest_spans(sentence: Sentence, subject: str, obj: str) -> list[Span
     pairs = [(first, second) for first in spans[subject] for second in spans[obj]]
     if not pairs:
         return spans[subject] + spans[obj]
-    return list(min(pairs, key=lambda pair: abs(pair[0][0] - pair[1][0])))
+    distances = [abs(first[0] - second[0]) for first, second in pairs]
+    return list(pairs[distances.index(min(distances))])
