@@ -52,6 +52,7 @@ _VALUE_BASE = 100_000  # people; the unit of ValMoy
 # The path of a figure's element in the path of one of its fields.
 _ELEMENT_OF_FIGURE = re.compile(r"PrevalenceList/Prevalence\[\d+\]")
 _MESH = "MESH:"
+_ORPHANET = "ORPHA:"
 _MAX_CITED = 80  # characters of the list of references in a description
 
 
@@ -130,20 +131,19 @@ def load_prevalence() -> PrevalenceTable:
         for statement in read_statements("orphanet", ["disorder_group"])
     }
     figures: dict[str, list[Prevalence]] = {}
-    for path, disorder, printed in _read_embedded_figures():
-        try:
-            figure = _parse_figure(disorder, names[disorder], groups.get(disorder, ""), printed)
-        except ValueError as error:
-            report.skip_record(f"{disorder}, {path}", str(error))
-            continue
+    for disorder, printed in _read_embedded_figures():
+        code = disorder.removeprefix(_ORPHANET)
+        where = f"{disorder}, {printed.path}"
+        group = groups.get(disorder, "")
+        figure = _try_figure(where, code, names[disorder], group, printed, report)
         if figure is not None:
             figures.setdefault(disorder, []).append(figure)
     kept = {disorder: _select_best(of_disorder) for disorder, of_disorder in figures.items()}
     return PrevalenceTable(kept, len(names), report.bad_count, tuple(report.skipped))
 
 
-def _read_embedded_figures() -> Iterator[tuple[str, str, PrintedPrevalence]]:
-    """(path, disorder, figure): a figure's class and value are two facts of one element."""
+def _read_embedded_figures() -> Iterator[tuple[str, PrintedPrevalence]]:
+    """(disorder, figure): a figure's class and value are two facts of one element."""
     classes: dict[tuple[str, str], Statement] = {}
     values: dict[tuple[str, str], Statement] = {}
     by_predicate = {"has_prevalence": classes, "prevalence_value": values}
@@ -154,20 +154,17 @@ def _read_embedded_figures() -> Iterator[tuple[str, str, PrintedPrevalence]]:
     for path, disorder in classes | values:
         label, mean = classes.get((path, disorder)), values.get((path, disorder))
         qualifiers = (label or mean).qualifiers  # type: ignore[union-attr]
-        yield (
+        printed = PrintedPrevalence(
             path,
-            disorder,
-            PrintedPrevalence(
-                path,
-                qualifiers.get("kind", ""),
-                "",
-                label.text if label else "",
-                mean.text if mean else "",
-                qualifiers.get("place", ""),
-                qualifiers.get("status", ""),
-                qualifiers.get("reference", ""),
-            ),
+            qualifiers.get("kind", ""),
+            "",
+            label.text if label else "",
+            mean.text if mean else "",
+            qualifiers.get("place", ""),
+            qualifiers.get("status", ""),
+            qualifiers.get("reference", ""),
         )
+        yield disorder, printed
 
 
 def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[Prevalence]:
@@ -177,14 +174,26 @@ def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[P
     name = read_disorder_name(disorder)
     group = text_of(disorder, "DisorderGroup/Name")
     for printed in read_prevalences(disorder):
-        try:
-            figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, group, printed)
-        except ValueError as error:
-            report.skip_record(where, str(error))
-            continue
+        figure = _try_figure(where, code, name, group, printed, report)
         if figure is not None:
             figures.append(figure)
     return figures
+
+
+def _try_figure(
+    where: str,
+    code: str,
+    name: str,
+    group: str,
+    printed: PrintedPrevalence,
+    report: VocabularyReport,
+) -> Prevalence | None:
+    """The figure of a disorder; None when it is no known prevalence, or is bad and reported."""
+    try:
+        return _parse_figure(f"{_ORPHANET}{_parse_orpha_code(code)}", name, group, printed)
+    except ValueError as error:
+        report.skip_record(where, str(error))
+        return None
 
 
 def _parse_orpha_code(code: str) -> int:

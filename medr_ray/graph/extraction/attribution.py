@@ -129,11 +129,10 @@ def is_about_other(
         return is_by_other and (is_beside or not is_compound)
     if predicate == "complicated_by" and _TREATED.search(text, 0, left.group_start):
         return True  # "therapy for a disease leads to": the therapy does
-    if predicate == "presents_with" and _is_beside_other(text, left, items):
-        return True
     if predicate == "presents_with":
         subject = left if pattern.cue.subject_first else right
-        return _SYMPTOMS.search(text, *subject.mention.span) is not None
+        is_of_symptoms = _SYMPTOMS.search(text, *subject.mention.span) is not None
+        return is_of_symptoms or _is_beside_other(text, left, items)
     if predicate == "combined_with":
         # "Randomised to A plus B, A or C": the list behind the cue is one of arms.
         is_of_arms = left.group_start != right.group_start and any(
@@ -141,11 +140,10 @@ def is_about_other(
             for item in items
         )
         return is_of_arms or _GIVEN.search(text) is None
-    if predicate in _INDUCED and _EFFECT_OF.search(text, 0, left.group_start):
-        return True
     if predicate in _INDUCED:
-        is_occasion = _LATER.match(text, left.group_end) is not None
-        return is_occasion and _TREATED.search(text, 0, left.group_start) is not None
+        is_of_effect = _EFFECT_OF.search(text, 0, left.group_start) is not None
+        is_treated = _TREATED.search(text, 0, left.group_start) is not None
+        return is_of_effect or (is_treated and _LATER.match(text, left.group_end) is not None)
     if predicate not in _GENE_PREDICATES:
         return False
     gene = right if pattern.cue.subject_first else left

@@ -172,9 +172,8 @@ _REFERENCE = re.compile(r"\bwith (?:the|this|these|that|such|an?|no|or|and)\b", 
 _SPECIES_NOUN = (
     "(?:rats|mice|rabbits|dogs|cats|guinea[- ]pigs|hamsters|monkeys|macaques|baboons|pigs|piglets|"
     "swine|sheep|lambs|goats|cattle|cows|calves|horses|chickens|chicks|broilers|zebrafish|"
-    "Drosophila|"
-    "gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets|fish|fishes|carp|trout|salmon|"
-    "tilapia|larvae|hens|pullets|heifers|ewes|mares|sows|cocks|shrimp|crayfish)"
+    "Drosophila|gerbils|ferrets|quail|ducks|frogs|squirrel monkeys|marmosets|fish|fishes|carp|"
+    "trout|salmon|tilapia|larvae|hens|pullets|heifers|ewes|mares|sows|cocks|shrimp|crayfish)"
 )
 _SPECIES_OF_WORD = {
     "rat": "rats",
@@ -196,7 +195,7 @@ _SPECIES_OF_WORD = {
     "avian": "birds",
     "chick": "chicks",
 }
-_SPECIES_WORDS = "|".join(_SPECIES_OF_WORD).replace("guinea pig", "guinea[- ]pig")
+_SPECIES_WORDS = "|".join(word.replace(" ", "[- ]") for word in _SPECIES_OF_WORD)
 # What is named after an animal, or only comes from one.
 _NOT_STUDIED = (
     r"(?:(?:anti-?)?\w*(?:mono|poly)?clonal|antibod|anti-|IgG|sera?\b|serum|bites?\b|scratch|"
