@@ -66,6 +66,8 @@ class ModelCache:
         # Held from the moment room is needed until the engine is loaded. asyncio.Lock is fair, so
         # requests get their engines in the order they came.
         self._load_lock = asyncio.Lock()
+        # Requests that wait for the lock.
+        self._waiting = 0
         # The engine that takes no new requests, because it is to be closed.
         self._leaving: str | None = None
         self._engine_released = asyncio.Event()
@@ -105,11 +107,14 @@ class ModelCache:
     @contextlib.asynccontextmanager
     async def use_engine(self, directory: str) -> AsyncIterator[EngineLoop]:
         """The engine of a model directory, loaded if it is not; it stays while it is used."""
-        if directory in self._engines and directory != self._leaving:
+        # A lock that is free although somebody waits for it is on its way to the first of them, who
+        # has yet to say which engine is to leave. Nobody may overtake that request.
+        changes_hands = self._waiting > 0 and not self._load_lock.locked()
+        if directory in self._engines and directory != self._leaving and not changes_hands:
             # Without the lock, which is held for as long as another model is loaded.
             engine_loop = self._take_engine(directory)
         else:
-            async with self._load_lock:
+            async with self._hold_load_lock():
                 if directory not in self._engines:
                     await self._make_room()
                     # In a thread, so that requests to loaded models go on.
@@ -122,6 +127,18 @@ class ModelCache:
             # Without the lock, which a request that waits for room holds until somebody comes here.
             self._users[directory] -= 1
             self._engine_released.set()
+
+    @contextlib.asynccontextmanager
+    async def _hold_load_lock(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._load_lock.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._load_lock.release()
 
     def _take_engine(self, directory: str) -> EngineLoop:
         """Count one more user of a loaded engine; nothing is awaited between the look at it and the

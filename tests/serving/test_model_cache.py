@@ -108,3 +108,32 @@ def test_a_request_that_gives_up_waiting_for_room_leaves_the_others_as_they_were
 
     asyncio.run(ask())
     assert models.loaded == ["first"]
+
+
+def test_nobody_overtakes_a_request_that_is_about_to_get_the_lock(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    models = SlowLoading(tiny_model, tmp_path, capacity=1)
+
+    async def load_slow_and_ask_again() -> bool:
+        async with models.use("slow"):
+            # The lock has just been let go, and the request that waits for it has yet to run.
+            entering = models.cache.use_engine(models.places["slow"]).__aenter__()
+            try:
+                entering.send(None)
+            except StopIteration:
+                return False
+            entering.close()
+            return True
+
+    async def ask() -> None:
+        loading = asyncio.create_task(load_slow_and_ask_again())
+        await asyncio.to_thread(models.is_loading.wait, 60)
+        waiting = asyncio.create_task(models.use_once("first"))
+        await asyncio.sleep(0)
+        models.may_finish.set()
+        assert await loading, "a later request got its engine at once"
+        await waiting
+        assert models.loaded == ["slow", "first"]
+
+    asyncio.run(ask())
