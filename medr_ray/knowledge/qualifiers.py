@@ -6,13 +6,14 @@ from medr_ray.knowledge import shares
 
 # How the parts of a clinical context begin that describe a treatment or its study. All others
 # restrict what the relation is true of.
-_DESCRIPTIONS = ("at ", "as ", "versus ", "trial ")
+_DESCRIPTIONS = ("at ", "as ", "with ", "versus ", "trial ")
 _SEPARATOR = "; "
 
 
 def find_restriction(clinical: str) -> str:
     """The part of a clinical qualifier that a relation may not be stated without: of "in rats; at
-    10 mg/kg" it is "in rats". Doses, lines of treatment, comparators and trials restrict nothing
+    10 mg/kg" it is "in rats". Doses, lines of treatment, partners, comparators and trials restrict
+    nothing
     (see ``graph.extraction.contexts``)."""
     return _SEPARATOR.join(
         part for part in clinical.split(_SEPARATOR) if not part.startswith(_DESCRIPTIONS)

@@ -110,6 +110,13 @@ _DOUBT_OF_NAME = re.compile(
     r"hypothetical|proposed) (?:\w+ ){0,2}$",
     re.IGNORECASE,
 )
+# A treatment that is hoped for: "may represent a potential new therapy for gout".
+_HOPED_FOR = re.compile(
+    r"\b(?:potential|possible|promising|candidate|prospective) (?:(?:new|novel|alternative|"
+    r"additional|adjuvant|future|therapeutic) )*(?:therap(?:y|ies)|treatments?|drugs?|agents?|"
+    r"option|strateg(?:y|ies)|approach(?:es)?|candidates?)\b",
+    re.IGNORECASE,
+)
 
 
 def compute_assertion_factor(
@@ -143,7 +150,8 @@ def compute_assertion_factor(
     if sentence.endswith("?") or _QUESTION.search(clause) or _AIM.search(before + inside):
         return DOUBTED
     if wording == "named":
-        return DOUBTED if _DOUBT_OF_NAME.search(near) else ASSERTED
+        is_hoped_for = _HOPED_FOR.search(between) is not None
+        return DOUBTED if is_hoped_for or _DOUBT_OF_NAME.search(near) else ASSERTED
     if _DOUBT.search(clause):
         return DOUBTED
     return HEDGED if _HEDGE.search(clause) else ASSERTED

@@ -37,6 +37,8 @@ _IN = re.compile(r"\b(?:in|of|from) (?:the |these |\d+ )?(?:\w+ )?$", re.IGNOREC
 _PATIENTS_BEHIND = re.compile(
     r" (?:patients|subjects|children|women|men|rats|mice|animals|dogs|individuals)\b", re.IGNORECASE
 )
+# "A binds to IL6 at sites responsible for its binding to IL6R": that of IL6.
+_OF_NEAREST = re.compile(r"\b(?:its|their) ")
 _BESIDE = re.compile(r" (?:or|and) ")
 # Between a drug and a gene: another substance acts on the gene.
 _INHIBITOR_OF = re.compile(
@@ -51,6 +53,16 @@ _EFFECT_OF = re.compile(
     re.IGNORECASE,
 )
 _INDUCED = frozenset({"induced_by", "sign_induced_by"})
+# What is treated is not the disease, but what came of it: "for this complication of lupus".
+_CONSEQUENCE_OF = re.compile(
+    r"\b(?:complications?|manifestations?|consequences?|sequelae?|symptoms?|signs?|"
+    r"side[- ]effects?) (?:of|in|from) (?:the )?(?:\w+ )?$",
+    re.IGNORECASE,
+)
+# Of two findings that coexist, what follows says where the second comes from.
+_COEXISTENCE = re.compile(
+    r"\bco-?(?:existence|occurrence) of (?:the |an? )?(?:\w+ )?$", re.IGNORECASE
+)
 _SYMPTOMS = re.compile(r"\b(?:symptoms?|signs?|manifestations?|findings?)$", re.IGNORECASE)
 _OF_SUBSTANCES = frozenset(
     {
@@ -116,7 +128,9 @@ def is_about_other(
         item.entity_type == DRUG and _is_level(text, item) for item in (left, right)
     ):
         return True
-    if predicate in _TREATMENTS and pattern.cue.subject_first:
+    if predicate in _TREATMENTS and not pattern.cue.subject_first:
+        return _CONSEQUENCE_OF.search(text, 0, right.group_start) is not None
+    if predicate in _TREATMENTS:
         is_of_patients = (
             pattern.cue.wording == "clause"
             and _IN.search(text, 0, left.group_start) is not None
@@ -126,13 +140,24 @@ def is_about_other(
     if predicate == "acts_on":
         is_beside = _BESIDE.match(text, left.group_end) is not None
         is_by_other = _INHIBITOR_OF.search(text, left.group_end, right.group_start) is not None
-        return is_by_other and (is_beside or not is_compound)
+        is_of_nearest = any(
+            item.entity_type == right.entity_type
+            and left.group_end <= item.group_start
+            and _OF_NEAREST.search(text, item.group_end, right.group_start) is not None
+            for item in items
+        )
+        return is_of_nearest or (is_by_other and (is_beside or not is_compound))
     if predicate == "complicated_by" and _TREATED.search(text, 0, left.group_start):
         return True  # "therapy for a disease leads to": the therapy does
     if predicate == "presents_with":
         subject = left if pattern.cue.subject_first else right
         is_of_symptoms = _SYMPTOMS.search(text, *subject.mention.span) is not None
-        return is_of_symptoms or _is_beside_other(text, left, items)
+        is_of_second = (
+            not pattern.cue.subject_first
+            and left.mention.end != left.group_end
+            and _COEXISTENCE.search(text, 0, left.group_start) is not None
+        )
+        return is_of_symptoms or is_of_second or _is_beside_other(text, left, items)
     if predicate == "combined_with":
         # "Randomised to A plus B, A or C": the list behind the cue is one of arms.
         is_of_arms = left.group_start != right.group_start and any(

@@ -1,10 +1,11 @@
 """The context in which a document states a relation: when, where, in whom or in what, and how.
 
 ``clinical`` is a list of parts joined by "; ". Parts that begin with "in" restrict what the
-relation is true of: a species or model ("in rats"), a cell line, a population, a genotype. The
-others describe the treatment or the study and restrict nothing: a dose ("at 10 mg/kg"), the line of
-treatment ("as second-line treatment"), a comparator ("versus placebo"), a trial ("trial
-NCT00000001"). ``knowledge.qualifiers.find_restriction`` tells them apart.
+relation is true of: a species or model ("in rats"), a cell line, a population, a genotype, a stage
+("in advanced disease"). The others describe the treatment or the study and restrict nothing: a dose
+("at 10 mg/kg"), the line of treatment ("as second-line treatment"), what was given with a drug
+("with prednisolone"), a comparator ("versus placebo"), a trial ("trial NCT00000001").
+``knowledge.qualifiers.find_restriction`` tells them apart.
 
 All of it comes from the sentence itself, but for two things that a document says once: the species
 of an experiment without patients, and the number of its only trial.
@@ -13,8 +14,8 @@ of an experiment without patients, and the number of its only trial.
 import re
 from collections.abc import Sequence
 
-from medr_ray.graph.extraction.sentences import Sentence
-from medr_ray.knowledge.predicates import DRUG
+from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
+from medr_ray.knowledge.predicates import DISEASE, DRUG, PHENOTYPE
 from medr_ray.retrieval.snippets import Span
 
 _YEAR = r"(?:1[89]|20)\d\d"
@@ -157,6 +158,16 @@ _GROUP = re.compile(
     rf"{_PEOPLE}(?: and (?:children|adults|adolescents|infants|women|men|girls|boys))?)\b",
     re.IGNORECASE,
 )
+# A group that is named after its condition: "in aspirin-sensitive asthmatics".
+_GROUP_BY_CONDITION = re.compile(
+    r"\b(?:in|among|of) ((?:[\w-]+ )?(?:asthmatics|diabetics|smokers|non-?smokers|alcoholics|"
+    r"hypertensives|ha?emophiliacs|epileptics))\b",
+    re.IGNORECASE,
+)
+# "Only in grade II or p53 wild-type patients".
+_ONLY_GROUP = re.compile(
+    rf"\bonly (?:in|among|for) ((?:[\w/+-]+,? ){{1,12}}?{_PEOPLE})\b", re.IGNORECASE
+)
 # Groups that say nothing about who they are.
 _UNSPECIFIC_GROUPS = frozenset(
     {"patients", "subjects", "individuals", "people", "population", "cohort", "family", "families"}
@@ -207,6 +218,12 @@ _NOT_STUDIED = (
 _SPECIES = re.compile(
     rf"\b({_SPECIES_NOUN})\b(?!['’]? (?:{_NOT_STUDIED}))|"
     rf"\b({_SPECIES_WORDS})\b(?![- ]{_NOT_STUDIED})(?=[- ]\w|\W*$)",
+    re.IGNORECASE,
+)
+# A sick animal in a title: "cryptococcosis in a patas monkey".
+_CASE_IN_ANIMAL = re.compile(
+    rf"\bin (?:an?|one|two|three|four|five|\d+) ((?:[\w-]+ ){{0,3}}(?:{_SPECIES_NOUN}|"
+    rf"{_SPECIES_WORDS}))(?=\W*$|[.:,]| \()",
     re.IGNORECASE,
 )
 _ANIMAL_MODEL = re.compile(
@@ -325,6 +342,32 @@ _LOCAL_ROUTE = re.compile(
     r"nebuli[sz]ed|intravesical|intratympanic|subconjunctival|vaginal)(?:ly)? (?:[\w-]+ )?$",
     re.IGNORECASE,
 )
+# Between two drugs that are given together: "A-B", "A plus 320 mg B", "A in combination with B".
+_PARTNER_JOINT = re.compile(
+    r"(?: \([^()]*\))?(?:[-/–]| ?\+ ?| (?:plus|combined with|in combination with|together with|"
+    r"along with|added to) (?:the |an? |\d[\d.,]* ?m?g )?(?:[\w-]+ )?)",
+    re.IGNORECASE,
+)
+# Words around a list of drugs that are given together.
+_COMBINATION_BEFORE = re.compile(
+    r"\b(?:combinations? of|combin(?:ed|ation|ing)(?: \w+)? with|together with|along with) "
+    r"(?:the |an? )?(?:[\w-]+ )?$",
+    re.IGNORECASE,
+)
+_COMBINATION_BEHIND = re.compile(r"(?: \([^()]*\))?[ -]combinations?\b", re.IGNORECASE)
+# The stage or severity of a disease, as the words before its name say.
+_STAGE_WORD = (
+    r"(?:locally[ -]advanced|advanced|metastatic|disseminated|unresectable|early|late|recurrent|"
+    r"severe|moderate|mild|acute|subacute|chronic|active|uncomplicated|complicated|neonatal|"
+    r"postmenopausal|drug-resistant|treatment-resistant|steroid-(?:resistant|dependent|refractory))"
+)
+_STAGE = re.compile(
+    rf"\b({_STAGE_WORD}(?:(?:,? and |,? or | to |, |/|-to-){_STAGE_WORD})*) $", re.IGNORECASE
+)
+_STAGE_BEHIND = re.compile(
+    r"(?: \([^()]*\))?,? (?:in |of |with )?stages? ([IV]+[ABC]?(?:(?: and | or | to |-|–|/)"
+    r"[IV]+[ABC]?)?)\b"
+)
 _COMPARATOR = re.compile(
     r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with| in)?|"
     r"superior to|over) (?:the )?(placebo|vehicle|saline|controls?|standard (?:of care|therapy|"
@@ -345,6 +388,7 @@ _NAMED_TRIAL = re.compile(r"\b([A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)*) (?:trial|progra
 _NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "PHASE"})
 _SEPARATOR = "; "
 _OF_GENES = frozenset({"associated_gene", "sign_associated_gene"})
+_CONDITIONS = frozenset({DISEASE, PHENOTYPE})
 _TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
 _GIVEN = _TREATMENTS | {"combined_with"}
 _BROADER = "subtype_of"
@@ -369,7 +413,11 @@ def find_place(sentence: str) -> str:
 
 
 def find_population(sentence: str) -> str:
-    """The first group of people who are more than "patients", such as "pregnant women", or ""."""
+    """The group of people of whom alone it is said, else the first one that is more than
+    "patients", such as "pregnant women", or ""."""
+    named = _ONLY_GROUP.search(sentence) or _GROUP_BY_CONDITION.search(sentence)
+    if named is not None:
+        return named[1]
     for match in _GROUP.finditer(sentence):
         group = match.group(1).lower()
         if group not in _UNSPECIFIC_GROUPS:
@@ -456,6 +504,45 @@ def find_route(sentence: str, drug: Span) -> str:
     return match[1].lower() if match else ""
 
 
+def find_stage(sentence: str, disease: Span) -> str:
+    """The stage or severity that stands directly before or behind a disease [start, end), such as
+    "advanced" or "stage III", or ""."""
+    behind = _STAGE_BEHIND.match(sentence, disease[1])
+    if behind is not None:
+        return f"stage {behind[1]}"
+    before = _STAGE.search(sentence, 0, disease[0])
+    return before[1].lower() if before else ""
+
+
+def find_partners(sentence: Sentence, drug_id: str) -> list[str]:
+    """The names of the drugs that the sentence says were given together with a drug, in its
+    order."""
+    drugs = [item for item in sentence.items if item.entity_type == DRUG]
+    others = [item for item in drugs if item.concept_id != drug_id]
+    partners = [
+        other
+        for other in others
+        if any(_is_partner(sentence.text, drug, other) for drug in drugs if drug not in others)
+    ]
+    names = dict.fromkeys(sentence.text[slice(*item.mention.span)] for item in partners)
+    # The capital of a sentence's first word is not the name's.
+    return [
+        name.lower() if name.istitle() and sentence.text.startswith(name) else name
+        for name in names
+    ]
+
+
+def _is_partner(text: str, drug: SentenceItem, other: SentenceItem) -> bool:
+    first, second = sorted((drug, other), key=lambda item: item.mention.start)
+    if _PARTNER_JOINT.fullmatch(text, first.mention.end, second.mention.start):
+        return True
+    are_listed = first.group_start == second.group_start and first.group_end == second.group_end
+    return are_listed and (
+        _COMBINATION_BEFORE.search(text, 0, first.group_start) is not None
+        or _COMBINATION_BEHIND.match(text, first.group_end) is not None
+    )
+
+
 def find_comparator(
     sentence: str, drugs: Sequence[Span], others: Sequence[tuple[Span, str]]
 ) -> str:
@@ -483,6 +570,12 @@ def find_trial(text: str) -> str:
     return named[1] if named and named[1] not in _NO_TRIAL_NAMES else ""
 
 
+def _find_species_of_case(title: str) -> str:
+    """The species of an animal that fell ill, such as "monkeys" for "in a patas monkey", or ""."""
+    match = _CASE_IN_ANIMAL.search(title)
+    return find_species(match[1]) if match else ""
+
+
 class DocumentContext:
     """What a document says once and means for many of its sentences."""
 
@@ -490,6 +583,7 @@ class DocumentContext:
         self._species = ""
         self._cells = ""
         self._from = 0  # the offset of the first sentence that is about the experiment
+        self._species_of_case = _find_species_of_case(sentences[0].text) if sentences else ""
         if not any(_STUDIED_HUMANS.search(sentence.text) for sentence in sentences):
             self._read_experiment(sentences)
         trials = {number for sentence in sentences for number in _TRIAL.findall(sentence.text)}
@@ -564,9 +658,20 @@ class DocumentContext:
             # A sentence about cells is not about the animals of the document.
             species = species or ("" if cells else self._species)
             cells = cells or (self._cells if predicate in _OF_CULTURES else "")
+        species = species or self._species_of_case
         group = find_comorbid_group(clause, ends) or find_population(clause)
-        words = (species, cells, group, find_genotype(clause))
+        stage = self._find_stage(sentence, nearest) if predicate in _TREATMENTS else ""
+        words = (species, cells, group, find_genotype(clause), stage)
         return [f"in {word}" if word else "" for word in words]
+
+    def _find_stage(self, sentence: Sentence, nearest: Sequence[Span]) -> str:
+        stages = (
+            find_stage(sentence.text, item.mention.span)
+            for item in sentence.items
+            if item.entity_type in _CONDITIONS and item.mention.span in nearest
+        )
+        stage = next(filter(None, stages), "")
+        return f"{stage} disease" if stage else ""
 
     def _list_details(
         self, sentence: Sentence, subject: str, predicate: str, obj: str
@@ -593,8 +698,17 @@ class DocumentContext:
             return []
         history = find_history(sentence.text) if is_treatment else ""
         line = find_line(sentence.text, own_drugs) if is_treatment else ""
-        routes = (find_route(sentence.text, drug) for drug in own_drugs)
+        # "Topical A and B": what stands before a list is said of all of it.
+        routes = (
+            find_route(sentence.text, (start, item.mention.end))
+            for item in sentence.items
+            if item.mention.span in own_drugs
+            for start in (item.mention.start, item.group_start)
+        )
         route = next(filter(None, routes), "") if predicate in _GIVEN else ""
+        # A combination is about its two partners itself.
+        drug_id = next(item.concept_id for item in sentence.items if item.mention.span in own_drugs)
+        partners = find_partners(sentence, drug_id) if is_treatment else []
         others = [(span, name) for span, name in drugs if span not in own_drugs]
         comparator = find_comparator(sentence.text, own_drugs, others)
         trial = find_trial(sentence.text) or self._trial
@@ -603,6 +717,7 @@ class DocumentContext:
             f"at {dose}" if dose else "",
             f"as {route} treatment" if route else "",
             f"as {line}" if line else "",
+            f"with {' and '.join(partners)}" if partners else "",
             f"versus {comparator}" if comparator else "",
             f"trial {trial}" if trial else "",
         ]
@@ -618,5 +733,11 @@ def _find_nearest_spans(sentence: Sentence, subject: str, obj: str) -> list[Span
     pairs = [(first, second) for first in spans[subject] for second in spans[obj]]
     if not pairs:
         return spans[subject] + spans[obj]
-    distances = [abs(first[0] - second[0]) for first, second in pairs]
+    # "X is approved for gout, but the effects of X in lupus": a break separates more than words do.
+    breaks = [match.span() for match in _CLAUSE_BREAK.finditer(sentence.text)]
+    distances = []
+    for pair in pairs:
+        (_, end), (start, _) = sorted(pair)
+        is_broken = any(end <= first and last <= start for first, last in breaks)
+        distances.append((is_broken, abs(pair[0][0] - pair[1][0])))
     return list(pairs[distances.index(min(distances))])

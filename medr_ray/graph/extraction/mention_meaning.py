@@ -30,7 +30,7 @@ _PROCESS = re.compile(r"fibrosis|(?:venous )?congestion|deformit(?:y|ies)|moles?
 _PER = "per "  # before a unit: "per mole"
 # A disease as an adjective belongs to the noun behind it ("thromboembolic pulmonary hypertension"),
 # unless that is who has it ("diabetic rats").
-_ADJECTIVE = re.compile(r"(?:ic|al|ive|ous|ed|oid)$", re.IGNORECASE)
+_ADJECTIVE = re.compile(r"(?:ic|al|ive|ous|ed|oid|[ai]ble)$", re.IGNORECASE)
 _NOUN_BEHIND = re.compile(
     r" (?!(?:effects?|rates?|responses?|behaviou?rs?|patients?|subjects?|individuals?|persons?|"
     r"people|populations?|women|men|children|"
@@ -77,7 +77,7 @@ _NOT_ITSELF = re.compile(
 )
 # Parts of the cell that vocabularies list with the drugs.
 _NOT_GIVEN = re.compile(
-    r"(?:auto|iso)?antibod(?:y|ies)|immunoglobulins?|vesicles?|anions?|cations?|ions?|"
+    r"(?:auto|iso|monoclonal )?antibod(?:y|ies)|immunoglobulins?|vesicles?|anions?|cations?|ions?|"
     r"(?:long )?(?:non-?coding )?RNAs?|(?:lnc|mi|circ)\w*RNAs?|[\w -]*(?:polymerase|hydrolase|"
     r"phospholipase A2|protein kinases?)s?",
     re.IGNORECASE,
@@ -117,6 +117,11 @@ _GENERAL_WORD = re.compile(
     r"inflammation)",
     re.IGNORECASE,
 )
+# The rest of a name that is an enumeration, with its initials in brackets: of "ichthyosis
+# follicularis, atrichia and photophobia (IFAP)" all behind the comma.
+_ENUMERATED_REST = re.compile(r"(?:,| and| or| with)[^.;:()\[\]]{3,80}[(\[]([A-Z]{3,8})[;,)\]]")
+_NO_INITIAL = frozenset({"and", "or", "of", "with", "the", "in"})
+_WORD = re.compile(r"[^\W\d_]+")
 _NAME_BEFORE = re.compile(r"\b[A-Za-z]*(?:[A-Z][A-Z0-9-]|\d)[\w-]*[ -]$")
 
 
@@ -150,9 +155,11 @@ def is_meant(sentence: str, item: SentenceItem) -> bool:
 
 
 def _is_part_of_longer_name(sentence: str, item: SentenceItem) -> bool:
-    """Whether a mention is only the general word of a name, "infection" in "SFTS infection", or
-    the adjective of one."""
+    """Whether a mention is only the general word of a name, "infection" in "SFTS infection", the
+    adjective of one, or the first finding of a syndrome that is named by its findings."""
     start, end = item.mention.span
+    if _begins_enumerated_name(sentence, item):
+        return True
     is_adjective = _ADJECTIVE.search(sentence, start, end) is not None
     if is_adjective and _NOUN_BEHIND.match(sentence, end):
         return True
@@ -160,6 +167,16 @@ def _is_part_of_longer_name(sentence: str, item: SentenceItem) -> bool:
         _GENERAL_WORD.fullmatch(sentence, start, end) is not None
         and _NAME_BEFORE.search(sentence, max(0, start - _LOOK_BACK), start) is not None
     )
+
+
+def _begins_enumerated_name(sentence: str, item: SentenceItem) -> bool:
+    start, end = item.mention.span
+    rest = _ENUMERATED_REST.match(sentence, end)
+    if rest is None:
+        return False
+    words = _WORD.findall(sentence[start : rest.start(1)])
+    initials = "".join(word[0].upper() for word in words if word not in _NO_INITIAL)
+    return initials == rest[1]
 
 
 def describes_next(sentence: str, item: SentenceItem) -> bool:

@@ -24,7 +24,9 @@ _MOLECULE = re.compile(
 )
 _LONG_FORM_WORDS = 7  # before a bracket
 _BRACKET = re.compile(
-    rf"((?:[\w'’/-]+ ){{1,{_LONG_FORM_WORDS}}})[(\[]([A-Z][A-Za-z0-9-]{{1,9}})[;,)\]]"
+    # "D. souliei extract (DSE)": the point of an initial ends no sentence.
+    rf"((?:(?:[\w'’/-]+|\b[A-Z]\.) ){{1,{_LONG_FORM_WORDS}}})"
+    r"[(\[]([A-Z][A-Za-z0-9-]{1,9})[;,)\]]"
 )
 
 

@@ -45,6 +45,25 @@ def read_clinical(text: str) -> list[str]:
             "{Melanoma:disease} was treated with {vemurafenib:drug} in BRAF-mutant tumors.",
             "in BRAF mutant",
         ),
+        (
+            "{Chronic gout:disease} and chronic {gout:disease} treated with {colchicine:drug}.",
+            "in chronic disease",
+        ),
+        (
+            "{Vincristine:drug} for the treatment of diffuse {lymphoma:disease} (NHL), stages III "
+            "and IV.",
+            "in stage III and IV disease",
+        ),
+        (
+            "{Aspirin:drug} induces {bronchoconstriction:phenotype} in aspirin-sensitive "
+            "asthmatics.",
+            "in aspirin-sensitive asthmatics",
+        ),
+        (
+            "{FAS:gene} was associated with {breast cancer:disease}, namely, only in grade II and "
+            "III, lymph nodal positive or p53 wild-type patients.",
+            "in grade II and III, lymph nodal positive or p53 wild-type patients",
+        ),
         (f"{TREATED} in patients with {{gout:disease}}.", ""),
         (f"{TREATED}.", ""),
     ],
@@ -138,3 +157,53 @@ def test_a_context_is_that_of_the_relation_and_not_of_another_clause(
 def test_a_sentence_about_cells_is_not_about_the_animals_of_its_document() -> None:
     text = "A study.\nMale rats were used. {Colchicine:drug} inhibited {NLRP3:gene} in THP-1 cells."
     assert read_clinical(text) == ["in THP-1 cells"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{Gout:disease} was treated with 2 mg {colchicine:drug} plus 320 mg {probenecid:drug}.",
+        "{Gout:disease} was treated with {colchicine:drug}-{probenecid:drug}.",
+        "{Colchicine:drug} in combination with {probenecid:drug} in the treatment of "
+        "{gout:disease}.",
+        "A new drug in combination with {colchicine:drug} and {probenecid:drug} in the treatment "
+        "of {gout:disease}.",
+        "A {colchicine:drug} and {probenecid:drug} combination in the treatment of {gout:disease}.",
+    ],
+)
+def test_what_was_given_with_a_drug_stands_beside_it(text: str) -> None:
+    contexts = {
+        statement.object: statement.clinical
+        for statement in read_marked_abstract(text).statements
+        if statement.predicate == "treated_with"
+    }
+    partners = {"colchicine": "with probenecid", "probenecid": "with colchicine"}
+    assert contexts
+    assert contexts.items() <= partners.items()
+    assert find_restriction("with probenecid") == ""
+
+
+def test_arms_of_a_trial_are_no_partners() -> None:
+    text = "{Colchicine:drug} and {probenecid:drug} are used to treat {gout:disease}."
+    assert read_clinical(text) == ["", ""]
+
+
+def test_what_stands_before_a_list_of_drugs_is_said_of_all_of_it() -> None:
+    text = "{Keratoses:disease} were treated with topical {fluorouracil:drug} and {imiquimod:drug}."
+    assert read_clinical(text) == ["as topical treatment"] * 2
+
+
+def test_a_case_in_an_animal_says_its_signs_of_that_animal() -> None:
+    text = (
+        "Disseminated {cryptococcosis:disease} in a patas monkey. "
+        "{Cryptococcosis:disease} was characterized by {seizures:phenotype}."
+    )
+    assert read_clinical(text) == ["in monkeys"]
+
+
+def test_a_group_behind_a_break_belongs_to_what_stands_there() -> None:
+    text = (
+        "{Colchicine:drug} has been approved for {gout:disease}, but the effects of "
+        "{colchicine:drug} in individuals with lupus are under study."
+    )
+    assert read_clinical(text) == [""]

@@ -348,7 +348,14 @@ def test_a_cue_is_as_sure_as_it_was_on_the_training_set() -> None:
         # a risk is no disease that is treated
         "{Flavone:drug} reduced the risk of {gout:disease}.",
         "{Thyrotropin:drug} is useful for the diagnosis of {hypothyroidism:phenotype}.",
+        "{Serp-1:drug} may be a new therapy for this severe complication of {lupus:disease}.",
+        # the first finding of a syndrome that is named by its findings, an adjective, a class
+        "{MBTPS2:gene} mutations cause {ichthyosis follicularis:disease}, atrichia and photophobia "
+        "(IFAP) and others.",
+        "{Carbachol:drug} induced an {irritable:phenotype} kind of aggression.",
+        "{Uveitis:disease} was treated with {monoclonal antibodies:drug}.",
         # open questions
+        "{Serp-1:drug} may represent a potential new therapy for {lupus:disease}.",
         "{Aspirin:drug} would be useful in {gout:disease} if it were safe.",
         "The role of {FTO:gene} in {gout:disease} was inconclusive.",
         "There are few reports about the role of {TWIST2:gene} in {lung cancer:disease}.",
@@ -422,3 +429,21 @@ def test_the_nearest_governed_names_are_related(
 )
 def test_more_wordings_state_a_relation(sentence: str, expected: tuple[str, str, str]) -> None:
     assert expected in stated_relations(sentence)
+
+
+def test_of_two_findings_that_coexist_the_cause_is_that_of_the_second() -> None:
+    sentence = (
+        "The coexistence of {drusen:phenotype} and {papilledema:phenotype} secondary to "
+        "{intracranial hypertension:disease}."
+    )
+    assert stated_relations(sentence) == {
+        ("intracranial hypertension", "presents_with", "papilledema")
+    }
+
+
+def test_what_a_target_binds_is_no_target_of_the_drug() -> None:
+    sentence = (
+        "{Tibolone:drug} seemed to bind to {IL6:gene} at sites responsible for its binding to "
+        "{IL6R:gene}."
+    )
+    assert ("tibolone", "acts_on", "il6r") not in stated_relations(sentence, least=0)

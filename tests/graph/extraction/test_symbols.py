@@ -10,6 +10,7 @@ from medr_ray.graph.extraction.symbols import find_foreign_symbols
     [
         ("Dendrobium stem extract (DSE) was fed.", "DSE"),
         ("Microvascular disease (MVD) is common.", "MVD"),
+        ("The effect of D. souliei ethyl acetate extract (DSE) was seen.", "DSE"),
         ("Cell-free hemoglobin (CFH) levels rose.", "CFH"),
     ],
 )
