@@ -160,8 +160,8 @@ _GROUP = re.compile(
 )
 # A group that is named after its condition: "in aspirin-sensitive asthmatics".
 _GROUP_BY_CONDITION = re.compile(
-    r"\b(?:in|among|of) ((?:[\w-]+ )?(?:asthmatics|diabetics|smokers|non-?smokers|alcoholics|"
-    r"hypertensives|ha?emophiliacs|epileptics))\b",
+    r"\b(?:in|among|of) ((?:[\w-]+ )?(?:asthmatics|diabetics|smokers|alcoholics|"
+    r"hypertensives|ha?emophiliacs|epileptics))\b(?! and)",
     re.IGNORECASE,
 )
 # "Only in grade II or p53 wild-type patients".

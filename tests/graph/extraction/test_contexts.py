@@ -64,6 +64,7 @@ def read_clinical(text: str) -> list[str]:
             "III, lymph nodal positive or p53 wild-type patients.",
             "in grade II and III, lymph nodal positive or p53 wild-type patients",
         ),
+        (f"{TREATED} both in smokers and in non-smokers.", ""),
         (f"{TREATED} in patients with {{gout:disease}}.", ""),
         (f"{TREATED}.", ""),
     ],
