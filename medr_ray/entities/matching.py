@@ -67,7 +67,7 @@ class Matcher:
     ) -> "Matcher":
         """A matcher compiled from concepts."""
         tables = tokens.build_folding_tables()
-        owned = _assign_patterns(lexicon, min_form_length, tables)
+        owned = assign_keys(lexicon, min_form_length, tables)
         # The compiled code reads 64-bit offsets, whatever string type polars exports.
         keys = owned["key"].to_arrow().cast(pa.large_string())
         folded_count = len(keys) - owned["exact"].sum()
@@ -153,10 +153,11 @@ class Matcher:
         )
 
 
-def _assign_patterns(
+def assign_keys(
     lexicon: Sequence[Concept], min_form_length: int, tables: tokens.FoldingTables
 ) -> pl.DataFrame:
-    """(key, form, concept, exact), the case-folded keys first, each key once.
+    """What a matcher looks for: (key, form, concept, exact), the case-folded keys first, each key
+    once.
 
     A key that several concepts claim goes to the only one whose preferred name it is. Where none or
     several have it as their name, it goes to the only one with a form written like the key

@@ -38,7 +38,7 @@ from medr_ray.corpus.medline import read_records
 from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.entities.counting import count_citations
-from medr_ray.entities.matching import Matcher
+from medr_ray.entities.matching import Matcher, assign_keys
 from medr_ray.entities.tokens import build_folding_tables, build_match_keys
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 
@@ -232,13 +232,13 @@ def _without_space(text: str) -> str:
 
 
 def _build_folded_lexicon() -> list[Concept]:
-    """The embedded lexicon without what is matched in capitals only: one automaton can do the same
-    work."""
+    """The embedded lexicon without what is matched as it is written: one automaton over folded text
+    can do the same work."""
     from medr_ray.entities.form_patterns import choose_patterns
 
     lexicon = build_lexicon(("hpo_diseases", "hpo", "diseases", "drugs"))
     chosen = choose_patterns(lexicon, min_form_length=4)
-    return [
+    folded = [
         Concept(
             concept.concept_id,
             concept.name,
@@ -249,18 +249,21 @@ def _build_folded_lexicon() -> list[Concept]:
         for concept, patterns in zip(lexicon, chosen, strict=True)
         if patterns.folded
     ]
+    # A concept whose name another one has is found by its name as written. Without those concepts
+    # nothing is looked for in that way.
+    keys = assign_keys(folded, 4, build_folding_tables())
+    as_written = set(keys.filter(keys["exact"])["concept"])
+    return [concept for number, concept in enumerate(folded) if number not in as_written]
 
 
 def _build_automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
-    """Of our own compiled forms, so that both sides look for the same; a key is padded so that it
-    cuts no word."""
-    matcher = Matcher.build(lexicon, min_form_length=4)
+    """Of our own keys, so that both sides look for the same; a key is padded so that it cuts no
+    word."""
+    keys = assign_keys(lexicon, 4, build_folding_tables())
+    if keys["exact"].any():
+        raise AssertionError("some keys are matched as written, which the peer cannot do")
     automaton = ahocorasick.Automaton()
-    for key, concept in zip(
-        build_match_keys(matcher.forms, build_folding_tables()).to_pylist(),
-        matcher.concepts.tolist(),
-        strict=True,
-    ):
+    for key, concept in keys.select("key", "concept").iter_rows():
         padded = _pad_key(key)
         automaton.add_word(padded, (concept, len(padded)))
     automaton.make_automaton()
