@@ -20,6 +20,7 @@ def make_server(
     model: Path,
     text: str = "the answer is search",
     capacity: int = 1,
+    gather: int = 0,
 ) -> tuple[ModelServer, list[ScriptedEngine]]:
     from transformers import AutoTokenizer
 
@@ -27,7 +28,9 @@ def make_server(
 
     def load(directory: Path) -> ScriptedEngine:
         engines.append(
-            ScriptedEngine(AutoTokenizer.from_pretrained(directory), lambda prompt: text)
+            ScriptedEngine(
+                AutoTokenizer.from_pretrained(directory), lambda prompt: text, gather=gather
+            )
         )
         return engines[-1]
 
@@ -58,7 +61,8 @@ def join_text(items: Sequence[StreamItem]) -> str:
 def test_jobs_that_arrive_together_are_generated_together_however_they_sample(
     tiny_model: Path,
 ) -> None:
-    server, engines = make_server(tiny_model)
+    # One that answered them one after the other would never end: see ``gather``.
+    server, engines = make_server(tiny_model, gather=6)
 
     async def complete_and_stream() -> tuple[list[Completion], list[StreamItem]]:
         jobs = (ChatJob("agent", ASK, 20 + i, i / 5, seed=i) for i in range(5))
