@@ -15,6 +15,9 @@ from medr_ray.core.errors import InfrastructureError
 
 T = TypeVar("T")
 _GRACE_SECONDS = 0.05  # for a cancelled task to clean up before it is left behind
+# Turns of the event loop that a cancelled task has besides: in a loop that stood still the seconds
+# pass without the task having had its turn. A clean-up takes one turn for each await.
+_GRACE_TURNS = 20
 # References to abandoned tasks: the event loop itself holds tasks only weakly.
 _abandoned: set[asyncio.Task[Any]] = set()
 
@@ -44,7 +47,7 @@ async def run_with_deadline(work: Coroutine[Any, Any, T], seconds: float) -> T:
         if done:
             return task.result()
         task.cancel()
-        await asyncio.wait((task,), timeout=_GRACE_SECONDS)
+        await _let_clean_up(task)
         if task.done() and not task.cancelled() and task.exception() is None:
             return task.result()  # it finished at the last moment
         raise DeadlinePassed(abandoned=not task.done())
@@ -52,6 +55,15 @@ async def run_with_deadline(work: Coroutine[Any, Any, T], seconds: float) -> T:
         if not task.done():
             task.cancel()
             _leave_running(task)
+
+
+async def _let_clean_up(task: "asyncio.Future[Any]") -> None:
+    """Wait until the cancelled task is done, for as long as a clean-up may take."""
+    await asyncio.wait((task,), timeout=_GRACE_SECONDS)
+    for _ in range(_GRACE_TURNS):
+        if task.done():
+            return
+        await asyncio.sleep(0)
 
 
 def _leave_running(task: "asyncio.Future[Any]") -> None:

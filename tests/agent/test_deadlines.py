@@ -1,6 +1,7 @@
 """Deadlines of set-up, turn, tool and episode, also for work that does not stop when cancelled."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,8 +105,8 @@ def test_a_policy_or_a_tool_that_does_not_get_ready_is_an_infrastructure_failure
 
 def test_when_the_seconds_are_nearly_spent_the_agent_is_asked_while_it_can_still_answer() -> None:
     trajectory = run(
-        call("hang"), seconds=2.0, answer_reserve=0.95
-    )  # the tool has a tenth of a second of the two
+        call("hang"), seconds=20.0, answer_reserve=0.95
+    )  # the tool has the first of the twenty seconds, less what the call took to begin
     assert "did not answer within" in responses(trajectory)[0]
     assert "Give your answer now" in responses(trajectory)[0]
     assert (trajectory.answer, trajectory.asked, trajectory.stop_reason) == (
@@ -190,6 +191,20 @@ def test_what_cleans_up_before_it_stops_is_not_left_behind() -> None:
 
     with pytest.raises(DeadlinePassed) as passed:
         asyncio.run(run_with_deadline(tidy(), 0.01))
+    assert not passed.value.abandoned
+
+
+def test_a_stalled_event_loop_does_not_use_up_the_time_to_clean_up() -> None:
+    async def tidy_in_a_stalled_loop() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asyncio.get_running_loop().call_soon(time.sleep, 0.2)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    with pytest.raises(DeadlinePassed) as passed:
+        asyncio.run(run_with_deadline(tidy_in_a_stalled_loop(), 0.01))
     assert not passed.value.abandoned
 
 
