@@ -145,10 +145,16 @@ class WebService:
         self, request: ServiceRequest, permit: Permit, accepted: Collection[int]
     ) -> ServiceResponse:
         seconds = self._config.timeout_seconds
+        # Before the time-out begins: what this process needs to make its client is no failure of
+        # the service.
+        client = self._open_client()
         try:
             # httpx's own time-out is for each read: a server that sends a byte now and then never
             # reaches it.
-            async with asyncio.timeout(seconds), self._open_stream(request) as response:
+            async with (
+                asyncio.timeout(seconds),
+                self._open_stream(client, request) as response,
+            ):
                 body = await self._read_body(response)
         except TimeoutError:
             permit.record_failure(overloaded=True)
@@ -162,13 +168,18 @@ class WebService:
             raise self._classify_refusal(response, body, permit)
         return ServiceResponse(response.status_code, body)
 
-    @contextlib.asynccontextmanager
-    async def _open_stream(self, request: ServiceRequest) -> AsyncIterator[httpx.Response]:
+    def _open_client(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 headers=self._headers, timeout=self._config.timeout_seconds
             )
-        async with self._client.stream(
+        return self._client
+
+    @contextlib.asynccontextmanager
+    async def _open_stream(
+        self, client: httpx.AsyncClient, request: ServiceRequest
+    ) -> AsyncIterator[httpx.Response]:
+        async with client.stream(
             request.method,
             f"{self._root}/{request.path}",
             params=dict(request.params) or None,
