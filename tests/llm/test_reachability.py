@@ -42,7 +42,7 @@ def silent() -> Iterator[str]:
 def test_dead_endpoints_are_named_together_in_ten_seconds(
     silent: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reachability, "_ALL_SECONDS", 2.0)
+    monkeypatch.setattr(reachability, "_ALL_SECONDS", 4.0)
     httpserver.expect_request("/v1/models").respond_with_json({"data": []})
     endpoints = {
         "llm": endpoint(NOBODY),
@@ -53,7 +53,7 @@ def test_dead_endpoints_are_named_together_in_ten_seconds(
     dead, slow = find_endpoint_problems(endpoints)
     assert time.monotonic() - started < 10
     assert dead.startswith(f"llm.base_url: nothing answers at {NOBODY} (ConnectError)")
-    assert slow.startswith(f"trajectories.rewrite.base_url: nothing answers at {silent} within 2 s")
+    assert slow.startswith(f"trajectories.rewrite.base_url: nothing answers at {silent} within 4 s")
 
 
 def test_further_headers_are_sent_and_one_without_its_variable_is_named(
