@@ -238,7 +238,8 @@ def _order_evidence(evidence: Evidence) -> tuple[Any, ...]:
 
 
 def merge_relations(first: Relation, second: Relation) -> Relation:
-    """The more confident of two statements of one relation, with the evidence of both."""
+    """The more confident of two statements of one relation, with the evidence of both: first the
+    passage that it was read from, which its context is of."""
     # The other fields only break ties, so that the result does not depend on the order.
     best = min(
         first,
@@ -249,9 +250,14 @@ def merge_relations(first: Relation, second: Relation) -> Relation:
             relation.temporal,
             relation.spatial,
             relation.clinical,
+            _order_evidence(relation.evidence[0]),
         ),
     )
+    lead = best.evidence[0]
     # A set, because both may quote the same sentence.
     evidence = sorted({*first.evidence, *second.evidence}, key=_order_evidence)
+    if lead.start < lead.end:
+        evidence.remove(lead)
+        evidence.insert(0, lead)
     facts = tuple(sorted({*first.facts, *second.facts}))
     return replace(best, evidence=tuple(evidence), facts=facts)

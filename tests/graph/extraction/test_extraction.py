@@ -1,7 +1,9 @@
 """What is read out of documents, and what is not."""
 
+import itertools
 import json
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -228,7 +230,29 @@ def test_the_same_relation_from_two_papers_keeps_both_sentences(rules: RulesExtr
     assert first.relation_id == second.relation_id
     merged = merge_relations(first, second)
     assert merged == merge_relations(second, first)
-    assert [evidence.document_id for evidence in merged.evidence] == ["PMID:1", "PMID:2"]
+    assert {evidence.document_id for evidence in merged.evidence} == {"PMID:1", "PMID:2"}
+
+
+def test_the_first_passage_is_the_one_that_the_context_is_of(rules: RulesExtractor) -> None:
+    """In whatever order the papers are merged."""
+    sentences = (
+        "Aplastic anemia was seen in 7% of patients treated with chloramphenicol.",
+        "Chloramphenicol-induced aplastic anemia in NCT01234567.",
+        "Aplastic anemia was caused by chloramphenicol.",
+    )
+    documents = [
+        Document(f"PMID:{number}", "pubmed", "", sentence, None, (), False, "")
+        for number, sentence in enumerate(sentences)
+    ]
+    relations = [rules.extract(document).relations[0] for document in documents]
+    merged = {reduce(merge_relations, order) for order in itertools.permutations(relations)}
+    (relation,) = merged
+    assert relation.clinical == "trial NCT01234567"
+    assert [evidence.document_id for evidence in relation.evidence] == [
+        "PMID:1",
+        "PMID:0",
+        "PMID:2",
+    ]
 
 
 def format_qualifier(fact: DiseaseFact) -> str:
