@@ -9,6 +9,7 @@ raised.
 import asyncio
 import os
 import platform
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -33,6 +34,10 @@ from medr_ray.tools.registry import open_tools
 
 # Seconds between two ticks of the event loop: short beside ``rollouts.stall_seconds`` (at least 1).
 _TICK_SECONDS = 0.5
+# How long an event loop that seems to be blocked has to come round, at most half of
+# ``rollouts.stall_seconds``: the answer must reach the pool before it counts the worker as silent.
+# A process that was stopped and goes on takes its turn in far less.
+_SECOND_LOOK_SECONDS = 2.0
 
 
 def rollout_key(task_id: str, mode: str, rollout: int) -> str:
@@ -108,9 +113,9 @@ class EpisodeReport:
 class Heartbeat:
     """A sign of life.
 
-    ``blocked``: the event loop has not ticked for ``rollouts.stall_seconds``. ``stall_report``
-    describes a worker on which nothing moves, with its stacks; it is empty otherwise, and sent once
-    per stall.
+    ``blocked``: the event loop has not ticked for ``rollouts.stall_seconds`` and does not come
+    round when it is asked to. ``stall_report`` describes a worker on which nothing moves, with its
+    stacks; it is empty otherwise, and sent once per stall.
     """
 
     blocked: bool
@@ -165,12 +170,22 @@ class RolloutWorker:
     def heartbeat(self) -> Heartbeat:
         """Whether anything moves. Called from another thread than the event loop's."""
         limit = self._config.rollouts.stall_seconds
-        is_blocked = self._monitor.loop_lag() > limit
+        is_blocked = self._monitor.loop_lag() > limit and not self._comes_round(limit)
         is_stalled = is_blocked or self._monitor.quiet_seconds() > limit
         # Stacks are long: one report for each stall is enough.
         is_new = is_stalled and not self._stall_reported
         self._stall_reported = is_stalled
         return Heartbeat(is_blocked, self._describe_stall(is_blocked) if is_new else "")
+
+    def _comes_round(self, limit: float) -> bool:
+        """Whether the event loop takes a turn now.
+
+        After a pause of the whole process, or of its machine, this thread may answer before the
+        event loop has ticked again: a late tick alone does not show that it is blocked.
+        """
+        turn = threading.Event()
+        self._loop.call_soon_threadsafe(turn.set)
+        return turn.wait(min(_SECOND_LOOK_SECONDS, limit / 2))
 
     def _describe_stall(self, is_blocked: bool) -> str:
         """Open episodes and stacks: names of places in the code, never values."""
