@@ -194,11 +194,14 @@ class RolloutPool:
                 self._require_open()
                 self._adjust_workers()
                 self._dispatch_requests()
+                # Before the events: what is judged late had not come by then. With the time after
+                # them, a pause of this process would be held against answers that are queued.
+                now = time.monotonic()
                 for event in self._workers.events(_TICK_SECONDS):
                     self._handle_event(event)
                 if find_stragglers is not None:
-                    self._cut_stragglers(find_stragglers)
-                self._check_health()
+                    self._cut_stragglers(find_stragglers, now)
+                self._check_health(now)
                 finished = self._finished
                 self._finished = []
                 remaining -= len(finished)
@@ -327,8 +330,7 @@ class RolloutPool:
             # A straggler is cut by choice, from a group that does without it.
             self._streak.record_failure(f"{failure} ({kind})")
 
-    def _cut_stragglers(self, find_stragglers: FindStragglers) -> None:
-        now = time.monotonic()
+    def _cut_stragglers(self, find_stragglers: FindStragglers, now: float) -> None:
         # At most one attempt of a request is open at a time, so the request's number identifies it.
         by_number = {rollout.scheduled.number: rollout for rollout in self._open_rollouts()}
         elapsed = {number: now - rollout.started for number, rollout in by_number.items()}
@@ -399,10 +401,9 @@ class RolloutPool:
 
     # --- health ---
 
-    def _check_health(self) -> None:
+    def _check_health(self, now: float) -> None:
         """Every few seconds: ask busy workers for a heartbeat, and replace those that gave none or
         no longer keep deadlines."""
-        now = time.monotonic()
         if now < self._next_health_check:
             return
         stall_seconds = self._config.stall_seconds
@@ -412,7 +413,7 @@ class RolloutPool:
             requested = self._heartbeat_requested.get(worker)
             if requested is None:
                 if slot.ready and slot.load:
-                    self._heartbeat_requested[worker] = now
+                    self._heartbeat_requested[worker] = time.monotonic()
                     self._workers.request_heartbeat(worker)
             elif now - requested > stall_seconds:
                 silent = f"gave no sign of life for {now - requested:.0f} s"
