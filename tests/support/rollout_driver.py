@@ -2,14 +2,13 @@
 [nodes]``.
 
 With ``nodes`` it runs on a cluster of a head and two nodes, of which one is killed when the first
-part is written.
+part is written and there is a worker at rollouts on each node.
 """
 
 import contextlib
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,11 @@ from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
 
 REQUESTS = make_requests(96)
+# A killed node refuses its health checks and is counted out after three of them. The long timeout
+# is for the others: on a busy machine their answers may take seconds.
 _HEALTH = {
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 500,
+    "health_check_timeout_ms": 10_000,
     "health_check_failure_threshold": 3,
 }
 _MEMORY = 100_000_000
@@ -56,8 +57,9 @@ def main(directory: str, nodes: bool) -> None:
     waiting = ledger.open_requests(REQUESTS)
     environment = WaitingEnvironment({"plain": Script(turns=2, think=0.1, wait=0.2, spread=1.0)})
     with (
-        _cluster(Path(directory)) if nodes else _alone(),
+        _cluster() if nodes else _alone() as kill_node,
         RolloutPool(settings, environment=environment) as pool,
+        _lose_node(pool, Path(directory), kill_node),
     ):
         came = sum(1 for _ in ledger.record(pool.run(waiting)))
         print(f"{len(waiting)} open, {came} came, {pool.figures()}", flush=True)
@@ -70,29 +72,50 @@ def _alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _cluster(directory: Path) -> Iterator[None]:
-    """A worker fits on each node and none on the head, where the driver is."""
+def _cluster() -> Iterator[Callable[[], None]]:
+    """A worker fits on each node and none on the head, where the driver is. Gives a function that
+    kills a node."""
     cluster: Any = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 0, "object_store_memory": _MEMORY, "_system_config": _HEALTH},
     )
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=_MEMORY) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
-
-    def lose_a_node() -> None:
-        while not any((directory / "parts").glob("part-*.parquet")):
-            time.sleep(0.01)
-        cluster.remove_node(nodes[0], allow_graceful=False)
-        print("lost a node", flush=True)
-
-    loser = threading.Thread(target=lose_a_node, daemon=True)
-    loser.start()
     try:
-        yield
-        loser.join()
+        yield lambda: cluster.remove_node(nodes[0], allow_graceful=False)
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+@contextlib.contextmanager
+def _lose_node(
+    pool: RolloutPool, directory: Path, kill_node: Callable[[], None] | None
+) -> Iterator[None]:
+    """Kill a node in the midst of the work, where there are nodes."""
+    if kill_node is None:
+        yield
+        return
+    is_over = threading.Event()
+
+    def kill_in_time() -> None:
+        # Both workers at work: one that is killed while it starts takes no rollout with it.
+        while len(_busy_workers(pool)) < 2 or not any((directory / "parts").glob("part-*.parquet")):
+            if is_over.wait(0.01):
+                return
+        kill_node()
+        print("lost a node", flush=True)
+
+    loser = threading.Thread(target=kill_in_time, daemon=True)
+    loser.start()
+    yield
+    is_over.set()
+    loser.join()
+
+
+def _busy_workers(pool: RolloutPool) -> set[int]:
+    # A copy: the pool's thread adds and removes rollouts.
+    return {rollout.worker for rollout in list(pool._in_flight.values())}
 
 
 if __name__ == "__main__":

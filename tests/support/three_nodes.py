@@ -12,9 +12,11 @@ from ray.cluster_utils import Cluster
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import run_pipeline
 
+# A killed node refuses its health checks and is counted out after three of them. The long timeout
+# is for the others: on a busy machine their answers may take seconds.
 _HEALTH = {
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 500,
+    "health_check_timeout_ms": 10_000,
     "health_check_failure_threshold": 3,
 }
 
