@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -64,8 +65,12 @@ def busy_workers(process: subprocess.Popen[bytes], work: str) -> list[psutil.Pro
 
 
 def kill_busy_workers(process: subprocess.Popen[bytes], work: str) -> None:
-    """Kill all workers that are at this ``work``; fails when the run ends before one is caught."""
-    while not (busy := busy_workers(process, work)):
+    """Kill all workers that are at this ``work``; fails when the run ends before one is killed."""
+    killed = 0
+    while not killed:
         assert process.poll() is None, f"nobody was caught at {work}"
-    for worker in busy:
-        worker.kill()
+        for worker in busy_workers(process, work):
+            # It may have ended since it was listed.
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+                killed += 1

@@ -4,6 +4,7 @@ processes listen, and the rights of its folders and of its token."""
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import ray
@@ -29,12 +30,14 @@ def list_listeners() -> list[str]:
     import psutil
 
     own = psutil.Process()
-    return [
-        f"{process.name()} {connection.laddr.ip}"
-        for process in [own, *own.children(recursive=True)]
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listeners = []
+    for process in [own, *own.children(recursive=True)]:
+        # One that has ended since it was listed listens no more.
+        with suppress(psutil.NoSuchProcess):
+            for connection in process.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    listeners.append(f"{process.name()} {connection.laddr.ip}")
+    return listeners
 
 
 def read_rights(path: Path) -> str:
