@@ -92,7 +92,7 @@ _ANION = re.compile(
     r"fumarate|gluconate|sodium|potassium|ether|ester|alcohol)s?",
     re.IGNORECASE,
 )
-_METAL = re.compile(
+_FIRST_OF_SALT = re.compile(
     r"\b(?:dextran|chondroitin|heparan|dodecyl|zinc|copper|iron|cadmium|nickel|cobalt|gold|"
     r"silver|titanium|aluminium|aluminum|gallium|"
     r"gadolinium|technetium|ruthenium|platinum) $",
@@ -145,7 +145,7 @@ def is_meant(sentence: str, item: SentenceItem) -> bool:
     if _NOT_GIVEN.fullmatch(sentence, start, end):
         return False
     before = sentence[max(0, start - _LOOK_BACK) : start]
-    if _METAL.search(before) or (
+    if _FIRST_OF_SALT.search(before) or (
         _ANION.fullmatch(sentence, start, end) and _SALT_OF.search(before)
     ):
         return False
