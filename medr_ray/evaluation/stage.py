@@ -154,9 +154,10 @@ def configure_serving(config: PipelineConfig) -> PipelineConfig:
     queue."""
     serving = config.serving
     queued = _QUEUED_PER_EPISODE * config.evaluation.concurrency
+    host = _find_proxy_host()
     update = {
-        "host": _find_proxy_host(),
-        "port": find_free_port(),
+        "host": host,
+        "port": find_free_port(host),
         "weights": config.evaluation.weights[0],
         # The server refuses what exceeds its limits, so they are raised to what the agents ask for.
         "max_queued": max(serving.max_queued, queued),

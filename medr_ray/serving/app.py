@@ -6,7 +6,9 @@ down. A port that is in use or a missing model is reported before anything start
 """
 
 import contextlib
+import errno
 import logging
+import random
 import signal
 import socket
 import threading
@@ -38,6 +40,11 @@ _MAX_GATEWAY_REQUESTS = 10_000
 # Requests a replica accepts per place in its batch, so that the next ones are already waiting there
 # when a place becomes free.
 _REQUESTS_PER_BATCH_PLACE = 2
+# Port numbers to choose a free one from. Linux gives those from 32768 on to whoever asks for any,
+# as a starting Ray does for dozens; 10002 to 19999 are for Ray's workers, 30000 to 32767 for the
+# services of Kubernetes.
+_FREE_PORTS = range(20_000, 30_000)
+_PORT_ATTEMPTS = 100  # ports tried: on a host with half of them in use, one of 100 is free
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,22 @@ def find_served_directories(config: PipelineConfig, run: RunDirectory) -> dict[s
 
 
 def find_free_port(host: str = "127.0.0.1") -> int:
-    """Returns a port on which nothing listens at the moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
+    """Returns a port on which nothing listens at the moment, by default on loopback. Raises
+    MedrError when it finds none."""
+    # Drawn by the operating system: two processes with one seed would draw the same port.
+    chance = random.SystemRandom()
+    for port in chance.sample(_FREE_PORTS, _PORT_ATTEMPTS):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
         # The port is free again when the probe closes. Another process may take it before Serve
         # does, which ``check_port`` then reports.
-        return int(probe.getsockname()[1])
+        return port
+    raise MedrError(f"no free port on {host}: {_PORT_ATTEMPTS} were tried, and all are in use")
 
 
 def check_port(host: str, port: int) -> None:

@@ -17,6 +17,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
+from medr_ray.serving import app
 from medr_ray.serving.app import (
     ServedApplication,
     check_port,
@@ -211,6 +212,22 @@ def test_missing_weights_are_named_before_anything_starts(tiny_model: Path, tmp_
     config = make_config(tmp_path, tiny_model, "serving.weights=sft")
     with pytest.raises(MedrError, match="no sft model yet"):
         find_served_directories(config, open_run(config))
+
+
+def test_a_free_port_is_none_that_a_starting_ray_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = find_free_port()
+    assert 19_999 < port < 30_000
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        free = find_free_port()
+        monkeypatch.setattr(app, "_FREE_PORTS", [port, free])
+        monkeypatch.setattr(app, "_PORT_ATTEMPTS", 2)
+        assert {find_free_port() for _ in range(10)} == {free}
+        monkeypatch.setattr(app, "_FREE_PORTS", [port])
+        monkeypatch.setattr(app, "_PORT_ATTEMPTS", 1)
+        with pytest.raises(MedrError, match=r"no free port on 127\.0\.0\.1: 1 were tried"):
+            find_free_port()
 
 
 def test_a_taken_port_is_named() -> None:

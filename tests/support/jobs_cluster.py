@@ -4,17 +4,18 @@ on free ports."""
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+
+from medr_ray.serving.app import find_free_port
 
 BIN = Path(sys.executable).parent
 _PORTS = (
@@ -50,11 +51,11 @@ class Cluster:
 
 
 def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+    """As many different ports, free at every address of this host."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(find_free_port(""))
+    return sorted(ports)
 
 
 def wait_until_started(head: subprocess.Popen[str]) -> None:
