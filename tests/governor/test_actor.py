@@ -248,10 +248,13 @@ def test_callers_outlive_the_governor_and_keep_their_leases() -> None:
         waiting = asyncio.create_task(client.acquire(service, _NONE))
         await asyncio.sleep(0.05)
         client._run_in_loop(_as_coroutine(connection.die))
+        async with asyncio.timeout(60):
+            while not any(state.leases for state in await client.snapshot()):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.5)
-        assert not waiting.done(), "two are in flight, and the new governor knows"
         (state,) = await client.snapshot()
         assert state.leases == 2
+        assert not waiting.done(), "two are in flight, and the new governor knows"
         client.finish(service, _report_done(first))
         client.finish(service, _report_done(await waiting))
         client.finish(service, _report_done(second))
