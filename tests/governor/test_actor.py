@@ -126,7 +126,7 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
     client = LocalGovernorClient()
 
     async def scenario() -> ServiceState:
-        service = GovernedService("key", "service", Limits(100, 1.0, tokens=1000))
+        service = GovernedService("key", "service", Limits(100, 60.0, tokens=1000))
         for used, result in ((Amounts(7, 3), "succeeded"), (_NONE, "refused"), (_NONE, "failed")):
             slot = await client.acquire(service, Amounts(10, 10))
             client.finish(service, Outcome(slot, used, result, 0.0, usd=0.5))  # type: ignore[arg-type]
