@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,20 +64,26 @@ def test_files_are_not_hashed_for_a_consumer_that_is_gone(
 ) -> None:
     rig.fetch()
     hashed: list[Path] = []
-    first_is_taken = threading.Event()
+    shutdown_has_begun = threading.Event()
 
     def hash_file(path: Path) -> str:
         hashed.append(path)
         if len(hashed) > 1:
-            first_is_taken.wait(30)
+            shutdown_has_begun.wait(30)
         return "0"
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            shutdown_has_begun.set()
+            super().shutdown(wait=wait)
 
     class FullBar(Bar):
         def advance(self, count: int = 1, note: str = "") -> None:
-            first_is_taken.set()
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(mirror_verification, "compute_file_md5", hash_file)
+    monkeypatch.setattr(mirror_verification, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(mirror_verification, "Bar", FullBar)
     monkeypatch.setattr(mirror_verification, "_HASHERS", 1)
     with pytest.raises(OSError, match="No space"):
