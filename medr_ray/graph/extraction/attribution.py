@@ -202,7 +202,7 @@ def _is_of_nearest(reading: _Reading) -> bool:
 
 
 def _is_of_treatment(reading: _Reading) -> bool:
-    """ "Therapy for a disease leads to": the therapy does."""
+    """Of "therapy for a disease leads to" the therapy is meant."""
     return _TREATED.search(reading.text, 0, reading.left.group_start) is not None
 
 
@@ -225,7 +225,7 @@ def _is_of_coexisting(reading: _Reading) -> bool:
 
 
 def _is_of_arms(reading: _Reading) -> bool:
-    """ "Randomised to A plus B, A or C": the list behind the cue is one of arms."""
+    """Of "randomised to A plus B, A or C" the list behind the cue is one of arms."""
     left, right = reading.left, reading.right
     return left.group_start != right.group_start and any(
         item.group_start == right.group_start and item.concept_id == left.concept_id
