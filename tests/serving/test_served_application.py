@@ -29,6 +29,7 @@ from medr_ray.serving.app import (
 
 KEY = "a-key-for-this-test"
 ASK = [{"role": "user", "content": "what is the inheritance of Marfan syndrome"}]
+_QUEUED = 8  # requests that may wait
 _SECONDS = 60  # for a reply on a busy machine; the default of 5 is for a person who waits
 
 
@@ -56,8 +57,8 @@ def served(
 ) -> Iterator[ServedApplication]:
     root = tmp_path_factory.mktemp("runs")
     build_tiny_model(root / "served" / "grpo" / "model", seed=1)
-    # Eight requests are answered at a time, and eight may wait.
-    config = make_config(root, tiny_model, "serving.max_batch=4", "serving.max_queued=8")
+    # Eight requests are answered at a time.
+    config = make_config(root, tiny_model, "serving.max_batch=4", f"serving.max_queued={_QUEUED}")
     with serve_application(config, open_run(config), api_key=KEY) as application:
         yield application
 
@@ -107,9 +108,10 @@ def test_concurrent_requests_are_generated_together(
             model="grpo", messages=ASK, temperature=0, max_tokens=16
         )  # type: ignore[arg-type]
 
-    with ThreadPoolExecutor(12) as pool:
-        completions = list(pool.map(ask, range(12)))
-    assert len(completions) == 12
+    # No more than may wait: on a busy machine all of them do before the first is assigned.
+    with ThreadPoolExecutor(_QUEUED) as pool:
+        completions = list(pool.map(ask, range(_QUEUED)))
+    assert len(completions) == _QUEUED
     key = {"Authorization": f"Bearer {client.api_key}"}
     statistics = httpx.get(f"{served.base_url}/statistics", headers=key, timeout=_SECONDS)
     assert statistics.json()["model"]["most_running"] > 1
