@@ -7,15 +7,20 @@ relation is true of: a species or model ("in rats"), a cell line, a population, 
 ("with prednisolone"), a comparator ("versus placebo"), a trial ("trial NCT00000001").
 ``knowledge.qualifiers.find_restriction`` tells them apart.
 
-All of it comes from the sentence itself, but for two things that a document says once: the species
-of an experiment without patients, and the number of its only trial.
+All of it comes from the sentence itself, but for what a document says once: the species of an
+experiment without patients, that of an animal whose case it is, and the number of its only trial.
 """
 
 import re
 from collections.abc import Sequence
 
-from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
-from medr_ray.knowledge.predicates import DISEASE, DRUG, PHENOTYPE
+from medr_ray.graph.extraction.mention_meaning import DISEASES
+from medr_ray.graph.extraction.sentences import Sentence
+from medr_ray.graph.extraction.treatments import (
+    TREATMENTS,
+    describe_treatment,
+    list_trial_numbers,
+)
 from medr_ray.retrieval.snippets import Span
 
 _YEAR = r"(?:1[89]|20)\d\d"
@@ -294,67 +299,6 @@ _GENOTYPE = re.compile(
     r"\b((?:homozygous|heterozygous) (?:for )?(?:the )?[A-Z][A-Z0-9-]+|carriers of (?:the )?"
     r"[A-Z][\w-]+(?: allele| mutation| variant)?)"
 )
-_LINE = re.compile(
-    r"(?<!after )(?<!following )\b(first|second|third|fourth|1st|2nd|3rd|later)[- ]line\b",
-    re.IGNORECASE,
-)
-_LINE_WORDS = {"1st": "first", "2nd": "second", "3rd": "third"}
-_SETTING = re.compile(
-    r"\b(neo-?adjuvant|adjuvant|maintenance|salvage|add-on|adjunctive|prophylactic|preventive|"
-    r"induction|palliative|combination|rescue|replacement) (?:\w+ )?(?:treatment|therapy|"
-    r"chemotherapy|use)\b|\b(monotherapy|prophylaxis|prevention)\b",
-    re.IGNORECASE,
-)
-_ADDED_TO = re.compile(r" (?:to|with) (?:\w+ ){0,2}", re.IGNORECASE)
-_PREVENTS = re.compile(
-    r"\bprevent(?:s|ed|ing)?\b|vaccin\w+|\bprotect(?:s|ed|ing)? against\b", re.IGNORECASE
-)
-_PRETREATED = re.compile(
-    r"\b((?:previously|heavily) (?:un)?treated|pre-?treated|treatment[- ]na[iï]ve|relapsed|"
-    r"refractory)\b",
-    re.IGNORECASE,
-)
-_EARLIER = re.compile(
-    r"\b(?:previously|formerly|earlier|prior|initially) (?:\w+ )?(?:treated|managed|treatment|"
-    r"therapy|exposed|exposure) (?:with|to|by) (?:[\w-]+ ){0,2}$",
-    re.IGNORECASE,
-)
-_DOSE = re.compile(
-    r"(?<![\w.])\d[\d.,]*(?: ?(?:-|–|to|or|and) ?\d[\d.,]*)? ?"
-    r"(?:mg|µg|μg|mcg|ug|g|IU|U|units|mL|ml|mmol|µmol|nmol|µM|μM|uM|mM|nM)\b"
-    r"(?:[ ]?/[ ]?(?:kg|day|d|m2|m\^2|h|hr|week|wk|dose|min)\b){0,3}"
-    r"(?! ?/ ?(?:dl|dL|l|L|ml|mL))"
-    r"(?: (?:once daily|twice daily|daily|weekly|monthly|per day|per kg|a day|twice a day|"
-    r"once weekly|every \d+ (?:hours|days|weeks)|b\.i\.d\.|bid|tid|q\.d\.))?"
-)
-# Between a drug and its dose: behind other words it is the dose of something else.
-_LEADS_TO_DOSE = re.compile(
-    r"[ (\[]*(?:(?:at|in|a|an|the|of|with|by|for|given|administered|orally|oral|daily|once|twice|"
-    r"weekly|single|total|fixed|initial|mean|median|low|high|starting|maintenance|intravenous|"
-    r"intravenously|intraperitoneal|subcutaneous|subcutaneously|infusion|injections?|tablets?|"
-    r"dos(?:e|es|age|ages)|concentrations?|i\.?[pvm]\.?|s\.?c\.?|p\.?o\.?|hydrochloride|sodium|"
-    r"treatment|therapy)[ (,:]*)*"
-)
-_DOSE_REACH = 40  # characters between a drug and its dose
-# How a drug is applied, where it does not reach the whole body, as the words before its name say.
-_LOCAL_ROUTE = re.compile(
-    r"\b(topical|intralesional|intravitreal|intrathecal|intraventricular|intra-articular|inhaled|"
-    r"nebuli[sz]ed|intravesical|intratympanic|subconjunctival|vaginal)(?:ly)? (?:[\w-]+ )?$",
-    re.IGNORECASE,
-)
-# Between two drugs that are given together: "A-B", "A plus 320 mg B", "A in combination with B".
-_PARTNER_JOINT = re.compile(
-    r"(?: \([^()]*\))?(?:[-/–]| ?\+ ?| (?:plus|combined with|in combination with|together with|"
-    r"along with|added to) (?:the |an? |\d[\d.,]* ?m?g )?(?:[\w-]+ )?)",
-    re.IGNORECASE,
-)
-# Words around a list of drugs that are given together.
-_COMBINATION_BEFORE = re.compile(
-    r"\b(?:combinations? of|combin(?:ed|ation|ing)(?: \w+)? with|together with|along with) "
-    r"(?:the |an? )?(?:[\w-]+ )?$",
-    re.IGNORECASE,
-)
-_COMBINATION_BEHIND = re.compile(r"(?: \([^()]*\))?[ -]combinations?\b", re.IGNORECASE)
 # The stage or severity of a disease, as the words before its name say.
 _STAGE_WORD = (
     r"(?:locally[ -]advanced|advanced|metastatic|disseminated|unresectable|early|late|recurrent|"
@@ -368,34 +312,13 @@ _STAGE_BEHIND = re.compile(
     r"(?: \([^()]*\))?,? (?:in |of |with )?stages? ([IV]+[ABC]?(?:(?: and | or | to |-|–|/)"
     r"[IV]+[ABC]?)?)\b"
 )
-_COMPARATOR = re.compile(
-    r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with| in)?|"
-    r"superior to|over) (?:the )?(placebo|vehicle|saline|controls?|standard (?:of care|therapy|"
-    r"treatment)|no treatment|sham)\b|\b(placebo)-controlled\b",
-    re.IGNORECASE,
-)
-_BACKGROUND = re.compile(r"\b(?:on|added to|background) (?:(?:stable|a|the) )?$", re.IGNORECASE)
-_COMPARED_WITH = re.compile(
-    r"\b(?:versus|vs\.?|compared (?:with|to)|in comparison (?:with|to)|than(?: with)?|"
-    r"superior to) (?:the )?(?:\w+ )?$",
-    re.IGNORECASE,
-)
-_TRIAL = re.compile(
-    r"\b(NCT\d{8}|ISRCTN\d{6,9}|ChiCTR[-\w]{6,20}|UMIN\d{6,12}|ACTRN\d{10,16}|"
-    r"\d{4}-\d{6}-\d{2})\b"
-)
-_NAMED_TRIAL = re.compile(r"\b([A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)*) (?:trial|program|programme)\b")
-_NO_TRIAL_NAMES = frozenset({"RCT", "FDA", "THE", "RNA", "DNA", "HIV", "USA", "PHASE"})
 _SEPARATOR = "; "
 _OF_GENES = frozenset({"associated_gene", "sign_associated_gene"})
-_CONDITIONS = frozenset({DISEASE, PHENOTYPE})
-_TREATMENTS = frozenset({"treated_with", "sign_treated_with"})
-_GIVEN = _TREATMENTS | {"combined_with"}
 _BROADER = "subtype_of"
 _VITRO = "vitro"  # of a culture that is not named
 # What a document about cultures alone means of them wherever it says it; a gene that is linked to a
 # disease in tissues of patients, or a case of an adverse effect, may stand beside the culture.
-_OF_CULTURES = _TREATMENTS | {"acts_on", "gene_interaction"}
+_OF_CULTURES = TREATMENTS | {"acts_on", "gene_interaction"}
 
 
 def find_time(sentence: str) -> str:
@@ -469,41 +392,6 @@ def find_genotype(sentence: str) -> str:
     return match[3] or f"{match[1]} {match[2].strip('()')}"
 
 
-def find_line(sentence: str, drugs: Sequence[Span]) -> str:
-    """The line or setting of a treatment with one of the drugs [start, end), such as "second-line
-    treatment", or "". What is given in addition to a drug is not that drug's setting."""
-    match = _LINE.search(sentence)
-    if match is not None:
-        word = match[1].lower()
-        return f"{_LINE_WORDS.get(word, word)}-line treatment"
-    match = _SETTING.search(sentence)
-    if match is None:
-        return "prevention" if _PREVENTS.search(sentence) else ""
-    if any(_ADDED_TO.fullmatch(sentence, match.end(), start) for start, _ in drugs):
-        return ""
-    return (match[2] or f"{match[1]} therapy").lower()
-
-
-def find_history(sentence: str) -> str:
-    """How those studied were treated before, such as "previously treated", or ""."""
-    match = _PRETREATED.search(sentence)
-    return match[1].lower() if match else ""
-
-
-def find_dose(sentence: str, drug: Span) -> str:
-    """The dose that follows the drug [start, end) closely, such as "10 mg/kg", or ""."""
-    match = _DOSE.search(sentence, drug[1], min(len(sentence), drug[1] + _DOSE_REACH))
-    if match is None or not _LEADS_TO_DOSE.fullmatch(sentence, drug[1], match.start()):
-        return ""
-    return match.group().strip()
-
-
-def find_route(sentence: str, drug: Span) -> str:
-    """The local route that is named before the drug [start, end), such as "topical", or ""."""
-    match = _LOCAL_ROUTE.search(sentence, 0, drug[0])
-    return match[1].lower() if match else ""
-
-
 def find_stage(sentence: str, disease: Span) -> str:
     """The stage or severity that stands directly before or behind a disease [start, end), such as
     "advanced" or "stage III", or ""."""
@@ -512,62 +400,6 @@ def find_stage(sentence: str, disease: Span) -> str:
         return f"stage {behind[1]}"
     before = _STAGE.search(sentence, 0, disease[0])
     return before[1].lower() if before else ""
-
-
-def find_partners(sentence: Sentence, drug_id: str) -> list[str]:
-    """The names of the drugs that the sentence says were given together with a drug, in its
-    order."""
-    drugs = [item for item in sentence.items if item.entity_type == DRUG]
-    others = [item for item in drugs if item.concept_id != drug_id]
-    partners = [
-        other
-        for other in others
-        if any(_is_partner(sentence.text, drug, other) for drug in drugs if drug not in others)
-    ]
-    names = dict.fromkeys(sentence.text[slice(*item.mention.span)] for item in partners)
-    # The capital of a sentence's first word is not the name's.
-    return [
-        name.lower() if name.istitle() and sentence.text.startswith(name) else name
-        for name in names
-    ]
-
-
-def _is_partner(text: str, drug: SentenceItem, other: SentenceItem) -> bool:
-    first, second = sorted((drug, other), key=lambda item: item.mention.start)
-    if _PARTNER_JOINT.fullmatch(text, first.mention.end, second.mention.start):
-        return True
-    are_listed = first.group_start == second.group_start and first.group_end == second.group_end
-    return are_listed and (
-        _COMBINATION_BEFORE.search(text, 0, first.group_start) is not None
-        or _COMBINATION_BEHIND.match(text, first.group_end) is not None
-    )
-
-
-def find_comparator(
-    sentence: str, drugs: Sequence[Span], others: Sequence[tuple[Span, str]]
-) -> str:
-    """What a treatment with one of the ``drugs`` [start, end) was compared with: "placebo", or the
-    name of one of the other drugs, given as ([start, end), name); "" where the sentence compares
-    with neither, or all patients were on the drug."""
-    match = _COMPARATOR.search(sentence)
-    if match is not None and any(_BACKGROUND.search(sentence, 0, start) for start, _ in drugs):
-        return ""
-    if match is not None:
-        return (match[1] or match[2]).lower()
-    for (start, end), name in others:
-        is_of_own = any(end + 1 == own[0] or own[1] + 1 == start for own in drugs)
-        if not is_of_own and _COMPARED_WITH.search(sentence, 0, start):
-            return name
-    return ""
-
-
-def find_trial(text: str) -> str:
-    """The number of a trial, else its name, or ""."""
-    match = _TRIAL.search(text)
-    if match is not None:
-        return match.group()
-    named = _NAMED_TRIAL.search(text)
-    return named[1] if named and named[1] not in _NO_TRIAL_NAMES else ""
 
 
 def _find_species_of_case(title: str) -> str:
@@ -586,7 +418,7 @@ class DocumentContext:
         self._species_of_case = _find_species_of_case(sentences[0].text) if sentences else ""
         if not any(_STUDIED_HUMANS.search(sentence.text) for sentence in sentences):
             self._read_experiment(sentences)
-        trials = {number for sentence in sentences for number in _TRIAL.findall(sentence.text)}
+        trials = {number for sentence in sentences for number in list_trial_numbers(sentence.text)}
         self._trial = next(iter(trials)) if len(trials) == 1 else ""
 
     def _read_experiment(self, sentences: Sequence[Sentence]) -> None:
@@ -612,22 +444,10 @@ class DocumentContext:
             part
             for part in (
                 *self._list_restrictions(sentence, subject, predicate, obj),
-                *self._list_details(sentence, subject, predicate, obj),
+                *describe_treatment(sentence, subject, predicate, obj, self._trial),
             )
             if part
         )
-
-    def _find_clause(self, text: str, ends: Sequence[Span]) -> str:
-        """A sentence with blanks outside the part that is about ``ends``, which is between the
-        nearest breaks around them."""
-        if not ends:
-            return text
-        first = min(start for start, _ in ends)
-        last = max(end for _, end in ends)
-        breaks = [match.span() for match in _CLAUSE_BREAK.finditer(text)]
-        start = max((end for _, end in breaks if end <= first), default=0)
-        stop = min((begin for begin, _ in breaks if begin >= last), default=len(text))
-        return " " * start + text[start:stop] + " " * (len(text) - stop)
 
     def _list_restrictions(
         self, sentence: Sentence, subject: str, predicate: str, obj: str
@@ -638,7 +458,7 @@ class DocumentContext:
         ends = [item.mention.span for item in sentence.items if item.concept_id in (subject, obj)]
         # A sentence about humans may be part of a document about animals, and the reverse.
         nearest = _find_nearest_spans(sentence, subject, obj)
-        clause = self._find_clause(text, nearest)
+        clause = _find_clause(text, nearest)
         is_of_mutation = predicate in _OF_GENES and _MUTATION.search(text) is not None
         # A species in the name of a disease was not studied: "swine influenza in mice".
         named = clause
@@ -652,7 +472,7 @@ class DocumentContext:
         cells = "" if is_of_mutation else find_cells(named)
         is_of_experiment = sentence.offset == 0 or sentence.offset >= self._from
         is_of_people = _HUMANS.search(text) or _TISSUES.search(text)
-        if is_of_mutation or (predicate not in _TREATMENTS and is_of_people):
+        if is_of_mutation or (predicate not in TREATMENTS and is_of_people):
             is_of_experiment = False  # "patients with DNMT3A-mutated leukemia" in a study of mice
         if is_of_experiment and predicate not in _OF_THE_DISEASE:
             # A sentence about cells is not about the animals of the document.
@@ -660,67 +480,32 @@ class DocumentContext:
             cells = cells or (self._cells if predicate in _OF_CULTURES else "")
         species = species or self._species_of_case
         group = find_comorbid_group(clause, ends) or find_population(clause)
-        stage = self._find_stage(sentence, nearest) if predicate in _TREATMENTS else ""
+        stage = _find_nearest_stage(sentence, nearest) if predicate in TREATMENTS else ""
         words = (species, cells, group, find_genotype(clause), stage)
         return [f"in {word}" if word else "" for word in words]
 
-    def _find_stage(self, sentence: Sentence, nearest: Sequence[Span]) -> str:
-        stages = (
-            find_stage(sentence.text, item.mention.span)
-            for item in sentence.items
-            if item.entity_type in _CONDITIONS and item.mention.span in nearest
-        )
-        stage = next(filter(None, stages), "")
-        return f"{stage} disease" if stage else ""
 
-    def _list_details(
-        self, sentence: Sentence, subject: str, predicate: str, obj: str
-    ) -> list[str]:
-        drugs = [
-            (item.mention.span, sentence.text[item.mention.start : item.mention.end])
-            for item in sentence.items
-            if item.entity_type == DRUG
-        ]
-        own = {subject, obj}
-        own_drugs = [
-            item.mention.span
-            for item in sentence.items
-            if item.entity_type == DRUG and item.concept_id in own
-        ]
-        if not own_drugs:
-            return []
-        doses = (find_dose(sentence.text, drug) for drug in own_drugs)
-        dose = next(filter(None, doses), "")
-        is_treatment = predicate in _TREATMENTS
-        # What patients had before says nothing of how it was given.
-        is_earlier = any(_EARLIER.search(sentence.text, 0, start) for start, _ in own_drugs)
-        if is_earlier:
-            return []
-        history = find_history(sentence.text) if is_treatment else ""
-        line = find_line(sentence.text, own_drugs) if is_treatment else ""
-        # "Topical A and B": what stands before a list is said of all of it.
-        routes = (
-            find_route(sentence.text, (start, item.mention.end))
-            for item in sentence.items
-            if item.mention.span in own_drugs
-            for start in (item.mention.start, item.group_start)
-        )
-        route = next(filter(None, routes), "") if predicate in _GIVEN else ""
-        # A combination is about its two partners itself.
-        drug_id = next(item.concept_id for item in sentence.items if item.mention.span in own_drugs)
-        partners = find_partners(sentence, drug_id) if is_treatment else []
-        others = [(span, name) for span, name in drugs if span not in own_drugs]
-        comparator = find_comparator(sentence.text, own_drugs, others)
-        trial = find_trial(sentence.text) or self._trial
-        return [
-            f"in {history} disease" if history else "",
-            f"at {dose}" if dose else "",
-            f"as {route} treatment" if route else "",
-            f"as {line}" if line else "",
-            f"with {' and '.join(partners)}" if partners else "",
-            f"versus {comparator}" if comparator else "",
-            f"trial {trial}" if trial else "",
-        ]
+def _find_clause(text: str, ends: Sequence[Span]) -> str:
+    """A sentence with blanks outside the part that is about ``ends``, which is between the
+    nearest breaks around them."""
+    if not ends:
+        return text
+    first = min(start for start, _ in ends)
+    last = max(end for _, end in ends)
+    breaks = [match.span() for match in _CLAUSE_BREAK.finditer(text)]
+    start = max((end for _, end in breaks if end <= first), default=0)
+    stop = min((begin for begin, _ in breaks if begin >= last), default=len(text))
+    return " " * start + text[start:stop] + " " * (len(text) - stop)
+
+
+def _find_nearest_stage(sentence: Sentence, nearest: Sequence[Span]) -> str:
+    stages = (
+        find_stage(sentence.text, item.mention.span)
+        for item in sentence.items
+        if item.entity_type in DISEASES and item.mention.span in nearest
+    )
+    stage = next(filter(None, stages), "")
+    return f"{stage} disease" if stage else ""
 
 
 def _find_nearest_spans(sentence: Sentence, subject: str, obj: str) -> list[Span]:

@@ -18,16 +18,16 @@ from medr_ray.graph.extraction.abstracts import (
     infer_weak_statements,
 )
 from medr_ray.graph.extraction.disease_records import read_record
+from medr_ray.graph.extraction.mention_meaning import DISEASES
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.extraction.symbols import drop_foreign_symbols
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
-from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE, PREDICATES
+from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.qualifiers import find_restriction
 from medr_ray.retrieval.authority import authority_level
 from medr_ray.retrieval.documents import HPO, Document
 
-_CONDITIONS = (DISEASE, PHENOTYPE)
 _BROADER = "subtype_of"
 _OPPOSITES = {
     "treated_with": "induced_by",
@@ -103,7 +103,7 @@ class RulesExtractor:
         concepts = (self._vocabulary.concepts.get(end) for end in ends)
         return any(
             concept is not None
-            and concept.entity_type in _CONDITIONS
+            and concept.entity_type in DISEASES
             and find_generality_reason(concept) != ""
             for concept in concepts
         )
