@@ -29,7 +29,7 @@ from medr_ray.serving.app import (
 
 KEY = "a-key-for-this-test"
 ASK = [{"role": "user", "content": "what is the inheritance of Marfan syndrome"}]
-_QUEUED = 8  # requests that may wait
+_QUEUED = 12  # requests that may wait
 _SECONDS = 60  # for a reply on a busy machine; the default of 5 is for a person who waits
 
 
