@@ -13,6 +13,14 @@ import psutil
 # Parts are written every few hundredths of a second. Looking more often took a tenth of the time of
 # the run that is disturbed.
 _POLL_SECONDS = 0.02
+# Ray's settings for a cluster of which a node is lost. A killed node refuses its health checks and
+# is counted out after three of them. The long timeout is for the others: on a busy machine their
+# answers may take seconds.
+NODE_HEALTH = {
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 10_000,
+    "health_check_failure_threshold": 3,
+}
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[bytes]:

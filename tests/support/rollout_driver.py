@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.disturbing import NODE_HEALTH
 from support.waiting_environment import Script, WaitingEnvironment, make_requests
 
 from medr_ray.core.config import PipelineConfig
@@ -26,13 +27,6 @@ from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
 
 REQUESTS = make_requests(96)
-# A killed node refuses its health checks and is counted out after three of them. The long timeout
-# is for the others: on a busy machine their answers may take seconds.
-_HEALTH = {
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 10_000,
-    "health_check_failure_threshold": 3,
-}
 _MEMORY = 100_000_000
 
 
@@ -77,7 +71,11 @@ def _cluster() -> Iterator[Callable[[], None]]:
     kills a node."""
     cluster: Any = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": _MEMORY, "_system_config": _HEALTH},
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": _MEMORY,
+            "_system_config": NODE_HEALTH,
+        },
     )
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=_MEMORY) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)

@@ -9,16 +9,12 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.disturbing import NODE_HEALTH
+
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import run_pipeline
-
-# A killed node refuses its health checks and is counted out after three of them. The long timeout
-# is for the others: on a busy machine their answers may take seconds.
-_HEALTH = {
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 10_000,
-    "health_check_failure_threshold": 3,
-}
 
 
 def main(config: str, root: str) -> None:
@@ -27,7 +23,7 @@ def main(config: str, root: str) -> None:
         head_node_args={
             "num_cpus": 2,
             "object_store_memory": 200_000_000,
-            "_system_config": _HEALTH,
+            "_system_config": NODE_HEALTH,
         },
     )
     nodes = [cluster.add_node(num_cpus=2, object_store_memory=200_000_000) for _ in range(2)]
