@@ -117,8 +117,10 @@ def show_entity(run: "RunDirectory", name: str, rows: int, as_json: bool) -> Non
     console = Console()
     if neighbourhood:
         print_neighbourhood(neighbourhood, console, rows)
-        console.print()
-    if store:
+    # Of many entities of the graph no record states anything.
+    if store and (neighbourhood is None or store.count_facts(entity)):
+        if neighbourhood:
+            console.print()
         facts.print_facts(store, entity, console, rows)
 
 

@@ -77,6 +77,16 @@ def test_the_graph_shows_relations_and_facts_of_one_entity(
     assert f"← studies_condition (1) Losartan in Kuru {TRIAL}" in output
 
 
+def test_an_entity_without_facts_is_not_named_a_second_time(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "graph", "show", "DRUG:1") == 0
+    output = read_output(capsys)
+    assert "← treated_with" in output
+    assert output.startswith("Losartan DRUG:1")
+    assert not output.endswith("DRUG:1 DRUG:1")
+
+
 def test_the_graph_shows_what_only_records_name(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
