@@ -36,6 +36,26 @@ class GuidanceStep:
 
 
 @dataclass(frozen=True)
+class QuestionStep:
+    """One step of a question's plan (``questions.plans``), inputs before what is found from them.
+
+    ``kind`` is "named" for what the question names, else a name in ``questions.steps.STEP_KINDS``.
+    ``inputs`` are the places of earlier steps in the plan. ``value`` is the id of the entity or
+    typed value that is named or found, "" where the records do not state one, ``name`` its name.
+    ``facts`` are the ids of the facts that say so, ``as_of`` the ISO date that they are of, where
+    they age.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    value: str
+    value_type: str
+    name: str
+    facts: tuple[str, ...] = ()
+    as_of: str = ""
+
+
+@dataclass(frozen=True)
 class Placeholder:
     """A name used in the cheat sheet in place of an entity, and the entity's id."""
 

@@ -1,0 +1,153 @@
+"""The facts of a run in memory, found by subject or by object, for those who ask very many.
+
+Only the predicates that are asked for are read. Typed values have the ids of the graph's nodes
+(``registry_relations.make_value_id``), so that every end of a fact is an id.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medr_ray.core.records import FactSource, LiteralValue, NodeType
+from medr_ray.core.run import Directory
+from medr_ray.graph.facts.artifacts import FACT_ENTITIES, FACTS
+from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.knowledge.name_normalization import fold_name
+
+
+class StatedFact(NamedTuple):
+    """A fact between two ids, with the record that states it.
+
+    ``number`` is that of a number or an amount, else None. ``qualifiers`` are (name, value).
+    """
+
+    fact_id: str
+    subject: str
+    predicate: str
+    object: str
+    number: float | None
+    as_of: str
+    qualifiers: tuple[tuple[str, str], ...]
+    source: FactSource
+    record_id: str
+
+    def qualifier(self, name: str) -> str:
+        """The value of a qualifier; "" where the fact does not have it."""
+        return dict(self.qualifiers).get(name, "")
+
+
+@dataclass(frozen=True)
+class TableEntity:
+    """What a registry names: its type, and its names, the preferred one first."""
+
+    entity_type: NodeType
+    names: tuple[str, ...]
+
+
+@dataclass
+class FactTable:
+    """Facts by (predicate, subject) and (predicate, object), each list sorted by fact id."""
+
+    entities: Mapping[str, TableEntity] = field(default_factory=dict)
+    _by_subject: dict[tuple[str, str], list[StatedFact]] = field(default_factory=dict)
+    _by_object: dict[tuple[str, str], list[StatedFact]] = field(default_factory=dict)
+    _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _neighbours: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @classmethod
+    def build(cls, facts: Iterable[StatedFact], entities: Mapping[str, TableEntity]) -> "FactTable":
+        """The table of facts, with the names of the entities in them."""
+        by_subject: dict[tuple[str, str], list[StatedFact]] = defaultdict(list)
+        by_object: dict[tuple[str, str], list[StatedFact]] = defaultdict(list)
+        table = cls(entities, by_subject, by_object)
+        for fact in sorted(facts, key=lambda fact: fact.fact_id):
+            by_subject[fact.predicate, fact.subject].append(fact)
+            by_object[fact.predicate, fact.object].append(fact)
+            table._neighbours[fact.subject].add(fact.object)
+            table._neighbours[fact.object].add(fact.subject)
+        for entity_id, entity in entities.items():
+            for folded in dict.fromkeys(map(fold_name, entity.names)):
+                table._by_name[folded].append(entity_id)
+        return table
+
+    @classmethod
+    def read(cls, directory: Directory, predicates: Collection[str]) -> "FactTable":
+        """The facts of a finished facts stage that have one of the predicates."""
+        facts = list(_read_facts(directory, predicates))
+        named = {end for fact in facts for end in (fact.subject, fact.object)}
+        return cls.build(facts, _read_entities(directory, named))
+
+    def facts_of(self, predicate: str, subject: str) -> Sequence[StatedFact]:
+        """The facts with that predicate and subject."""
+        return self._by_subject.get((predicate, subject), ())
+
+    def facts_to(self, predicate: str, obj: str) -> Sequence[StatedFact]:
+        """The facts with that predicate and object."""
+        return self._by_object.get((predicate, obj), ())
+
+    def subjects(self, predicate: str) -> Iterator[str]:
+        """Every subject of a predicate, sorted."""
+        yield from sorted(subject for name, subject in self._by_subject if name == predicate)
+
+    def objects(self, predicate: str) -> Iterator[str]:
+        """Every object of a predicate, sorted."""
+        yield from sorted(obj for name, obj in self._by_object if name == predicate)
+
+    def are_linked(self, entity: str, other: str) -> bool:
+        """Whether any fact of the table connects the two, in either direction."""
+        return other in self._neighbours.get(entity, ())
+
+    def type_of(self, entity_id: str) -> NodeType | None:
+        """The type of an entity; None where no record names it."""
+        entity = self.entities.get(entity_id)
+        return entity.entity_type if entity else None
+
+    def names_of(self, entity_id: str) -> tuple[str, ...]:
+        """The names of an entity, the preferred one first; () where no record names it."""
+        entity = self.entities.get(entity_id)
+        return entity.names if entity else ()
+
+    def find_by_name(self, name: str) -> Sequence[str]:
+        """The ids of the entities with that name, blind to case, accents and spelling."""
+        return self._by_name.get(fold_name(name), ())
+
+
+def _read_facts(directory: Directory, predicates: Collection[str]) -> Iterator[StatedFact]:
+    columns = [
+        "fact_id", "subject", "predicate", "object", "literal", "as_of", "qualifiers", "evidence"
+    ]  # fmt: skip
+    wanted = pa.array(sorted(predicates))
+    for name in directory.list_files(FACTS.name):
+        table = directory.read_table(f"{FACTS.name}/{name}", columns)
+        chosen = table.filter(pc.is_in(table["predicate"], value_set=wanted))
+        for row in chosen.to_pylist():
+            yield _make_fact(row)
+
+
+def _make_fact(row: Mapping[str, Any]) -> StatedFact:
+    literal = row["literal"]
+    evidence = row["evidence"]
+    return StatedFact(
+        row["fact_id"],
+        row["subject"],
+        row["predicate"],
+        row["object"] if literal is None else make_value_id(LiteralValue(**literal)),
+        None if literal is None else literal["number"],
+        row["as_of"],
+        tuple((item["name"], item["value"]) for item in row["qualifiers"]),
+        evidence["source"],
+        evidence["record_id"],
+    )
+
+
+def _read_entities(directory: Directory, entity_ids: Collection[str]) -> dict[str, TableEntity]:
+    table = directory.read_columns(FACT_ENTITIES, ["entity_id", "entity_type", "names"])
+    chosen = table.filter(pc.is_in(table["entity_id"], value_set=pa.array(sorted(entity_ids))))
+    return {
+        row["entity_id"]: TableEntity(row["entity_type"], tuple(row["names"]))
+        for row in chosen.to_pylist()
+    }

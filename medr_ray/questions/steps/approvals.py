@@ -1,0 +1,648 @@
+"""Steps over approvals: applications of Drugs@FDA, patents and exclusivities of the Orange Book,
+companies."""
+
+from collections.abc import Callable, Iterator
+
+from medr_ray.core.records import LiteralValue
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact
+from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.questions.steps.kinds import (
+    Finding,
+    Outcome,
+    Refusal,
+    StepKind,
+    Wording,
+    follow,
+    propose_objects,
+    propose_subjects,
+    take_single,
+)
+
+_DRUGS_AT_FDA = ("drugs_at_fda",)
+_ORANGE_BOOK = ("drugs_at_fda", "orange_book")
+_FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
+_GENERIC_APPLICATION = "FDA:ANDA"
+_MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
+_MAX_COUNT = 12  # what a person can still check
+# Drugs@FDA starts in 1939; LiverTox may name a year some months off at the turn of a year only.
+_DATE_PREFIX = "VALUE:date/"
+
+
+def read_date(value_id: str) -> str:
+    """The ISO date of a date's id."""
+    return value_id.removeprefix(_DATE_PREFIX)
+
+
+def make_year(year: str) -> str:
+    """The id of a year."""
+    return make_value_id(LiteralValue("date", year, precision="year"))
+
+
+def list_ingredients(table: FactTable, application: str) -> tuple[str, ...]:
+    """The active ingredients of all products of an application, each once."""
+    return tuple(
+        dict.fromkeys(
+            fact.object
+            for product in table.facts_of("has_product", application)
+            for fact in table.facts_of("active_ingredient", product.object)
+        )
+    )
+
+
+def list_applications(table: FactTable, drug: str) -> dict[str, tuple[StatedFact, ...]]:
+    """The applications whose products have the drug as their only active ingredient, with the facts
+    that say so, sorted."""
+    applications: dict[str, tuple[StatedFact, ...]] = {}
+    for ingredient in table.facts_to("active_ingredient", drug):
+        for product in table.facts_to("has_product", ingredient.subject):
+            if product.subject in applications:
+                continue
+            if list_ingredients(table, product.subject) == (drug,):
+                applications[product.subject] = (ingredient, product)
+    return dict(sorted(applications.items()))
+
+
+def _approval_date(table: FactTable, application: str) -> StatedFact | None:
+    facts = table.facts_of("original_approval_date", application)
+    return facts[0] if len(facts) == 1 else None
+
+
+def _find_approved(table: FactTable, drug: str, choose: Callable[..., str]) -> Outcome:
+    """The full application for the drug alone whose approval date is the chosen extreme."""
+    applications = {
+        application: facts
+        for application, facts in list_applications(table, drug).items()
+        if application.startswith(_FULL_APPLICATIONS)
+    }
+    if not applications:
+        return Refusal("cardinality: no application for the drug alone")
+    dated = {application: _approval_date(table, application) for application in applications}
+    # One without a date may have been the first, or the last. Tentative approvals have none either.
+    if any(
+        fact is None and _is_marketed(table, application) for application, fact in dated.items()
+    ):
+        return Refusal("cardinality: an application has no approval date")
+    dates = {
+        application: read_date(fact.object)
+        for application, fact in dated.items()
+        if fact is not None
+    }
+    if not dates:
+        return Refusal("cardinality: no approval date")
+    chosen = choose(dates.values())
+    winners = [application for application, date in dates.items() if date == chosen]
+    if len(winners) != 1:
+        return Refusal(f"cardinality: {len(winners)} applications of {chosen}")
+    facts = [*applications[winners[0]]]
+    date_fact = dated[winners[0]]
+    if date_fact is not None:
+        facts.append(date_fact)
+    return Finding(winners[0], tuple(facts), facts[0].as_of)
+
+
+def _is_marketed(table: FactTable, application: str) -> bool:
+    return any(
+        fact.object in _MARKETED
+        for product in table.facts_of("has_product", application)
+        for fact in table.facts_of("marketing_status", product.object)
+    )
+
+
+def find_first_application(table: FactTable, drug: str) -> Outcome:
+    """The application under which the FDA first approved the drug alone. A first approval does not
+    change with the years."""
+    outcome = _find_approved(table, drug, min)
+    if isinstance(outcome, Refusal):
+        return outcome
+    problem = _find_earlier_year(table, drug, outcome)
+    return problem or Finding(outcome.value, outcome.facts)
+
+
+def find_latest_application(table: FactTable, drug: str) -> Outcome:
+    """The application for the drug alone that the FDA approved last."""
+    applications = [
+        application
+        for application in list_applications(table, drug)
+        if application.startswith(_FULL_APPLICATIONS)
+    ]
+    if len(applications) < 2:
+        return Refusal("hops_needed: the drug has a single application")
+    return _find_approved(table, drug, max)
+
+
+def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal | None:
+    """A refusal where LiverTox has another year of approval than Drugs@FDA: old applications are
+    missing there now and then."""
+    years = {
+        read_date(fact.object)[:4]
+        for predicate in ("us_approval_year", "first_us_approval_year")
+        for fact in table.facts_of(predicate, drug)
+    }
+    date = _approval_date(table, outcome.value)
+    if date is not None and years and read_date(date.object)[:4] not in years:
+        return Refusal("contradiction: LiverTox has another year of approval")
+    if date is not None and years and min(years) < read_date(date.object)[:4]:
+        return Refusal("contradiction: LiverTox has an earlier year of approval")
+    return None
+
+
+def find_first_approval_year(table: FactTable, drug: str) -> Outcome:
+    """The year of the first approval, where Drugs@FDA and LiverTox agree."""
+    outcome = find_first_application(table, drug)
+    if isinstance(outcome, Refusal):
+        return outcome
+    date = _approval_date(table, outcome.value)
+    if date is None:
+        return Refusal("cardinality: no approval date")
+    year = read_date(date.object)[:4]
+    agreeing = [
+        fact
+        for predicate in ("us_approval_year", "first_us_approval_year")
+        for fact in table.facts_of(predicate, drug)
+        if read_date(fact.object)[:4] == year
+    ]
+    if not agreeing:
+        return Refusal("source: no second source for the year of approval")
+    return Finding(make_year(year), (*outcome.facts, agreeing[0]))
+
+
+def find_drug_of_application(table: FactTable, application: str) -> Outcome:
+    """The only active ingredient of an application."""
+    facts = [
+        fact
+        for product in table.facts_of("has_product", application)
+        for fact in (product, *table.facts_of("active_ingredient", product.object))
+    ]
+    ingredients = list_ingredients(table, application)
+    if len(ingredients) != 1:
+        return Refusal(f"cardinality: {len(ingredients)} active ingredients")
+    return Finding(ingredients[0], tuple(facts[:2]))
+
+
+def _find_trade_name(table: FactTable, application: str) -> Outcome:
+    """The name that all products of an application are sold under."""
+    facts = [
+        fact
+        for product in table.facts_of("has_product", application)
+        for fact in table.facts_of("trade_name", product.object)
+    ]
+    outcome = take_single(facts, [fact.object for fact in facts], "trade_name", ages=True)
+    ingredients = list_ingredients(table, application)
+    if isinstance(outcome, Finding):
+        name = outcome.value.partition("/")[2].casefold()
+        names = [n.casefold() for drug in ingredients for n in table.names_of(drug)]
+        if any(name in other or other in name for other in names):
+            return Refusal("no_leak: the trade name is that of the ingredient")
+    return outcome
+
+
+def count_generic_makers(table: FactTable, drug: str) -> Outcome:
+    """How many companies have a marketed generic of the drug alone."""
+    facts: list[StatedFact] = []
+    companies: set[str] = set()
+    for application, own in list_applications(table, drug).items():
+        if application.startswith(_GENERIC_APPLICATION) and _is_marketed(table, application):
+            sponsors = table.facts_of("application_sponsor", application)
+            companies.update(fact.object for fact in sponsors)
+            facts += [*own, *sponsors]
+    if not 2 <= len(companies) <= _MAX_COUNT:
+        return Refusal(f"form: {len(companies)} companies")
+    dates = {fact.as_of for fact in facts}
+    value = make_value_id(
+        LiteralValue("number", str(len(companies)), float(len(companies)), "companies")
+    )
+    return Finding(value, tuple(facts), max(dates))
+
+
+# --- patents and exclusivity ----------------------------------------------------------
+
+
+def _list_patents(table: FactTable, application: str) -> dict[str, StatedFact]:
+    """The patents listed for the products of an application, with the listing, newest edition
+    alone."""
+    facts = [
+        fact
+        for product in table.facts_of("has_product", application)
+        for fact in table.facts_of("protected_by_patent", product.object)
+    ]
+    newest = max((fact.as_of for fact in facts), default="")
+    return {fact.object: fact for fact in facts if fact.as_of == newest}
+
+
+def find_last_patent_expiry(table: FactTable, application: str) -> Outcome:
+    """The latest expiry date of the patents listed for an application."""
+    patents = _list_patents(table, application)
+    if not patents:
+        return Refusal("cardinality: no patents are listed")
+    facts: list[StatedFact] = []
+    dates = {}
+    for patent, listing in patents.items():
+        expiries = [
+            fact
+            for fact in table.facts_of("patent_expiry_date", patent)
+            if fact.as_of == listing.as_of
+        ]
+        if not expiries or any(
+            fact.qualifier("product") or fact.qualifier("extension") for fact in expiries
+        ):
+            return Refusal("cardinality: a patent has several dates of expiry, or none")
+        dates[patent] = expiries[0].object
+        facts += [listing, expiries[0]]
+    last = max(dates.values(), key=read_date)
+    products = table.facts_of("has_product", application)[:1]
+    return Finding(last, (*products, *facts), facts[0].as_of)
+
+
+def count_patents(table: FactTable, application: str) -> Outcome:
+    """How many patents are listed for an application."""
+    patents = _list_patents(table, application)
+    if not 2 <= len(patents) <= _MAX_COUNT:
+        return Refusal(f"form: {len(patents)} patents")
+    count = len(patents)
+    value = make_value_id(LiteralValue("number", str(count), float(count), "patents"))
+    facts = tuple(patents.values())
+    return Finding(value, facts, facts[0].as_of)
+
+
+def find_last_exclusivity_end(table: FactTable, application: str) -> Outcome:
+    """The latest date at which an exclusivity of the application ends."""
+    facts = [
+        fact
+        for product in table.facts_of("has_product", application)
+        for predicate in ("exclusivity_end_date", "one_of_exclusivity_end_dates")
+        for fact in table.facts_of(predicate, product.object)
+    ]
+    newest = max((fact.as_of for fact in facts), default="")
+    listed = [fact for fact in facts if fact.as_of == newest]
+    if not listed:
+        return Refusal("cardinality: no exclusivity is listed")
+    last = max(listed, key=lambda fact: read_date(fact.object))
+    return Finding(last.object, tuple(listed), newest)
+
+
+# --- companies ------------------------------------------------------------------------
+
+
+def _list_company_applications(table: FactTable, company: str) -> dict[str, StatedFact]:
+    return {
+        fact.subject: fact
+        for fact in table.facts_to("application_sponsor", company)
+        if fact.subject.startswith(_FULL_APPLICATIONS)
+    }
+
+
+def find_latest_application_of_company(table: FactTable, company: str) -> Outcome:
+    """The full application of a company that the FDA approved last."""
+    applications = _list_company_applications(table, company)
+    if len(applications) < 2:
+        return Refusal("hops_needed: the company has a single application")
+    dates = {
+        application: date
+        for application in applications
+        if (date := _approval_date(table, application)) is not None
+    }
+    if not dates:
+        return Refusal("cardinality: no approval date")
+    last = max(read_date(fact.object) for fact in dates.values())
+    winners = [name for name, fact in dates.items() if read_date(fact.object) == last]
+    if len(winners) != 1:
+        return Refusal(f"cardinality: {len(winners)} applications of {last}")
+    winner = winners[0]
+    return Finding(winner, (applications[winner], dates[winner]), applications[winner].as_of)
+
+
+def find_application_of_company_and_date(table: FactTable, company: str, date: str) -> Outcome:
+    """The full application of a company that was approved on a date."""
+    facts = [
+        (fact, approved)
+        for fact in table.facts_to("application_sponsor", company)
+        if fact.subject.startswith(_FULL_APPLICATIONS)
+        for approved in table.facts_of("original_approval_date", fact.subject)
+        if approved.object == date
+    ]
+    if len(_list_company_applications(table, company)) < 2:
+        return Refusal("hops_needed: the company has a single application")
+    pairs = [fact for pair in facts for fact in pair]
+    return take_single(
+        pairs, [fact.subject for fact, _ in facts], "original_approval_date", ages=True
+    )
+
+
+def _propose_company_dates(table: FactTable) -> Iterator[tuple[str, ...]]:
+    for application in table.subjects("original_approval_date"):
+        if application.startswith(_FULL_APPLICATIONS):
+            for sponsor in table.facts_of("application_sponsor", application):
+                for date in table.facts_of("original_approval_date", application):
+                    yield sponsor.object, date.object
+
+
+def count_approvals_in_year(table: FactTable, company: str, year: str) -> Outcome:
+    """How many full applications of a company the FDA approved in a year."""
+    facts = [
+        fact
+        for application in _list_company_applications(table, company)
+        for fact in table.facts_of("original_approval_date", application)
+        if read_date(fact.object)[:4] == read_date(year)
+    ]
+    if not 2 <= len(facts) <= _MAX_COUNT:
+        return Refusal(f"form: {len(facts)} approvals")
+    value = make_value_id(
+        LiteralValue("number", str(len(facts)), float(len(facts)), "applications")
+    )
+    return Finding(value, tuple(facts), facts[0].as_of)
+
+
+def _propose_company_years(table: FactTable) -> Iterator[tuple[str, ...]]:
+    pairs = {
+        (company, make_year(read_date(date)[:4])) for company, date in _propose_company_dates(table)
+    }
+    yield from sorted(pairs)
+
+
+# --- two drugs ------------------------------------------------------------------------
+
+
+def _propose_drug_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:
+    """Pairs of drugs that were studied for the same condition."""
+    by_condition: dict[str, set[str]] = {}
+    for trial in table.subjects("studies_intervention"):
+        drugs = {fact.object for fact in table.facts_of("studies_intervention", trial)}
+        for condition in table.facts_of("studies_condition", trial):
+            by_condition.setdefault(condition.object, set()).update(drugs)
+    pairs = {
+        (first, second)
+        for drugs in by_condition.values()
+        for first in drugs
+        for second in drugs
+        if first < second
+    }
+    yield from sorted(pairs)
+
+
+def find_earlier_approved(table: FactTable, first: str, second: str) -> Outcome:
+    """Of two drugs, the one that the FDA approved in an earlier year."""
+    outcomes = [find_first_approval_year(table, drug) for drug in (first, second)]
+    years = []
+    facts: list[StatedFact] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Refusal):
+            return outcome
+        years.append(read_date(outcome.value))
+        facts += outcome.facts
+    if years[0] == years[1]:
+        return Refusal("cardinality: both were approved in the same year")
+    return Finding(first if years[0] < years[1] else second, tuple(facts))
+
+
+def find_years_between_approvals(table: FactTable, first: str, second: str) -> Outcome:
+    """How many years lie between the first approvals of two drugs, by calendar year."""
+    outcome = find_earlier_approved(table, first, second)
+    if isinstance(outcome, Refusal):
+        return outcome
+    years = []
+    for drug in (first, second):
+        approved = find_first_approval_year(table, drug)
+        if isinstance(approved, Refusal):
+            return approved
+        years.append(int(read_date(approved.value)))
+    span = abs(years[0] - years[1])
+    value = make_value_id(LiteralValue("number", str(span), float(span), "years"))
+    return Finding(value, outcome.facts)
+
+
+KINDS = (
+    StepKind(
+        "first_application_for_drug",
+        ("drug",),
+        "application",
+        find_first_application,
+        Wording(
+            noun=(
+                "the application under which the FDA first approved {0}",
+                "the original FDA application for {0}",
+            ),
+            statement=("The FDA first approved {0} under a single application.",),
+            reference="that application",
+            question=("Under which application did the FDA first approve {0}?",),
+        ),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_objects("active_ingredient"),
+    ),
+    StepKind(
+        "latest_application_for_drug",
+        ("drug",),
+        "application",
+        find_latest_application,
+        Wording(
+            noun=("the most recently approved new drug application for {0}",),
+            statement=("Several new drug applications for {0} have been approved.",),
+            reference="the latest of them",
+        ),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_objects("active_ingredient"),
+        hops=2,
+    ),
+    StepKind(
+        "approval_year_of_drug",
+        ("drug",),
+        "year",
+        find_first_approval_year,
+        Wording(
+            question=(
+                "In which year did the FDA first approve {0}?",
+                "What year did {0} first receive FDA approval?",
+            )
+        ),
+        Wording(),
+        ("drugs_at_fda", "livertox"),
+        propose_objects("active_ingredient"),
+        hops=2,
+    ),
+    StepKind(
+        "sponsor_of_application",
+        ("application",),
+        "company",
+        follow("application_sponsor", ages=True),
+        Wording(
+            noun=("the company that holds {0}", "the sponsor of {0}"),
+            statement=("A company is listed as the sponsor of {0}.",),
+            reference="that company",
+            question=("Which company is the sponsor of {0}?", "Which company holds {0}?"),
+        ),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_subjects("application_sponsor"),
+    ),
+    StepKind(
+        "approval_date_of_application",
+        ("application",),
+        "date",
+        follow("original_approval_date"),
+        Wording(question=("On what date did the FDA approve {0}?", "When was {0} approved?")),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_subjects("original_approval_date"),
+    ),
+    StepKind(
+        "review_priority_of_application",
+        ("application",),
+        "category",
+        follow("review_priority"),
+        Wording(question=("Did {0} receive standard or priority review from the FDA?",)),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_subjects("review_priority"),
+    ),
+    StepKind(
+        "submission_class_of_application",
+        ("application",),
+        "category",
+        follow("submission_class"),
+        Wording(question=("What submission classification did the FDA give {0}?",)),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_subjects("submission_class"),
+    ),
+    StepKind(
+        "trade_name_of_application",
+        ("application",),
+        "text",
+        _find_trade_name,
+        Wording(question=("Under what brand name is the product of {0} sold?",)),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_subjects("application_sponsor"),
+    ),
+    StepKind(
+        "drug_of_application",
+        ("application",),
+        "drug",
+        find_drug_of_application,
+        Wording(
+            noun=("the active ingredient of {0}",),
+            statement=("{0} covers a single active ingredient.",),
+            reference="that ingredient",
+            question=("What is the active ingredient of {0}?",),
+        ),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_subjects("application_sponsor"),
+    ),
+    StepKind(
+        "last_patent_expiry_of_application",
+        ("application",),
+        "date",
+        find_last_patent_expiry,
+        Wording(
+            question=(
+                "When does the last of the patents listed in the Orange Book for {0} expire?",
+                "What is the latest expiry date of the Orange Book patents listed for {0}?",
+            )
+        ),
+        Wording(),
+        _ORANGE_BOOK,
+        propose_subjects("application_sponsor"),
+        hops=2,
+    ),
+    StepKind(
+        "patents_of_application",
+        ("application",),
+        "number",
+        count_patents,
+        Wording(question=("How many patents does the Orange Book list for {0}?",)),
+        Wording(),
+        _ORANGE_BOOK,
+        propose_subjects("application_sponsor"),
+        hops=2,
+    ),
+    StepKind(
+        "exclusivity_end_of_application",
+        ("application",),
+        "date",
+        find_last_exclusivity_end,
+        Wording(
+            question=(
+                "When does the last regulatory exclusivity listed in the Orange Book for {0} end?",
+            )
+        ),
+        Wording(),
+        _ORANGE_BOOK,
+        propose_subjects("application_sponsor"),
+        hops=2,
+    ),
+    StepKind(
+        "generic_makers_of_drug",
+        ("drug",),
+        "number",
+        count_generic_makers,
+        Wording(question=("How many companies marketed an FDA-approved generic version of {0}?",)),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_objects("active_ingredient"),
+        hops=2,
+    ),
+    StepKind(
+        "latest_application_of_company",
+        ("company",),
+        "application",
+        find_latest_application_of_company,
+        Wording(
+            noun=("the most recently approved new drug application of {0}",),
+            statement=("{0} holds several new drug applications.",),
+            reference="the one approved last",
+        ),
+        Wording(),
+        _DRUGS_AT_FDA,
+        propose_objects("application_sponsor"),
+        hops=2,
+    ),
+    StepKind(
+        "application_by_company_and_date",
+        ("company", "date"),
+        "application",
+        find_application_of_company_and_date,
+        Wording(
+            noun=("the new drug application of {0} that the FDA approved on {1}",),
+            reference="that application",
+        ),
+        Wording(),
+        _DRUGS_AT_FDA,
+        _propose_company_dates,
+        hops=2,
+    ),
+    StepKind(
+        "approvals_of_company_in_year",
+        ("company", "year"),
+        "number",
+        count_approvals_in_year,
+        Wording(question=("How many new drug applications of {0} did the FDA approve in {1}?",)),
+        Wording(),
+        _DRUGS_AT_FDA,
+        _propose_company_years,
+        hops=2,
+    ),
+    StepKind(
+        "earlier_approved_drug",
+        ("drug", "drug"),
+        "drug",
+        find_earlier_approved,
+        Wording(question=("Which did the FDA approve first, {0} or {1}?",)),
+        Wording(),
+        ("drugs_at_fda", "livertox"),
+        _propose_drug_pairs,
+        hops=2,
+    ),
+    StepKind(
+        "years_between_approvals",
+        ("drug", "drug"),
+        "number",
+        find_years_between_approvals,
+        Wording(question=("How many years lie between the first FDA approvals of {0} and {1}?",)),
+        Wording(),
+        ("drugs_at_fda", "livertox"),
+        _propose_drug_pairs,
+        hops=3,
+    ),
+)

@@ -1,0 +1,136 @@
+"""What a step of a plan is: how it is found in the facts, and how it is put into words.
+
+A plan is a tree (``questions.plans``). Each node is a step of a kind: it takes the values of its
+inputs and finds one value, an entity or a typed value, with the facts that state it. A kind is
+declared once, with its meaning and its wording in every language; the same wording is written and
+read (``questions.wording``).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from medr_ray.core.records import Language, NodeType
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact
+
+ValueType = Literal["date", "year", "number", "category", "text"]
+StepType = NodeType | ValueType
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a step found: the id of an entity or of a typed value, "" where the record that would
+    state it does not; the facts that say so; the date they are of, where they age."""
+
+    value: str
+    facts: tuple[StatedFact, ...]
+    as_of: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a step cannot be asked: a check and its details, "cardinality: several sponsors"."""
+
+    reason: str
+
+
+Outcome = Finding | Refusal
+Find = Callable[..., Outcome]  # (table, one id for each input)
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The words of a step in one language, several forms each.
+
+    ``{0}`` and ``{1}`` stand for the inputs. ``noun`` names what the step finds ("the lead sponsor
+    of {0}"), ``statement`` introduces it in a sentence of its own ("{0} tested a single drug."),
+    after which ``reference`` means it ("that drug"). ``question`` asks for it.
+    """
+
+    noun: tuple[str, ...] = ()
+    statement: tuple[str, ...] = ()
+    reference: str = ""
+    question: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """A kind of step.
+
+    ``propose`` gives the named inputs that a plan may begin with. ``hops`` is the number of
+    look-ups that the step takes, ``sources`` are the registries that it asks.
+    """
+
+    name: str
+    inputs: tuple[StepType, ...]
+    output: StepType
+    find: Find = field(compare=False)
+    english: Wording
+    chinese: Wording
+    sources: tuple[str, ...]
+    propose: Callable[[FactTable], Iterable[tuple[str, ...]]] = field(compare=False)
+    hops: int = 1
+
+    def wording(self, language: Language) -> Wording:
+        """The words in a language."""
+        return self.chinese if language == "zh" else self.english
+
+
+# --- ways to find ---------------------------------------------------------------------
+
+Accept = Callable[[StatedFact], bool]
+
+
+def _accept_any(fact: StatedFact) -> bool:
+    return True
+
+
+def follow(predicate: str, accept: Accept = _accept_any, *, ages: bool = False) -> Find:
+    """The single object of a predicate."""
+
+    def find(table: FactTable, subject: str) -> Outcome:
+        facts = [fact for fact in table.facts_of(predicate, subject) if accept(fact)]
+        return take_single(facts, [fact.object for fact in facts], predicate, ages=ages)
+
+    return find
+
+
+def follow_back(predicate: str, accept: Accept = _accept_any, *, ages: bool = False) -> Find:
+    """The single subject of a predicate."""
+
+    def find(table: FactTable, obj: str) -> Outcome:
+        facts = [fact for fact in table.facts_to(predicate, obj) if accept(fact)]
+        return take_single(facts, [fact.subject for fact in facts], predicate, ages=ages)
+
+    return find
+
+
+def take_single(
+    facts: Sequence[StatedFact], values: Sequence[str], name: str, *, ages: bool = False
+) -> Outcome:
+    """The value, where all facts have the same; a refusal where there is none or are several."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) != 1:
+        return Refusal(f"cardinality: {len(distinct)} values of {name}")
+    dates = sorted({fact.as_of for fact in facts})
+    return Finding(distinct[0], tuple(facts), dates[-1] if ages else "")
+
+
+def propose_subjects(predicate: str) -> Callable[[FactTable], Iterator[tuple[str, ...]]]:
+    """Every subject of a predicate."""
+
+    def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
+        for subject in table.subjects(predicate):
+            yield (subject,)
+
+    return propose
+
+
+def propose_objects(predicate: str) -> Callable[[FactTable], Iterator[tuple[str, ...]]]:
+    """Every object of a predicate."""
+
+    def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
+        for obj in table.objects(predicate):
+            yield (obj,)
+
+    return propose

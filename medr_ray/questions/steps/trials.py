@@ -1,0 +1,498 @@
+"""Steps over trials, as ClinicalTrials.gov registers them: what was studied, by whom, how large,
+with what result."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from medr_ray.core.records import LiteralValue
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact
+from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.questions.steps.approvals import find_first_approval_year
+from medr_ray.questions.steps.kinds import (
+    Find,
+    Finding,
+    Outcome,
+    Refusal,
+    StepKind,
+    Wording,
+    follow,
+    propose_subjects,
+    take_single,
+)
+
+_REGISTRY = ("clinical_trials",)
+# An arm that gets none of the drugs under study.
+_CONTROL = re.compile(r"\b(?:placebo|sham|no (?:intervention|treatment)|saline|vehicle)\b", re.I)
+# Fewer participants than this may differ by chance alone; what is asked is a figure of record.
+_MIN_ARM_PARTICIPANTS = 10
+_MAX_COUNTRIES = 12  # a count that a person can still check
+
+
+def _is_actual(fact: StatedFact) -> bool:
+    """Whether a date or a count is not that of a plan. Older records have no type and are left
+    out: they may be either."""
+    return "ACTUAL" in (fact.qualifier("date_type"), fact.qualifier("count_type"))
+
+
+def _is_principal(fact: StatedFact) -> bool:
+    return fact.qualifier("role") == "PRINCIPAL_INVESTIGATOR"
+
+
+def _list_drugs(table: FactTable, trial: str) -> list[str]:
+    facts = table.facts_of("studies_intervention", trial)
+    return list(dict.fromkeys(fact.object for fact in facts))
+
+
+def find_only_drug(table: FactTable, trial: str) -> Outcome:
+    """The single drug under study: no other drug, and no other intervention but a control."""
+    if table.facts_of("studies_among_others", trial):
+        return Refusal("cardinality: the drug is one of a combination")
+    for fact in table.facts_of("other_intervention", trial):
+        if not _CONTROL.search(fact.object):
+            return Refusal("cardinality: the trial studies further interventions")
+    facts = table.facts_of("studies_intervention", trial)
+    return take_single(facts, [fact.object for fact in facts], "studies_intervention")
+
+
+def find_only_condition(table: FactTable, trial: str) -> Outcome:
+    """The single condition under study, where it is a disease."""
+    if table.facts_of("other_condition", trial):
+        return Refusal("cardinality: the trial studies further conditions")
+    facts = table.facts_of("studies_condition", trial)
+    outcome = take_single(facts, [fact.object for fact in facts], "studies_condition")
+    if isinstance(outcome, Finding) and table.type_of(outcome.value) != "disease":
+        return Refusal("form: the condition is no disease")
+    return outcome
+
+
+def count_countries(table: FactTable, trial: str) -> Outcome:
+    """In how many countries the record lists sites."""
+    facts = table.facts_of("trial_country", trial)
+    count = len({fact.object for fact in facts})
+    if not 2 <= count <= _MAX_COUNTRIES:
+        return Refusal(f"form: {count} countries")
+    dates = {fact.as_of for fact in facts}
+    return Finding(make_number("country", count), tuple(facts), max(dates))
+
+
+def make_number(unit: str, number: int) -> str:
+    """The id of a counted value."""
+    return make_value_id(LiteralValue("number", str(number), float(number), unit))
+
+
+# --- results by arm -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _ArmResults:
+    """The facts of one outcome in the two arms of a trial."""
+
+    outcome: str
+    higher: StatedFact
+    lower: StatedFact
+
+
+def _compare_arms(facts: list[StatedFact], outcome: str) -> _ArmResults | None:
+    """The two arms of a result, where they differ."""
+    if len(facts) != 2 or facts[0].qualifier("group") == facts[1].qualifier("group"):
+        return None
+    first, second = facts
+    if first.number is None or second.number is None or first.number == second.number:
+        return None
+    is_first_higher = first.number > second.number
+    return _ArmResults(outcome, *((first, second) if is_first_higher else (second, first)))
+
+
+def _list_primary_results(table: FactTable, trial: str) -> list[_ArmResults]:
+    """The primary outcomes with one figure for each of two arms, sorted by the outcome."""
+    by_outcome: dict[str, list[StatedFact]] = {}
+    for fact in table.facts_of("primary_outcome_result", trial):
+        by_outcome.setdefault(fact.qualifier("outcome"), []).append(fact)
+    results = [
+        _compare_arms(facts, outcome)
+        for outcome, facts in sorted(by_outcome.items())
+        if not any(fact.qualifier("outcome_class") for fact in facts)
+    ]
+    return [result for result in results if result is not None]
+
+
+def _find_drug_of_arm(
+    table: FactTable, trial: str, arm: StatedFact, other: StatedFact
+) -> list[str]:
+    """The drugs under study that the title of the arm names and that of the other does not."""
+    title, other_title = (f" {fold_name(fact.qualifier('group'))} " for fact in (arm, other))
+    drugs = []
+    for drug in _list_drugs(table, trial):
+        names = [f" {fold_name(name)} " for name in table.names_of(drug)]
+        is_in_arm = any(name in title for name in names)
+        if is_in_arm and not any(name in other_title for name in names):
+            drugs.append(drug)
+    return drugs
+
+
+def _find_drug_with_result(*, higher: bool) -> Find:
+    def find(table: FactTable, trial: str) -> Outcome:
+        results = _list_primary_results(table, trial)
+        if len(results) != 1:
+            return Refusal(f"cardinality: {len(results)} primary results to compare")
+        result = results[0]
+        arm, other = (result.higher, result.lower) if higher else (result.lower, result.higher)
+        # Without a drug in the other arm the question names the answer: the drug under study.
+        if len(_list_drugs(table, trial)) < 2:
+            return Refusal("hops_needed: the trial studies a single drug")
+        drugs = _find_drug_of_arm(table, trial, arm, other)
+        if len(drugs) != 1:
+            return Refusal(f"cardinality: {len(drugs)} drugs of the arm")
+        of_trial = [
+            fact
+            for fact in table.facts_of("studies_intervention", trial)
+            if fact.object == drugs[0]
+        ]
+        return Finding(drugs[0], (arm, other, *of_trial))
+
+    return find
+
+
+def find_arm_with_more_serious_events(table: FactTable, trial: str) -> Outcome:
+    """The arm with the larger share of participants with serious adverse events, of two."""
+    facts = list(table.facts_of("serious_adverse_events", trial))
+    if len(facts) != 2:
+        return Refusal(f"cardinality: {len(facts)} arms")
+    shares = []
+    for fact in facts:
+        at_risk = float(fact.qualifier("at_risk") or 0)
+        if at_risk < _MIN_ARM_PARTICIPANTS or fact.number is None:
+            return Refusal("form: an arm is too small to compare")
+        shares.append(fact.number / at_risk)
+    if shares[0] == shares[1]:
+        return Refusal("cardinality: both arms have the same share")
+    arm = facts[0] if shares[0] > shares[1] else facts[1]
+    return Finding(make_text(arm.qualifier("group")), tuple(facts))
+
+
+def make_text(text: str) -> str:
+    """The id of a text."""
+    return make_value_id(LiteralValue("text", text))
+
+
+def find_earlier_approved_drug(table: FactTable, trial: str) -> Outcome:
+    """Of the drugs under study, the one that the FDA approved first."""
+    drugs = _list_drugs(table, trial)
+    if not 2 <= len(drugs) <= 3 or table.facts_of("studies_among_others", trial):
+        return Refusal(f"cardinality: {len(drugs)} drugs under study")
+    years = {}
+    facts: list[StatedFact] = []
+    for drug in drugs:
+        outcome = find_first_approval_year(table, drug)
+        if isinstance(outcome, Refusal):
+            return outcome
+        years[drug] = outcome.value
+        facts += outcome.facts
+    first = min(years.values())
+    winners = [drug for drug, year in years.items() if year == first]
+    facts += table.facts_of("studies_intervention", trial)
+    return take_single(facts, winners, "first approval")
+
+
+# --- openings -------------------------------------------------------------------------
+
+
+def find_by_acronym_and_sponsor(table: FactTable, acronym: str, sponsor: str) -> Outcome:
+    """The trial with that acronym and lead sponsor."""
+    facts = [
+        (fact, sponsored)
+        for fact in table.facts_to("trial_acronym", acronym)
+        for sponsored in table.facts_of("lead_sponsor", fact.subject)
+        if sponsored.object == sponsor
+    ]
+    pairs = [fact for pair in facts for fact in pair]
+    return take_single(pairs, [fact.subject for fact, _ in facts], "trial_acronym")
+
+
+def _propose_acronyms(table: FactTable) -> Iterator[tuple[str, ...]]:
+    for trial in table.subjects("trial_acronym"):
+        for acronym in table.facts_of("trial_acronym", trial):
+            for sponsor in table.facts_of("lead_sponsor", trial):
+                yield acronym.object, sponsor.object
+
+
+def _propose_trials(table: FactTable) -> Iterator[tuple[str, ...]]:
+    return propose_subjects("lead_sponsor")(table)
+
+
+def find_no_acronym(table: FactTable, trial: str) -> Outcome:
+    """That the record gives no acronym."""
+    return _find_absence(table, trial, "trial_acronym")
+
+
+def find_no_collaborator(table: FactTable, trial: str) -> Outcome:
+    """That the record names no collaborator."""
+    return _find_absence(table, trial, "collaborator")
+
+
+def _find_absence(table: FactTable, trial: str, predicate: str) -> Outcome:
+    if table.facts_of(predicate, trial):
+        return Refusal(f"cardinality: {predicate} is recorded")
+    # That the record is there is what shows that the field is not.
+    facts = tuple(table.facts_of("lead_sponsor", trial))
+    if not facts:
+        return Refusal("evidence: the trial has no record")
+    return Finding("", facts, facts[0].as_of)
+
+
+KINDS = (
+    StepKind(
+        "trial_by_acronym",
+        ("text", "company"),
+        "trial",
+        find_by_acronym_and_sponsor,
+        Wording(
+            noun=("the {0} trial sponsored by {1}", "{1}'s {0} trial"),
+            reference="that trial",
+        ),
+        Wording(),
+        _REGISTRY,
+        _propose_acronyms,
+        hops=1,
+    ),
+    StepKind(
+        "drug_of_trial",
+        ("trial",),
+        "drug",
+        find_only_drug,
+        Wording(
+            noun=("the drug studied in {0}", "the drug tested in {0}"),
+            statement=("{0} studied a single drug.", "{0} tested one drug."),
+            reference="that drug",
+            question=("Which drug was studied in {0}?", "What drug did {0} test?"),
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("studies_intervention"),
+    ),
+    StepKind(
+        "condition_of_trial",
+        ("trial",),
+        "disease",
+        find_only_condition,
+        Wording(
+            noun=("the disease studied in {0}",),
+            statement=("{0} enrolled patients with a single disease.",),
+            reference="that disease",
+            question=("Which disease was studied in {0}?",),
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("studies_condition"),
+    ),
+    StepKind(
+        "sponsor_of_trial",
+        ("trial",),
+        "company",
+        follow("lead_sponsor"),
+        Wording(
+            noun=("the lead sponsor of {0}",),
+            question=("Who is the lead sponsor of {0}?", "Which organisation sponsored {0}?"),
+            statement=("{0} had a single lead sponsor.",),
+            reference="that sponsor",
+        ),
+        Wording(),
+        _REGISTRY,
+        _propose_trials,
+    ),
+    StepKind(
+        "start_of_trial",
+        ("trial",),
+        "date",
+        follow("start_date", _is_actual),
+        Wording(question=("When did {0} start?", "On what date did {0} begin?")),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("start_date"),
+    ),
+    StepKind(
+        "participants_of_trial",
+        ("trial",),
+        "number",
+        follow("enrolment", _is_actual),
+        Wording(
+            question=(
+                "How many participants did {0} enrol?",
+                "What was the actual enrolment of {0}?",
+            )
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("enrolment"),
+    ),
+    StepKind(
+        "countries_of_trial",
+        ("trial",),
+        "number",
+        count_countries,
+        Wording(question=("In how many countries did {0} have sites?",)),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("trial_country"),
+    ),
+    StepKind(
+        "investigator_of_trial",
+        ("trial",),
+        "person",
+        follow("overall_official", _is_principal),
+        Wording(question=("Who is the principal investigator of {0}?",)),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("overall_official"),
+    ),
+    StepKind(
+        "paper_of_trial",
+        ("trial",),
+        "paper",
+        follow("reports_results_in"),
+        Wording(
+            noun=("the paper that reports the results of {0}",),
+            statement=("The results of {0} were published in a single paper.",),
+            reference="that paper",
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("reports_results_in"),
+    ),
+    StepKind(
+        "drug_with_higher_result",
+        ("trial",),
+        "drug",
+        _find_drug_with_result(higher=True),
+        Wording(
+            noun=("the drug whose arm had the higher primary outcome in {0}",),
+            statement=(
+                "In {0}, two arms were compared on the primary outcome, and a drug was given only "
+                "in the arm with the higher value.",
+            ),
+            reference="that drug",
+            question=(
+                "In {0}, which drug was given only in the arm with the higher value of the primary "
+                "outcome?",
+            ),
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("primary_outcome_result"),
+    ),
+    StepKind(
+        "drug_with_lower_result",
+        ("trial",),
+        "drug",
+        _find_drug_with_result(higher=False),
+        Wording(
+            noun=("the drug whose arm had the lower primary outcome in {0}",),
+            statement=(
+                "In {0}, two arms were compared on the primary outcome, and a drug was given only "
+                "in the arm with the lower value.",
+            ),
+            reference="that drug",
+            question=(
+                "In {0}, which drug was given only in the arm with the lower value of the primary "
+                "outcome?",
+            ),
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("primary_outcome_result"),
+    ),
+    StepKind(
+        "arm_with_more_serious_events",
+        ("trial",),
+        "text",
+        find_arm_with_more_serious_events,
+        Wording(
+            question=(
+                "In which arm of {0} did a larger share of participants have serious adverse "
+                "events?",
+            )
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("serious_adverse_events"),
+        hops=2,
+    ),
+    StepKind(
+        "earlier_approved_drug_of_trial",
+        ("trial",),
+        "drug",
+        find_earlier_approved_drug,
+        Wording(
+            noun=("the drug studied in {0} that the FDA approved first",),
+            statement=("Of the drugs studied in {0}, the FDA approved one before the others.",),
+            reference="that drug",
+            question=("Which of the drugs studied in {0} did the FDA approve first?",),
+        ),
+        Wording(),
+        ("clinical_trials", "drugs_at_fda", "livertox"),
+        propose_subjects("studies_intervention"),
+        hops=3,
+    ),
+    StepKind(
+        "acronym_of_trial",
+        ("trial",),
+        "text",
+        follow("trial_acronym"),
+        Wording(question=("What is the acronym of {0}?",)),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("trial_acronym"),
+    ),
+    StepKind(
+        "missing_collaborator_of_trial",
+        ("trial",),
+        "institution",
+        find_no_collaborator,
+        Wording(question=("Which collaborator does the ClinicalTrials.gov record of {0} name?",)),
+        Wording(),
+        _REGISTRY,
+        _propose_trials,
+    ),
+    StepKind(
+        "missing_acronym_of_trial",
+        ("trial",),
+        "text",
+        find_no_acronym,
+        Wording(question=("What acronym does the ClinicalTrials.gov record give {0}?",)),
+        Wording(),
+        _REGISTRY,
+        _propose_trials,
+    ),
+    StepKind(
+        "collaborator_of_trial",
+        ("trial",),
+        "company",
+        follow("collaborator"),
+        Wording(
+            noun=("the collaborator named for {0}",),
+            statement=("The sponsor of {0} had a single collaborator.",),
+            reference="that collaborator",
+            question=("Which organisation is named as the collaborator of {0}?",),
+        ),
+        Wording(),
+        _REGISTRY,
+        propose_subjects("collaborator"),
+    ),
+    StepKind(
+        "trial_of_paper",
+        ("paper",),
+        "trial",
+        follow("registered_as"),
+        Wording(
+            noun=("the trial reported in {0}",),
+            statement=("{0} reports a registered trial.",),
+            reference="that trial",
+            question=("Under which number is the trial of {0} registered at ClinicalTrials.gov?",),
+        ),
+        Wording(),
+        ("pubmed",),
+        propose_subjects("registered_as"),
+    ),
+)
