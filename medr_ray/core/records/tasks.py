@@ -158,7 +158,8 @@ class Question:
 
     ``complexity`` is its number of hops, ``obfuscation`` its level (see
     ``questions.drafting.obfuscation``), ``calibration`` has a row per
-    calibration model. The task's metadata is ``question_metadata`` of these fields.
+    calibration model. ``shape`` is a name in ``questions.shapes.SHAPES``; ``steps`` are the plan,
+    the last of them is the answer's. The task's metadata is ``question_metadata`` of these fields.
     """
 
     task: Task
@@ -176,3 +177,5 @@ class Question:
     verification: Verification
     calibration: tuple[Calibration, ...] = ()
     obfuscation: int = 0
+    shape: str = ""
+    steps: tuple[QuestionStep, ...] = ()

@@ -120,10 +120,10 @@ def _read_facts(directory: Directory, predicates: Collection[str]) -> Iterator[S
     columns = [
         "fact_id", "subject", "predicate", "object", "literal", "as_of", "qualifiers", "evidence"
     ]  # fmt: skip
-    wanted = pa.array(sorted(predicates))
+    predicate_names = pa.array(sorted(predicates))
     for name in directory.list_files(FACTS.name):
         table = directory.read_table(f"{FACTS.name}/{name}", columns)
-        chosen = table.filter(pc.is_in(table["predicate"], value_set=wanted))
+        chosen = table.filter(pc.is_in(table["predicate"], value_set=predicate_names))
         for row in chosen.to_pylist():
             yield _make_fact(row)
 
