@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from medr_ray.cli import corpus, entities, facts, graph, questions, trajectories
+from medr_ray.cli import (
+    corpus,
+    entities,
+    facts,
+    graph,
+    question_review,
+    questions,
+    trajectories,
+)
 from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
 from medr_ray.cli.showing import command_name, show_stage
 from medr_ray.core.stages import STAGES
@@ -18,7 +26,11 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "entities": {"show": entities.show},
     "facts": {"show": facts.show},
     "graph": {"show": graph.show, "export": graph.export},
-    "questions": {"generate": questions.generate, "show": questions.show},
+    "questions": {
+        "generate": questions.generate,
+        "show": questions.show,
+        "review": question_review.review,
+    },
     "trajectories": {
         "show": trajectories.show,
         "stats": trajectories.stats,

@@ -1,0 +1,244 @@
+"""What readers found: the accepted share with its interval, the defects, by reader and together."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medr_ray.core.errors import MedrError
+from medr_ray.core.lock import run_lock
+from medr_ray.core.records import Question
+from medr_ray.core.run import MANIFEST, RunDirectory
+from medr_ray.entities.rarity import compute_clopper_pearson
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.questions.review.defects import DEFECTS
+from medr_ray.questions.review.verdicts import ReaderVerdict, StoredVerdicts, VerdictStore
+
+# Share of the read questions that must be accepted, in [0, 1]: with more than one wrong in ten,
+# models are taught and measured by the faults of the set.
+REQUIRED_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Share:
+    """``count`` of ``n``, with the ends of the 95 % Clopper-Pearson interval of the share, in
+    [0, 1]; value and ends are null when n is 0."""
+
+    count: int
+    n: int
+    low: float | None
+    high: float | None
+
+    @property
+    def value(self) -> float | None:
+        return self.count / self.n if self.n else None
+
+    def describe(self) -> str:
+        """The share in words: "46 of 50 (92.0 %, 95 % interval 80.8 to 97.8)"."""
+        if self.value is None or self.low is None or self.high is None:
+            return "0 of 0"
+        return (
+            f"{self.count} of {self.n} ({100 * self.value:.1f} %, 95 % interval "
+            f"{100 * self.low:.1f} to {100 * self.high:.1f})"
+        )
+
+
+@dataclass(frozen=True)
+class ReadingFigures:
+    """The verdicts of one reader, or of all together: then a question that anybody refused is
+    refused, and one that anybody calls no research question is none.
+
+    ``research`` is of the questions about which that was asked. ``defects`` counts the questions
+    with each code, the frequent ones first.
+    """
+
+    accepted: Share
+    research: Share
+    defects: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ReviewSummary:
+    """All verdicts on the questions of a run as they are now.
+
+    ``draws`` counts the questions read of each draw, by its description. ``outdated`` are verdicts
+    on questions that the run no longer has in that form; ``problems`` name unreadable lines.
+    """
+
+    together: ReadingFigures
+    by_reviewer: Mapping[str, ReadingFigures]
+    draws: Mapping[str, int]
+    outdated: int
+    problems: tuple[str, ...]
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether so many of the questions read are accepted as a set needs."""
+        share = self.together.accepted.value
+        return share is not None and share >= REQUIRED_SHARE
+
+
+def read_review(run: RunDirectory) -> ReviewSummary | None:
+    """The summary of a run's verdicts; None where nobody has read its questions."""
+    stored = VerdictStore(run).read()
+    if not stored.verdicts and not stored.problems:
+        return None
+    return summarize_review(run.stage("questions").read(QUESTIONS), stored)
+
+
+def summarize_review(questions: Sequence[Question], stored: StoredVerdicts) -> ReviewSummary:
+    """The summary of the verdicts that stand on these questions."""
+    standing = stored.select_standing(questions)
+    reviewers = sorted({verdict.reviewer for verdict in standing})
+    keys = {(verdict.reviewer, verdict.question_id) for verdict in standing}
+    outdated = {(verdict.reviewer, verdict.question_id) for verdict in stored.verdicts} - keys
+    read = {(verdict.draw.describe(), verdict.question_id) for verdict in standing}
+    return ReviewSummary(
+        compute_figures(standing),
+        {
+            name: compute_figures([verdict for verdict in standing if verdict.reviewer == name])
+            for name in reviewers
+        },
+        dict(sorted(Counter(draw for draw, _ in read).items())),
+        len(outdated),
+        stored.problems,
+    )
+
+
+def compute_figures(verdicts: Iterable[ReaderVerdict]) -> ReadingFigures:
+    """The figures of standing verdicts."""
+    by_question: dict[str, list[ReaderVerdict]] = {}
+    for verdict in verdicts:
+        by_question.setdefault(verdict.question_id, []).append(verdict)
+    accepted = sum(
+        all(verdict.decision == "accept" for verdict in readings)
+        for readings in by_question.values()
+    )
+    opinions = [
+        [verdict.is_research for verdict in readings if verdict.is_research is not None]
+        for readings in by_question.values()
+    ]
+    asked_of = [answers for answers in opinions if answers]
+    counts: Counter[str] = Counter()
+    for readings in by_question.values():
+        counts.update({code for verdict in readings for code in verdict.codes})
+    order = {defect.code: position for position, defect in enumerate(DEFECTS)}
+    defects = sorted(counts.items(), key=lambda item: (-item[1], order[item[0]]))  # type: ignore[index]
+    return ReadingFigures(
+        compute_share(accepted, len(by_question)),
+        compute_share(sum(all(answers) for answers in asked_of), len(asked_of)),
+        dict(defects),
+    )
+
+
+def compute_share(count: int, n: int) -> Share:
+    """``count`` of ``n`` with its interval."""
+    if n == 0:
+        return Share(0, 0, None, None)
+    lower, upper = compute_clopper_pearson(np.array([count]), n)
+    return Share(count, n, float(lower[0]), float(upper[0]))
+
+
+# --- in words and as plain values -----------------------------------------------------
+
+
+def describe_review(summary: ReviewSummary) -> list[str]:
+    """The summary, a line for each figure; the first is the accepted share."""
+    together = summary.together
+    readers = len(summary.by_reviewer)
+    lines = [
+        f"accepted by readers: {together.accepted.describe()}, {readers} "
+        f"{'reader' if readers == 1 else 'readers'}",
+        describe_standing(summary),
+        f"real research questions: {together.research.describe()}",
+        f"defects: {_describe_defects(together)}",
+    ]
+    if readers > 1:
+        for name, figures in summary.by_reviewer.items():
+            lines.append(
+                f"{name}: accepted {figures.accepted.describe()}; real research questions "
+                f"{figures.research.describe()}; defects: {_describe_defects(figures)}"
+            )
+    lines += [f"draw of {draw}: {count} read" for draw, count in summary.draws.items()]
+    if summary.outdated:
+        lines.append(
+            f"{summary.outdated} verdicts are on questions that have changed or are gone, and "
+            "count nowhere"
+        )
+    return [*lines, *summary.problems]
+
+
+def describe_standing(summary: ReviewSummary) -> str:
+    """A sentence that says whether so many are accepted as a set needs."""
+    if not summary.together.accepted.n:
+        return "no question of this set has been read"
+    required = f"{100 * REQUIRED_SHARE:.0f} %"
+    if summary.is_enough:
+        return f"the {required} that a set of questions needs are reached"
+    return (
+        f"fewer than the {required} that a set of questions needs: what is trained or measured on "
+        "it learns its defects too"
+    )
+
+
+def to_plain_values(summary: ReviewSummary) -> dict[str, Any]:
+    """The summary for report.json and the manifest: other programs read these keys."""
+    return {
+        **_to_plain_figures(summary.together),
+        "required_share": REQUIRED_SHARE,
+        "is_enough": summary.is_enough,
+        "by_reviewer": {
+            name: _to_plain_figures(figures) for name, figures in summary.by_reviewer.items()
+        },
+        "draws": dict(summary.draws),
+        "outdated": summary.outdated,
+        "unreadable_lines": len(summary.problems),
+    }
+
+
+def _to_plain_figures(figures: ReadingFigures) -> dict[str, Any]:
+    accepted = figures.accepted
+    research = figures.research
+    return {
+        "read": accepted.n,
+        "accepted": accepted.count,
+        "accepted_share": accepted.value,
+        "accepted_low": accepted.low,
+        "accepted_high": accepted.high,
+        "research_asked": research.n,
+        "research": research.count,
+        "research_share": research.value,
+        "research_low": research.low,
+        "research_high": research.high,
+        "defects": dict(figures.defects),
+    }
+
+
+def _describe_defects(figures: ReadingFigures) -> str:
+    return ", ".join(f"{code} {count}" for code, count in figures.defects.items()) or "none"
+
+
+# --- in the manifest ------------------------------------------------------------------
+
+
+def record_in_manifest(run: RunDirectory) -> str:
+    """Write the summary beside the counts of the questions' manifest, whose fingerprint stays.
+
+    Returns why that was not done, "" when it was: the run may be in use, and the verdicts are safe
+    without it.
+    """
+    directory = run.stage("questions")
+    try:
+        # Only with the lock: a pipeline may be setting the questions aside.
+        with run_lock(run):
+            manifest = directory.manifest()
+            summary = read_review(run) if manifest else None
+            if manifest is None or summary is None:
+                return ""
+            counts = {**manifest["counts"], "review": to_plain_values(summary)}
+            directory.write_json(MANIFEST, {**manifest, "counts": counts})
+    except MedrError as error:
+        return f"the manifest keeps its earlier figures of the review: {error}"
+    return ""
