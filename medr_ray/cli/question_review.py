@@ -180,13 +180,16 @@ class _Keys:
         key = sys.stdin.read(1)
         return "" if key == _END_OF_INPUT else key
 
-    def read_line(self) -> str:
+    def read_line(self, prompt: str) -> str:
         if self._line_settings is None:
+            typer.echo(prompt)
             return sys.stdin.readline()
         # As a line is typed elsewhere: with echo, and Backspace.
         key_settings = termios.tcgetattr(sys.stdin)
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._line_settings)
         try:
+            # Only now: whoever sees the prompt finds a line to type in.
+            typer.echo(prompt)
             return sys.stdin.readline()
         finally:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, key_settings)

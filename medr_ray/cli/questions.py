@@ -86,8 +86,23 @@ def show(
 
     json_error = "--json goes with an ID; all questions are in questions.jsonl"
     show_stage_or_item(
-        "questions", config, overrides, rows, question_id, show_item, json_error if as_json else ""
+        "questions",
+        config,
+        overrides,
+        rows,
+        question_id,
+        show_item,
+        json_error if as_json else "",
+        _read_review_counts,
     )
+
+
+def _read_review_counts(run: "RunDirectory") -> dict[str, str]:
+    """What readers found, in a line; nothing where nobody read the questions."""
+    from medr_ray.questions.review.summary import describe_in_brief, read_review
+
+    summary = read_review(run)
+    return {"review": describe_in_brief(summary)} if summary else {}
 
 
 def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:

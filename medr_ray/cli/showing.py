@@ -1,7 +1,7 @@
 """Shared by every ``medr STAGE show``: prints the stage's counts and rows, or one item of it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,10 @@ def show_stage_or_item(
     item: str | None,
     show_item: "Callable[[RunDirectory, str], None]",
     json_error: str = "",
+    read_more_counts: "Callable[[RunDirectory], Mapping[str, Any]] | None" = None,
 ) -> None:
     """Print ``item`` of the stage's results with ``show_item``, or the stage itself when no item is
-    given.
+    given (see ``show_stage``).
 
     A ``json_error`` says that ``--json`` was given without an item, and is then the usage error.
     """
@@ -44,20 +45,33 @@ def show_stage_or_item(
         return
     if json_error:
         raise typer.BadParameter(json_error)
-    show_stage(stage, config, overrides, rows)
+    show_stage(stage, config, overrides, rows, read_more_counts)
 
 
-def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int) -> None:
-    """Print the stage's counts and ``rows`` of its rows. Raises DataError when it is not
-    finished."""
+def show_stage(
+    stage: str,
+    config: Path,
+    overrides: list[str] | None,
+    rows: int,
+    read_more_counts: "Callable[[RunDirectory], Mapping[str, Any]] | None" = None,
+) -> None:
+    """Print the stage's counts and ``rows`` of its rows.
+
+    ``read_more_counts`` gives counts that the manifest lacks, or that take the place of its own.
+    Raises DataError when the stage is not finished.
+    """
     from rich.console import Console
 
     from medr_ray.cli.previews import PREVIEWS, read_preview
     from medr_ray.core.run import open_run
 
-    directory = open_run(resolve_config(config, overrides)).stage(stage)
+    run = open_run(resolve_config(config, overrides))
+    directory = run.stage(stage)
     console = Console()
-    _print_counts(console, stage, read_finished_manifest(directory, stage))
+    manifest = read_finished_manifest(directory, stage)
+    more_counts = read_more_counts(run) if read_more_counts else {}
+    counts = {**manifest["counts"], **more_counts}
+    _print_counts(console, stage, {**manifest, "counts": counts})
     if stage in PREVIEWS:
         _print_rows(console, read_preview(directory, PREVIEWS[stage], rows))
 

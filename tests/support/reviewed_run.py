@@ -103,6 +103,12 @@ def run_review(root: Path, *arguments: str, keys: str = "") -> tuple[int, str]:
     return process.returncode, printed + errors
 
 
+def run_medr(*arguments: str) -> str:
+    """What a command prints, as a process that must succeed."""
+    command = [sys.executable, "-m", "medr_ray.cli.main", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
 def read_rows(root: Path, reviewer: str) -> list[dict[str, Any]]:
     """The whole lines of a reader's file."""
     path = root / "reviewed" / "reviews" / "questions" / f"{reviewer}.jsonl"

@@ -7,11 +7,18 @@ from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, slice_va
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
 from medr_ray.evaluation.statistics import Proportion
+from medr_ray.questions.review.summary import (
+    ReadingFigures,
+    ReviewSummary,
+    describe_side_notes,
+    describe_standing,
+)
 
 # Figures of a stage on its line; report.json has all.
 _FIGURES_PER_STAGE = 4
 # Characters of an answer in a table.
 _PREDICTION_WIDTH = 120
+_REVIEW_COLUMNS = ("reader", "read", "accepted", "interval", "research", "defects")
 _MODEL_COLUMNS = (
     "weights",
     "correct",
@@ -53,6 +60,8 @@ def build_blocks(report: Report) -> list[Block]:
         blocks.append(_build_benchmark_block(benchmark))
         blocks += _build_slice_blocks(benchmark.figures)
     blocks.append(_build_stages_block(report))
+    if report.review is not None:
+        blocks.append(_build_review_block(report.review))
     curves = _build_curves_block(report)
     if curves is not None:
         blocks.append(curves)
@@ -151,6 +160,32 @@ def _build_stage_row(stage: StageSummary) -> tuple[str, ...]:
     suffix = " (resumed)" if stage.resumed else ""
     shown_figures = ", ".join(figures[:_FIGURES_PER_STAGE])
     return (stage.name + suffix, f"{stage.seconds:,.1f}", shown_figures)
+
+
+def _build_review_block(review: ReviewSummary) -> Block:
+    rows = [_build_review_row(name, figures) for name, figures in review.by_reviewer.items()]
+    if len(rows) != 1:
+        rows.append(_build_review_row("together", review.together))
+    notes = (
+        f"Accepted by readers: {describe_standing(review)}.",
+        "Together: accepted is what nobody refused, research what nobody calls no research "
+        "question. The interval is Clopper and Pearson's, 95 %.",
+        *describe_side_notes(review),
+    )
+    return Block("Questions as readers judge them", _REVIEW_COLUMNS, tuple(rows), notes)
+
+
+def _build_review_row(name: str, figures: ReadingFigures) -> tuple[str, ...]:
+    accepted = figures.accepted
+    low = format_percent(accepted.low).removesuffix(" %")
+    return (
+        name,
+        str(accepted.n),
+        format_percent(accepted.value),
+        f"{low} to {format_percent(accepted.high)}",
+        format_percent(figures.research.value),
+        ", ".join(f"{code} {count}" for code, count in figures.defects.items()) or "-",
+    )
 
 
 def _build_curves_block(report: Report) -> Block | None:

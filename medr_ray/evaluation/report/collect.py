@@ -23,6 +23,7 @@ from medr_ray.evaluation.report.records import (
     StageSummary,
     TrainingLog,
 )
+from medr_ray.questions.review.summary import read_review
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, SFT_METRICS
 
 # Tasks of each benchmark that are shown with every model's answer.
@@ -52,6 +53,7 @@ def collect_report(config: PipelineConfig, run: RunDirectory) -> Report:
         grpo_updates=read_training_log(run, GRPO_METRICS),
         rollout_files=tuple(rollout_files),
         benchmarks=_collect_benchmarks(run) if "evaluation" in finished else (),
+        review=read_review(run) if "questions" in finished else None,
     )
 
 

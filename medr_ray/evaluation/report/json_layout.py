@@ -14,6 +14,7 @@ from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
 from medr_ray.evaluation.figures import BenchmarkFigures, Comparison, ModelFigures
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask
 from medr_ray.evaluation.statistics import Proportion
+from medr_ray.questions.review.summary import to_plain_values
 
 _GRPO_CURVES = ("reward_mean", "exact_match", "entropy", "mismatch_kl", "loss")
 _SFT_CURVES = ("loss", "learning_rate")
@@ -50,6 +51,9 @@ def build_evaluation_json(figures: Sequence[BenchmarkFigures]) -> dict[str, Any]
 
 def _build_stage_details_json(stage: str, report: Report) -> dict[str, Any]:
     """The entries of a stage that are not in its counts, such as training curves."""
+    if stage == "questions" and report.review is not None:
+        # In place of the manifest's, which are those at the end of the last review.
+        return {"review": to_plain_values(report.review)}
     if stage == "sft":
         return {f"{field}_curve": report.sft_steps.curve(field) for field in _SFT_CURVES}
     if stage == "grpo":

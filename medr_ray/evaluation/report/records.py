@@ -6,6 +6,7 @@ from typing import Any
 
 from medr_ray.core.records import StopReason, Task, Verdict
 from medr_ray.evaluation.figures import BenchmarkFigures
+from medr_ray.questions.review.summary import ReviewSummary
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class BenchmarkReport:
 @dataclass(frozen=True)
 class Report:
     """All that a run has reached. ``stages`` are in pipeline order; ``benchmarks`` is empty before
-    the evaluation has finished; ``versions`` are those of the last finished stage."""
+    the evaluation has finished; ``versions`` are those of the last finished stage; ``review`` is
+    what readers found of the questions, None where nobody read them."""
 
     run: str
     seed: int
@@ -82,6 +84,7 @@ class Report:
     grpo_updates: TrainingLog
     rollout_files: tuple[str, ...]
     benchmarks: tuple[BenchmarkReport, ...]
+    review: ReviewSummary | None = None
 
     @property
     def seconds(self) -> float:

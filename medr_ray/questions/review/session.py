@@ -25,8 +25,8 @@ class KeySource(Protocol):
         """The next character; "" when there are no more."""
         ...
 
-    def read_line(self) -> str:
-        """The rest of the line."""
+    def read_line(self, prompt: str) -> str:
+        """The rest of the line, after a prompt of one line."""
         ...
 
 
@@ -138,8 +138,7 @@ class ReviewSession:
                 self._say_defects()
                 continue
             if key == "n":
-                self._say("note (one line):")
-                note = " ".join(self._keys.read_line().split())
+                note = " ".join(self._keys.read_line("note (one line):").split())
                 continue
             try:
                 codes = () if key == "a" else self._ask_defects(DEFECTS_BY_KEY.get(key))

@@ -161,7 +161,21 @@ def describe_review(summary: ReviewSummary) -> list[str]:
                 f"{name}: accepted {figures.accepted.describe()}; real research questions "
                 f"{figures.research.describe()}; defects: {_describe_defects(figures)}"
             )
-    lines += [f"draw of {draw}: {count} read" for draw, count in summary.draws.items()]
+    return lines + describe_side_notes(summary)
+
+
+def describe_in_brief(summary: ReviewSummary) -> str:
+    """The summary in a line."""
+    together = summary.together
+    return (
+        f"accepted {together.accepted.describe()}; {describe_standing(summary)}; real research "
+        f"questions {together.research.describe()}; defects: {_describe_defects(together)}"
+    )
+
+
+def describe_side_notes(summary: ReviewSummary) -> list[str]:
+    """How much of each draw is read, and what counts nowhere."""
+    lines = [f"draw of {draw}: {count} read" for draw, count in summary.draws.items()]
     if summary.outdated:
         lines.append(
             f"{summary.outdated} verdicts are on questions that have changed or are gone, and "

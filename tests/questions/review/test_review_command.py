@@ -16,8 +16,10 @@ from support.reviewed_run import (
     make_questions,
     read_rows,
     review_command,
+    run_medr,
     run_review,
     start_review,
+    write_config,
     write_questions_stage,
     write_reviewed_run,
 )
@@ -27,6 +29,8 @@ from medr_ray.core.earlier_results import (
     list_earlier_results,
     set_results_aside,
 )
+from medr_ray.core.settings import load_config
+from medr_ray.evaluation.report import write_report
 from medr_ray.questions.review.draw import Draw, draw_questions
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(150)]
@@ -89,6 +93,19 @@ def test_a_review_that_is_killed_goes_on_and_loses_no_verdict(tmp_path: Path) ->
     assert after["counts"]["review"]["accepted"] == 5
     assert after["counts"]["accepted"] == 12
     assert run.stage("questions").is_whole(check_content=True)
+    config = load_config(write_config(tmp_path), (), environment={})
+    report = write_report(config, run)
+    figures = run.read_json("report.json")["questions"]
+    assert figures["accepted"] == 12
+    assert figures["review"]["accepted_share"] == 0.5
+    assert figures["review"]["defects"] == {"not_unique": 5, "wording": 5}
+    text = run.read_bytes("report.md").decode()
+    assert "## Questions as readers judge them" in text
+    assert "| anna | 10 | 50.0 % | 18.7 to 81.3 % | 50.0 % | not_unique 5, wording 5 |" in text
+    assert "fewer than the 90 % that a set of questions needs" in text
+    assert report.review is not None
+    shown = run_medr("questions", "show", "-c", str(write_config(tmp_path)))
+    assert "accepted 5 of 10 (50.0 %" in " ".join(shown.split())
 
 
 def test_a_line_torn_by_a_kill_is_named_and_costs_only_itself(tmp_path: Path) -> None:
@@ -119,10 +136,10 @@ def test_keys_of_a_terminal_are_taken_as_they_are_pressed(tmp_path: Path) -> Non
             ("0 judged", "a"),
             ("y yes", "y"),
             ("1 judged", "x"),
-            ("no key here", "n"),
-            ("note (one line)", "a word\x7f\x7f\x7fye, say\n"),
-            ("defects", "b"),
-            ("your verdict: accept, a research question", "6"),
+            ("no key here", "b"),
+            ("your verdict: accept, a research question", "n"),
+            ("note (one line)", "too elsy\x7f\x7f\x7fasy\n"),
+            ("? defects", "6"),
             ("refuse: leak", "\r"),
             ("y yes", "n"),
             ("1 judged", "q"),
@@ -134,7 +151,9 @@ def test_keys_of_a_terminal_are_taken_as_they_are_pressed(tmp_path: Path) -> Non
     os.close(ours)
     assert "stopped" in printed
     assert "accepted by readers: 0 of 1" in printed
-    assert [row["verdict"] for row in read_rows(tmp_path, "anna")] == ["accept", "refuse"]
+    first, second = read_rows(tmp_path, "anna")
+    assert (first["verdict"], first["note"]) == ("accept", "")
+    assert (second["verdict"], second["note"]) == ("refuse", "too easy")
 
 
 def read_terminal(terminal: int, words: str) -> str:
