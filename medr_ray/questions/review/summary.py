@@ -9,11 +9,12 @@ import numpy as np
 
 from medr_ray.core.errors import MedrError
 from medr_ray.core.lock import run_lock
-from medr_ray.core.records import Question
+from medr_ray.core.records import Question, Split
 from medr_ray.core.run import MANIFEST, RunDirectory
 from medr_ray.entities.rarity import compute_clopper_pearson
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.review.defects import DEFECTS
+from medr_ray.questions.review.draw import Draw, draw_questions
 from medr_ray.questions.review.verdicts import ReaderVerdict, StoredVerdicts, VerdictStore
 
 # Share of the read questions that must be accepted, in [0, 1]: with more than one wrong in ten,
@@ -60,24 +61,41 @@ class ReadingFigures:
 
 
 @dataclass(frozen=True)
-class ReviewSummary:
-    """All verdicts on the questions of a run as they are now.
+class DrawProgress:
+    """How many of the ``drawn`` questions of a draw are ``read`` by anybody."""
 
-    ``draws`` counts the questions read of each draw, by its description. ``outdated`` are verdicts
-    on questions that the run no longer has in that form; ``problems`` name unreadable lines.
+    draw: Draw
+    drawn: int
+    read: int
+
+    def describe(self) -> str:
+        """The progress in words: "draw of seed 7, 50 of all: 32 of 50 read"."""
+        return f"draw of {self.draw.describe()}: {self.read} of {self.drawn} read"
+
+
+@dataclass(frozen=True)
+class ReviewSummary:
+    """What the verdicts say of the questions of a run as they are now.
+
+    Every draw that was ever begun is drawn again from these questions, and the verdicts on what is
+    drawn count. So the figures of questions made anew are not those of the ones that stayed alone,
+    which are the better ones where the others were left out for what readers said: until the
+    questions in their place are read, ``unread`` counts them. ``outdated`` are the verdicts that
+    count nowhere, ``problems`` name unreadable lines.
     """
 
     together: ReadingFigures
     by_reviewer: Mapping[str, ReadingFigures]
-    draws: Mapping[str, int]
+    draws: tuple[DrawProgress, ...]
+    unread: int
     outdated: int
     problems: tuple[str, ...]
 
     @property
     def is_enough(self) -> bool:
-        """Whether so many of the questions read are accepted as a set needs."""
+        """Whether everything drawn is read, and so much of it accepted as a set needs."""
         share = self.together.accepted.value
-        return share is not None and share >= REQUIRED_SHARE
+        return share is not None and share >= REQUIRED_SHARE and not self.unread
 
 
 def read_review(run: RunDirectory) -> ReviewSummary | None:
@@ -89,22 +107,42 @@ def read_review(run: RunDirectory) -> ReviewSummary | None:
 
 
 def summarize_review(questions: Sequence[Question], stored: StoredVerdicts) -> ReviewSummary:
-    """The summary of the verdicts that stand on these questions."""
-    standing = stored.select_standing(questions)
+    """The summary of the verdicts that stand on the questions drawn from these."""
+    draws = {
+        draw: {question.task.task_id: question for question in draw_questions(questions, draw)}
+        for draw in _find_draws(stored.verdicts)
+    }
+    drawn = {task_id: question for sample in draws.values() for task_id, question in sample.items()}
+    standing = stored.select_standing(drawn.values())
+    read_ids = {verdict.question_id for verdict in standing}
     reviewers = sorted({verdict.reviewer for verdict in standing})
     keys = {(verdict.reviewer, verdict.question_id) for verdict in standing}
     outdated = {(verdict.reviewer, verdict.question_id) for verdict in stored.verdicts} - keys
-    read = {(verdict.draw.describe(), verdict.question_id) for verdict in standing}
     return ReviewSummary(
         compute_figures(standing),
         {
             name: compute_figures([verdict for verdict in standing if verdict.reviewer == name])
             for name in reviewers
         },
-        dict(sorted(Counter(draw for draw, _ in read).items())),
+        tuple(
+            DrawProgress(draw, len(sample), len(sample.keys() & read_ids))
+            for draw, sample in draws.items()
+        ),
+        len(drawn.keys() - read_ids),
         len(outdated),
         stored.problems,
     )
+
+
+def _find_draws(verdicts: Iterable[ReaderVerdict]) -> list[Draw]:
+    """The draws that were begun, by seed; of several sizes the largest, which has the others in
+    it."""
+    sizes: dict[tuple[int, Split | None], int] = {}
+    for verdict in verdicts:
+        key = (verdict.draw.seed, verdict.draw.split)
+        sizes[key] = max(verdict.draw.size, sizes.get(key, 0))
+    draws = [Draw(seed, size, split) for (seed, split), size in sizes.items()]
+    return sorted(draws, key=lambda draw: (draw.seed, draw.split or ""))
 
 
 def compute_figures(verdicts: Iterable[ReaderVerdict]) -> ReadingFigures:
@@ -175,11 +213,11 @@ def describe_in_brief(summary: ReviewSummary) -> str:
 
 def describe_side_notes(summary: ReviewSummary) -> list[str]:
     """How much of each draw is read, and what counts nowhere."""
-    lines = [f"draw of {draw}: {count} read" for draw, count in summary.draws.items()]
+    lines = [progress.describe() for progress in summary.draws]
     if summary.outdated:
         lines.append(
-            f"{summary.outdated} verdicts are on questions that have changed or are gone, and "
-            "count nowhere"
+            f"{summary.outdated} verdicts count nowhere: their questions have changed or are drawn "
+            "no more"
         )
     return [*lines, *summary.problems]
 
@@ -189,8 +227,14 @@ def describe_standing(summary: ReviewSummary) -> str:
     if not summary.together.accepted.n:
         return "no question of this set has been read"
     required = f"{100 * REQUIRED_SHARE:.0f} %"
-    if summary.is_enough:
-        return f"the {required} that a set of questions needs are reached"
+    share = summary.together.accepted.value
+    if share is not None and share >= REQUIRED_SHARE:
+        if summary.is_enough:
+            return f"the {required} that a set of questions needs are reached"
+        return (
+            f"the {required} that a set of questions needs are not shown yet: {summary.unread} of "
+            "the questions drawn are not read"
+        )
     return (
         f"fewer than the {required} that a set of questions needs: what is trained or measured on "
         "it learns its defects too"
@@ -206,7 +250,17 @@ def to_plain_values(summary: ReviewSummary) -> dict[str, Any]:
         "by_reviewer": {
             name: _to_plain_figures(figures) for name, figures in summary.by_reviewer.items()
         },
-        "draws": dict(summary.draws),
+        "draws": [
+            {
+                "seed": progress.draw.seed,
+                "n": progress.draw.size,
+                "split": progress.draw.split,
+                "drawn": progress.drawn,
+                "read": progress.read,
+            }
+            for progress in summary.draws
+        ],
+        "unread": summary.unread,
         "outdated": summary.outdated,
         "unreadable_lines": len(summary.problems),
     }
