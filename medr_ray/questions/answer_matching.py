@@ -86,8 +86,8 @@ _YES_NO = {
 }
 # In this order: a date that was written as one word; an ordinal; a power of ten; a number with an
 # exponent; a simple fraction; a negative number at the start of a word; a decimal number; a number
-# with its unit; a raised figure; signs; a ratio; a word; one Chinese or Japanese character; a minus
-# sign that ends a word; a separator of lists.
+# with its unit; a raised figure; signs; a ratio; a score with an asterisk; a word; one Chinese or
+# Japanese character; a minus sign that ends a word; a separator of lists.
 _TOKEN = re.compile(
     r"date\d{6,8}"
     r"|\d+(?:st|nd|rd|th)(?![^\W_])"
@@ -102,6 +102,8 @@ _TOKEN = re.compile(
     r"|\^[-+]?\d+"
     r"|[<>≤≥±+~%‰–×√∞&$€£¥]"
     r"|(?<=\d)[/:*](?=\d)"
+    # LiverTox's E* is another score than E; "*E*" is no more than emphasis.
+    r"|(?<![\w*-])[a-z]\*(?![^\W぀-ヿ一-鿿]|\*)"
     r"|[^\W_぀-ヿ一-鿿]+"
     r"|[぀-ヿ一-鿿]"
     r"|(?<=\w)-(?=\s|$)"

@@ -309,6 +309,10 @@ def test_another_figure_or_name_is_another_answer(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("prediction", "answer"),
     [
+        ("*E*", "E"),
+        ("**E**", "E"),
+        ("Ｅ＊", "E*"),
+        ("E* (unproven but suspected cause)", "E*"),
         ("marfan syndrome", "Marfan syndrome"),
         ("The Marfan syndrome.", "Marfan syndrome"),
         ("  “Marfan Syndrome” ", "Marfan syndrome"),
@@ -342,6 +346,9 @@ def test_the_same_answer_in_other_clothes(prediction: str, answer: str) -> None:
     [
         ("", "Marfan syndrome"),
         (" .", "Marfan syndrome"),
+        ("E", "E*"),
+        ("E*", "E"),
+        ("E*（未证实）", "E（未证实）"),
         ("either Marfan syndrome or MASS syndrome", "Marfan syndrome"),
         ("Marfan syndrome or MASS syndrome", "Marfan syndrome"),
         ("Marfan syndrome, MASS syndrome", "Marfan syndrome"),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medr_ray.core.records import FactSource, LiteralValue, NodeType
+from medr_ray.core.records import FactSource, LiteralKind, LiteralValue, NodeType
 from medr_ray.core.run import Directory
 from medr_ray.graph.facts.artifacts import FACT_ENTITIES, FACTS
 from medr_ray.graph.facts.registry_relations import make_value_id
@@ -96,6 +96,11 @@ class FactTable:
     def objects(self, predicate: str) -> Iterator[str]:
         """Every object of a predicate, sorted."""
         yield from sorted(obj for name, obj in self._by_object if name == predicate)
+
+    def list_values(self, kind: LiteralKind) -> list[str]:
+        """The ids of all typed values of a kind in the facts, sorted."""
+        prefix = f"VALUE:{kind}/"
+        return sorted({obj for _, obj in self._by_object if obj.startswith(prefix)})
 
     def are_linked(self, entity: str, other: str) -> bool:
         """Whether any fact of the table connects the two, in either direction."""

@@ -425,7 +425,18 @@ KINDS = (
             reference="that application",
             question=("Under which application did the FDA first approve {0}?",),
         ),
-        Wording(),
+        Wording(
+            noun=(
+                "FDA首次批准{0}所依据的上市申请",
+                "{0}首次获FDA批准的上市申请",
+            ),
+            statement=("{0}首次获FDA批准时，依据的是单独一份上市申请。",),
+            reference="该申请",
+            question=(
+                "FDA首次批准{0}所依据的是哪份上市申请？",
+                "{0}首次获FDA批准的上市申请，申请号是什么？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
     ),
@@ -439,7 +450,11 @@ KINDS = (
             statement=("Several new drug applications for {0} have been approved.",),
             reference="the latest of them",
         ),
-        Wording(),
+        Wording(
+            noun=("{0}最近获FDA批准的上市申请（NDA或BLA）",),
+            statement=("{0}有多份上市申请（NDA或BLA）已获FDA批准。",),
+            reference="其中最近获批的一份",
+        ),
         _DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
         hops=2,
@@ -455,7 +470,12 @@ KINDS = (
                 "What year did {0} first receive FDA approval?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "{0}首次获FDA批准是在哪一年？",
+                "FDA于哪一年首次批准{0}？",
+            ),
+        ),
         ("drugs_at_fda", "livertox"),
         propose_objects("active_ingredient"),
         hops=2,
@@ -471,7 +491,18 @@ KINDS = (
             reference="that company",
             question=("Which company is the sponsor of {0}?", "Which company holds {0}?"),
         ),
-        Wording(),
+        Wording(
+            noun=(
+                "持有{0}的公司",
+                "{0}的持有公司",
+            ),
+            statement=("{0}由一家公司持有。",),
+            reference="该公司",
+            question=(
+                "{0}由哪家公司持有？",
+                "哪家公司持有{0}？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
     ),
@@ -481,7 +512,12 @@ KINDS = (
         "date",
         follow("original_approval_date"),
         Wording(question=("On what date did the FDA approve {0}?", "When was {0} approved?")),
-        Wording(),
+        Wording(
+            question=(
+                "{0}的获批日期是哪一天？",
+                "FDA于何时批准{0}？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_subjects("original_approval_date"),
     ),
@@ -491,7 +527,12 @@ KINDS = (
         "category",
         follow("review_priority"),
         Wording(question=("Did {0} receive standard or priority review from the FDA?",)),
-        Wording(),
+        Wording(
+            question=(
+                "FDA对{0}采用的是标准审评还是优先审评？",
+                "{0}接受的是FDA的标准审评还是优先审评？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_subjects("review_priority"),
     ),
@@ -501,7 +542,12 @@ KINDS = (
         "category",
         follow("submission_class"),
         Wording(question=("What submission classification did the FDA give {0}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "FDA对{0}给出的申报分类是什么？",
+                "{0}在Drugs@FDA中属于哪一申报分类（submission classification）？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_subjects("submission_class"),
     ),
@@ -511,7 +557,12 @@ KINDS = (
         "text",
         _find_trade_name,
         Wording(question=("Under what brand name is the product of {0} sold?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}所涉产品以什么商品名销售？",
+                "{0}所涉产品的商品名是什么？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
     ),
@@ -526,7 +577,15 @@ KINDS = (
             reference="that ingredient",
             question=("What is the active ingredient of {0}?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}的活性成分",),
+            statement=("{0}只涉及一种活性成分。",),
+            reference="该活性成分",
+            question=(
+                "{0}的活性成分是什么？",
+                "{0}涉及哪种活性成分？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
     ),
@@ -541,7 +600,12 @@ KINDS = (
                 "What is the latest expiry date of the Orange Book patents listed for {0}?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "橙皮书为{0}列出的专利中，最晚的到期日是哪一天？",
+                "{0}在橙皮书中所列专利的最晚到期日是哪一天？",
+            ),
+        ),
         _ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
@@ -552,7 +616,12 @@ KINDS = (
         "number",
         count_patents,
         Wording(question=("How many patents does the Orange Book list for {0}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "橙皮书为{0}列出了多少项专利？",
+                "{0}在橙皮书中列有多少项专利？",
+            ),
+        ),
         _ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
@@ -567,7 +636,12 @@ KINDS = (
                 "When does the last regulatory exclusivity listed in the Orange Book for {0} end?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "橙皮书为{0}列出的市场独占期中，最晚的届满日是哪一天？",
+                "{0}在橙皮书中所列的最后一项市场独占期于何时届满？",
+            ),
+        ),
         _ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
@@ -578,7 +652,12 @@ KINDS = (
         "number",
         count_generic_makers,
         Wording(question=("How many companies marketed an FDA-approved generic version of {0}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "有多少家公司上市销售经FDA批准的{0}的仿制药？",
+                "{0}经FDA批准的仿制药由多少家公司上市销售？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
         hops=2,
@@ -593,7 +672,11 @@ KINDS = (
             statement=("{0} holds several new drug applications.",),
             reference="the one approved last",
         ),
-        Wording(),
+        Wording(
+            noun=("{0}名下最近获FDA批准的上市申请（NDA或BLA）",),
+            statement=("{0}名下有多份上市申请（NDA或BLA）。",),
+            reference="其中最近获批的一份",
+        ),
         _DRUGS_AT_FDA,
         propose_objects("application_sponsor"),
         hops=2,
@@ -607,7 +690,11 @@ KINDS = (
             noun=("the new drug application of {0} that the FDA approved on {1}",),
             reference="that application",
         ),
-        Wording(),
+        Wording(
+            noun=("{0}于{1}获FDA批准的上市申请（NDA或BLA）",),
+            statement=("{0}有一份上市申请（NDA或BLA）于{1}获FDA批准。",),
+            reference="该申请",
+        ),
         _DRUGS_AT_FDA,
         _propose_company_dates,
         hops=2,
@@ -618,7 +705,12 @@ KINDS = (
         "number",
         count_approvals_in_year,
         Wording(question=("How many new drug applications of {0} did the FDA approve in {1}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}名下的上市申请（NDA或BLA）中，有多少份于{1}获FDA批准？",
+                "FDA于{1}批准了{0}名下的多少份上市申请（NDA或BLA）？",
+            ),
+        ),
         _DRUGS_AT_FDA,
         _propose_company_years,
         hops=2,
@@ -629,7 +721,12 @@ KINDS = (
         "drug",
         find_earlier_approved,
         Wording(question=("Which did the FDA approve first, {0} or {1}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}与{1}，哪一种更早获得FDA批准？",
+                "FDA先批准的是{0}，还是{1}？",
+            ),
+        ),
         ("drugs_at_fda", "livertox"),
         _propose_drug_pairs,
         hops=2,
@@ -640,7 +737,12 @@ KINDS = (
         "number",
         find_years_between_approvals,
         Wording(question=("How many years lie between the first FDA approvals of {0} and {1}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}与{1}首次获FDA批准的年份相差多少年？",
+                "{0}与{1}首次获得FDA批准，前后相隔几年（按年份计）？",
+            ),
+        ),
         ("drugs_at_fda", "livertox"),
         _propose_drug_pairs,
         hops=3,

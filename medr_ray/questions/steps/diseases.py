@@ -214,7 +214,18 @@ KINDS = (
                 "Which gene is mutated in {0}?",
             ),
         ),
-        Wording(),
+        Wording(
+            noun=(
+                "{0}的致病基因",
+                "导致{0}的基因",
+            ),
+            statement=("{0}由单个基因的变异引起。",),
+            reference="该基因",
+            question=(
+                "{0}的致病基因是哪个基因？",
+                "哪个基因的变异会导致{0}？",
+            ),
+        ),
         _TABLES,
         propose_subjects("associated_gene"),
     ),
@@ -229,7 +240,15 @@ KINDS = (
             reference="that disorder",
             question=("Which disorder is caused by variants in {0}?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}变异所致的疾病",),
+            statement=("{0}变异只导致一种已知疾病。",),
+            reference="该疾病",
+            question=(
+                "{0}变异会导致哪种疾病？",
+                "由{0}变异引起的是哪种疾病？",
+            ),
+        ),
         _TABLES,
         _propose_genes,
     ),
@@ -241,7 +260,12 @@ KINDS = (
         Wording(
             question=("How is {0} inherited?", "What is the mode of inheritance of {0}?"),
         ),
-        Wording(),
+        Wording(
+            question=(
+                "{0}的遗传方式是什么？",
+                "{0}以何种方式遗传？",
+            ),
+        ),
         _TABLES,
         propose_subjects("has_inheritance"),
     ),
@@ -256,7 +280,12 @@ KINDS = (
                 "How does Orphanet class the worldwide point prevalence of {0}?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "Orphanet给出的{0}全球时点患病率属于哪一区间？",
+                "据Orphanet，{0}的全球时点患病率属于哪一区间？",
+            ),
+        ),
         _ORPHANET,
         propose_subjects("has_prevalence"),
     ),
@@ -266,7 +295,12 @@ KINDS = (
         "category",
         find_only_onset,
         Wording(question=("In which period of life does {0} begin, according to Orphanet?",)),
-        Wording(),
+        Wording(
+            question=(
+                "据Orphanet，{0}在哪个年龄阶段起病？",
+                "Orphanet记载的{0}起病年龄阶段是什么？",
+            ),
+        ),
         _ORPHANET,
         propose_subjects("onset_period"),
     ),
@@ -281,7 +315,15 @@ KINDS = (
             reference="that disorder",
             question=("Which {1} disorder is caused by variants in {0}?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}变异所致的{1}病",),
+            statement=("在{0}变异所致的疾病中，只有一种呈{1}。",),
+            reference="该疾病",
+            question=(
+                "{0}变异会导致哪种{1}病？",
+                "在{0}变异所致的疾病中，哪一种呈{1}？",
+            ),
+        ),
         _TABLES,
         _propose_genes_and_modes,
         hops=2,
@@ -297,7 +339,15 @@ KINDS = (
             statement=("Variants in a single gene can cause either {0} or {1}.",),
             reference="that gene",
         ),
-        Wording(),
+        Wording(
+            noun=("部分{0}患者和部分{1}患者共有的致病基因",),
+            statement=("同一个基因的变异既可导致{0}，也可导致{1}。",),
+            reference="该基因",
+            question=(
+                "哪个基因的变异既可导致{0}，也可导致{1}？",
+                "{0}与{1}都可由哪个基因的变异引起？",
+            ),
+        ),
         _TABLES,
         _propose_disease_pairs,
         hops=2,

@@ -66,7 +66,12 @@ KINDS = (
                 "How does LiverTox score the likelihood that {0} causes liver injury?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "LiverTox对{0}给出的肝损伤可能性评分是什么？",
+                "在LiverTox中，{0}的肝损伤可能性评分是哪一级？",
+            ),
+        ),
         _LIVERTOX,
         propose_subjects("liver_injury_likelihood"),
     ),
@@ -83,7 +88,15 @@ KINDS = (
             reference="that drug",
             question=("Which of the drugs studied in {0} has a LiverTox likelihood score of {1}?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}所研究的药物中肝损伤可能性评分（LiverTox）为{1}的一种",),
+            statement=("在{0}所研究的药物中，只有一种的肝损伤可能性评分（LiverTox）为{1}。",),
+            reference="该药物",
+            question=(
+                "{0}所研究的药物中，哪一种的肝损伤可能性评分（LiverTox）为{1}？",
+                "在{0}中，所研究的哪种药物的肝损伤可能性评分（LiverTox）为{1}？",
+            ),
+        ),
         ("clinical_trials", "livertox"),
         _propose_trials_and_scores,
         hops=2,

@@ -46,7 +46,12 @@ KINDS = (
         "journal",
         follow("published_in"),
         Wording(question=("In which journal was {0} published?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}发表在哪本期刊上？",
+                "{0}刊登于哪本期刊？",
+            ),
+        ),
         _PUBMED,
         _propose_trial_papers,
     ),
@@ -56,7 +61,12 @@ KINDS = (
         "year",
         follow("publication_year"),
         Wording(question=("In which year was {0} published?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}发表于哪一年？",
+                "{0}是哪一年发表的？",
+            ),
+        ),
         _PUBMED,
         _propose_trial_papers,
     ),
@@ -66,7 +76,12 @@ KINDS = (
         "person",
         find_first_author,
         Wording(question=("Who is the first author of {0}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}的第一作者是谁？",
+                "谁是{0}的第一作者？",
+            ),
+        ),
         _PUBMED,
         _propose_trial_papers,
     ),
@@ -79,7 +94,10 @@ KINDS = (
             noun=("the notice that retracts {0}",),
             reference="that notice",
         ),
-        Wording(),
+        Wording(
+            noun=("撤回{0}的撤稿声明",),
+            reference="该声明",
+        ),
         _PUBMED,
         propose_subjects("retracted_by"),
     ),

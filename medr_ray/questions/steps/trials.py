@@ -74,7 +74,7 @@ def count_countries(table: FactTable, trial: str) -> Outcome:
     if not 2 <= count <= _MAX_COUNTRIES:
         return Refusal(f"form: {count} countries")
     dates = {fact.as_of for fact in facts}
-    return Finding(make_number("country", count), tuple(facts), max(dates))
+    return Finding(make_number("countries", count), tuple(facts), max(dates))
 
 
 def make_number(unit: str, number: int) -> str:
@@ -252,7 +252,14 @@ KINDS = (
             noun=("the {0} trial sponsored by {1}", "{1}'s {0} trial"),
             reference="that trial",
         ),
-        Wording(),
+        Wording(
+            noun=(
+                "由{1}牵头申办、简称为“{0}”的临床试验",
+                "{1}牵头申办的“{0}”试验",
+            ),
+            statement=("{1}牵头申办了一项简称为“{0}”的临床试验。",),
+            reference="该试验",
+        ),
         _REGISTRY,
         _propose_acronyms,
         hops=1,
@@ -268,7 +275,21 @@ KINDS = (
             reference="that drug",
             question=("Which drug was studied in {0}?", "What drug did {0} test?"),
         ),
-        Wording(),
+        Wording(
+            noun=(
+                "{0}所研究的药物",
+                "{0}的试验药物",
+            ),
+            statement=(
+                "{0}只研究了一种药物。",
+                "{0}仅有一种试验药物。",
+            ),
+            reference="该药物",
+            question=(
+                "{0}研究的是哪种药物？",
+                "{0}的试验药物是什么？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("studies_intervention"),
     ),
@@ -283,7 +304,18 @@ KINDS = (
             reference="that disease",
             question=("Which disease was studied in {0}?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}所研究的疾病",),
+            statement=(
+                "{0}只针对一种疾病。",
+                "{0}只纳入患有同一种疾病的患者。",
+            ),
+            reference="该疾病",
+            question=(
+                "{0}研究的是哪种疾病？",
+                "{0}针对的是哪种疾病？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("studies_condition"),
     ),
@@ -298,7 +330,15 @@ KINDS = (
             statement=("{0} had a single lead sponsor.",),
             reference="that sponsor",
         ),
-        Wording(),
+        Wording(
+            noun=("{0}的牵头申办方",),
+            statement=("{0}由一家机构牵头申办。",),
+            reference="该申办方",
+            question=(
+                "{0}的牵头申办方是哪家机构？",
+                "{0}由哪家机构牵头申办？",
+            ),
+        ),
         _REGISTRY,
         _propose_trials,
     ),
@@ -308,7 +348,12 @@ KINDS = (
         "date",
         follow("start_date", _is_actual),
         Wording(question=("When did {0} start?", "On what date did {0} begin?")),
-        Wording(),
+        Wording(
+            question=(
+                "{0}于何时启动？",
+                "{0}的实际开始日期是什么时候？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("start_date"),
     ),
@@ -323,7 +368,12 @@ KINDS = (
                 "What was the actual enrolment of {0}?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "{0}的实际入组人数是多少？",
+                "{0}实际入组了多少名受试者？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("enrolment"),
     ),
@@ -333,7 +383,12 @@ KINDS = (
         "number",
         count_countries,
         Wording(question=("In how many countries did {0} have sites?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}在多少个国家和地区设有研究中心？",
+                "{0}的研究中心分布在多少个国家和地区？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("trial_country"),
     ),
@@ -343,7 +398,12 @@ KINDS = (
         "person",
         follow("overall_official", _is_principal),
         Wording(question=("Who is the principal investigator of {0}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}的主要研究者是谁？",
+                "谁是{0}的主要研究者（PI）？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("overall_official"),
     ),
@@ -357,7 +417,11 @@ KINDS = (
             statement=("The results of {0} were published in a single paper.",),
             reference="that paper",
         ),
-        Wording(),
+        Wording(
+            noun=("报告{0}结果的论文",),
+            statement=("{0}的结果发表在一篇论文中。",),
+            reference="该论文",
+        ),
         _REGISTRY,
         propose_subjects("reports_results_in"),
     ),
@@ -378,7 +442,15 @@ KINDS = (
                 "outcome?",
             ),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}中只用于主要结局指标数值较高一组的药物",),
+            statement=("{0}比较了两组的主要结局指标，有一种药物只用于数值较高的一组。",),
+            reference="该药物",
+            question=(
+                "在{0}中，哪种药物只用于主要结局指标数值较高的一组？",
+                "{0}比较了两组的主要结局指标，只用于数值较高一组的是哪种药物？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("primary_outcome_result"),
     ),
@@ -399,7 +471,15 @@ KINDS = (
                 "outcome?",
             ),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}中只用于主要结局指标数值较低一组的药物",),
+            statement=("{0}比较了两组的主要结局指标，有一种药物只用于数值较低的一组。",),
+            reference="该药物",
+            question=(
+                "在{0}中，哪种药物只用于主要结局指标数值较低的一组？",
+                "{0}比较了两组的主要结局指标，只用于数值较低一组的是哪种药物？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("primary_outcome_result"),
     ),
@@ -414,7 +494,12 @@ KINDS = (
                 "events?",
             )
         ),
-        Wording(),
+        Wording(
+            question=(
+                "在{0}中，哪一组发生严重不良事件的受试者比例更高？",
+                "{0}的哪一组中，发生严重不良事件的受试者所占比例更高？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("serious_adverse_events"),
         hops=2,
@@ -430,7 +515,15 @@ KINDS = (
             reference="that drug",
             question=("Which of the drugs studied in {0} did the FDA approve first?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}所研究的药物中最早获FDA批准的一种",),
+            statement=("在{0}所研究的药物中，有一种最早获得FDA批准。",),
+            reference="该药物",
+            question=(
+                "{0}所研究的药物中，哪一种最早获得FDA批准？",
+                "FDA最早批准的是{0}所研究的哪种药物？",
+            ),
+        ),
         ("clinical_trials", "drugs_at_fda", "livertox"),
         propose_subjects("studies_intervention"),
         hops=3,
@@ -441,7 +534,12 @@ KINDS = (
         "text",
         follow("trial_acronym"),
         Wording(question=("What is the acronym of {0}?",)),
-        Wording(),
+        Wording(
+            question=(
+                "{0}的英文简称是什么？",
+                "{0}的英文缩写名是什么？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("trial_acronym"),
     ),
@@ -451,7 +549,9 @@ KINDS = (
         "institution",
         find_no_collaborator,
         Wording(question=("Which collaborator does the ClinicalTrials.gov record of {0} name?",)),
-        Wording(),
+        Wording(
+            question=("在ClinicalTrials.gov的登记记录中，{0}的合作方是哪家机构？",),
+        ),
         _REGISTRY,
         _propose_trials,
     ),
@@ -461,7 +561,9 @@ KINDS = (
         "text",
         find_no_acronym,
         Wording(question=("What acronym does the ClinicalTrials.gov record give {0}?",)),
-        Wording(),
+        Wording(
+            question=("在ClinicalTrials.gov的登记记录中，{0}的英文简称是什么？",),
+        ),
         _REGISTRY,
         _propose_trials,
     ),
@@ -476,7 +578,15 @@ KINDS = (
             reference="that collaborator",
             question=("Which organisation is named as the collaborator of {0}?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}登记的合作方",),
+            statement=("{0}的申办方只有一个合作方。",),
+            reference="该合作方",
+            question=(
+                "{0}登记的合作方是哪家机构？",
+                "哪家机构是{0}登记的合作方？",
+            ),
+        ),
         _REGISTRY,
         propose_subjects("collaborator"),
     ),
@@ -491,7 +601,12 @@ KINDS = (
             reference="that trial",
             question=("Under which number is the trial of {0} registered at ClinicalTrials.gov?",),
         ),
-        Wording(),
+        Wording(
+            noun=("{0}所报告的临床试验",),
+            statement=("{0}报告了一项已注册的临床试验。",),
+            reference="该试验",
+            question=("{0}所报告的临床试验在ClinicalTrials.gov上的注册号是什么？",),
+        ),
         ("pubmed",),
         propose_subjects("registered_as"),
     ),

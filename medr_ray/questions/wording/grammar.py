@@ -14,7 +14,7 @@ the same plan, and a text that the grammar cannot have written is read as nothin
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Language
@@ -23,9 +23,11 @@ from medr_ray.questions.plans import NAMED, PlanNode
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.kinds import StepKind
 from medr_ray.questions.wording.mentions import Mentions
+from medr_ray.questions.wording.value_names import print_chinese_date
 
 # Phrases within a phrase, at most: deeper ones are hard to read, and get a sentence of their own.
-_MAX_NESTED = 2
+# In Chinese all that describes a noun stands before it.
+_MAX_NESTED: Mapping[Language, int] = {"en": 2, "zh": 1}
 _AS_OF = {
     "en": re.compile(r"\bAs of (?P<date>(?:\d{1,2} )?(?:[A-Z][a-z]+ )?\d{4}), ", re.IGNORECASE),
     "zh": re.compile(r"截至(?P<date>\d{4}年(?:\d{1,2}月)?(?:\d{1,2}日)?)，"),
@@ -80,7 +82,9 @@ class _Writer:
         wording = node.step_kind.wording(self._language)
         depth = 1 + max((self._depth.get(given, 0) for given in node.inputs), default=0)
         # Every other form begins with a sentence of its own although a phrase would do.
-        is_split = depth > _MAX_NESTED or ((self._form // 2) % 2 == 1 and not self.sentences)
+        is_split = depth > _MAX_NESTED[self._language] or (
+            (self._form // 2) % 2 == 1 and not self.sentences
+        )
         if wording.statement and (is_split or not wording.noun):
             self.sentences.append(self.choose(wording.statement).format(*words))
             self._depth[node] = 0
@@ -91,13 +95,8 @@ class _Writer:
 
 def _prefix_date(question: str, as_of: str, language: Language) -> str:
     if language == "zh":
-        return f"截至{_print_chinese_date(as_of)}，{question}"
+        return f"截至{print_chinese_date(as_of)}，{question}"
     return f"as of {print_date(as_of)}, {question[:1].lower()}{question[1:]}"
-
-
-def _print_chinese_date(iso_date: str) -> str:
-    parts = [str(int(part)) for part in iso_date.split("-")]
-    return "".join(part + unit for part, unit in zip(parts, "年月日", strict=False))
 
 
 def _capitalise(sentence: str) -> str:
@@ -127,21 +126,19 @@ class _Reader:
     def read_sentences(self, text: str, introduced: PlanNode | None) -> Iterator[PlanNode]:
         """The plans of a text whose last sentence asks; ``introduced`` is what the sentence before
         it was about."""
-        for kind, pattern in _patterns(self._language, "question"):
-            match = pattern.fullmatch(text)
-            if match:
-                yield from self._read_inputs(kind, match, introduced)
-        for kind, pattern in _patterns(self._language, "statement"):
-            for match in _match_beginnings(pattern, text):
-                rest = text[match.end() :].lstrip()
-                if rest:
-                    for node in self._read_inputs(kind, match, introduced):
+        for form in _list_forms(self._language, "question"):
+            for texts in form.split(text):
+                yield from self._read_inputs(form.kind, texts, introduced)
+        for form in _list_forms(self._language, "statement"):
+            for end in _list_sentence_ends(text):
+                rest = text[end:].lstrip()
+                for texts in form.split(text[:end]) if rest else ():
+                    for node in self._read_inputs(form.kind, texts, introduced):
                         yield from self.read_sentences(rest, node)
 
     def _read_inputs(
-        self, kind: StepKind, match: re.Match[str], introduced: PlanNode | None
+        self, kind: StepKind, texts: Sequence[str], introduced: PlanNode | None
     ) -> Iterator[PlanNode]:
-        texts = [match[f"input{place}"] for place in range(len(kind.inputs))]
         for inputs in self._read_each(kind, texts, introduced):
             node = PlanNode(kind.name, inputs)
             # What a sentence introduced has to be used by the next.
@@ -168,34 +165,65 @@ class _Reader:
                 yield introduced
         for value in self._mentions.find(text, step_type):
             yield PlanNode(NAMED, value=value)
-        for kind, pattern in _patterns(self._language, "noun"):
-            if kind.output == step_type:
-                match = pattern.fullmatch(text)
-                if match:
-                    texts = [match[f"input{place}"] for place in range(len(kind.inputs))]
-                    for inputs in self._read_each(kind, texts, introduced):
-                        yield PlanNode(kind.name, inputs)
+        for form in _list_forms(self._language, "noun"):
+            if form.kind.output == step_type:
+                for texts in form.split(text):
+                    for inputs in self._read_each(form.kind, texts, introduced):
+                        yield PlanNode(form.kind.name, inputs)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One form of a kind's words: the text around and between its inputs, and the places of the
+    inputs in the order of the text."""
+
+    kind: StepKind
+    literals: tuple[str, ...]
+    places: tuple[int, ...]
+    pattern: re.Pattern[str]
+
+    def split(self, text: str) -> Iterator[tuple[str, ...]]:
+        """The texts of the inputs, in the order of the kind; every way to divide the text, as a
+        name may contain what stands between two inputs."""
+        if not self.pattern.fullmatch(text):
+            return
+        first, *others = self.literals
+        for texts in _divide_text(text[len(first) :], others):
+            by_place = dict(zip(self.places, texts, strict=True))
+            yield tuple(by_place[place] for place in sorted(by_place))
+
+
+def _divide_text(text: str, literals: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The texts before each of the literals, the last of which ends the text."""
+    literal, *others = literals
+    if not others:
+        if len(text) > len(literal):
+            yield (text[: len(text) - len(literal)],)
+        return
+    for match in re.finditer(re.escape(literal), text, re.IGNORECASE):
+        if match.start():
+            for texts in _divide_text(text[match.end() :], others):
+                yield (text[: match.start()], *texts)
 
 
 @functools.cache
-def _patterns(language: Language, part: str) -> list[tuple[StepKind, re.Pattern[str]]]:
-    """The forms of all kinds as regular expressions; the inputs are groups."""
+def _list_forms(language: Language, part: str) -> list[_Form]:
     return [
-        (kind, _compile_form(form))
+        _read_form(kind, form)
         for kind in STEP_KINDS.values()
         for form in getattr(kind.wording(language), part)
     ]
 
 
-def _compile_form(form: str) -> re.Pattern[str]:
-    pattern = re.sub(r"\\\{(\d)\\\}", r"(?P<input\1>.+?)", re.escape(form))
-    return re.compile(pattern, re.IGNORECASE)
+def _read_form(kind: StepKind, form: str) -> _Form:
+    pieces = re.split(r"\{(\d)\}", form)
+    literals = tuple(pieces[::2])
+    pattern = ".+".join(map(re.escape, literals))
+    return _Form(
+        kind, literals, tuple(map(int, pieces[1::2])), re.compile(pattern, re.IGNORECASE | re.S)
+    )
 
 
-def _match_beginnings(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """The matches of a sentence at the beginning of a text; a name may contain a full stop, so each
-    end of a sentence is tried."""
-    for end in re.finditer(r"\.(?= )|。", text):
-        match = pattern.fullmatch(text, 0, end.end())
-        if match:
-            yield match
+def _list_sentence_ends(text: str) -> list[int]:
+    """Where a sentence may end: a name may contain a full stop, so each is tried."""
+    return [match.end() for match in re.finditer(r"\.(?= )|。", text)]
