@@ -8,6 +8,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Question
 from medr_ray.core.run import RunDirectory
 from medr_ray.entities.artifacts import SEEDS
+from medr_ray.questions.checks.text_lints import lint_questions
 from medr_ray.questions.drafting.drafter import RejectedDraft
 
 
@@ -33,7 +34,8 @@ def count_questions(
 
     ``verified`` is the number of candidates that passed all checks, ``overlapping`` the number of
     train candidates that were dropped for what they share with held-out questions. ``reasons``
-    counts rejected candidates by the check they failed.
+    counts rejected candidates by the check they failed, ``lints`` the questions whose text has a
+    fault that needs no reader.
     """
     complexities = [question.complexity for question in questions]
     return {
@@ -51,6 +53,7 @@ def count_questions(
         "by_specialty": _count_values(question.specialty for question in questions),
         "by_obfuscation": _count_values(question.obfuscation for question in questions),
         "reasons": _count_reasons(rejected),
+        "lints": lint_questions(questions),
     }
 
 

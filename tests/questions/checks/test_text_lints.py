@@ -1,0 +1,183 @@
+"""Lints of a question's text: each seen on what it is for, and silent on what is right."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.questions import worded_question
+
+from medr_ray.core.records import QuestionStep
+from medr_ray.questions.checks.text_lints import (
+    LINT_NAMES,
+    collect_name_words,
+    count_lints,
+    find_lints,
+)
+from medr_ray.questions.counts import count_questions
+
+NAMES = collect_name_words(
+    [
+        ("Marfan syndrome", "disease"),
+        ("Best vitelliform macular dystrophy", "disease"),
+        ("Familial Parkinson disease", "disease"),
+        ("Infections, Central Nervous System", "disease"),
+        ("Abnormality of the central nervous system", "phenotype"),
+        ("Recurrent infections of the urinary system", "phenotype"),
+        ("Tumor of the nervous system", "disease"),
+        ("Omphalocele", "disease"),
+        ("Chest", "journal"),
+        ("Pfizer Laboratories", "company"),
+        ("NOVO NORDISK INC", "company"),
+        ("FBN1", "gene"),
+    ]
+)
+
+
+def names_of_lints(
+    text: str, language: str = "en", hops: int = 2, answer: str = "Fibrillin"
+) -> list[str]:
+    lints = find_lints(text, language, hops, answer, NAMES)  # type: ignore[arg-type]
+    return sorted({lint.name for lint in lints})
+
+
+@pytest.mark.parametrize(
+    ("text", "lints"),
+    [
+        (" ".join(["Which", *[f"w{number}" for number in range(45)]]) + "?", ["too_long"]),
+        ("What is the disease (the one whose onset is early)?", ["leftover"]),
+        ("What is the gene of {0}?", ["leftover"]),
+        ("What treats [MASK]?", ["leftover"]),
+        ("What is the gene of OMIM:154700?", ["leftover"]),
+        ("Which gene causes Marfan syndrome (type 1?", ["leftover"]),
+        ("Begin with the gene FBN1. What is its disease?", ["stock_opening"]),
+        ("Which trial tests it? Take that trial. Who is its sponsor?", ["stock_opening"]),
+        ("What is both the gene of Marfan syndrome and the gene of it?", ["both_the"]),
+        ("What is found in 3 of 7 patients with Marfan syndrome?", ["bare_share"]),
+        ("What do 30-79% of patients with Marfan syndrome have?", ["bare_share"]),
+        ("Which sign is seen in 3/7 children with Marfan syndrome?", ["bare_share"]),
+        ("Which gene causes Omphalocele?", ["capital"]),
+        ("Which gene causes OMPHALOCELE?", ["capital"]),
+        ("Which drug is for Infections of the Nervous System?", ["capital"]),
+        ("What is the best drug for Marfan syndrome?", ["superlative"]),
+        ("Which is the most effective arm of the trial NCT01234567?", ["superlative"]),
+        ("Which gene causes  Marfan syndrome?", ["spacing"]),
+        ("Which gene , if any, causes Marfan syndrome??", ["spacing"]),
+        ("Which gene causes the the disease?", ["doubled_word"]),
+        ("Name the gene of Marfan syndrome.", ["no_question_mark"]),
+    ],
+)
+def test_english_texts_with_a_fault(text: str, lints: list[str]) -> None:
+    assert names_of_lints(text) == lints
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which gene causes Marfan syndrome?",
+        "Was Pfizer or Novo Nordisk the first to market a drug for Parkinson’s disease?",
+        "As of 1 July 2019, which company holds the FDA application for the drug that trial"
+        " NCT01234567 tested in Best vitelliform macular dystrophy?",
+        "In the trial NCT01234567, which arm had the most effective response rate?",
+        "According to the 2019 report in Chest, which finding had 3 of 7 patients?",
+        "What did “The Best Treatment Of The Heart: 3 of 7 patients” report on FBN1?",
+        "Which drug did LiverTox give likelihood score B, and in what year was it approved?",
+        "Take-home naloxone was tested in which trial?",
+        "A patient took it at .5 mg (or 0.25 mg) daily: which drug is it?",
+    ],
+)
+def test_english_texts_that_are_right(text: str) -> None:
+    assert names_of_lints(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lints"),
+    [
+        ("从FBN1出发。取与其相关的疾病。它的遗传方式是什么？", ["stock_opening"]),
+        ("13名患者中13名出现血小板增多的疾病的遗传方式是什么？", ["bare_share"]),
+        ("30%-79%的患者出现的表现是什么？", ["bare_share"]),
+        ("治疗马方综合征的最有效药物是什么？", ["superlative"]),
+        ("该疾病的的遗传方式是什么？", ["doubled_word"]),
+        ("该疾病的遗传方式是什么", ["no_question_mark"]),
+        ("该疾病（{0}）的遗传方式是什么？", ["leftover"]),
+        ("该疾病（FBN1的遗传方式是什么？", ["leftover"]),
+        ("哪种药物用于治疗" + "很" * 75 + "罕见的疾病？", ["too_long"]),
+        ("据HPO注释，13名患者中13名出现血小板增多的疾病是什么？", []),
+        ("临床试验NCT01234567中哪一组的缓解率最有效？", []),
+        ("与马方综合征（Marfan syndrome）相关的基因是什么？", []),
+        ("截至2019年7月1日，哪家公司持有该药（losartan）的首个FDA申请？", []),
+    ],
+)
+def test_chinese_texts(text: str, lints: list[str]) -> None:
+    assert names_of_lints(text, "zh") == lints
+
+
+def test_the_limit_of_a_long_chain_is_higher() -> None:
+    text = " ".join(["Which", *[f"w{number}" for number in range(59)]]) + "?"
+    assert names_of_lints(text, hops=4) == ["too_long"]
+    assert names_of_lints(text, hops=5) == []
+    assert names_of_lints(f"more {text} " * 2 + "?", hops=5)[-1] == "too_long"
+    # A name in Latin letters counts as a Chinese word of two characters.
+    names = "、".join(["losartan"] * 36)
+    assert names_of_lints(f"{names}是什么？", "zh", 4) == []
+    assert names_of_lints(f"{names}、losartan是什么？", "zh", 4) == ["too_long"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "answer", "is_tautology"),
+    [
+        ("Which finding has every parathyroid carcinoma?", "en", "Parathyroid carcinoma", True),
+        ("What is the cause of carcinomas?", "en", "Parathyroid carcinoma", False),
+        ("Which company sells Pfizer's drug?", "en", "Pfizer Inc.", True),
+        ("Which company was first, Pfizer or Bayer?", "en", "Pfizer Inc.", False),
+        ("In which year was it approved?", "en", "2019", False),
+        ("Is there an approved drug for it?", "en", "no", False),
+        ("甲状旁腺癌患者都有的表现是什么？", "zh", "甲状旁腺癌", True),
+        ("马方综合征患者的另一诊断是什么？", "zh", "马方病", True),
+        ("甲状旁腺癌还是甲状腺癌更常累及颈部？", "zh", "甲状旁腺癌", False),
+    ],
+)
+def test_an_answer_that_the_text_says(
+    text: str, language: str, answer: str, is_tautology: bool
+) -> None:
+    assert ("tautology" in names_of_lints(text, language, answer=answer)) is is_tautology
+
+
+def test_which_words_are_names() -> None:
+    assert {"marfan", "best", "parkinson", "pfizer", "novo", "nordisk", "fbn1"} <= NAMES
+    assert not {"omphalocele", "infections", "nervous", "system", "abnormality", "disease"} & NAMES
+
+
+def test_a_text_counts_once_for_a_lint_and_every_lint_is_listed() -> None:
+    findings = [
+        find_lints("What is {0} of {1}", "en", 1, "x"),
+        find_lints("What is {0}?", "en", 1, "x"),
+    ]
+    counts = count_lints(findings)
+    assert tuple(counts) == LINT_NAMES
+    assert {name: count for name, count in counts.items() if count} == {
+        "leftover": 2,
+        "no_question_mark": 1,
+    }
+
+
+@given(st.text(max_size=300), st.sampled_from(["en", "zh"]), st.text(max_size=40))
+def test_any_text_is_linted_and_the_same_twice(text: str, language: str, answer: str) -> None:
+    first = find_lints(text, language, 3, answer, NAMES)  # type: ignore[arg-type]
+    assert first == find_lints(text, language, 3, answer, NAMES)  # type: ignore[arg-type]
+    assert {lint.name for lint in first} <= set(LINT_NAMES)
+
+
+def test_the_stage_counts_the_lints_of_its_questions() -> None:
+    steps = (
+        QuestionStep("named", (), "OMIM:154700", "disease", "Marfan syndrome"),
+        QuestionStep("disease_gene", (0,), "GENE:FBN1", "gene", "FBN1"),
+    )
+    texts = ("Which gene causes Marfan syndrome?", "Begin with Omphalocele. What is its gene")
+    questions = [replace(worded_question(text, "FBN1"), steps=steps) for text in texts]
+    lints = count_questions(questions, 2, (), 0)["lints"]
+    assert {name: count for name, count in lints.items() if count} == {
+        "stock_opening": 1,
+        "capital": 1,
+        "no_question_mark": 1,
+    }
