@@ -149,26 +149,24 @@ def _trace_question(run: RunDirectory, identifier: str) -> TraceNode | None:
     row = _select_row(run, QUESTIONS, ("task", "task_id"), identifier)
     if row is None:
         return None
-    chain = _trace_chain(run, row["chain_id"], row["relations"])
     task = row["task"]
     text = f"{task['text']} -> {task['answer']} ({row['split']})"
-    return TraceNode("question", identifier, text, (chain,) if chain else ())
+    facts = list(dict.fromkeys(fact for step in row["steps"] for fact in step["facts"]))
+    children = list(_trace_facts(run, facts))
+    chain = _trace_chain(run, row["chain_id"])
+    if chain is not None:
+        children.insert(0, chain)
+    return TraceNode("question", identifier, text, tuple(children))
 
 
-def _trace_chain(
-    run: RunDirectory, identifier: str, asked_relations: Sequence[str] | None = None
-) -> TraceNode | None:
-    """The chain with its relations, or with only those that a question asks about."""
+def _trace_chain(run: RunDirectory, identifier: str) -> TraceNode | None:
+    """The chain with its relations."""
     row = _select_row(run, CHAINS, ("chain_id",), identifier)
     if row is None:
         return None
     names = _read_entity_names(run, row["entities"])
     text = " - ".join(names[entity_id] for entity_id in row["entities"])
-    relations = row["relations"]
-    if asked_relations is not None:
-        text += f" ({row['length']} hops; {len(asked_relations)} asked)"
-        relations = asked_relations
-    return TraceNode("chain", identifier, text, tuple(_trace_relations(run, relations)))
+    return TraceNode("chain", identifier, text, tuple(_trace_relations(run, row["relations"])))
 
 
 # --- relations and their evidence -----------------------------------------------------

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from medr_ray.core.config import PipelineConfig
+    from medr_ray.core.records import Fact
     from medr_ray.core.run import RunDirectory
     from medr_ray.questions.question_trace import QuestionTrace, TraceStep
 
-# Characters of an evidence sentence on a terminal: two to three lines.
-_MAX_SENTENCE_CHARS = 220
+# Characters of a printed value on a terminal: two to three lines.
+_MAX_PRINTED_CHARS = 220
+# Facts of a step on a terminal: a count rests on many.
+_MAX_FACTS = 4
 # Aliases of the answer on a terminal.
 _MAX_ALIASES = 4
 
@@ -50,17 +53,11 @@ def generate(
 
 def describe_estimate(config: "PipelineConfig") -> list[str]:
     """What the questions stage may give and what its models may take, a line each."""
-    from medr_ray.core.run import open_run
     from medr_ray.questions.calibration.cost_estimate import estimate_costs
     from medr_ray.questions.counts import max_question_count
 
-    limit = max_question_count(config, open_run(config))
-    if limit is None:
-        return [
-            "no seeds are counted yet: run `medr entities run` first for an estimate of questions "
-            "and cost"
-        ]
-    lines = [f"at most {limit:,} questions ({config.questions.per_seed} of each seed)"]
+    limit = max_question_count(config)
+    lines = [f"at most {limit:,} questions"]
     if config.questions.writer == "llm":
         lines.append(f"writer {config.llm.model}: {limit:,} to {2 * limit:,} requests")
     return lines + [cost.describe() for cost in estimate_costs(config.questions, limit)]
@@ -119,35 +116,26 @@ def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:
 
 
 def to_json_object(trace: "QuestionTrace") -> dict[str, Any]:
-    """The question's own fields, and the steps of its trace as plain values.
-
-    The key "legs" is part of the command's output: scripts read it.
-    """
-    return {**asdict(trace.question), "legs": [asdict(step) for step in trace.steps]}
+    """The question's own fields, and the steps of its trace with their facts as plain values."""
+    return {**asdict(trace.question), "trace": [asdict(step) for step in trace.steps]}
 
 
 # --- on a terminal --------------------------------------------------------------------
 
 
 def print_trace(trace: "QuestionTrace", console: "Console") -> None:
-    """Print the question, its answer, the chain with a sentence for each fact, the facts beside it,
-    and the verdicts."""
+    """Print the question, its answer, each step with the facts that state it, and the verdicts."""
     from rich.padding import Padding
     from rich.text import Text
 
     _print_question(trace, console)
-    # Walked steps come first; the others are facts that are stated or asked beside the chain.
-    is_beside_chain = False
     for step in trace.steps:
-        if step.begins:
-            console.print(_format_entity(step.known.name, step.known.entity_type))
-        if not step.walked and not is_beside_chain:
-            console.print(Text("stated or asked beside the chain", "dim"))
-            is_beside_chain = True
-        for line in _format_step(step):
-            console.print(Padding(line, (0, 0, 0, 2)))
-        if step.walked:
-            console.print(_format_entity(step.target.name, step.target.entity_type))
+        console.print(_format_step(step))
+        for fact in step.facts[:_MAX_FACTS]:
+            console.print(Padding(_format_fact(fact), (0, 0, 0, 4)))
+        if len(step.facts) > _MAX_FACTS:
+            more = f"and {len(step.facts) - _MAX_FACTS} more"
+            console.print(Padding(Text(more, "dim"), (0, 0, 0, 4)))
     console.print()
     console.print(Text(_describe_verdicts(trace), "dim"))
 
@@ -157,10 +145,7 @@ def _print_question(trace: "QuestionTrace", console: "Console") -> None:
 
     question = trace.question
     task = question.task
-    about = (
-        f"{question.paradigm}, {question.complexity} hops, obfuscation {question.obfuscation}, "
-        f"{question.split}, {question.specialty}"
-    )
+    about = f"{question.shape}, {question.complexity} hops, {question.split}, {question.specialty}"
     aliases = "; ".join(task.aliases[:_MAX_ALIASES])
     also = f" (also {aliases})" if aliases else ""
     console.print(Text.assemble((task.task_id, "cyan"), (f"  {about}", "dim")))
@@ -170,35 +155,31 @@ def _print_question(trace: "QuestionTrace", console: "Console") -> None:
     console.print()
 
 
-def _format_entity(name: str, entity_type: str) -> "Text":
+def _format_step(trace_step: "TraceStep") -> "Text":
+    """What is named, or what was found from what."""
     from rich.text import Text
 
-    return Text.assemble("● ", (name, "bold"), (f"  {entity_type}", "dim"))
+    step = trace_step.step
+    name = (step.name, "bold")
+    what = (f"  {step.value_type}", "dim")
+    if not trace_step.inputs:
+        return Text.assemble("● ", name, what)
+    kind = (step.kind.replace("_", " "), "yellow")
+    date = f", as of {step.as_of}" if step.as_of else ""
+    return Text.assemble("↓ ", kind, f" {' and '.join(trace_step.inputs)}{date}: ", name, what)
 
 
-def _format_step(step: "TraceStep") -> "list[Text]":
-    """The relation, with an arrow in its own direction where the chain walks it, and the sentence
-    that states it."""
+def _format_fact(fact: "Fact") -> "Text":
+    """A fact with the field of the record that states it, as printed there."""
     from rich.text import Text
 
-    relation = step.relation
-    qualifier = f" ({relation.clinical})" if relation.clinical else ""
-    confidence = (f"  confidence {relation.confidence:.2f}", "dim")
-    sentence = " ".join(step.evidence.sentence.split())
-    if len(sentence) > _MAX_SENTENCE_CHARS:
-        sentence = f"{sentence[:_MAX_SENTENCE_CHARS]}…"
-    origin = (f"  {step.evidence.origin}", "cyan")
-    if step.walked:
-        is_forward = step.known.entity_id == relation.subject
-        start = "│ ↓ " if is_forward else "│ ↑ "
-        indent = "│   "
-    else:
-        start = f"· {step.known.name} → {step.target.name}: "
-        indent = "  "
-    return [
-        Text.assemble(start, (relation.predicate, "yellow"), qualifier, confidence),
-        Text.assemble(indent, f'"{sentence}"', origin),
-    ]
+    evidence = fact.evidence
+    printed = " ".join(evidence.value.split())
+    if len(printed) > _MAX_PRINTED_CHARS:
+        printed = f"{printed[:_MAX_PRINTED_CHARS]}…"
+    qualifiers = "".join(f"; {item.name}: {item.value}" for item in fact.qualifiers)
+    origin = (f"  {evidence.source} {evidence.record_id}, {evidence.field}", "cyan")
+    return Text.assemble(f'"{printed}"', (qualifiers, "dim"), origin)
 
 
 def _describe_verdicts(trace: "QuestionTrace") -> str:

@@ -1,69 +1,56 @@
 """The figures of the questions stage: an upper bound beforehand, and counts for its report."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Question
-from medr_ray.core.run import RunDirectory
-from medr_ray.entities.artifacts import SEEDS
 from medr_ray.questions.checks.text_lints import lint_questions
-from medr_ray.questions.drafting.drafter import RejectedDraft
+from medr_ray.questions.drafting.drafter import list_units
 
 
-def max_question_count(config: PipelineConfig, run: RunDirectory) -> int | None:
-    """An upper bound for the number of questions; None while the run has no seeds."""
-    if not run.has(SEEDS):
-        return None
-    accepted = sum(seed.significance.verdict for seed in run.read(SEEDS))
-    limits = [
-        config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
-        config.questions.max_questions,
-    ]
-    return min(limit for limit in limits if limit is not None)
+def max_question_count(config: PipelineConfig) -> int:
+    """An upper bound for the number of questions."""
+    drafts = config.questions.drafts_per_chain * len(list_units(config.questions))
+    limit = config.questions.max_questions
+    return drafts if limit is None else min(drafts, limit)
 
 
 def count_questions(
     questions: Sequence[Question],
     verified: int,
-    rejected: Sequence[RejectedDraft],
+    reasons: Mapping[str, int],
     overlapping: int,
 ) -> dict[str, Any]:
     """The figures of the report.
 
-    ``verified`` is the number of candidates that passed all checks, ``overlapping`` the number of
-    train candidates that were dropped for what they share with held-out questions. ``reasons``
-    counts rejected candidates by the check they failed, ``lints`` the questions whose text has a
-    fault that needs no reader.
+    ``verified`` is the number of candidates that passed all checks, ``reasons`` how many plans
+    failed each check, ``overlapping`` the number of train candidates that were dropped for what
+    they share with held-out questions, ``lints`` the questions whose text has a fault that needs
+    no reader.
     """
     complexities = [question.complexity for question in questions]
+    several = [question for question in questions if question.complexity > 1]
+    crossing = sum(len(question.sources) > 1 for question in several)
     return {
         "accepted": len(questions),
         "candidates_verified": verified,
-        "rejected": len(rejected),
         "train": sum(question.split == "train" for question in questions),
         "heldout": sum(question.split == "heldout" for question in questions),
         "overlapping_train_candidates_dropped": overlapping,
         "mean_hops": round(sum(complexities) / max(len(questions), 1), 2),
+        "multi_hop": len(several),
+        "multi_hop_across_registries": crossing,
         "by_hops": _count_values(complexities),
-        # The last step of the guidance: its relation leads to the answer.
-        "by_predicate": _count_values(question.guidance[-1].predicate for question in questions),
+        "by_shape": _count_values(question.shape for question in questions),
+        "by_source": _count_values(source for question in questions for source in question.sources),
+        "by_answer_type": _count_values(question.task.answer_type for question in questions),
         "by_paradigm": _count_values(question.paradigm for question in questions),
         "by_specialty": _count_values(question.specialty for question in questions),
-        "by_obfuscation": _count_values(question.obfuscation for question in questions),
-        "reasons": _count_reasons(rejected),
+        "reasons": dict(sorted(reasons.items())),
         "lints": lint_questions(questions),
     }
-
-
-def _count_reasons(rejected: Sequence[RejectedDraft]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for draft in rejected:
-        # A reason reads "check: details". A draft counts once for a check, however often it
-        # failed it.
-        counts.update({reason.split(":")[0] for reason in draft.reasons})
-    return dict(sorted(counts.items()))
 
 
 def _count_values(values: Iterable[Any]) -> dict[str, int]:

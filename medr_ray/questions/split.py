@@ -1,55 +1,36 @@
 """Chooses which accepted candidates become questions, and on which side of the split.
 
-Seeds are split first, by a seeded hash. Held-out questions are chosen before train questions. A
-candidate that shares a relation, a seed, or a disease, gene or drug of its path with a held-out
-question may not train.
+Held-out questions are chosen first, among the candidates of a seeded share of the starts. A
+candidate that shares a trial, a drug, a company, an application, a disease, a gene, a paper or a
+patent with a held-out question may not train.
 
-Within a side, no final predicate, no answer and no number of hops takes more than its share of the
-questions. Below these caps, hop counts are evened out and obfuscation levels are taken by their
-weights, as far as the candidates allow. A question that would repeat a chosen one, on either side,
-is passed over. All choices depend only on ids and the run's seed.
+Within a side, shapes are taken in turn; within a shape its chains; so that the set is balanced as
+far as the candidates allow. No answer and no number of hops takes more than its share. A question
+that would repeat a chosen one, on either side, is passed over. All choices depend only on ids and
+the run's seed.
 """
 
-import functools
 import hashlib
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from medr_ray.core.config import QuestionsConfig
-from medr_ray.core.records import Entity
-from medr_ray.knowledge.predicates import VALUE
-from medr_ray.questions.checks.duplicates import (
-    ComparedQuestion,
-    DuplicateFilter,
-    chain_fingerprint,
-)
-from medr_ray.questions.checks.question_verification import VerificationResult
-from medr_ray.questions.drafting.question_paths import QuestionPath
-from medr_ray.questions.wording.writers import Draft
+from medr_ray.core.records import content_id
+from medr_ray.questions.checks.duplicates import ComparedQuestion, DuplicateFilter
+from medr_ray.questions.drafting.candidates import Candidate
+from medr_ray.questions.shapes import MAX_UNANSWERABLE_SHARE, UNANSWERABLE
 
-
-# The fields are columns of the parts that drafting writes: they keep their names.
-@dataclass(frozen=True)
-class Candidate:
-    """A worded draft with its verdict."""
-
-    draft: Draft
-    text: str
-    verdict: VerificationResult
-
-    @property
-    def path(self) -> QuestionPath:
-        return self.draft.path
+# A value that many questions may have as their answer without being guessed: a count of 2 to 12.
+_MIN_CAP = 3
 
 
 @dataclass(frozen=True)
 class QuestionSplit:
     """The questions of both sides, and what was not chosen.
 
-    ``overlapping`` counts the train candidates that were dropped for what they share with held-out
-    questions. ``repeats`` are the candidates that repeat a chosen one, with the reason.
+    ``overlapping_count`` counts the train candidates that were dropped for what they share with
+    held-out questions. ``repeats`` are the candidates that repeat a chosen one, with the reason.
     ``eligible`` are all candidates that could have been chosen.
     """
 
@@ -76,192 +57,97 @@ def split_seeds(seeds: Iterable[str], fraction: float, run_seed: int) -> tuple[s
     return set(ordered[heldout_count:]), set(ordered[:heldout_count])
 
 
-@dataclass(frozen=True)
-class HeldoutContent:
-    """What held-out questions are made of.
-
-    ``seeds`` are all held-out seeds, also those without a chosen question. ``leading_entities``
-    lead to the answers, and ``path_entities`` are these together with the answers. Neither contains
-    values such as a mode of inheritance, which many questions share.
-    """
-
-    seeds: frozenset[str]
-    relations: frozenset[str]
-    leading_entities: frozenset[str]
-    path_entities: frozenset[str]
-
-    def overlaps_path(self, path: QuestionPath, entities: Mapping[str, Entity]) -> bool:
-        """Whether training on ``path`` would show more of a held-out question than a common
-        answer."""
-        # Two questions may have the same answer: only an answer that leads on in the other
-        # question counts as overlap.
-        return bool(
-            self.seeds & set(path.entities)
-            or self.relations & set(path.relations)
-            or self.path_entities & _select_leading_entities(path, entities)
-            or path.answer in self.leading_entities
-        )
-
-
-def _select_leading_entities(path: QuestionPath, entities: Mapping[str, Entity]) -> set[str]:
-    """The entities of the path before its answer, without values."""
-    return {
-        entity_id
-        for entity_id in path.entities
-        if entity_id != path.answer and entities[entity_id].entity_type != VALUE
-    }
-
-
-def collect_heldout_content(
-    heldout: Sequence[Candidate], seeds: set[str], entities: Mapping[str, Entity]
-) -> HeldoutContent:
-    """The content of the chosen held-out questions and of all held-out seeds."""
-    leading_entities = {
-        entity_id
-        for candidate in heldout
-        for entity_id in _select_leading_entities(candidate.path, entities)
-    }
-    answers = {
-        candidate.path.answer
-        for candidate in heldout
-        if entities[candidate.path.answer].entity_type != VALUE
-    }
-    relations = {relation_id for candidate in heldout for relation_id in candidate.path.relations}
-    return HeldoutContent(
-        frozenset(seeds),
-        frozenset(relations),
-        frozenset(leading_entities),
-        frozenset(leading_entities | answers),
+def to_compared_question(candidate: Candidate) -> ComparedQuestion:
+    """What the duplicate filter compares: the candidate's key, facts, text, starts and answer."""
+    fingerprint = content_id("facts", sorted(candidate.facts))
+    answer = candidate.answer_names[0]
+    return ComparedQuestion(
+        candidate.key, fingerprint, candidate.text, candidate.start_names, answer
     )
 
 
-@dataclass(frozen=True)
-class _Caps:
-    """Upper bounds for the questions with the same answer criterion (the final predicate, or what
-    is compared), with the same answer, and with the same number of hops."""
+@dataclass
+class _Picker:
+    """One pass of choosing. The queues are by shape, then by chain, in a fixed random order."""
 
-    predicate: int
-    answer: int
-    hops: int
+    config: QuestionsConfig
+    limit: int
+    duplicates: DuplicateFilter
+    picked: list[Candidate] = field(default_factory=list)
+    repeats: list[tuple[Candidate, str]] = field(default_factory=list)
+    _shape_counts: Counter[str] = field(default_factory=Counter)
+    _chain_counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    _answer_counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _hop_counts: Counter[int] = field(default_factory=Counter)
+    _specialty_counts: Counter[str] = field(default_factory=Counter)
+    _hop_sum: int = 0
 
-
-class _CappedPicker:
-    """One pass of choosing under fixed caps."""
-
-    def __init__(
-        self,
-        candidates: Mapping[str, Sequence[Candidate]],
-        caps: _Caps,
-        limit: int,
-        earlier: Iterable[Candidate],
-        weights: Mapping[int, float],
-    ) -> None:
-        self._candidates_by_seed = candidates
-        self._caps = caps
-        self._limit = limit
-        self._level_weights = weights
-        self.picked: list[Candidate] = []
-        self.repeats: dict[str, tuple[Candidate, str]] = {}
-        self._duplicates = DuplicateFilter()
-        for candidate in earlier:
-            self._duplicates.add(to_compared_question(candidate))
-        self._level_counts: Counter[int] = Counter()
-        self._hop_counts: Counter[int] = Counter()
-        self._predicate_counts: Counter[str] = Counter()
-        self._answer_counts: Counter[str] = Counter()
-        self._picked_keys: set[str] = set()
-        # (seed, final relation): the questions of a seed ask for different facts.
-        self._picked_facts: set[tuple[str, str]] = set()
-
-    def pick_per_seed(self, per_seed: int) -> list[Candidate]:
-        """Pick at most ``per_seed`` candidates of each seed."""
-        # One candidate of each seed per round, so that the limit is spread over the seeds.
-        for _ in range(per_seed):
-            for seed, candidates in self._candidates_by_seed.items():
-                if len(self.picked) >= self._limit:
-                    return self.picked
-                # Sorted anew for every pick, because each pick changes the counts in the order.
-                open_candidates = (
-                    candidate for candidate in candidates if self._is_admissible(seed, candidate)
-                )
-                chosen = next(
-                    filter(self._is_new, sorted(open_candidates, key=self._sort_key)), None
-                )
-                if chosen is not None:
-                    self._pick_candidate(seed, chosen)
+    def pick(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Choose at most ``limit`` candidates, given in a fixed order."""
+        queues: dict[str, dict[tuple[str, ...], list[Candidate]]] = defaultdict(dict)
+        for candidate in candidates:
+            queues[candidate.shape].setdefault(candidate.chain, []).append(candidate)
+        while queues and len(self.picked) < self.limit:
+            shape = min(queues, key=lambda name: (self._shape_counts[name], name))
+            chains = queues[shape]
+            chain = min(chains, key=lambda chain: self._order_chain(chain, chains[chain][0]))
+            chosen = self._take(chains[chain])
+            if chosen is not None:
+                self._count(chosen)
+            if not chains[chain]:
+                del chains[chain]
+            if not chains:
+                del queues[shape]
         return self.picked
 
-    def _is_new(self, candidate: Candidate) -> bool:
-        """Whether the candidate repeats no chosen one. A new candidate enters the filter here, so
-        the caller has to pick it."""
-        repeated = self._duplicates.add(to_compared_question(candidate))
-        if repeated is not None:
-            self.repeats[candidate.path.key] = (candidate, repeated.reason)
-        return repeated is None
+    def _order_chain(
+        self, chain: tuple[str, ...], first: Candidate
+    ) -> tuple[bool, int, tuple[str, ...]]:
+        """The rarest chain first; with a mean to reach, those that lead towards it."""
+        is_away = False
+        if self.config.mean_hops is not None and self.picked:
+            mean = self._hop_sum / len(self.picked)
+            is_away = (first.hops > mean) != (mean < self.config.mean_hops)
+        return is_away, self._chain_counts[chain], chain
 
-    def _is_admissible(self, seed: str, candidate: Candidate) -> bool:
-        last = candidate.path.hops[-1]
+    def _take(self, queue: list[Candidate]) -> Candidate | None:
+        """The next candidate of a queue that no cap and no likeness bars; None where none is left.
+        Of the first few, the one of the rarest specialty."""
+        while queue:
+            window = queue[: self.config.specialty_window]
+            chosen = min(window, key=lambda candidate: self._specialty_counts[candidate.specialty])
+            queue.remove(chosen)
+            if self._is_capped(chosen):
+                continue
+            repeated = self.duplicates.add(to_compared_question(chosen))
+            if repeated is not None:
+                self.repeats.append((chosen, repeated.reason))
+                continue
+            return chosen
+        return None
+
+    def _is_capped(self, candidate: Candidate) -> bool:
+        answer_cap = max(_MIN_CAP, round(self.config.max_answer_share * self.limit))
+        hop_cap = max(_MIN_CAP, round(self.config.max_hop_share * self.limit))
+        shape_share = self.config.max_shape_share
+        if candidate.shape == UNANSWERABLE:
+            shape_share = min(shape_share, MAX_UNANSWERABLE_SHARE)
+        # The answer "B" of one kind of question is not that of another.
+        answer = (candidate.chain[-1], candidate.answer)
         return (
-            candidate.path.key not in self._picked_keys
-            and candidate.path.key not in self.repeats
-            and (seed, last.relation_id) not in self._picked_facts
-            and self._predicate_counts[candidate.path.answer_criterion] < self._caps.predicate
-            and self._answer_counts[candidate.path.answer] < self._caps.answer
-            and self._hop_counts[candidate.path.complexity] < self._caps.hops
+            self._answer_counts[answer] >= answer_cap
+            or self._hop_counts[candidate.hops] >= hop_cap
+            or self._shape_counts[candidate.shape] >= max(1, int(shape_share * self.limit))
         )
 
-    def _sort_key(self, candidate: Candidate) -> tuple[int, float, int, int, bool, str]:
-        """The rarest kinds first: number of hops, obfuscation level, final predicate, answer."""
-        path = candidate.path
-        level = candidate.draft.obfuscation
-        return (
-            self._hop_counts[path.complexity],
-            self._level_counts[level] / self._level_weights[level],
-            self._predicate_counts[path.answer_criterion],
-            self._answer_counts[path.answer],
-            not path.on_chain,
-            path.key,  # a fixed order where all else is equal
-        )
-
-    def _pick_candidate(self, seed: str, candidate: Candidate) -> None:
-        last = candidate.path.hops[-1]
+    def _count(self, candidate: Candidate) -> None:
         self.picked.append(candidate)
-        self._picked_keys.add(candidate.path.key)
-        self._picked_facts.add((seed, last.relation_id))
-        self._hop_counts[candidate.path.complexity] += 1
-        self._predicate_counts[candidate.path.answer_criterion] += 1
-        self._answer_counts[candidate.path.answer] += 1
-        self._level_counts[candidate.draft.obfuscation] += 1
-
-
-# Cached, because passes are repeated and each of them adds the candidates to a new filter.
-@functools.lru_cache(maxsize=100_000)
-def to_compared_question(candidate: Candidate) -> ComparedQuestion:
-    """What the duplicate filter compares: the candidate's key, graph, text, starts and answer."""
-    path = candidate.path
-    edges = []
-    for hop in (*path.hops, *path.second):
-        edges.append(_make_edge(hop.predicate, hop.forward, hop.start, hop.target))
-        edges += [
-            _make_edge(clause.predicate, clause.forward, hop.target, clause.other)
-            for clause in hop.also
-        ]
-    edges += [
-        _make_edge(clause.predicate, clause.forward, path.answer, clause.other)
-        for clause in path.about
-    ]
-    # A dict and not a set: the nodes keep the order in which the edges name them.
-    nodes = dict.fromkeys(end for subject, _, obj in edges for end in (subject, obj))
-    # Where a share is asked, the answer is the share and not the entity that has it.
-    answer = path.about[0].clinical if path.asked == "share" else path.answer
-    return ComparedQuestion(
-        path.key, chain_fingerprint(tuple(nodes), edges), candidate.text, path.starts, answer
-    )
-
-
-def _make_edge(predicate: str, forward: bool, source: str, target: str) -> tuple[str, str, str]:
-    """The relation as the graph states it, whichever way the path follows it."""
-    return (source, predicate, target) if forward else (target, predicate, source)
+        self._shape_counts[candidate.shape] += 1
+        self._chain_counts[candidate.chain] += 1
+        self._answer_counts[candidate.chain[-1], candidate.answer] += 1
+        self._hop_counts[candidate.hops] += 1
+        self._specialty_counts[candidate.specialty] += 1
+        self._hop_sum += candidate.hops
 
 
 def pick_balanced(
@@ -270,97 +156,48 @@ def pick_balanced(
     run_seed: int,
     limit: int | None,
     earlier: Sequence[Candidate] = (),
-) -> list[Candidate]:
-    """Choose as many candidates as the caps allow, at most ``limit`` and at most ``per_seed`` of
-    each seed. They repeat neither each other nor a candidate of ``earlier``."""
-    return _repeat_passes(candidates, config, run_seed, limit, earlier).picked
-
-
-def _repeat_passes(
-    candidates: Sequence[Candidate],
-    config: QuestionsConfig,
-    run_seed: int,
-    limit: int | None,
-    earlier: Sequence[Candidate],
-) -> _CappedPicker:
-    """The first pass that picks as many candidates as its caps assume.
-
-    The caps are shares of the size of the result, which is only known after a pass. So passes are
-    repeated, each with the size of the last one, until the size no longer changes. Where there are
-    too few final predicates, answers or hop counts for a share, the share is that of an even
-    distribution.
-    """
-    by_seed: dict[str, list[Candidate]] = {}
-    for candidate in sorted(
-        candidates, key=lambda candidate: hash_sort_key(run_seed, "order", candidate.path.seed)
-    ):
-        by_seed.setdefault(candidate.path.seed, []).append(candidate)
-    predicate_share = _raise_to_even_share(
-        config.max_predicate_share, {candidate.path.answer_criterion for candidate in candidates}
-    )
-    answer_share = _raise_to_even_share(
-        config.max_answer_share, {candidate.path.answer for candidate in candidates}
-    )
-    hop_share = _raise_to_even_share(
-        config.max_hop_share, {candidate.path.complexity for candidate in candidates}
-    )
-    size = min(
-        len(candidates),
-        len(by_seed) * config.per_seed,
-        limit if limit is not None else len(candidates),
-    )
+) -> "_Picker":
+    """Choose as many candidates as the caps allow, at most ``limit``; they repeat neither each
+    other nor a candidate of ``earlier``."""
+    ordered = sorted(candidates, key=lambda candidate: hash_sort_key(run_seed, candidate.key))
+    size = len(ordered) if limit is None else min(limit, len(ordered))
     while True:
-        caps = _Caps(
-            _count_share(predicate_share, size),
-            _count_share(answer_share, size),
-            _count_share(hop_share, size),
-        )
-        picker = _CappedPicker(by_seed, caps, size, earlier, config.obfuscation)
-        if len(picker.pick_per_seed(config.per_seed)) == size:
+        duplicates = DuplicateFilter()
+        for candidate in earlier:
+            duplicates.add(to_compared_question(candidate))
+        picker = _Picker(config, size, duplicates)
+        # The caps are shares of the size of the result, which is only known after a pass: passes
+        # are repeated until it no longer changes. A pass never picks more than its limit.
+        if len(picker.pick(ordered)) == size:
             return picker
-        # A pass never picks more than its limit, so the size shrinks and the loop ends.
         size = len(picker.picked)
 
 
-def _raise_to_even_share(share: float, kinds: Set[object]) -> float:
-    """The share, or that of an even distribution over ``kinds`` where this is larger."""
-    return max(share, 1 / max(1, len(kinds)))
-
-
-def _count_share(share: float, size: int) -> int:
-    """How many of ``size`` questions a share is; at least one."""
-    # The small addend makes up for rounding: 0.29 * 100 is a little less than 29.
-    return max(1, math.floor(share * size + 1e-9))
-
-
 def split_and_balance(
-    accepted: Sequence[Candidate],
-    entities: Mapping[str, Entity],
-    config: QuestionsConfig,
-    run_seed: int,
+    accepted: Sequence[Candidate], config: QuestionsConfig, run_seed: int
 ) -> QuestionSplit:
     """Choose both sides from the accepted candidates."""
-    # Only seeds with an accepted candidate are split, so that the held-out share is one of these.
     _, heldout_seeds = split_seeds(
-        (candidate.path.seed for candidate in accepted), config.heldout_fraction, run_seed
+        (candidate.seed for candidate in accepted), config.heldout_fraction, run_seed
     )
     limit = config.max_questions
     heldout_limit = None if limit is None else round(limit * config.heldout_fraction)
-    heldout_eligible = [candidate for candidate in accepted if candidate.path.seed in heldout_seeds]
+    heldout_eligible = [candidate for candidate in accepted if candidate.seed in heldout_seeds]
     # Held-out first: what it picks decides which candidates may train.
-    heldout = _repeat_passes(heldout_eligible, config, run_seed, heldout_limit, ())
-    others = [candidate for candidate in accepted if candidate.path.seed not in heldout_seeds]
-    content = collect_heldout_content(heldout.picked, heldout_seeds, entities)
+    heldout = pick_balanced(heldout_eligible, config, run_seed, heldout_limit)
+    shared = frozenset(
+        entity for candidate in heldout.picked for entity in candidate.leading_entities
+    )
+    others = [candidate for candidate in accepted if candidate.seed not in heldout_seeds]
     train_eligible = [
-        candidate for candidate in others if not content.overlaps_path(candidate.path, entities)
+        candidate for candidate in others if shared.isdisjoint(candidate.leading_entities)
     ]
     train_limit = None if limit is None or heldout_limit is None else limit - heldout_limit
-    train = _repeat_passes(train_eligible, config, run_seed, train_limit, heldout.picked)
-    repeats = (*heldout.repeats.values(), *train.repeats.values())
+    train = pick_balanced(train_eligible, config, run_seed, train_limit, heldout.picked)
     return QuestionSplit(
         tuple(train.picked),
         tuple(heldout.picked),
         len(others) - len(train_eligible),
-        repeats,
+        (*heldout.repeats, *train.repeats),
         (*heldout_eligible, *train_eligible),
     )

@@ -1,9 +1,10 @@
-"""The questions stage: drafts questions for every seed, then chooses, words and examines them.
+"""The questions stage: drafts questions of every shape, then chooses, words and examines them.
 
 ``execute`` runs these steps, and rejected candidates are collected from all of them:
 
-1. Draft: Ray Data hands batches of seeds to actors that know the graph and every annotated fact
-   (``drafting``). Each batch is written as a part, so a resumed run drafts only the missing parts.
+1. Draft: Ray Data hands units, a shape with one of its chains of steps, to actors that hold the
+   facts (``drafting``). Each unit is written as a part, so a resumed run drafts only the missing
+   parts.
 2. Drop the candidates that repeat a benchmark item (``checks.contamination``).
 3. Choose and split: one deterministic pass over all accepted candidates (``split``).
 4. Reword the chosen questions with a language model, where one is configured (``wording``).
@@ -16,8 +17,9 @@ On a second run, a model's wording comes from the response cache and its examina
 ledger.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,7 +30,6 @@ from medr_ray.core.records import Question
 from medr_ray.core.run import Counts, Directory, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.reachability import find_endpoint_problems
-from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.calibration.panel import open_panel
 from medr_ray.questions.calibration.replacement_pool import AssembleQuestion, ReplacementPool
@@ -36,24 +37,19 @@ from medr_ray.questions.calibration.rounds import CalibrationState, calibrate_qu
 from medr_ray.questions.checks.contamination import ContaminationCheck
 from medr_ray.questions.counts import count_questions
 from medr_ray.questions.drafting.assembly import assemble_question
+from medr_ray.questions.drafting.candidates import Candidate, RejectedDraft
 from medr_ray.questions.drafting.drafter import (
-    Drafter,
+    DraftingUnit,
     DraftingWorker,
-    QuestionGraph,
-    RejectedDraft,
-    read_graph,
+    find_searchable,
+    list_units,
 )
-from medr_ray.questions.split import Candidate, QuestionSplit, pick_balanced, split_and_balance
-from medr_ray.questions.wording.writers import QuestionWriter
+from medr_ray.questions.split import QuestionSplit, pick_balanced, split_and_balance
 
-# Seeds per part: some seconds of work, which is all that a killed run loses.
-_SEEDS_PER_PART = 8
-# Raise this with every change of the columns of questions.parquet, so that a run whose questions
-# have another format generates them again. It is 2 since the task is a column of its own, 3 since
-# figures keep their signs when names and answers are compared, 4 since spellings are folded by
-# morphemes, 5 since phrases are figures too, and 6 since only facts that are single-valued in the
-# world identify an entity or are asked without their source.
-_QUESTIONS_FORMAT = 6
+# Raise this with every change of the columns of questions.parquet or of what a plan means, so that
+# a run whose questions have another format generates them again. It is 7 since questions are plans
+# over facts of record.
+_QUESTIONS_FORMAT = 7
 _ACCEPTED_FOLDER = "drafts/accepted"
 _REJECTED_FOLDER = "drafts/rejected"
 R = TypeVar("R")
@@ -62,21 +58,16 @@ R = TypeVar("R")
 def execute(context: StageContext) -> Counts:
     """Run the steps of the module's docstring. Returns the figures of the report."""
     config = context.config.questions
-    graph = read_graph(context.run)
-    # Sorted, so that the batches and their parts are the same in every run.
-    parts = draft_parts(context, sorted(graph.seed_graphs))
+    units = list_units(config)
+    draft_units(context, units)
+    parts = [unit.part for unit in units]
     drafted = read_parts(context.directory, _ACCEPTED_FOLDER, parts, Candidate)
     accepted, contaminated = drop_contaminated(drafted, config.benchmarks)
-    split = split_and_balance(accepted, graph.entities, config, context.config.run.seed)
+    split = split_and_balance(accepted, config, context.config.run.seed)
     repeats = [reject_candidate(candidate, reason) for candidate, reason in split.repeats]
     # A model words only the chosen questions: wording every candidate would cost many more calls.
-    split, misworded = reword_with_model(context, split, graph)
-    assemble = partial(
-        assemble_question,
-        entities=graph.entities,
-        specialties=graph.specialties,
-        language=config.language,
-    )
+    split, misworded = reword_with_model(context, split)
+    assemble = partial(assemble_question, language=config.language)
     questions, too_easy = calibrate_difficulty(context, split, assemble)
     # This order is the order of rejected.jsonl: by step, and within a step as the step gave them.
     rejected = [
@@ -87,7 +78,13 @@ def execute(context: StageContext) -> Counts:
         *too_easy,
     ]
     write_questions(context.directory, questions, rejected)
-    counts = count_questions(questions, len(accepted), rejected, split.overlapping_count)
+    reasons = count_reasons(context.directory, parts)
+    reasons.update(
+        reason.partition(":")[0]
+        for draft in (*contaminated, *repeats, *misworded, *too_easy)
+        for reason in set(draft.reasons)
+    )
+    counts = count_questions(questions, len(accepted), reasons, split.overlapping_count)
     print_summary(context, counts)
     return counts
 
@@ -95,22 +92,16 @@ def execute(context: StageContext) -> Counts:
 # --- 1. drafting ----------------------------------------------------------------------
 
 
-def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
-    """Draft the seeds that are in no part yet. Returns the names of all parts, in order."""
-    batches = {
-        f"seeds-{start:06d}.parquet": list(seeds[start : start + _SEEDS_PER_PART])
-        for start in range(0, len(seeds), _SEEDS_PER_PART)
-    }
+def draft_units(context: StageContext, units: Sequence[DraftingUnit]) -> None:
+    """Draft the units that are in no part yet."""
     # Only the accepted parts are listed: a worker writes them after the rejected ones, so a name
-    # in this list means that the whole batch is done.
+    # in this list means that the whole unit is done.
     done = set(context.directory.list_files(_ACCEPTED_FOLDER))
-    pending = [
-        {"part": name, "seeds": batch} for name, batch in batches.items() if name not in done
-    ]
-    with Bar(context.console, "questions", len(seeds), "seeds") as bar:
-        bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
+    pending = [unit for unit in units if unit.part not in done]
+    with Bar(context.console, "questions", len(units), "chains of steps") as bar:
+        bar.resume(len(units) - len(pending))
         drafting = map_in_actors(
-            pending,
+            [asdict(unit) for unit in pending],
             DraftingWorker,
             context.config.questions.workers,
             config=context.config,
@@ -123,8 +114,15 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
         with drafting as results:
             for row in results:
                 accepted += row["accepted"]
-                bar.advance(row["seeds"], f"{accepted:,} drafts accepted")
-    return list(batches)
+                bar.advance(1, f"{accepted:,} drafts accepted")
+
+
+def count_reasons(directory: Directory, parts: Sequence[str]) -> Counter[str]:
+    """How many drafts failed each check, over all units."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(directory.read_json(f"{_REJECTED_FOLDER}/{part}.reasons.json"))
+    return counts
 
 
 def read_parts(directory: Directory, folder: str, parts: Sequence[str], record: type[R]) -> list[R]:
@@ -153,24 +151,21 @@ def drop_contaminated(
         if reason is not None:
             rejected.append(reject_candidate(candidate, reason))
             continue
-        verification = replace(candidate.verdict.verification, uncontaminated=True)
-        clean.append(
-            replace(candidate, verdict=replace(candidate.verdict, verification=verification))
-        )
+        verification = replace(candidate.verification, uncontaminated=True)
+        clean.append(replace(candidate, verification=verification))
     return clean, rejected
 
 
 def reject_candidate(candidate: Candidate, reason: str) -> RejectedDraft:
     """The record of an accepted candidate that a later step rejects."""
-    path = candidate.path
-    return RejectedDraft(path.seed, path.chain_id, candidate.text, (reason,))
+    return RejectedDraft(candidate.key, candidate.shape, candidate.text, (reason,))
 
 
 # --- 4. wording by a model ------------------------------------------------------------
 
 
 def reword_with_model(
-    context: StageContext, split: QuestionSplit, graph: QuestionGraph
+    context: StageContext, split: QuestionSplit
 ) -> tuple[QuestionSplit, list[RejectedDraft]]:
     """The split in the words of the configured model; unchanged where rules are the writer.
 
@@ -180,33 +175,21 @@ def reword_with_model(
     config = context.config.questions
     if config.writer != "llm":
         return split, []
-    drafter = Drafter.from_graph(graph, context.config)
-    writer = open_model_writer(context, graph)
+    # Imported here: runs whose questions are worded by rules need no client of a model.
+    from medr_ray.questions.wording.rewording import Reworder
+
+    reworder = Reworder.open(context.run, context.config)
     rejected: list[RejectedDraft] = []
     chosen: list[Candidate] = []
     sides: list[tuple[Candidate, ...]] = []
     # Held-out questions come first, so that train questions that repeat one of them are dropped.
     for side in (split.heldout, split.train):
-        worded, misworded = drafter.word_and_verify([candidate.draft for candidate in side], writer)
-        kept = pick_balanced(worded, config, context.config.run.seed, limit=None, earlier=chosen)
+        worded, misworded = reworder.reword(side)
+        kept = pick_balanced(worded, config, context.config.run.seed, None, chosen).picked
         sides.append(tuple(kept))
         chosen += kept
         rejected += misworded
     return replace(split, heldout=sides[0], train=sides[1]), rejected
-
-
-def open_model_writer(context: StageContext, graph: QuestionGraph) -> QuestionWriter:
-    """The question writer that uses the configured language model."""
-    # Imported here: runs whose questions are worded by rules need no client of a model.
-    from medr_ray.questions.wording.llm_writer import LLMWriter
-
-    config = context.config
-    return LLMWriter(
-        open_chat_client(config.llm, context.run),
-        graph.entities,
-        config.questions.language,
-        config.llm.model,
-    )
 
 
 # --- 5. calibration -------------------------------------------------------------------
@@ -258,7 +241,7 @@ def list_too_easy(states: Sequence[CalibrationState]) -> list[RejectedDraft]:
 
 
 def _reject_question(question: Question, reason: str) -> RejectedDraft:
-    return RejectedDraft(question.seed, question.chain_id, question.task.text, (reason,))
+    return RejectedDraft(question.task.task_id, question.shape, question.task.text, (reason,))
 
 
 # --- 6. writing -----------------------------------------------------------------------
@@ -275,13 +258,14 @@ def write_questions(
 
 
 def print_summary(context: StageContext, counts: Counts) -> None:
-    """Print how many of all candidates became questions, by side, their length, and for what
-    reasons the others were refused (one may have several)."""
-    candidates = counts["candidates_verified"] + counts["rejected"]
+    """Print how many of all plans became questions, by side, their length, and for what reasons the
+    others were refused (one may have several)."""
+    candidates = counts["candidates_verified"] + sum(counts["reasons"].values())
     context.console.print(
-        f"questions: {counts['accepted']:,} of {candidates:,} candidates "
+        f"questions: {counts['accepted']:,} of {candidates:,} plans "
         f"({counts['train']:,} train, {counts['heldout']:,} held out), "
-        f"{counts['mean_hops']} hops on average",
+        f"{counts['mean_hops']} hops on average, {len(counts['by_shape'])} shapes, "
+        f"{len(counts['by_specialty'])} specialties",
         highlight=False,
     )
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["reasons"].items())
@@ -295,7 +279,10 @@ def print_summary(context: StageContext, counts: Counts) -> None:
 def _stage_inputs(config: PipelineConfig) -> Mapping[str, Any]:
     """What else decides the questions: their format, the model that words them and the content of
     the benchmarks, where there are any."""
-    inputs: dict[str, Any] = {"format": _QUESTIONS_FORMAT}
+    inputs: dict[str, Any] = {
+        "format": _QUESTIONS_FORMAT,
+        "searchable": sorted(find_searchable(source.source for source in config.index.sources)),
+    }
     if config.questions.writer == "llm":
         inputs["llm"] = config.llm.identity()
     if config.questions.benchmarks:
@@ -313,6 +300,14 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     if config.questions.writer == "llm":
         endpoints["llm"] = config.llm
     yield from find_endpoint_problems(endpoints)
+    if not list_units(config.questions):
+        yield (
+            "questions: no shape has a chain of steps over questions.sources with "
+            "questions.min_hops to questions.max_hops hops"
+        )
+    searchable = find_searchable(source.source for source in config.index.sources)
+    if searchable.isdisjoint(config.questions.sources):
+        yield "questions.sources: none of them is searchable: add registries to index.sources"
 
 
 def _describe_cost(config: PipelineConfig) -> str:
@@ -322,7 +317,7 @@ def _describe_cost(config: PipelineConfig) -> str:
 
 QUESTIONS_STAGE = Stage(
     name="questions",
-    needs=("entities", "graph", "chains"),
+    needs=("entities", "facts", "chains"),
     sections=("questions",),
     execute=execute,
     inputs=_stage_inputs,

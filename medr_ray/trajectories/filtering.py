@@ -36,7 +36,6 @@ from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 from medr_ray.knowledge.shares import parse_share
 from medr_ray.llm.thoughts import split_thought
 from medr_ray.questions.answer_matching import answers_match, canonical_form
-from medr_ray.questions.drafting.answer_names import list_share_spellings
 
 
 class ReasonCode(StrEnum):
@@ -133,7 +132,7 @@ def _list_printed_shares(answer: str) -> list[str]:
     """The spellings of a share that are figures; none for another answer."""
     if parse_share(answer) is None:
         return []
-    spellings = map(canonical_form, list_share_spellings(answer))
+    spellings = map(canonical_form, (answer,))
     return [spelling for spelling in spellings if any(map(str.isdigit, spelling))]
 
 

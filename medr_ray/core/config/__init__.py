@@ -15,7 +15,7 @@ from medr_ray.core.config.facts import FactsConfig, RegistrySource
 from medr_ray.core.config.graph import ChainsConfig, GraphConfig
 from medr_ray.core.config.models import EndpointConfig, EngineConfig, ModelsConfig
 from medr_ray.core.config.pipeline import PipelineConfig, RayConfig, RunConfig
-from medr_ray.core.config.questions import DirectedPredicate, Paradigm, QuestionsConfig
+from medr_ray.core.config.questions import QuestionsConfig, ShapeName
 from medr_ray.core.config.retrieval import (
     DocumentSource,
     EncodingConfig,
@@ -40,7 +40,6 @@ __all__ = [
     "ChainsConfig",
     "CorpusConfig",
     "DiagnosisConfig",
-    "DirectedPredicate",
     "DocumentSource",
     "EncodingConfig",
     "EndpointConfig",
@@ -58,7 +57,6 @@ __all__ = [
     "McpServerConfig",
     "ModelsConfig",
     "OptimiserConfig",
-    "Paradigm",
     "PipelineConfig",
     "QuestionsConfig",
     "RayConfig",
@@ -71,6 +69,7 @@ __all__ = [
     "Section",
     "ServiceConfig",
     "ServingConfig",
+    "ShapeName",
     "ToolsConfig",
     "TrainerConfig",
     "TrajectoriesConfig",

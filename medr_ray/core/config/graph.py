@@ -59,6 +59,12 @@ class ChainsConfig(Section):
         {"augmented_chain": 1, "community_core_path": 1, "dual_core_bridge": 1, "max_chain": 1},
         description="relative weight of each strategy where subgraph is mixed",
     )
+    sources: tuple[Literal["hpo", "pubmed"], ...] = Field(
+        ("hpo", "pubmed"),
+        min_length=1,
+        description="where every relation of a chain must be stated: hpo, annotations that aim to "
+        "be complete, or pubmed, any abstract",
+    )
     max_hops: int = Field(12, ge=1, description="hops of a chain")
     hub_degree: int = Field(
         200, ge=1, description="neighbours above which an entity is a hub that no chain passes"

@@ -1,6 +1,6 @@
-"""From chains to verified questions."""
+"""From facts to verified questions."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -8,68 +8,46 @@ from medr_ray.core.config.base import Backend, Operational, Section
 from medr_ray.core.config.models import EndpointConfig
 from medr_ray.core.config.names import registered_in
 from medr_ray.core.config.urls import StorageUri
-from medr_ray.core.records import Language, Paradigm
+from medr_ray.core.records import FactSource, Language, literal_values
 
-DirectedPredicate = Annotated[str, registered_in("medr_ray.knowledge.predicates:DIRECTED_NAMES")]
+ShapeName = Annotated[str, registered_in("medr_ray.questions.shapes:SHAPES")]
+FACT_SOURCES: tuple[FactSource, ...] = literal_values(FactSource)  # type: ignore[assignment]
 
 
 class QuestionsConfig(Section):
-    """Composing chains into questions."""
+    """Which questions are asked, and how they are examined."""
 
     writer: Backend = Field("rules", description="who words the questions")
     language: Language = Field("en", description="language of the questions")
+    shapes: tuple[ShapeName, ...] | None = Field(
+        None, min_length=1, description="shapes of questions to ask; null: all (questions.shapes)"
+    )
+    sources: tuple[FactSource, ...] = Field(
+        FACT_SOURCES,
+        min_length=1,
+        description="registries and tables whose facts are asked",
+    )
     min_hops: int = Field(1, ge=1, description="fewest hops of a question")
-    max_hops: int = Field(6, ge=1, description="most hops of a question")
-    per_seed: int = Field(2, ge=1, description="questions written per seed at most")
-    max_predicate_share: float = Field(
-        0.4, gt=0, le=1, description="largest share of questions with the same final predicate"
+    max_hops: int = Field(8, ge=1, description="most hops of a question")
+    mean_hops: float | None = Field(
+        None, ge=1, description="hops to reach on average (paper: 4.2); null: as they come"
+    )
+    drafts_per_chain: int = Field(
+        400, ge=1, description="questions to draft of each chain of steps, at most"
+    )
+    max_shape_share: float = Field(
+        0.3, gt=0, le=1, description="largest share of questions of the same shape"
     )
     max_answer_share: float = Field(
-        0.1, gt=0, le=1, description="largest share of questions with the same answer"
+        0.05, gt=0, le=1, description="largest share of questions with the same answer"
     )
     max_hop_share: float = Field(
         1.0, gt=0, le=1, description="largest share of questions with the same number of hops"
     )
-    sources: tuple[Literal["hpo", "pubmed"], ...] = Field(
-        ("hpo", "pubmed"),
-        min_length=1,
-        description="where every fact of a question must be stated: hpo, annotations that aim to "
-        "be complete, or pubmed, any abstract",
-    )
-    avoid: tuple[DirectedPredicate, ...] = Field(
-        (),
-        description="steps that no question takes, such as inverse:has_finding, from a finding to "
-        "a disease",
-    )
-    tries: int = Field(
-        60,
-        ge=0,
-        description="hops tried per seed to grow walks beside its chain whose every hop is needed",
-    )
-    clauses: int = Field(
-        2, ge=0, description="facts added about an entity where one hop alone fits several"
-    )
-    other_hops: bool = Field(
-        True, description='allow hops such as "the other disease associated with ..."'
-    )
-    paradigms: tuple[Paradigm, ...] = Field(
-        (
-            "lookup",
-            "multi_hop",
-            "causal",
-            "intersection",
-            "temporal",
-            "comparative",
-            "quantitative",
-        ),
-        min_length=1,
-        description="kinds of questions to ask",
-    )
-    obfuscation: dict[Annotated[int, Field(ge=0, le=3)], Annotated[float, Field(ge=0)]] = Field(
-        {0: 1.0},
-        min_length=1,
-        description="relative weight of each level: 0 plain, 1 shares told as comparisons, "
-        "2 start described, 3 both",
+    specialty_window: int = Field(
+        20,
+        ge=1,
+        description="candidates of a chain among which the one of the rarest specialty is taken",
     )
     heldout_fraction: float = Field(
         0.3, ge=0, lt=1, description="share of seeds kept for evaluation"

@@ -52,8 +52,8 @@ from medr_ray.core.records.literature import (
 )
 from medr_ray.core.records.tasks import (
     HOPS_KEY,
-    OBFUSCATION_KEY,
     PARADIGM_KEY,
+    SHAPE_KEY,
     SPECIALTY_KEY,
     Calibration,
     GuidanceStep,
@@ -88,8 +88,8 @@ from medr_ray.core.records.trajectories import (
 
 __all__ = [
     "HOPS_KEY",
-    "OBFUSCATION_KEY",
     "PARADIGM_KEY",
+    "SHAPE_KEY",
     "SPECIALTY_KEY",
     "Author",
     "Budget",

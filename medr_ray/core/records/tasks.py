@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medr_ray.core.records.entities import NodeType
-
 Language = Literal["en", "zh"]
 Split = Literal["train", "heldout"]
 Paradigm = Literal[
@@ -15,23 +13,18 @@ Paradigm = Literal[
 HOPS_KEY = "hops"
 PARADIGM_KEY = "paradigm"
 SPECIALTY_KEY = "specialty"
-OBFUSCATION_KEY = "obfuscation"
+SHAPE_KEY = "shape"
 
 
 @dataclass(frozen=True)
 class GuidanceStep:
     """One masked triple (paper section 3.2.1): ([MASK], predicate, [MASK]), with the types of both
-    ends.
+    ends. ``predicate`` is the kind of a step (``questions.steps``)."""
 
-    ``clinical`` is the qualifier that the question's text has (such as "3 of 7 patients"), or "".
-    ``also`` holds the predicates of further facts that the question states of the object, with
-    ``inverse:`` in front where the object of the triple is theirs as well.
-    """
-
-    subject_type: NodeType
+    subject_type: str
     predicate: str
-    object_type: NodeType
-    clinical: str
+    object_type: str
+    clinical: str = ""
     also: tuple[str, ...] = ()
 
 
@@ -67,15 +60,19 @@ class Placeholder:
 class Verification:
     """The checks of a question, one field each.
 
-    One answer in the graph; the text does not leak it; every hop is needed; every hop has evidence;
-    no other question is like it; no benchmark item is like it; the configured model does not answer
-    it without a search. The last two are null where nothing to check against is configured.
+    One value at each step in the facts; the text does not leak the answer; every hop is needed;
+    every hop has a record that can be searched; what ages is of one date, which the text states;
+    the text is read back as the plan; no other question is like it; no benchmark item is like it;
+    the configured model does not answer it without a search. The last two are null where nothing to
+    check against is configured.
     """
 
     unique: bool
     no_leak: bool
     hops_needed: bool
     evidence: bool
+    single_date: bool
+    back_reading: bool
     no_duplicate: bool = True
     uncontaminated: bool | None = None
     not_closed_book: bool | None = None
@@ -141,41 +138,47 @@ class Task:
 
 
 def question_metadata(
-    paradigm: Paradigm, complexity: int, specialty: str, obfuscation: int
+    paradigm: Paradigm, complexity: int, specialty: str, shape: str
 ) -> tuple[MetadataItem, ...]:
     """The metadata that describe how a question was made; its task carries them."""
     return (
         MetadataItem(HOPS_KEY, str(complexity)),
         MetadataItem(PARADIGM_KEY, paradigm),
         MetadataItem(SPECIALTY_KEY, specialty),
-        MetadataItem(OBFUSCATION_KEY, str(obfuscation)),
+        MetadataItem(SHAPE_KEY, shape),
     )
 
 
 @dataclass(frozen=True)
 class Question:
-    """A multi-hop question: its task, and how it was made.
+    """A question: its task, and how it was made.
 
-    ``complexity`` is its number of hops, ``obfuscation`` its level (see
-    ``questions.drafting.obfuscation``), ``calibration`` has a row per
-    calibration model. ``shape`` is a name in ``questions.shapes.SHAPES``; ``steps`` are the plan,
-    the last of them is the answer's. The task's metadata is ``question_metadata`` of these fields.
+    ``shape`` is a name in ``questions.shapes.SHAPES`` and ``skill`` what one learns from it.
+    ``complexity`` is the number of look-ups, ``sources`` the registries that they ask. ``steps``
+    are the plan; the last is the answer's. ``seed`` is the seed that the plan leads over, or the
+    first entity that the question names, ``chain_id`` the seed's chain where the plan is a piece of
+    it. ``calibration`` has a row per calibration model. The task's metadata is
+    ``question_metadata`` of these fields.
     """
 
     task: Task
+    shape: str
+    skill: str
     paradigm: Paradigm
     complexity: int
     specialty: str
     chain_id: str
     seed: str
     split: Split
-    start: str
-    relations: tuple[str, ...]
+    sources: tuple[str, ...]
+    steps: tuple[QuestionStep, ...]
     guidance: tuple[GuidanceStep, ...]
     cheat_sheet: str
     entity_mapping: tuple[Placeholder, ...]
     verification: Verification
     calibration: tuple[Calibration, ...] = ()
-    obfuscation: int = 0
-    shape: str = ""
-    steps: tuple[QuestionStep, ...] = ()
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The ids of the facts of all steps, each once."""
+        return tuple(dict.fromkeys(fact for step in self.steps for fact in step.facts))

@@ -58,6 +58,8 @@ class FactTable:
     _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _neighbours: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
+    _newest: dict[str, str] = field(default_factory=dict)
+
     @classmethod
     def build(cls, facts: Iterable[StatedFact], entities: Mapping[str, TableEntity]) -> "FactTable":
         """The table of facts, with the names of the entities in them."""
@@ -67,6 +69,7 @@ class FactTable:
         for fact in sorted(facts, key=lambda fact: fact.fact_id):
             by_subject[fact.predicate, fact.subject].append(fact)
             by_object[fact.predicate, fact.object].append(fact)
+            table._newest[fact.predicate] = max(table._newest.get(fact.predicate, ""), fact.as_of)
             table._neighbours[fact.subject].add(fact.object)
             table._neighbours[fact.object].add(fact.subject)
         for entity_id, entity in entities.items():
@@ -101,6 +104,10 @@ class FactTable:
         """The ids of all typed values of a kind in the facts, sorted."""
         prefix = f"VALUE:{kind}/"
         return sorted({obj for _, obj in self._by_object if obj.startswith(prefix)})
+
+    def newest_date(self, predicate: str) -> str:
+        """The ISO date of the newest fact with that predicate; "" where there is none."""
+        return self._newest.get(predicate, "")
 
     def are_linked(self, entity: str, other: str) -> bool:
         """Whether any fact of the table connects the two, in either direction."""

@@ -2,8 +2,8 @@
 
 With ``chains.subgraph: seed_graph`` the path starts at the seed and stays in the seed's own graph.
 With a sampling strategy it lies in a sample of the merged graph and contains the seed, at its
-start, its end or in between. Only relations that a source of ``questions.sources`` states are used,
-because a question can only quote these. The stage takes seconds, so it runs in one process without
+start, its end or in between. Only relations that a source of ``chains.sources`` states are used.
+The stage takes seconds, so it runs in one process without
 Ray.
 """
 
@@ -35,7 +35,7 @@ def find_chains(
     where chains are searched for in the seeds' own graphs.
     """
     chains = context.config.chains
-    sources = context.config.questions.sources
+    sources = context.config.chains.sources
     all_relations = context.run.read(RELATIONS)
     relations = {
         relation.relation_id: relation
@@ -157,5 +157,5 @@ CHAINS_STAGE = Stage(
     uses_ray=False,
     # Settings of other sections that decide which relations and steps are used.
     # The number is raised when steps become askable, or no longer are, by another rule.
-    inputs=lambda config: [2, config.graph.min_confidence, config.questions.sources],
+    inputs=lambda config: [2, config.graph.min_confidence],
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from medr_ray.core.records import Question, Split
 from medr_ray.questions.checks.duplicates import DuplicateFilter
-from medr_ray.questions.split import Candidate, QuestionSplit, to_compared_question
+from medr_ray.questions.drafting.candidates import Candidate
+from medr_ray.questions.split import QuestionSplit, to_compared_question
 
 AssembleQuestion = Callable[[Candidate, Split], Question]
 
@@ -12,8 +13,8 @@ AssembleQuestion = Callable[[Candidate, Split], Question]
 class ReplacementPool:
     """Replaces questions that were too easy with harder ones.
 
-    A replacement has the same seed and the same side of the split. A longer path is preferred to a
-    more obfuscated one. A replacement never repeats a question that is already chosen.
+    A replacement has the same seed, the same side of the split and more hops. It never repeats a
+    question that is already chosen.
     """
 
     def __init__(self, split: QuestionSplit, assemble: AssembleQuestion) -> None:
@@ -25,7 +26,7 @@ class ReplacementPool:
         # The easiest first, so that a replacement is no harder than it needs to be. The chosen
         # candidates are in here as well: the duplicate filter passes over them.
         for candidate in sorted(split.eligible, key=_difficulty_key):
-            self._unused_by_seed.setdefault(candidate.path.seed, []).append(candidate)
+            self._unused_by_seed.setdefault(candidate.seed, []).append(candidate)
 
     def find_replacements(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
         """A replacement for each pair of a question and the complexity required of it; None where
@@ -34,14 +35,8 @@ class ReplacementPool:
 
     def _find_replacement(self, question: Question, complexity: int) -> Question | None:
         unused = self._unused_by_seed.get(question.seed, [])
-        longer = [candidate for candidate in unused if candidate.path.complexity >= complexity]
-        more_obfuscated = [
-            candidate
-            for candidate in unused
-            if candidate.path.complexity >= question.complexity
-            and candidate.draft.obfuscation > question.obfuscation
-        ]
-        for candidate in (*longer, *more_obfuscated):
+        longer = [candidate for candidate in unused if candidate.hops >= complexity]
+        for candidate in longer:
             # Adding also claims the candidate: a later question cannot get it, nor one like it.
             if self._duplicates.add(to_compared_question(candidate)) is None:
                 unused.remove(candidate)
@@ -49,6 +44,6 @@ class ReplacementPool:
         return None
 
 
-def _difficulty_key(candidate: Candidate) -> tuple[int, int, str]:
-    """The length of the path, then the obfuscation level, then a fixed order."""
-    return candidate.path.complexity, candidate.draft.obfuscation, candidate.path.key
+def _difficulty_key(candidate: Candidate) -> tuple[int, str]:
+    """The number of hops, then a fixed order."""
+    return candidate.hops, candidate.key

@@ -1,25 +1,19 @@
-"""Builds the Question record of a chosen candidate: its guidance, cheat sheet, entity mapping and
-answer names."""
-
-from collections.abc import Mapping
+"""Builds the Question record of a chosen candidate: guidance, cheat sheet, entity mapping."""
 
 from medr_ray.core.records import (
-    Entity,
     GuidanceStep,
     Language,
     Placeholder,
     Question,
+    QuestionStep,
     Split,
     Task,
     content_id,
     question_metadata,
 )
-from medr_ray.knowledge.predicates import PREDICATES, directed_name
-from medr_ray.knowledge.published_reports import is_report
-from medr_ray.questions.drafting.answer_names import resolve_answer
-from medr_ray.questions.drafting.plan_candidates import classify_paradigm
-from medr_ray.questions.drafting.question_paths import QuestionPath
-from medr_ray.questions.split import Candidate
+from medr_ray.questions.drafting.candidates import Candidate
+from medr_ray.questions.plans import NAMED
+from medr_ray.questions.shapes import SHAPES
 
 
 def placeholder_name(position: int) -> str:
@@ -33,133 +27,63 @@ def placeholder_name(position: int) -> str:
     return f"Entity_{letters}"
 
 
-def build_guidance(path: QuestionPath, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
-    """The path's masked triples (types instead of names) in walking order.
-
-    Those of a second walk come after the first. Predicates that are followed backwards are marked
-    ``inverse:``.
-    """
+def build_guidance(steps: tuple[QuestionStep, ...]) -> tuple[GuidanceStep, ...]:
+    """The masked triples of a plan (types instead of names), one for each step and input."""
     return tuple(
-        GuidanceStep(
-            entities[hop.start].entity_type,
-            hop.directed_predicate,
-            entities[hop.target].entity_type,
-            hop.clinical,
-            tuple(directed_name(clause.predicate, clause.forward) for clause in hop.also),
-        )
-        for hop in (*path.hops, *path.second)
+        GuidanceStep(steps[place].value_type, step.kind, step.value_type)
+        for step in steps
+        for place in step.inputs
     )
 
 
-def build_cheat_sheet(path: QuestionPath, entities: Mapping[str, Entity]) -> str:
-    """The path's facts in sentences, with placeholders instead of names."""
-    # The same names as in the question's entity mapping, which lists the entities in this order.
-    placeholders = {
-        entity_id: placeholder_name(position)
-        for position, entity_id in enumerate(list_placed_entities(path))
-    }
-    facts = []
-    for entity_id, name in placeholders.items():
-        addition = ", where the question starts" if entity_id in path.starts else ""
-        facts.append(f"{name} is a {entities[entity_id].entity_type}{addition}.")
-    for hop in (*path.hops, *path.second):
-        facts.append(
-            _state_fact(
-                hop.predicate,
-                hop.forward,
-                placeholders[hop.start],
-                placeholders[hop.target],
-                hop.clinical,
-            )
-        )
-        facts += [
-            _state_fact(
-                clause.predicate,
-                clause.forward,
-                placeholders[hop.target],
-                placeholders[clause.other],
-                clause.clinical,
-            )
-            for clause in hop.also
-        ]
-    return " ".join((*facts, _state_answer(path, placeholders)))
+def build_cheat_sheet(steps: tuple[QuestionStep, ...]) -> str:
+    """The steps in sentences, with placeholders instead of names."""
+    sentences = []
+    for place, step in enumerate(steps):
+        name = placeholder_name(place)
+        if step.kind == NAMED:
+            sentences.append(f"{name} is a {step.value_type}, where the question starts.")
+            continue
+        givens = " and ".join(placeholder_name(given) for given in step.inputs)
+        what = step.kind.replace("_", " ")
+        sentences.append(f"{name}, a {step.value_type}, is the {what} for {givens}.")
+    sentences.append(f"The answer is {placeholder_name(len(steps) - 1)}.")
+    return " ".join(sentences)
 
 
-def list_placed_entities(path: QuestionPath) -> tuple[str, ...]:
-    """Every entity of the question, each once, in the order of their placeholders.
-
-    The entities of the walk come first, in walking order; then those that its clauses name.
-    """
-    return tuple(dict.fromkeys((*path.entities, *(clause.other for clause in path.clauses))))
-
-
-def _state_fact(predicate: str, forward: bool, source: str, target: str, clinical: str) -> str:
-    """A sentence for the fact, whichever way it is walked."""
-    subject, obj = (source, target) if forward else (target, source)
-    sentence = PREDICATES[predicate].render_sentence(subject, obj, clinical)
-    # A report is not part of the predicate's sentence: it is added before the full stop.
-    return f"{sentence[:-1]}, as {clinical}." if is_report(clinical) else sentence
-
-
-def _state_answer(path: QuestionPath, placeholders: Mapping[str, str]) -> str:
-    """The last sentence: which entity or value is the answer."""
-    answer = placeholders[path.answer]
-    if path.asked == "entity":
-        return f"The answer is {answer}."
-    if path.asked == "share":
-        return (
-            f"The answer is the share of patients with {answer} "
-            f"who show {placeholders[path.about[0].other]}."
-        )
-    compared_value = (
-        "age of onset"
-        if path.asked in ("earliest", "latest")
-        else f"share with {placeholders[path.about[0].other]}"
-    )
-    return (
-        f"Of all that the last step leads to, {answer} has the {path.asked} "
-        f"{compared_value}: it is the answer."
-    )
-
-
-def assemble_question(
-    candidate: Candidate,
-    split: Split,
-    entities: Mapping[str, Entity],
-    specialties: Mapping[str, str],
-    language: Language,
-) -> Question:
-    """The record of a chosen candidate. Its id depends on language, text and relations alone."""
-    path = candidate.path
-    answer = resolve_answer(path, entities)
-    paradigm = classify_paradigm(path)
-    specialty = specialties.get(path.seed, "unclassified")
-    obfuscation = candidate.draft.obfuscation
+def assemble_question(candidate: Candidate, split: Split, language: Language) -> Question:
+    """The record of a chosen candidate. Its id depends on language, text and facts alone."""
+    shape = SHAPES[candidate.shape]
+    is_lookup = candidate.hops == 1
+    paradigm = "lookup" if is_lookup else shape.paradigm
+    if paradigm == "lookup" and not is_lookup:
+        paradigm = "multi_hop"
     task = Task(
-        task_id=content_id("q", language, candidate.text, list(path.relations)),
+        task_id=content_id("q", language, candidate.text, sorted(candidate.facts)),
         text=candidate.text,
         language=language,
-        answer=answer.name,
-        aliases=answer.aliases,
-        answer_type=answer.answer_type,
-        metadata=question_metadata(paradigm, path.complexity, specialty, obfuscation),
+        answer=candidate.answer_names[0],
+        aliases=candidate.answer_names[1:],
+        answer_type=candidate.answer_type,
+        metadata=question_metadata(paradigm, candidate.hops, candidate.specialty, candidate.shape),
     )
     return Question(
         task=task,
+        shape=candidate.shape,
+        skill=shape.skill,
         paradigm=paradigm,
-        complexity=path.complexity,
-        specialty=specialty,
-        chain_id=path.chain_id,
-        seed=path.seed,
+        complexity=candidate.hops,
+        specialty=candidate.specialty,
+        chain_id=candidate.chain_id,
+        seed=candidate.seed,
         split=split,
-        start=path.start,
-        relations=path.relations,
-        guidance=build_guidance(path, entities),
-        cheat_sheet=build_cheat_sheet(path, entities),
+        sources=candidate.sources,
+        steps=candidate.steps,
+        guidance=build_guidance(candidate.steps),
+        cheat_sheet=build_cheat_sheet(candidate.steps),
         entity_mapping=tuple(
-            Placeholder(placeholder_name(position), entity_id)
-            for position, entity_id in enumerate(list_placed_entities(path))
+            Placeholder(placeholder_name(place), step.value)
+            for place, step in enumerate(candidate.steps)
         ),
-        verification=candidate.verdict.verification,
-        obfuscation=obfuscation,
+        verification=candidate.verification,
     )

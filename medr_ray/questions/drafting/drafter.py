@@ -1,171 +1,286 @@
-"""Drafts questions for one seed after another, words them by rules and verifies them.
+"""Drafts questions: proposes plans of every shape, solves, words and verifies them.
 
-The stage chooses from the accepted drafts. The outcome for a seed depends only on the graph, the
-configuration and the run's seed, so it does not matter which worker drafts which seeds. A rejected
-draft is recorded with every reason for which it failed.
+The stage chooses from the accepted candidates. What a unit of work gives depends only on the facts,
+the configuration and the run's seed, so it does not matter which worker drafts it. A rejected draft
+is recorded with every reason for which it failed; of plans that have no single value, the most, the
+reasons are counted.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig, QuestionsConfig
-from medr_ray.core.records import Chain, Entity, Relation
+from medr_ray.core.records import Chain, QuestionStep, Verification, content_id
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.entities.artifacts import SEEDS
-from medr_ray.graph import storage
-from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
-from medr_ray.graph.facts.curated_statements import build_full_index
-from medr_ray.graph.facts.disambiguation import Disambiguator
-from medr_ray.graph.facts.fact_index import FactIndex, is_stated_in
-from medr_ray.questions.checks.cardinality import find_basis
-from medr_ray.questions.checks.question_verification import QuestionVerifier
-from medr_ray.questions.drafting.obfuscation import describe_start, is_describing_level
-from medr_ray.questions.drafting.plan_candidates import (
-    CandidatePlanner,
-    LevelDisambiguators,
-    SeedInput,
-)
-from medr_ray.questions.drafting.question_paths import QuestionPath
-from medr_ray.questions.drafting.walks import WalkGrower
-from medr_ray.questions.split import Candidate
-from medr_ray.questions.wording.writers import Draft, QuestionWriter, open_rules_writer
+from medr_ray.graph.artifacts import CHAINS
+from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.knowledge.specialty import GENERAL, decide_specialty
+from medr_ray.questions.checks.plan_verification import PlanVerifier
+from medr_ray.questions.drafting.answer_names import list_answer_names
+from medr_ray.questions.drafting.candidates import Candidate, RejectedDraft
+from medr_ray.questions.plans import NAMED, SolvedPlan, SolvedStep, list_places, solve_plan
+from medr_ray.questions.shapes import SHAPES, build_plan
+from medr_ray.questions.steps import PREDICATES_READ, STEP_KINDS
+from medr_ray.questions.steps.kinds import Refusal
+from medr_ray.questions.wording.grammar import write_question
+from medr_ray.questions.wording.mentions import Mentions
+
+# Index sources that have the records of a source of facts as documents.
+_SEARCHABLE_IN: Mapping[str, tuple[str, ...]] = {
+    "hpo": ("hpo",),
+    "orphanet": ("registries",),
+    "drugs_at_fda": ("registries", "fda_approvals"),
+    "orange_book": ("registries", "fda_approvals"),
+    "drug_labels": ("registries", "fda_labels"),
+    "clinical_trials": ("registries", "trials"),
+    "livertox": ("registries", "livertox"),
+    "pubmed": ("pubmed",),
+}
+# Examples of refused plans that are kept with their reasons, of each unit; all are counted.
+_KEPT_REFUSALS = 20
 
 
 @dataclass(frozen=True)
-class QuestionGraph:
-    """The graph that questions are drafted from.
+class DraftingUnit:
+    """A shape and one of its chains: what a worker drafts at a time."""
 
-    ``entities`` are by entity id and ``relations`` by relation id. ``seed_graphs`` maps the entity
-    id of a seed to the ids of its relations, ``chains`` to its chain (a seed without one is
-    missing), and ``specialties`` to its specialty.
-    """
+    shape: str
+    chain: tuple[str, ...]
 
-    entities: Mapping[str, Entity]
-    relations: Mapping[str, Relation]
-    seed_graphs: Mapping[str, Sequence[str]]
-    chains: Mapping[str, Chain]
-    specialties: Mapping[str, str]
+    @property
+    def part(self) -> str:
+        """The name of the unit's part."""
+        return f"{self.shape}-{content_id('chain', list(self.chain))[6:14]}.parquet"
 
 
-# The fields are keys of rejected.jsonl and columns of the rejected parts: they keep their names.
-@dataclass(frozen=True)
-class RejectedDraft:
-    """A candidate that failed, and every reason why."""
+def list_units(config: QuestionsConfig) -> list[DraftingUnit]:
+    """The chains of the configured shapes whose length the configuration allows, in order."""
+    return [
+        DraftingUnit(shape, chain)
+        for shape in config.shapes or SHAPES
+        for chain in SHAPES[shape].chains
+        if config.min_hops <= sum(STEP_KINDS[kind].hops for kind in chain) <= config.max_hops
+        and all(source in config.sources for kind in chain for source in STEP_KINDS[kind].sources)
+    ]
 
-    seed: str
-    chain_id: str
-    text: str
-    reasons: tuple[str, ...]
 
-
-def read_graph(run: RunDirectory) -> QuestionGraph:
-    """The merged graph, the seed graphs, the chains and the seeds' specialties."""
-    seeds = run.read(SEEDS)
-    return QuestionGraph(
-        entities={entity.entity_id: entity for entity in run.read(ENTITIES)},
-        relations={relation.relation_id: relation for relation in run.read(RELATIONS)},
-        seed_graphs=storage.read_seed_graphs(run.stage("graph")),
-        chains={chain.seed: chain for chain in run.read(CHAINS)},
-        specialties={seed.frequency.concept_id: seed.specialty for seed in seeds},
+def find_searchable(index_sources: Iterable[str]) -> frozenset[str]:
+    """The sources of facts whose records an index of these sources has as documents."""
+    names = set(index_sources)
+    return frozenset(
+        source for source, indexed in _SEARCHABLE_IN.items() if not names.isdisjoint(indexed)
     )
 
 
-class Drafter:
-    """Drafts and verifies questions over one graph.
+@dataclass(frozen=True)
+class SeedChains:
+    """The seeds of the run: their chains and specialties by entity id."""
 
-    ``facts`` are all annotated facts, including those of the graph. Walks do not lead through
-    entities with more than ``hub_degree`` neighbours.
-    """
-
-    def __init__(
-        self,
-        graph: QuestionGraph,
-        facts: FactIndex,
-        config: QuestionsConfig,
-        run_seed: int,
-        hub_degree: int,
-    ) -> None:
-        self._graph = graph
-        self._facts = facts
-        self._config = config
-        self._run_seed = run_seed
-        # Questions are asked only about relations that the configured sources state. Verification
-        # still uses all facts, so that an answer from another source counts as well.
-        relations = [
-            relation
-            for relation in graph.relations.values()
-            if is_stated_in(relation, config.sources)
-        ]
-        disambiguators = LevelDisambiguators(
-            exact=Disambiguator(relations, facts, compare=False, max_clauses=config.clauses),
-            comparing=Disambiguator(relations, facts, compare=True, max_clauses=config.clauses),
-        )
-        self._planner = CandidatePlanner(
-            facts, disambiguators, WalkGrower(relations, facts, hub_degree), config
-        )
-        self._writer = open_rules_writer(config.language, graph.entities)
-        self._verifier = QuestionVerifier(graph.entities, graph.relations, facts, config.sources)
+    chains: Mapping[str, Chain]
+    specialties: Mapping[str, str]
 
     @classmethod
-    def from_graph(cls, graph: QuestionGraph, config: PipelineConfig) -> "Drafter":
-        """A drafter that knows the graph and every annotated fact about its entities."""
-        facts = build_full_index(graph.entities, graph.relations.values())
-        return cls(graph, facts, config.questions, config.run.seed, config.chains.hub_degree)
-
-    def draft_seed(self, seed: str) -> tuple[list[Candidate], list[RejectedDraft]]:
-        """(accepted candidates of the seed, rejected ones with reasons), each in a fixed order."""
-        relations = [
-            self._graph.relations[relation_id] for relation_id in self._graph.seed_graphs[seed]
-        ]
-        seed_input = SeedInput(
-            seed, self._graph.chains.get(seed), relations, self._graph.relations, self._run_seed
-        )
-        drafts = [
-            self._make_draft(path, level) for path, level in self._planner.plan_paths(seed_input)
-        ]
-        # Levels that describe the start need a description that fits only that entity. Drop drafts
-        # for which none was found.
-        return self.word_and_verify(
-            [
-                draft
-                for draft in drafts
-                if draft.description or not is_describing_level(draft.obfuscation)
-            ],
-            self._writer,
+    def read(cls, run: RunDirectory) -> "SeedChains":
+        """The seeds and chains of a run."""
+        seeds = run.read(SEEDS)
+        return cls(
+            {chain.seed: chain for chain in run.read(CHAINS)},
+            {
+                seed.frequency.concept_id: seed.specialty
+                for seed in seeds
+                if seed.significance.verdict
+            },
         )
 
-    def word_and_verify(
-        self, drafts: Sequence[Draft], writer: QuestionWriter
-    ) -> tuple[list[Candidate], list[RejectedDraft]]:
-        """Word and verify drafts. Returns (accepted candidates, rejected ones).
 
-        The stage calls this a second time with the configured writer, for the drafts it chose.
-        """
-        accepted = []
-        rejected = []
-        for draft, written in zip(drafts, writer.write(drafts), strict=True):
-            verdict = self._verifier.verify(draft, written.text, self._config.other_hops)
-            reasons = ((written.problem,) if written.problem else ()) + verdict.reasons
-            if reasons:
-                rejected.append(
-                    RejectedDraft(draft.path.seed, draft.path.chain_id, written.text, reasons)
-                )
+class Drafter:
+    """Drafts the units of one run."""
+
+    def __init__(self, table: FactTable, seeds: SeedChains, config: PipelineConfig) -> None:
+        self._table = table
+        self._seeds = seeds
+        self._config = config.questions
+        self._run_seed = config.run.seed
+        self._mentions = Mentions(table, config.questions.language)
+        searchable = find_searchable(source.source for source in config.index.sources)
+        self._verifier = PlanVerifier(table, self._mentions, config.questions.language, searchable)
+        self._decide_specialty = functools.lru_cache(maxsize=100_000)(self._compute_specialty)
+
+    @classmethod
+    def open(cls, run: RunDirectory, config: PipelineConfig) -> "Drafter":
+        """A drafter over the facts of a run."""
+        table = FactTable.read(run.stage("facts"), PREDICATES_READ)
+        return cls(table, SeedChains.read(run), config)
+
+    @property
+    def table(self) -> FactTable:
+        """The facts that are asked."""
+        return self._table
+
+    @property
+    def verifier(self) -> PlanVerifier:
+        """The checks of the drafts, for texts of other writers."""
+        return self._verifier
+
+    def draft_unit(
+        self, unit: DraftingUnit
+    ) -> tuple[list[Candidate], list[RejectedDraft], Counter[str]]:
+        """(accepted candidates, rejected ones with reasons, how many failed by check)."""
+        accepted: list[Candidate] = []
+        rejected: list[RejectedDraft] = []
+        reasons: Counter[str] = Counter()
+        for inputs in self._order_proposals(unit):
+            if len(accepted) >= self._config.drafts_per_chain:
+                break
+            plan = build_plan(unit.chain, inputs, self._table)
+            solved = solve_plan(plan, self._table)
+            if isinstance(solved, Refusal):
+                reasons[solved.reason.partition(":")[0]] += 1
+                if len(rejected) < _KEPT_REFUSALS:
+                    key = content_id("plan", list(unit.chain), list(inputs))
+                    rejected.append(RejectedDraft(key, unit.shape, "", (solved.reason,)))
+                continue
+            outcome = self._word_and_verify(unit, solved)
+            if isinstance(outcome, Candidate):
+                accepted.append(outcome)
             else:
-                accepted.append(Candidate(draft, written.text, verdict))
-        return accepted, rejected
+                reasons.update({reason.partition(":")[0] for reason in outcome.reasons})
+                rejected.append(outcome)
+        return accepted, rejected, reasons
 
-    def _make_draft(self, path: QuestionPath, level: int) -> Draft:
-        description = describe_start(path, self._facts) if is_describing_level(level) else None
-        basis = find_basis(path, self._graph.relations, self._facts)
-        return Draft(path, description, level, basis)
+    def _order_proposals(self, unit: DraftingUnit) -> Iterator[tuple[str, ...]]:
+        """The named inputs that a chain may begin with: those of seeds first, else in an order that
+        the run's seed fixes."""
+        proposals = STEP_KINDS[unit.chain[0]].propose(self._table)
+
+        def order(inputs: tuple[str, ...]) -> tuple[bool, str]:
+            is_seed = not self._seeds.specialties.keys().isdisjoint(inputs)
+            text = "\x1f".join((str(self._run_seed), *unit.chain, *inputs))
+            return not is_seed, hashlib.sha256(text.encode()).hexdigest()
+
+        yield from sorted(proposals, key=order)
+
+    def _word_and_verify(self, unit: DraftingUnit, solved: SolvedPlan) -> Candidate | RejectedDraft:
+        values = [step.value for step in solved.steps if step.node.kind == NAMED]
+        key = content_id("plan", list(unit.chain), values)
+        try:
+            as_of = solved.as_of
+        except ValueError as error:
+            return RejectedDraft(key, unit.shape, "", (f"date: {error}",))
+        # The form follows from the plan, so that the same plan has the same words in every run.
+        form = int(key[-4:], 16)
+        text = write_question(solved.plan, self._mentions, self._config.language, form, as_of)
+        reasons = self._verifier.find_refusals(solved, text, as_of)
+        if reasons:
+            return RejectedDraft(key, unit.shape, text, tuple(reasons))
+        return self._make_candidate(unit, solved, key, text)
+
+    def _make_candidate(
+        self, unit: DraftingUnit, solved: SolvedPlan, key: str, text: str
+    ) -> Candidate:
+        answer_names = list_answer_names(solved.answer, self._mentions, self._config.language)
+        steps = self.record_steps(solved)
+        seed, chain_id = self._find_seed(solved)
+        return Candidate(
+            key=key,
+            shape=unit.shape,
+            chain=unit.chain,
+            text=text,
+            steps=steps,
+            hops=solved.plan.hops,
+            sources=solved.plan.sources,
+            answer=solved.answer,
+            answer_names=answer_names,
+            answer_type=solved.plan.step_kind.output,
+            specialty=self._decide_plan_specialty(solved),
+            seed=seed,
+            chain_id=chain_id,
+            verification=Verification(
+                unique=True,
+                no_leak=True,
+                hops_needed=True,
+                evidence=True,
+                single_date=True,
+                back_reading=True,
+            ),
+        )
+
+    def record_steps(self, solved: SolvedPlan) -> tuple[QuestionStep, ...]:
+        """The steps of a solved plan as a question keeps them."""
+        places = list_places(solved.plan)
+        records = []
+        for step, (_, inputs) in zip(solved.steps, places, strict=True):
+            value_type: str | None = self._table.type_of(step.value) if step.value else None
+            if value_type is None and not step.node.is_named:
+                value_type = step.node.step_kind.output
+            records.append(
+                QuestionStep(
+                    kind=step.node.kind,
+                    inputs=inputs,
+                    value=step.value,
+                    value_type=value_type or "value",
+                    name=self._name_step(step),
+                    facts=tuple(fact.fact_id for fact in step.facts),
+                    as_of=step.as_of,
+                )
+            )
+        return tuple(records)
+
+    def _name_step(self, step: SolvedStep) -> str:
+        return list_answer_names(step.value, self._mentions, self._config.language)[0]
+
+    def _find_seed(self, solved: SolvedPlan) -> tuple[str, str]:
+        """The seed that a plan leads over, with its chain where that has every entity of the plan;
+        where there is none, the first entity that the question names."""
+        entities = [
+            step.value for step in solved.steps if self._table.type_of(step.value) is not None
+        ]
+        seeds = [entity for entity in entities if entity in self._seeds.specialties]
+        if not seeds:
+            return entities[0] if entities else solved.steps[0].value, ""
+        chain = self._seeds.chains.get(seeds[0])
+        is_on_chain = chain is not None and set(entities) <= set(chain.entities)
+        return seeds[0], chain.chain_id if chain is not None and is_on_chain else ""
+
+    # --- specialty --------------------------------------------------------------------
+
+    def _decide_plan_specialty(self, solved: SolvedPlan) -> str:
+        """The specialty of most diseases that a plan leads over, or that its trials and drugs were
+        studied for; general medicine where there is none."""
+        votes: Counter[str] = Counter()
+        for step in solved.steps:
+            votes.update(self._list_specialties(step.value))
+        specific = [name for name in votes if name != GENERAL]
+        return min(specific, key=lambda name: (-votes[name], name)) if specific else GENERAL
+
+    def _list_specialties(self, value: str) -> Iterator[str]:
+        value_type = self._table.type_of(value)
+        if value_type == "disease":
+            yield self._decide_specialty(value)
+        trials = [value] if value_type == "trial" else []
+        if value_type in ("drug", "substance"):
+            trials = [fact.subject for fact in self._table.facts_to("studies_intervention", value)]
+        for trial in trials:
+            for condition in self._table.facts_of("studies_condition", trial):
+                yield self._decide_specialty(condition.object)
+
+    def _compute_specialty(self, disease: str) -> str:
+        if disease in self._seeds.specialties:
+            return self._seeds.specialties[disease]
+        names = self._table.names_of(disease)
+        return decide_specialty(names[0]) if names else GENERAL
 
 
 class DraftingWorker:
     """A Ray actor of the questions stage.
 
-    Each call drafts a batch of seeds and writes two parts, for the accepted and the rejected
-    candidates. The graph is read once per actor.
+    Each call drafts a unit and writes two parts, for the rejected and the accepted candidates. The
+    facts are read once per actor.
     """
 
     def __init__(
@@ -179,20 +294,19 @@ class DraftingWorker:
         self._directory = directory
         self._accepted_folder = accepted_folder
         self._rejected_folder = rejected_folder
-        self._drafter = Drafter.from_graph(read_graph(run), config)
+        self._drafter = Drafter.open(run, config)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Draft ``batch["seeds"]`` and write the parts named ``batch["part"]``. Returns the
-        counts."""
-        accepted: list[Candidate] = []
-        rejected: list[RejectedDraft] = []
-        for seed in batch["seeds"]:
-            seed_accepted, seed_rejected = self._drafter.draft_seed(seed)
-            accepted += seed_accepted
-            rejected += seed_rejected
-        part = batch["part"]
-        self._directory.write_records(f"{self._rejected_folder}/{part}", RejectedDraft, rejected)
-        # Write the accepted part last: a resumed run treats its presence as proof that the batch is
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Draft the unit of ``row`` and write its parts. Returns the counts."""
+        unit = DraftingUnit(row["shape"], tuple(row["chain"]))
+        accepted, rejected, reasons = self._drafter.draft_unit(unit)
+        self._directory.write_records(
+            f"{self._rejected_folder}/{unit.part}", RejectedDraft, rejected
+        )
+        self._directory.write_json(
+            f"{self._rejected_folder}/{unit.part}.reasons.json", dict(sorted(reasons.items()))
+        )
+        # Write the accepted part last: a resumed run treats its presence as proof that the unit is
         # complete.
-        self._directory.write_records(f"{self._accepted_folder}/{part}", Candidate, accepted)
-        return {"seeds": len(batch["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}
+        self._directory.write_records(f"{self._accepted_folder}/{unit.part}", Candidate, accepted)
+        return {"accepted": len(accepted), "rejected": sum(reasons.values())}

@@ -11,3 +11,50 @@ STEP_KINDS: dict[str, StepKind] = {
     for module in (trials, approvals, monographs, papers, diseases)
     for kind in module.KINDS
 }
+
+# What the steps and the specialties of plans read of the facts.
+PREDICATES_READ = frozenset(
+    {
+        "active_ingredient",
+        "application_sponsor",
+        "associated_gene",
+        "collaborator",
+        "enrolment",
+        "exclusivity_end_date",
+        "first_us_approval_year",
+        "has_author",
+        "has_inheritance",
+        "has_prevalence",
+        "has_product",
+        "lead_sponsor",
+        "liver_injury_likelihood",
+        "liver_injury_likelihood_in_use",
+        "marketing_status",
+        "one_of_exclusivity_end_dates",
+        "onset_period",
+        "original_approval_date",
+        "other_condition",
+        "other_intervention",
+        "overall_official",
+        "patent_expiry_date",
+        "primary_outcome_result",
+        "protected_by_patent",
+        "publication_year",
+        "published_in",
+        "registered_as",
+        "reports_results_in",
+        "retracted_by",
+        "review_priority",
+        "serious_adverse_events",
+        "start_date",
+        "studies_among_others",
+        "studies_condition",
+        "studies_intervention",
+        "submission_class",
+        "trade_name",
+        "trial_acronym",
+        "trial_country",
+        "trial_title",
+        "us_approval_year",
+    }
+)

@@ -67,8 +67,11 @@ def _approval_date(table: FactTable, application: str) -> StatedFact | None:
     return facts[0] if len(facts) == 1 else None
 
 
-def _find_approved(table: FactTable, drug: str, choose: Callable[..., str]) -> Outcome:
-    """The full application for the drug alone whose approval date is the chosen extreme."""
+def _find_approved(
+    table: FactTable, drug: str, choose: Callable[..., str], until: str = ""
+) -> Outcome:
+    """The full application for the drug alone whose approval date is the chosen extreme, of those
+    up to a date where one is given."""
     applications = {
         application: facts
         for application, facts in list_applications(table, drug).items()
@@ -85,7 +88,7 @@ def _find_approved(table: FactTable, drug: str, choose: Callable[..., str]) -> O
     dates = {
         application: read_date(fact.object)
         for application, fact in dated.items()
-        if fact is not None
+        if fact is not None and (not until or read_date(fact.object) <= read_date(until))
     }
     if not dates:
         return Refusal("cardinality: no approval date")
@@ -118,8 +121,10 @@ def find_first_application(table: FactTable, drug: str) -> Outcome:
     return problem or Finding(outcome.value, outcome.facts)
 
 
-def find_latest_application(table: FactTable, drug: str) -> Outcome:
-    """The application for the drug alone that the FDA approved last."""
+def find_latest_application(table: FactTable, drug: str, until: str) -> Outcome:
+    """The application for the drug alone that the FDA approved last, up to a date."""
+    if _is_after_file(table, until):
+        return Refusal("date: after the date of the registry's file")
     applications = [
         application
         for application in list_applications(table, drug)
@@ -127,7 +132,29 @@ def find_latest_application(table: FactTable, drug: str) -> Outcome:
     ]
     if len(applications) < 2:
         return Refusal("hops_needed: the drug has a single application")
-    return _find_approved(table, drug, max)
+    outcome = _find_approved(table, drug, max, until)
+    return outcome if isinstance(outcome, Refusal) else Finding(outcome.value, outcome.facts)
+
+
+def _is_after_file(table: FactTable, date: str) -> bool:
+    return read_date(date) > read_date(file_date(table)[0])
+
+
+def file_date(table: FactTable) -> tuple[str, ...]:
+    """The date of Drugs@FDA's file: what was approved later is not in it."""
+    return (make_value_id(LiteralValue("date", table.newest_date("application_sponsor"))),)
+
+
+def _propose_drugs_until(table: FactTable) -> Iterator[tuple[str, ...]]:
+    date = file_date(table)
+    for (drug,) in propose_objects("active_ingredient")(table):
+        yield (drug, *date)
+
+
+def _propose_companies_until(table: FactTable) -> Iterator[tuple[str, ...]]:
+    date = file_date(table)
+    for (company,) in propose_objects("application_sponsor")(table):
+        yield (company, *date)
 
 
 def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal | None:
@@ -164,6 +191,17 @@ def find_first_approval_year(table: FactTable, drug: str) -> Outcome:
     if not agreeing:
         return Refusal("source: no second source for the year of approval")
     return Finding(make_year(year), (*outcome.facts, agreeing[0]))
+
+
+def find_first_approval_date(table: FactTable, drug: str) -> Outcome:
+    """The day of the first approval."""
+    outcome = find_first_application(table, drug)
+    if isinstance(outcome, Refusal):
+        return outcome
+    date = _approval_date(table, outcome.value)
+    if date is None:
+        return Refusal("cardinality: no approval date")
+    return Finding(date.object, outcome.facts)
 
 
 def find_drug_of_application(table: FactTable, application: str) -> Outcome:
@@ -225,7 +263,8 @@ def _list_patents(table: FactTable, application: str) -> dict[str, StatedFact]:
         for product in table.facts_of("has_product", application)
         for fact in table.facts_of("protected_by_patent", product.object)
     ]
-    newest = max((fact.as_of for fact in facts), default="")
+    # An older edition would not say what is listed by now.
+    newest = table.newest_date("protected_by_patent")
     return {fact.object: fact for fact in facts if fact.as_of == newest}
 
 
@@ -272,7 +311,7 @@ def find_last_exclusivity_end(table: FactTable, application: str) -> Outcome:
         for predicate in ("exclusivity_end_date", "one_of_exclusivity_end_dates")
         for fact in table.facts_of(predicate, product.object)
     ]
-    newest = max((fact.as_of for fact in facts), default="")
+    newest = table.newest_date("exclusivity_end_date")
     listed = [fact for fact in facts if fact.as_of == newest]
     if not listed:
         return Refusal("cardinality: no exclusivity is listed")
@@ -291,24 +330,28 @@ def _list_company_applications(table: FactTable, company: str) -> dict[str, Stat
     }
 
 
-def find_latest_application_of_company(table: FactTable, company: str) -> Outcome:
-    """The full application of a company that the FDA approved last."""
+def find_latest_application_of_company(table: FactTable, company: str, until: str) -> Outcome:
+    """The full application of a company that the FDA approved last, up to a date."""
+    if _is_after_file(table, until):
+        return Refusal("date: after the date of the registry's file")
     applications = _list_company_applications(table, company)
-    if len(applications) < 2:
-        return Refusal("hops_needed: the company has a single application")
     dates = {
         application: date
         for application in applications
         if (date := _approval_date(table, application)) is not None
+        and read_date(date.object) <= read_date(until)
     }
-    if not dates:
-        return Refusal("cardinality: no approval date")
+    if len(dates) < 2:
+        return Refusal("hops_needed: the company has a single application")
     last = max(read_date(fact.object) for fact in dates.values())
     winners = [name for name, fact in dates.items() if read_date(fact.object) == last]
     if len(winners) != 1:
         return Refusal(f"cardinality: {len(winners)} applications of {last}")
     winner = winners[0]
-    return Finding(winner, (applications[winner], dates[winner]), applications[winner].as_of)
+    # Who holds an application changes: the date of the file is the date of the question.
+    as_of = applications[winner].as_of
+    is_stated = as_of == read_date(until)
+    return Finding(winner, (applications[winner], dates[winner]), "" if is_stated else as_of)
 
 
 def find_application_of_company_and_date(table: FactTable, company: str, date: str) -> Outcome:
@@ -442,21 +485,22 @@ KINDS = (
     ),
     StepKind(
         "latest_application_for_drug",
-        ("drug",),
+        ("drug", "date"),
         "application",
         find_latest_application,
         Wording(
-            noun=("the most recently approved new drug application for {0}",),
-            statement=("Several new drug applications for {0} have been approved.",),
-            reference="the latest of them",
+            noun=("the most recent new drug application for {0} approved by {1}",),
+            statement=("By {1}, the FDA had approved several new drug applications for {0}.",),
+            reference="the most recent of them",
         ),
         Wording(
-            noun=("{0}最近获FDA批准的上市申请（NDA或BLA）",),
-            statement=("{0}有多份上市申请（NDA或BLA）已获FDA批准。",),
+            noun=("{0}在{1}前最近获FDA批准的上市申请（NDA或BLA）",),
+            statement=("截至{1}，{0}已有多份上市申请（NDA或BLA）获FDA批准。",),
             reference="其中最近获批的一份",
         ),
         _DRUGS_AT_FDA,
-        propose_objects("active_ingredient"),
+        _propose_drugs_until,
+        constants=file_date,
         hops=2,
     ),
     StepKind(
@@ -476,6 +520,22 @@ KINDS = (
                 "FDA于哪一年首次批准{0}？",
             ),
         ),
+        ("drugs_at_fda", "livertox"),
+        propose_objects("active_ingredient"),
+        hops=2,
+    ),
+    StepKind(
+        "approval_date_of_drug",
+        ("drug",),
+        "date",
+        find_first_approval_date,
+        Wording(
+            question=(
+                "On what date did the FDA first approve {0}?",
+                "When did {0} receive its first FDA approval?",
+            )
+        ),
+        Wording(question=("FDA首次批准{0}是在哪一天？", "{0}首次获FDA批准的日期是哪一天？")),
         ("drugs_at_fda", "livertox"),
         propose_objects("active_ingredient"),
         hops=2,
@@ -535,6 +595,7 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_subjects("review_priority"),
+        offers_answer=True,
     ),
     StepKind(
         "submission_class_of_application",
@@ -664,21 +725,22 @@ KINDS = (
     ),
     StepKind(
         "latest_application_of_company",
-        ("company",),
+        ("company", "date"),
         "application",
         find_latest_application_of_company,
         Wording(
-            noun=("the most recently approved new drug application of {0}",),
-            statement=("{0} holds several new drug applications.",),
-            reference="the one approved last",
+            noun=("the most recently approved new drug application held by {0} on {1}",),
+            statement=("On {1}, {0} held several approved new drug applications.",),
+            reference="the most recent of them",
         ),
         Wording(
-            noun=("{0}名下最近获FDA批准的上市申请（NDA或BLA）",),
-            statement=("{0}名下有多份上市申请（NDA或BLA）。",),
+            noun=("{0}名下在{1}前最近获FDA批准的上市申请（NDA或BLA）",),
+            statement=("截至{1}，{0}名下已有多份上市申请（NDA或BLA）获FDA批准。",),
             reference="其中最近获批的一份",
         ),
         _DRUGS_AT_FDA,
-        propose_objects("application_sponsor"),
+        _propose_companies_until,
+        constants=file_date,
         hops=2,
     ),
     StepKind(
@@ -687,7 +749,7 @@ KINDS = (
         "application",
         find_application_of_company_and_date,
         Wording(
-            noun=("the new drug application of {0} that the FDA approved on {1}",),
+            noun=("the new drug application now held by {0} that the FDA approved on {1}",),
             reference="that application",
         ),
         Wording(
@@ -704,7 +766,9 @@ KINDS = (
         ("company", "year"),
         "number",
         count_approvals_in_year,
-        Wording(question=("How many new drug applications of {0} did the FDA approve in {1}?",)),
+        Wording(
+            question=("How many of the new drug applications held by {0} were approved in {1}?",)
+        ),
         Wording(
             question=(
                 "{0}名下的上市申请（NDA或BLA）中，有多少份于{1}获FDA批准？",
@@ -720,8 +784,15 @@ KINDS = (
         ("drug", "drug"),
         "drug",
         find_earlier_approved,
-        Wording(question=("Which did the FDA approve first, {0} or {1}?",)),
         Wording(
+            noun=("whichever of {0} and {1} the FDA approved first",),
+            question=(
+                "Which did the FDA approve first, {0} or {1}?",
+                "Which of {0} and {1} was the first to be approved by the FDA?",
+            ),
+        ),
+        Wording(
+            noun=("{0}与{1}中更早获FDA批准的一种",),
             question=(
                 "{0}与{1}，哪一种更早获得FDA批准？",
                 "FDA先批准的是{0}，还是{1}？",
@@ -730,6 +801,7 @@ KINDS = (
         ("drugs_at_fda", "livertox"),
         _propose_drug_pairs,
         hops=2,
+        offers_answer=True,
     ),
     StepKind(
         "years_between_approvals",

@@ -53,12 +53,18 @@ class Wording:
     question: tuple[str, ...] = ()
 
 
+def _no_constants(table: FactTable) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class StepKind:
     """A kind of step.
 
-    ``propose`` gives the named inputs that a plan may begin with. ``hops`` is the number of
-    look-ups that the step takes, ``sources`` are the registries that it asks.
+    ``propose`` gives the named inputs that a plan may begin with, ``constants`` the values of the
+    inputs after the first where it follows another step, such as the date of a registry's file.
+    ``hops`` is the number of look-ups that the step takes, ``sources`` are the registries that it
+    asks. With ``offers_answer`` its question names the values among which the answer is.
     """
 
     name: str
@@ -69,7 +75,9 @@ class StepKind:
     chinese: Wording
     sources: tuple[str, ...]
     propose: Callable[[FactTable], Iterable[tuple[str, ...]]] = field(compare=False)
+    constants: Callable[[FactTable], tuple[str, ...]] = field(default=_no_constants, compare=False)
     hops: int = 1
+    offers_answer: bool = False
 
     def wording(self, language: Language) -> Wording:
         """The words in a language."""

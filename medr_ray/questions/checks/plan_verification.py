@@ -1,0 +1,183 @@
+"""The checks of a solved and worded plan; every reason for which it fails is reported.
+
+- ``no_leak``: the text has no name of the answer.
+- ``hops_needed``: the text names nothing that is to be found on the way, and no fact links what is
+  named, or found early, with what is found later past the steps between.
+- ``evidence``: every step has a fact whose record can be searched.
+- ``date``: facts that age are of one date, which the text states.
+- ``back_reading``: the grammar reads the text as this plan and as no other.
+- ``form``: the text is not too long, the answer is short and no general word.
+
+That each step has one value is checked where it is found (``questions.steps``).
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from medr_ray.core.records import Language
+from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.graph.facts.registry_relations import print_date
+from medr_ray.questions.answer_matching import normalize_words, occurs_in
+from medr_ray.questions.plans import SolvedPlan, SolvedStep, list_places
+from medr_ray.questions.wording.grammar import read_question
+from medr_ray.questions.wording.mentions import Mentions
+
+_MAX_ANSWER_WORDS = 12
+# Words, up to four hops and beyond. Two sentences of a person are hardly longer.
+_MAX_WORDS = 45
+_MAX_WORDS_OF_LONG_CHAIN = 75
+_LONG_CHAIN = 5
+_GENERIC_ANSWER = re.compile(r"(?:arm|group|cohort|part)s? ?[a-z0-9]{0,2}", re.IGNORECASE)
+# Words that a question may have although its answer has them.
+_COMMON_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "by",
+        "disease",
+        "disorder",
+        "for",
+        "group",
+        "in",
+        "of",
+        "on",
+        "or",
+        "placebo",
+        "syndrome",
+        "the",
+        "to",
+        "trial",
+        "type",
+        "with",
+    ]
+)
+_VALUE_PREFIX = "VALUE:"
+
+
+class PlanVerifier:
+    """Checks plans against the facts of a run. ``searchable`` are the sources whose records an
+    agent can find."""
+
+    def __init__(
+        self, table: FactTable, mentions: Mentions, language: Language, searchable: Collection[str]
+    ) -> None:
+        self._table = table
+        self._mentions = mentions
+        self._language = language
+        self._searchable = searchable
+
+    def find_refusals(self, solved: SolvedPlan, text: str, as_of: str) -> list[str]:
+        """Every reason why the question is not asked."""
+        return [
+            *self.check_facts(solved),
+            *self.check_text(solved, text),
+            *self._check_reading(solved, text, as_of),
+        ]
+
+    def check_facts(self, solved: SolvedPlan) -> list[str]:
+        """The reasons that do not depend on the words."""
+        return [*self._check_shortcuts(solved), *self._check_evidence(solved)]
+
+    def check_text(self, solved: SolvedPlan, text: str) -> list[str]:
+        """The reasons in the words, apart from what they mean."""
+        return [
+            *self._check_leaks(solved, text),
+            *self._check_hidden(solved, text),
+            *_check_length(solved, text),
+            *self._check_answer(solved),
+        ]
+
+    # --- checks -----------------------------------------------------------------------
+
+    def _check_leaks(self, solved: SolvedPlan, text: str) -> Iterator[str]:
+        # A figure or a day may stand in any text; a name may not.
+        if not solved.answer or solved.answer.startswith(f"{_VALUE_PREFIX}number"):
+            return
+        if solved.plan.step_kind.offers_answer:
+            return
+        answer_names = self._list_names(solved.answer)
+        for answer_name in answer_names:
+            if occurs_in(answer_name, text):
+                yield f'no_leak: the text holds "{answer_name}"'
+                return
+        telling = set(normalize_words(answer_names[0])) - _COMMON_WORDS
+        if telling and telling <= set(normalize_words(text)):
+            yield f'no_leak: the text holds every telling word of "{answer_names[0]}"'
+
+    def _check_hidden(self, solved: SolvedPlan, text: str) -> Iterator[str]:
+        named = [step.value for step in solved.steps if step.node.is_named]
+        # A trial that is named by its acronym has the acronym among its names.
+        printed = {mention.casefold() for value in named for mention in self._list_names(value)}
+        for step in solved.steps[:-1]:
+            if step.node.is_named or step.value in named:
+                continue
+            for hidden_name in self._list_names(step.value):
+                if hidden_name.casefold() not in printed and occurs_in(hidden_name, text):
+                    yield f'hops_needed: the text names the hidden "{hidden_name}"'
+                    break
+
+    def _list_names(self, value: str) -> Sequence[str]:
+        if value.startswith(_VALUE_PREFIX):
+            return (self._mentions.word(value),)
+        name, others = self._mentions.answer_names(value)
+        return (name, *others)
+
+    def _check_shortcuts(self, solved: SolvedPlan) -> Iterator[str]:
+        """Facts that lead past a step, and values that come twice."""
+        places = list_places(solved.plan)
+        last = len(solved.steps) - 1
+        values = [step.value for step in solved.steps]
+        entities = [value for value in values if value and not value.startswith(_VALUE_PREFIX)]
+        has_choice = any(
+            step.node.step_kind.offers_answer for step in solved.steps if not step.node.is_named
+        )
+        if len(set(entities)) < len(entities) and not has_choice:
+            yield "hops_needed: the same entity comes twice"
+        for place, step in enumerate(solved.steps):
+            if not step.value or step.value.startswith(_VALUE_PREFIX):
+                continue
+            for later in range(place + 1, last + 1):
+                if place in places[later][1] or not values[later]:
+                    continue
+                if self._table.are_linked(step.value, values[later]):
+                    yield f"hops_needed: a fact links steps {place + 1} and {later + 1} directly"
+
+    def _check_evidence(self, solved: SolvedPlan) -> Iterator[str]:
+        for step in solved.steps:
+            if step.node.is_named:
+                continue
+            yield from self._check_evidence_of(step)
+
+    def _check_evidence_of(self, step: SolvedStep) -> Iterator[str]:
+        if not step.facts:
+            yield f"evidence: no fact for {step.node.kind}"
+        missing = sorted({fact.source for fact in step.facts} - set(self._searchable))
+        if missing:
+            yield f"evidence: {missing[0]} is not searchable"
+
+    def _check_reading(self, solved: SolvedPlan, text: str, as_of: str) -> Iterator[str]:
+        readings = read_question(text, self._mentions, self._language)
+        if len(readings) != 1:
+            yield f"back_reading: the text has {len(readings)} meanings"
+        elif readings[0].plan != solved.plan:
+            yield "back_reading: the text means another plan"
+        elif bool(readings[0].as_of) != bool(as_of) or (
+            self._language == "en" and as_of and readings[0].as_of != print_date(as_of)
+        ):
+            yield "back_reading: the text states another date"
+
+    def _check_answer(self, solved: SolvedPlan) -> Iterator[str]:
+        if not solved.answer:
+            return
+        answer = self._list_names(solved.answer)[0]
+        if len(answer.split()) > _MAX_ANSWER_WORDS:
+            yield f"form: the answer is longer than {_MAX_ANSWER_WORDS} words"
+        if _GENERIC_ANSWER.fullmatch(answer):
+            yield "form: the answer is too generic"
+
+
+def _check_length(solved: SolvedPlan, text: str) -> Iterator[str]:
+    limit = _MAX_WORDS if solved.plan.hops < _LONG_CHAIN else _MAX_WORDS_OF_LONG_CHAIN
+    if len(text.split()) > limit:
+        yield f"form: longer than {limit} words"

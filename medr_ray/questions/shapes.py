@@ -1,0 +1,327 @@
+"""The shapes of questions: which steps follow each other, and the skill that a question trains.
+
+A shape is some chains of steps, each from what the question names to what it asks. A question's
+shape is declared, not derived, so that a set can be balanced by it.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+from medr_ray.core.records import Paradigm
+from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.questions.plans import PlanNode, name
+from medr_ray.questions.steps import STEP_KINDS
+
+Chain = tuple[str, ...]  # names of kinds; the first takes what the question names
+
+
+@dataclass(frozen=True)
+class Shape:
+    """``skill`` is what one learns from such questions, ``paradigm`` their kind in the paper's
+    words."""
+
+    name: str
+    skill: str
+    paradigm: Paradigm
+    chains: tuple[Chain, ...]
+
+
+def build_plan(chain: Chain, inputs: tuple[str, ...], table: FactTable) -> PlanNode:
+    """The plan of a chain from named inputs."""
+    node = PlanNode(chain[0], tuple(name(value) for value in inputs))
+    for kind in chain[1:]:
+        constants = tuple(name(value) for value in STEP_KINDS[kind].constants(table))
+        node = PlanNode(kind, (node, *constants))
+    return node
+
+
+def _extend(beginnings: tuple[Chain, ...], endings: tuple[Chain, ...]) -> tuple[Chain, ...]:
+    """Every beginning with every ending."""
+    return tuple((*beginning, *ending) for beginning in beginnings for ending in endings)
+
+
+_TRIAL_BY_ACRONYM: tuple[Chain, ...] = (("trial_by_acronym",),)
+_TRIAL_OF_PAPER: tuple[Chain, ...] = (("trial_of_paper",),)
+_DRUG_OF_TRIAL: tuple[Chain, ...] = (
+    ("drug_of_trial",),
+    ("trial_by_acronym", "drug_of_trial"),
+    ("trial_of_paper", "drug_of_trial"),
+)
+_CONDITION_OF_TRIAL: tuple[Chain, ...] = (
+    ("condition_of_trial",),
+    ("trial_by_acronym", "condition_of_trial"),
+    ("trial_of_paper", "condition_of_trial"),
+)
+_TRIAL_FIELDS: tuple[Chain, ...] = (
+    ("sponsor_of_trial",),
+    ("start_of_trial",),
+    ("participants_of_trial",),
+    ("countries_of_trial",),
+    ("investigator_of_trial",),
+    ("collaborator_of_trial",),
+)
+_FIRST_APPLICATION: tuple[Chain, ...] = (("first_application_for_drug",),)
+_APPLICATIONS: tuple[Chain, ...] = (
+    ("first_application_for_drug",),
+    ("latest_application_for_drug",),
+)
+_APPROVAL_FIELDS: tuple[Chain, ...] = (
+    ("sponsor_of_application",),
+    ("review_priority_of_application",),
+    ("submission_class_of_application",),
+    ("trade_name_of_application",),
+)
+_DRUG_FIELDS: tuple[Chain, ...] = (
+    ("approval_date_of_drug",),
+    ("approval_year_of_drug",),
+    ("generic_makers_of_drug",),
+)
+_PROTECTION: tuple[Chain, ...] = (
+    ("last_patent_expiry_of_application",),
+    ("patents_of_application",),
+    ("exclusivity_end_of_application",),
+)
+_LIVER: tuple[Chain, ...] = (("liver_injury_likelihood_of_drug",),)
+_NEXT_DRUG_OF_SPONSOR: Chain = (
+    "sponsor_of_application",
+    "latest_application_of_company",
+    "drug_of_application",
+)
+_APPLICATION_OF_COMPANY: tuple[Chain, ...] = (
+    ("application_by_company_and_date",),
+    ("latest_application_of_company",),
+)
+_DISEASE_FIELDS: tuple[Chain, ...] = (
+    ("inheritance_of_disease",),
+    ("prevalence_of_disease",),
+    ("onset_of_disease",),
+)
+_DRUG_BY_RESULT: tuple[Chain, ...] = (("drug_with_higher_result",), ("drug_with_lower_result",))
+
+_DECLARATIONS = (
+    Shape(
+        "trial_record",
+        "find a trial and read its record",
+        "lookup",
+        # The acronym comes with the sponsor, which is then not asked.
+        (*_TRIAL_FIELDS, *_extend(_TRIAL_BY_ACRONYM, _TRIAL_FIELDS[1:])),
+    ),
+    Shape(
+        "paper_to_trial",
+        "go from a paper to the registration of its trial",
+        "multi_hop",
+        (
+            ("trial_of_paper",),
+            *_extend(_TRIAL_OF_PAPER, _TRIAL_FIELDS),
+            ("paper_of_trial", "journal_of_paper"),
+            ("paper_of_trial", "year_of_paper"),
+            ("paper_of_trial", "first_author_of_paper"),
+        ),
+    ),
+    Shape(
+        "trial_to_approval",
+        "go from a trial over its drug to the drug's approval",
+        "multi_hop",
+        (
+            *_extend(_DRUG_OF_TRIAL, _extend(_FIRST_APPLICATION, _APPROVAL_FIELDS)),
+            *_extend(
+                _DRUG_OF_TRIAL,
+                (
+                    ("approval_date_of_drug",),
+                    ("approval_year_of_drug",),
+                    ("generic_makers_of_drug",),
+                ),
+            ),
+        ),
+    ),
+    Shape(
+        "trial_to_protection",
+        "go from a trial over its drug and application to patents and exclusivity",
+        "multi_hop",
+        _extend(_DRUG_OF_TRIAL, _extend(_APPLICATIONS, _PROTECTION)),
+    ),
+    Shape(
+        "trial_to_safety",
+        "go from a trial over its drug to the drug's liver safety",
+        "multi_hop",
+        _extend(_DRUG_OF_TRIAL, _LIVER),
+    ),
+    Shape(
+        "trial_to_company",
+        "follow a trial's drug to its company and on to the company's latest drug",
+        "multi_hop",
+        _extend(
+            _DRUG_OF_TRIAL,
+            (
+                ("first_application_for_drug", *_NEXT_DRUG_OF_SPONSOR),
+                (
+                    "first_application_for_drug",
+                    *_NEXT_DRUG_OF_SPONSOR,
+                    "liver_injury_likelihood_of_drug",
+                ),
+                ("first_application_for_drug", *_NEXT_DRUG_OF_SPONSOR, "generic_makers_of_drug"),
+            ),
+        ),
+    ),
+    Shape(
+        "drug_to_protection",
+        "find when the protection of a drug ends",
+        "temporal",
+        _extend(_APPLICATIONS, _PROTECTION),
+    ),
+    Shape(
+        "drug_approval",
+        "find how and for whom a drug was approved",
+        "temporal",
+        (
+            *_extend(_APPLICATIONS, _APPROVAL_FIELDS),
+            ("latest_application_for_drug", "approval_date_of_application"),
+            ("approval_date_of_drug",),
+            ("approval_year_of_drug",),
+        ),
+    ),
+    Shape(
+        "company_to_drug",
+        "go from a company's application to its drug, and judge the drug",
+        "multi_hop",
+        _extend(
+            _APPLICATION_OF_COMPANY,
+            (
+                ("drug_of_application",),
+                ("drug_of_application", "liver_injury_likelihood_of_drug"),
+                ("drug_of_application", "generic_makers_of_drug"),
+                ("last_patent_expiry_of_application",),
+                ("exclusivity_end_of_application",),
+                ("trade_name_of_application",),
+            ),
+        ),
+    ),
+    Shape(
+        "compare_approvals",
+        "compare two drugs by their approvals",
+        "comparative",
+        (
+            ("earlier_approved_drug",),
+            ("earlier_approved_drug_of_trial",),
+            ("earlier_approved_drug", "liver_injury_likelihood_of_drug"),
+            ("earlier_approved_drug", "generic_makers_of_drug"),
+            ("earlier_approved_drug", "first_application_for_drug", "sponsor_of_application"),
+            ("earlier_approved_drug_of_trial", "liver_injury_likelihood_of_drug"),
+        ),
+    ),
+    Shape(
+        "years_between",
+        "subtract the dates of two approvals",
+        "quantitative",
+        (("years_between_approvals",),),
+    ),
+    Shape(
+        "count",
+        "count a small closed set in a registry",
+        "quantitative",
+        (
+            ("generic_makers_of_drug",),
+            ("approvals_of_company_in_year",),
+            ("first_application_for_drug", "patents_of_application"),
+            ("countries_of_trial",),
+        ),
+    ),
+    Shape(
+        "compare_arms",
+        "compare the arms of a trial, and follow the drug of one of them",
+        "comparative",
+        (
+            ("arm_with_more_serious_events",),
+            ("trial_by_acronym", "arm_with_more_serious_events"),
+            *_DRUG_BY_RESULT,
+            *_extend(
+                _DRUG_BY_RESULT,
+                (
+                    ("approval_year_of_drug",),
+                    ("liver_injury_likelihood_of_drug",),
+                    ("first_application_for_drug", "sponsor_of_application"),
+                    ("latest_application_for_drug", "sponsor_of_application"),
+                    ("latest_application_for_drug", "last_patent_expiry_of_application"),
+                    ("latest_application_for_drug", "exclusivity_end_of_application"),
+                    ("first_application_for_drug", "last_patent_expiry_of_application"),
+                    ("first_application_for_drug", "exclusivity_end_of_application"),
+                ),
+            ),
+        ),
+    ),
+    Shape(
+        "intersect_registries",
+        "find what two registries agree on",
+        "intersection",
+        (
+            ("drug_of_trial_with_score",),
+            *_extend(
+                (("drug_of_trial_with_score",),),
+                (
+                    ("approval_year_of_drug",),
+                    ("first_application_for_drug", "sponsor_of_application"),
+                    ("first_application_for_drug", "last_patent_expiry_of_application"),
+                    ("generic_makers_of_drug",),
+                ),
+            ),
+        ),
+    ),
+    Shape(
+        "disease_to_gene",
+        "find the gene of a rare disease, or the disease of a gene, and its course",
+        "multi_hop",
+        (
+            ("gene_of_disease",),
+            ("disease_of_gene",),
+            *_extend((("disease_of_gene",),), _DISEASE_FIELDS),
+        ),
+    ),
+    Shape(
+        "disease_record",
+        "read curated tables on a rare disease",
+        "lookup",
+        _DISEASE_FIELDS,
+    ),
+    Shape(
+        "shared_gene",
+        "find what two rare diseases have in common, or tell two diseases of a gene apart",
+        "intersection",
+        (
+            ("gene_of_both_diseases",),
+            ("disease_by_gene_and_inheritance",),
+            *_extend(
+                (("disease_by_gene_and_inheritance",),),
+                (("prevalence_of_disease",), ("onset_of_disease",)),
+            ),
+        ),
+    ),
+    Shape(
+        "trial_to_disease",
+        "go from a trial to what is curated on its rare disease",
+        "multi_hop",
+        _extend(_CONDITION_OF_TRIAL, (("gene_of_disease",), *_DISEASE_FIELDS)),
+    ),
+    Shape(
+        "not_recorded",
+        "say that a record does not state what is asked",
+        "lookup",
+        (("missing_collaborator_of_trial",), ("missing_acronym_of_trial",)),
+    ),
+)
+
+SHAPES: dict[str, Shape] = {shape.name: shape for shape in _DECLARATIONS}
+# At most this share of a set are questions whose right answer is that it is not recorded.
+MAX_UNANSWERABLE_SHARE = 0.05
+UNANSWERABLE = "not_recorded"
+
+
+def _check_chains() -> None:
+    """Raise ValueError where a step cannot follow the one before."""
+    for shape in _DECLARATIONS:
+        for chain in shape.chains:
+            for before, after in itertools.pairwise(chain):
+                if STEP_KINDS[after].inputs[0] != STEP_KINDS[before].output:
+                    raise ValueError(f"{shape.name}: {after} cannot follow {before}")
+
+
+_check_chains()
