@@ -251,8 +251,8 @@ _MEASURE = re.compile(
 
 
 def _find_tautology(linted: _LintedText) -> Iterator[str]:
-    """The answer, when every word that tells it from others is in the text already; a text that
-    offers it for choice is none."""
+    """The answer, when all that tells it from others is in the text already; a text that offers it
+    for choice is none."""
     if _CHOICE.search(linted.text):
         return
     if linted.language == "zh" and _CHINESE.search(linted.answer):
@@ -260,9 +260,12 @@ def _find_tautology(linted: _LintedText) -> Iterator[str]:
         if len(core) > 1 and core in linted.text:
             yield core
         return
-    telling = {word for word in normalize_words(linted.answer) if _is_telling(word)}
-    if telling and telling <= set(normalize_words(linted.text)):
-        yield " ".join(sorted(telling))
+    answer_words = normalize_words(linted.answer)
+    telling = {word for word in answer_words if _is_telling(word)}
+    # Of "4 patents" the figure tells; alone it may be part of a date that the text states.
+    figures = {word for word in answer_words if word[0].isdigit()}
+    if telling and telling | figures <= set(normalize_words(linted.text)):
+        yield " ".join(sorted(telling | figures))
 
 
 def _is_telling(word: str) -> bool:
