@@ -196,7 +196,7 @@ _COMMON_ANSWER_WORDS = frozenset(
     (
         *("a", "an", "and", "as", "at", "by", "for", "from", "in", "is", "it", "no"),
         *("none", "not", "of", "on", "or", "the", "to", "with", "yes"),
-        *("acute", "chronic", "class", "company", "condition", "date", "day", "disease"),
+        *("acute", "arm", "chronic", "class", "cohort", "company", "condition", "date", "day", "disease"),
         *("disorder", "drug", "finding", "gene", "group"),
         *("inheritance", "inc", "incorporated", "limited", "ltd", "month", "name"),
         *("number", "onset", "patient", "patients", "percent"),
@@ -206,7 +206,7 @@ _COMMON_ANSWER_WORDS = frozenset(
 _MIN_TELLING_LETTERS = 3  # shorter words are in too many texts
 # In Chinese texts: endings that say what kind of thing an answer is, and not which.
 _CHINESE_KIND = re.compile(r"(?:综合征|综合症|疾病|遗传|公司|基因|药物|试验|病|症|型|剂)+$")
-_CHOICE = re.compile(r"\bor\b|\bversus\b|\bvs\b|还是|或")
+_CHOICE = re.compile(r"\bor\b|\bwhich of\b|\bversus\b|\bvs\b|还是|或", re.IGNORECASE)
 
 _PEOPLE_EN = (
     r"(?:patients|people|persons|individuals|cases|subjects|participants|children|adults|infants"
@@ -329,7 +329,9 @@ def collect_name_words(names: Iterable[tuple[str, str]]) -> frozenset[str]:
     balance: Counter[str] = Counter()
     for name, name_type in set(names):
         words = _WORD.findall(name)
-        if name_type not in _COMMON_NOUN_TYPES:
+        # A value in capitals is a trial's acronym; a drug or a disease in capitals is shouted.
+        is_acronym = name_type == "value" and name.isupper()
+        if is_acronym or name_type not in _COMMON_NOUN_TYPES:
             kept.update(map(_fold_word, words))
         elif words and not name.isupper():
             first_words.add(words[0])

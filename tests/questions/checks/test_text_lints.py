@@ -27,6 +27,8 @@ NAMES = collect_name_words(
         ("Tumor of the nervous system", "disease"),
         ("Omphalocele", "disease"),
         ("Chest", "journal"),
+        ("MOTIVATION", "value"),
+        ("IOFETAMINE HYDROCHLORIDE", "drug"),
         ("Pfizer Laboratories", "company"),
         ("NOVO NORDISK INC", "company"),
         ("FBN1", "gene"),
@@ -58,6 +60,7 @@ def names_of_lints(
         ("Which sign is seen in 3/7 children with Marfan syndrome?", ["bare_share"]),
         ("Which gene causes Omphalocele?", ["capital"]),
         ("Which gene causes OMPHALOCELE?", ["capital"]),
+        ("Which company sells IOFETAMINE HYDROCHLORIDE?", ["capital"]),
         ("Which drug is for Infections of the Nervous System?", ["capital"]),
         ("What is the best drug for Marfan syndrome?", ["superlative"]),
         ("Which is the most effective arm of the trial NCT01234567?", ["superlative"]),
@@ -75,6 +78,7 @@ def test_english_texts_with_a_fault(text: str, lints: list[str]) -> None:
     "text",
     [
         "Which gene causes Marfan syndrome?",
+        "Who is the principal investigator of the MOTIVATION trial?",
         "Was Pfizer or Novo Nordisk the first to market a drug for Parkinson’s disease?",
         "As of 1 July 2019, which company holds the FDA application for the drug that trial"
         " NCT01234567 tested in Best vitelliform macular dystrophy?",
@@ -130,6 +134,8 @@ def test_the_limit_of_a_long_chain_is_higher() -> None:
         ("What is the cause of carcinomas?", "en", "Parathyroid carcinoma", False),
         ("Which company sells Pfizer's drug?", "en", "Pfizer Inc.", True),
         ("Which company was first, Pfizer or Bayer?", "en", "Pfizer Inc.", False),
+        ("Which of Pfizer and Bayer was the first?", "en", "Pfizer Inc.", False),
+        ("In which arm of the trial were more events?", "en", "Arm B (P+T)", False),
         ("In which year was it approved?", "en", "2019", False),
         ("As of 1 July 2019, in which year was it approved?", "en", "2019", False),
         ("How many patents does it have?", "en", "4 patents", False),
