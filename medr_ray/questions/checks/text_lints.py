@@ -21,6 +21,7 @@ LintName = Literal[
     "tautology",
     "bare_share",
     "capital",
+    "inverted_name",
     "superlative",
     "spacing",
     "doubled_word",
@@ -196,8 +197,8 @@ _COMMON_ANSWER_WORDS = frozenset(
     (
         *("a", "an", "and", "as", "at", "by", "for", "from", "in", "is", "it", "no"),
         *("none", "not", "of", "on", "or", "the", "to", "with", "yes"),
-        *("acute", "arm", "chronic", "class", "cohort", "company", "condition", "date", "day", "disease"),
-        *("disorder", "drug", "finding", "gene", "group"),
+        *("acute", "arm", "chronic", "class", "cohort", "company", "condition", "date", "day"),
+        *("disease", "disorder", "drug", "finding", "gene", "group"),
         *("inheritance", "inc", "incorporated", "limited", "ltd", "month", "name"),
         *("number", "onset", "patient", "patients", "percent"),
         *("phase", "placebo", "product", "syndrome", "trial", "type", "year", "years"),
@@ -310,6 +311,16 @@ _ALWAYS_CAPITAL = frozenset(
         *("chinese", "japanese", "orphanet", "orange", "book", "greek", "latin", "roman"),
     )
 )
+# A name as a catalogue sorts it: "Cardiomyopathy, familial hypertrophic 1", "Hemochromatosis, type
+# 1". What stands behind such a comma in a catalogue, and in a sentence hardly ever; physicians do
+# say "…, Kimberley type".
+_INVERTED_NAME = re.compile(
+    r"\b[^\W\d_][\w-]+(?: \w+)?, (?:familial|hereditary|congenital|acquired|autosomal|x-linked"
+    r"|primary|secondary|juvenile|infantile|neonatal|adult|idiopathic|central|chronic|acute"
+    r"|(?:early|late)[- ]onset|susceptibility|type \w+|[\w-]+-(?:induced|related|associated|linked)"
+    r"|\d{1,2}[a-z]?(?=[ ,?]))(?!\w)",
+    re.IGNORECASE,
+)
 # An acronym or symbol: MRI, HIV-1, COL2A1. A longer word in capitals without a digit is shouted.
 _MAX_ACRONYM_LETTERS = 6
 _WORD = re.compile(r"[^\W\d_][\w’']*")
@@ -356,6 +367,11 @@ def _find_capitals(linted: _LintedText) -> Iterator[str]:
                 yield word
 
 
+def _find_inverted_names(linted: _LintedText) -> Iterator[str]:
+    for match in _INVERTED_NAME.finditer(linted.unquoted):
+        yield match[0]
+
+
 def _may_be_capital(word: str, name_words: Collection[str]) -> bool:
     folded = _fold_word(word)
     if folded in name_words or folded in _ALWAYS_CAPITAL:
@@ -384,6 +400,7 @@ _LINTS: dict[LintName, Callable[[_LintedText], Iterator[str]]] = {
     "tautology": _find_tautology,
     "bare_share": _find_bare_shares,
     "capital": _find_capitals,
+    "inverted_name": _find_inverted_names,
     "superlative": _find_superlatives,
     "spacing": _find_spacing,
     "doubled_word": _find_doubled_words,
