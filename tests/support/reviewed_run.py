@@ -1,46 +1,70 @@
-"""A finished run of a dozen questions over the small graph, for readers to judge."""
+"""A finished run of a dozen questions on one fact, for readers to judge."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support.questions import worded_question
-from support.small_graph import MARFAN, small_graph
-
-from medr_ray.core.records import Question
+from medr_ray.core.records import (
+    Fact,
+    FactEvidence,
+    GuidanceStep,
+    Question,
+    QuestionStep,
+    Task,
+    Verification,
+    question_metadata,
+)
 from medr_ray.core.run import RunDirectory
-from medr_ray.graph.artifacts import ENTITIES, RELATIONS
+from medr_ray.graph.facts.artifacts import FACTS
 from medr_ray.questions.artifacts import QUESTIONS
 
-GRAPH = small_graph()
 FINGERPRINT = "f" * 64
+_EVIDENCE = FactEvidence("orphanet", "ORPHA:558", "GeneList", "FBN1 (disease-causing germline)")
+FACT = Fact(
+    "fact-1", "ORPHA:558", "associated_gene", "GENE:FBN1", None, "2021-03-01", (), _EVIDENCE
+)
+STEPS = (
+    QuestionStep("named", (), "ORPHA:558", "disease", "Marfan syndrome"),
+    QuestionStep("gene_of_disease", (0,), "GENE:FBN1", "gene", "FBN1", (FACT.fact_id,)),
+)
+
+
+def make_reviewed_question(number: int, text: str = "") -> Question:
+    """A question on what causes Marfan syndrome, by default with a text of its own."""
+    return Question(
+        task=Task(
+            task_id=f"q-{number:016x}",
+            text=text or f"Which gene number {number} is associated with Marfan syndrome?",
+            language="en",
+            answer="FBN1",
+            aliases=("fibrillin 1",),
+            answer_type="gene",
+            metadata=question_metadata("lookup", 1, "genetics", "disease_record"),
+        ),
+        shape="disease_record",
+        skill="reads a record",
+        paradigm="lookup",
+        complexity=1,
+        specialty="genetics",
+        chain_id="",
+        seed="ORPHA:558",
+        split="heldout" if number % 3 == 0 else "train",
+        sources=("orphanet",),
+        steps=STEPS,
+        guidance=(GuidanceStep("disease", "gene_of_disease", "gene"),),
+        cheat_sheet="",
+        entity_mapping=(),
+        verification=Verification(True, True, True, True, True, True),
+    )
 
 
 def make_questions(count: int) -> list[Question]:
-    """Questions with texts of their own, all on what causes Marfan syndrome."""
-    template = worded_question()
-    step = replace(template.guidance[0], predicate="associated_gene", object_type="gene")
-    return [
-        replace(
-            template,
-            task=replace(
-                template.task,
-                task_id=f"q-{number:016x}",
-                text=f"Which gene number {number} is associated with Marfan syndrome?",
-                answer="FBN1",
-            ),
-            split="heldout" if number % 3 == 0 else "train",
-            start=MARFAN,
-            relations=("fbn1",),
-            guidance=(step,),
-        )
-        for number in range(count)
-    ]
+    """Questions with ids and texts of their own."""
+    return [make_reviewed_question(number) for number in range(count)]
 
 
 def write_reviewed_run(root: Path, questions: Sequence[Question]) -> RunDirectory:
@@ -48,8 +72,7 @@ def write_reviewed_run(root: Path, questions: Sequence[Question]) -> RunDirector
     run = RunDirectory(str(root / "reviewed"))
     run.claim()
     write_questions_stage(run, questions)
-    run.write(RELATIONS, GRAPH.relations.values())
-    run.write(ENTITIES, GRAPH.entities.values())
+    run.stage("facts").write_part(FACTS, "part-0", [FACT])
     return run
 
 

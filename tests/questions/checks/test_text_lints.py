@@ -1,13 +1,10 @@
 """Lints of a question's text: each seen on what it is for, and silent on what is right."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.questions import worded_question
+from support.reviewed_run import make_reviewed_question
 
-from medr_ray.core.records import QuestionStep
 from medr_ray.questions.checks.text_lints import (
     LINT_NAMES,
     collect_name_words,
@@ -184,13 +181,9 @@ def test_any_text_is_linted_and_the_same_twice(text: str, language: str, answer:
 
 
 def test_the_stage_counts_the_lints_of_its_questions() -> None:
-    steps = (
-        QuestionStep("named", (), "OMIM:154700", "disease", "Marfan syndrome"),
-        QuestionStep("disease_gene", (0,), "GENE:FBN1", "gene", "FBN1"),
-    )
     texts = ("Which gene causes Marfan syndrome?", "Begin with Omphalocele. What is its gene")
-    questions = [replace(worded_question(text, "FBN1"), steps=steps) for text in texts]
-    lints = count_questions(questions, 2, (), 0)["lints"]
+    questions = [make_reviewed_question(number, text) for number, text in enumerate(texts)]
+    lints = count_questions(questions, 2, {}, 0)["lints"]
     assert {name: count for name, count in lints.items() if count} == {
         "stock_opening": 1,
         "capital": 1,

@@ -4,13 +4,11 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.questions import make_question
+from support.reviewed_run import make_questions
 
 from medr_ray.questions.review.draw import Draw, draw_questions
 
-QUESTIONS = [
-    make_question(number, split="heldout" if number % 4 == 0 else "train") for number in range(80)
-]
+QUESTIONS = make_questions(80)
 
 
 @given(

@@ -220,7 +220,7 @@ def test_an_exported_file_is_filled_in_and_taken_over(tmp_path: Path) -> None:
     status, printed = run_review(tmp_path, *draw, "--export", str(out))
     assert status == 0, printed
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert all(row["trace"]["legs"] and row["answer"] == "FBN1" for row in rows)
+    assert all(row["trace"]["trace"][1]["facts"] and row["answer"] == "FBN1" for row in rows)
     status, printed = run_review(tmp_path, *draw, "--export", str(out))
     assert status == 1
     assert "verdicts may be in it" in printed
@@ -268,7 +268,7 @@ def test_markdown_holds_every_question_with_its_evidence(tmp_path: Path) -> None
     text = out.read_text()
     assert text.count("\n## ") == 2
     assert text.count("answer: FBN1") == 2
-    assert text.count("associated_gene") == 2
+    assert text.count("FBN1 (disease-causing germline)") == 2
 
 
 def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
