@@ -19,6 +19,13 @@ from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps.kinds import StepType
+from medr_ray.questions.wording.display_names import (
+    WordForms,
+    print_company,
+    print_disease,
+    print_drug,
+    print_whole_company,
+)
 from medr_ray.questions.wording.value_names import (
     VALUE_PREFIX,
     ValueNames,
@@ -52,15 +59,7 @@ _TITLED = {"en": "the paper “{}”", "zh": "论文《{}》"}
 _APPLICATION_NUMBER = re.compile(r"(NDA|BLA|ANDA)0*(\d+)")
 _APPLICATION_DIGITS = 6
 _MAX_TITLE_WORDS = 14  # a longer title would fill the question
-_MAX_NAME_WORDS = 9
-_LEGAL_FORMS = {"llc": "LLC", "lp": "LP", "sa": "SA", "ag": "AG", "usa": "USA", "us": "US"}
-# Endings of names of diseases that are common nouns, which a person writes with a small letter.
-_COMMON_ENDING = re.compile(
-    r"(?:ia|osis|itis|emia|aemia|oma|pathy|trophy|plasia|ism|uria|derma|sia|ency|ation|ure|tion|lysis"
-    r"|cele|megaly|penia|rrhea|plegia|paresis|ectomy|ectasia|lethal|al|ic|ive|ary|ar|ous|form|ed|ent"
-    r"|ia,)$"
-)
-_PROPER_WORD = re.compile(r"\d|[A-Z].*[A-Z]|'s$")
+_ORGANISATIONS = ("company", "institution")
 _MONTHS = tuple(calendar.month_name)[1:]
 # Types whose display name may differ from every name of the records.
 _REWRITTEN = ("company", "institution", "drug", "substance", "disease", "phenotype")
@@ -84,21 +83,42 @@ class Mentions:
         if entity_type in _NUMBERED:
             return self._word_number(value_id, entity_type)
         name = self.display_name(value_id)
-        return name if self._language == "en" else _enclose_name(name, entity_type)
+        if self._language == "zh":
+            return _enclose_name(name, entity_type)
+        return re.sub(r"^The (?=\w)", "the ", name) if entity_type in _ORGANISATIONS else name
 
     def display_name(self, entity_id: str) -> str:
         """The name of an entity as a person writes it in the middle of an English sentence."""
+        name = self._print_name(entity_id)
+        if self._type_of(entity_id) in _ORGANISATIONS and len(self._organisations[name]) > 1:
+            return print_whole_company(self._table.names_of(entity_id)[0], self._forms)
+        return name
+
+    def _print_name(self, entity_id: str) -> str:
         names = self._table.names_of(entity_id)
         entity_type = self._type_of(entity_id)
         if not names:
             return entity_id.partition(":")[2]
-        if entity_type in ("company", "institution"):
-            return _print_company(names)
+        if entity_type in _ORGANISATIONS:
+            return print_company(names, self._forms)
         if entity_type in ("drug", "substance"):
-            return _print_drug(names[0])
+            return print_drug(names[0], self._forms, is_generic=entity_type == "drug")
         if entity_type in ("disease", "phenotype"):
-            return _print_disease(names)
+            return print_disease(names, self._forms)
         return names[0]
+
+    @functools.cached_property
+    def _forms(self) -> WordForms:
+        return WordForms(self._table.entities.values())
+
+    @functools.cached_property
+    def _organisations(self) -> Mapping[str, Sequence[str]]:
+        """The companies and institutions by their names as printed."""
+        printed: dict[str, list[str]] = {}
+        for entity_id, entity in self._table.entities.items():
+            if entity.entity_type in _ORGANISATIONS:
+                printed.setdefault(self._print_name(entity_id), []).append(entity_id)
+        return printed
 
     def answer_names(self, value_id: str) -> tuple[str, tuple[str, ...]]:
         """The name of an answer in the language of the question, and the other names that are
@@ -170,7 +190,11 @@ class Mentions:
     def is_ambiguous(self, value_id: str, step_type: StepType) -> bool:
         """Whether the mention of a value may mean another one too, or is not understood: a name
         that several entities share."""
-        return list(self.find(self.word(value_id), step_type)) != [value_id]
+        word = self.word(value_id)
+        # A registry's list of ingredients was cut within brackets.
+        if word.count("(") != word.count(")"):
+            return True
+        return list(self.find(word, step_type)) != [value_id]
 
     def _find_named(self, text: str, step_type: str) -> Sequence[str]:
         if self._language == "en":
@@ -294,48 +318,3 @@ def _find_date(text: str) -> Sequence[str]:
     if match[1]:
         iso += f"-{int(match[1]):02}"
     return [make_value_id(LiteralValue("date", iso))]
-
-
-def _print_company(names: Sequence[str]) -> str:
-    """A name in mixed letters where a registry prints one, else the first in mixed letters."""
-    for name in names:
-        if not name.isupper() and not name.islower():
-            return name
-    return " ".join(map(_print_company_word, names[0].split()))
-
-
-def _print_company_word(word: str) -> str:
-    folded = word.casefold()
-    if folded in _LEGAL_FORMS:
-        return _LEGAL_FORMS[folded]
-    return word if len(word) <= 2 or not word.isupper() else word.capitalize()
-
-
-def _print_drug(name: str) -> str:
-    if name.isupper() and not any(char.isdigit() for char in name):
-        return name.lower()
-    first, _, rest = name.partition(" ")
-    small = first if _PROPER_WORD.search(first[1:]) or len(first) < 4 else first.lower()
-    return f"{small} {rest}".rstrip()
-
-
-def _print_disease(names: Sequence[str]) -> str:
-    """The first name that is neither inverted ("anemia, hemolytic") nor long nor shouted."""
-    usable = [
-        name
-        for name in names
-        if "," not in name and not name.isupper() and len(name.split()) <= _MAX_NAME_WORDS
-    ]
-    name = usable[0] if usable else names[0]
-    if name.isupper():
-        name = name.lower()
-    first, _, rest = name.partition(" ")
-    if _is_common_noun(first):
-        first = first[:1].lower() + first[1:]
-    return f"{first} {rest}".rstrip()
-
-
-def _is_common_noun(word: str) -> bool:
-    if _PROPER_WORD.search(word[1:]) or any(char.isdigit() for char in word):
-        return False
-    return _COMMON_ENDING.search(word.lower()) is not None
