@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.questions import CHECKED
 
 from medr_ray.core.errors import MedrError
 from medr_ray.core.parts import Parts
@@ -17,13 +18,13 @@ from medr_ray.core.records import (
     Fact,
     FilteredTrajectory,
     Question,
+    QuestionStep,
     Relation,
     SeedEntity,
     Significance,
     Task,
     Trajectory,
     Usage,
-    Verification,
     to_table,
 )
 from medr_ray.core.run import RunDirectory
@@ -153,20 +154,24 @@ def run(tmp_path: Path) -> RunDirectory:
         QUESTIONS,
         [
             Question(
-                Task("q-1", "Which gene …?", "en", "FBN1", (), "gene"),
-                "multi_hop",
-                1,
-                "cardiology",
-                "chain-1",
-                DISEASE,
-                "train",
-                DISEASE,
-                ("rel-1",),
-                (),
-                "",
-                (),
-                Verification(True, True, True, True),
-                None,
+                task=Task("q-1", "Which gene …?", "en", "FBN1", (), "gene"),
+                shape="disease_to_gene",
+                skill="find the gene of a rare disease",
+                paradigm="lookup",
+                complexity=1,
+                specialty="cardiology",
+                chain_id="chain-1",
+                seed=DISEASE,
+                split="train",
+                sources=("hpo",),
+                steps=(
+                    QuestionStep("named", (), DISEASE, "disease", "Marfan syndrome"),
+                    QuestionStep("gene_of_disease", (0,), GENE, "gene", "FBN1", ("fact-1",)),
+                ),
+                guidance=(),
+                cheat_sheet="",
+                entity_mapping=(),
+                verification=CHECKED,
             )
         ],
     )
@@ -193,6 +198,11 @@ def test_a_trajectory_leads_down_to_the_sentence_and_the_file(run: RunDirectory)
         (4, "sentence", "PMID:11 [30, 45)"),
         (5, "citation", "PMID:11"),
         (6, "file", "pubmed26n0001.xml.gz"),
+        (3, "relation", "rel-2"),
+        (4, "sentence", "HPO:OMIM:154700 [0, 9)"),
+        (5, "record", "HPO:OMIM:154700"),
+        (6, "file", "phenotype.hpoa"),
+        (5, "reference", "PMID:777"),
         (1, "read", "3 documents"),
         (2, "citation", "PMID:11"),
         (3, "file", "pubmed26n0001.xml.gz"),
@@ -204,7 +214,7 @@ def test_a_trajectory_leads_down_to_the_sentence_and_the_file(run: RunDirectory)
 
 
 def test_each_kind_says_what_a_reader_needs(run: RunDirectory) -> None:
-    assert "(2 hops; 1 asked)" in trace(run, "q-1").children[0].text
+    assert trace(run, "q-1").text == "Which gene …? -> FBN1 (train)"
     assert trace(run, "chain-1").text == "FBN1 - Marfan syndrome - HP:1"
     assert len(trace(run, "chain-1").children) == 2
     assert trace(run, "rel-1").text == "Marfan syndrome | associated_gene | FBN1 (3 of 7 patients)"
@@ -296,6 +306,14 @@ def test_a_relation_leads_to_the_facts_that_it_cites(run: RunDirectory, sponsor:
     )
     run.write(RELATIONS, [cited])
     assert trace(run, "rel-9").children == (trace(run, sponsor.fact_id),)
+
+
+def test_a_question_leads_to_the_facts_of_its_steps(run: RunDirectory, sponsor: Fact) -> None:
+    question = run.read(QUESTIONS)[0]
+    step = replace(question.steps[-1], facts=(sponsor.fact_id, "fact-gone"))
+    run.write(QUESTIONS, [replace(question, steps=(*question.steps[:-1], step))])
+    assert [child.kind for child in trace(run, "q-1").children] == ["chain", "fact"]
+    assert trace(run, "q-1").children[1] == trace(run, sponsor.fact_id)
 
 
 def test_a_fact_that_the_run_does_not_have_is_an_error(run: RunDirectory, sponsor: Fact) -> None:

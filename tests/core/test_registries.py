@@ -35,8 +35,8 @@ from medr_ray.training.losses import POLICY_LOSSES
         ("index.embed_sources=[hpoo]", "unknown name 'hpoo': did you mean 'hpo'?"),
         ("tools.live.sources=[pubmd]", "unknown name 'pubmd': did you mean 'pubmed'?"),
         (
-            "questions.avoid=['inverse:has_findings']",
-            "unknown name 'inverse:has_findings': did you mean 'inverse:has_finding'?",
+            "questions.shapes=[trial_to_safty]",
+            "questions.shapes.0: unknown name 'trial_to_safty': did you mean 'trial_to_safety'?",
         ),
         ("agent.tools=[serach]", "agent.tools.0: unknown name 'serach': did you mean 'search'?"),
         ("agent.tools=[browse]", "Known: search, medical_search, read, diagnose"),
@@ -94,7 +94,7 @@ def test_names_are_checked_without_ray_and_torch() -> None:
         "entities.lexicons=[{format: csv, path: a.csv}]",
         "agent.tools=[search]",
         "grpo.loss=clipped",
-        "questions.avoid=[has_onset]",
+        "questions.shapes=[years_between]",
     ]
     code = (
         "import sys\n"

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.knowledge.published_reports import (
-    JOURNAL_FIELDS,
     classify_journal,
     format_report,
     is_report,
@@ -16,7 +15,6 @@ from medr_ray.knowledge.published_reports import (
     with_year_span,
 )
 from medr_ray.knowledge.qualifiers import generalise_qualifier, may_mean
-from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
 
 _YEARS = st.integers(1800, 2100)
 _JOURNALS = st.sampled_from(
@@ -110,16 +108,6 @@ def test_years_are_generalised_like_shares() -> None:
         generalise_qualifier("reported in 2003 in Chest")
         == "reported between 2000 and 2004 in Chest"
     )
-
-
-def test_a_report_in_chinese() -> None:
-    assert word_qualifier_in_chinese("reported in 1977 in Chest") == "据1977年《Chest》报道"
-    assert (
-        word_qualifier_in_chinese("reported between 1975 and 1979 in a journal of oncology")
-        == "据1975年至1979年间一份肿瘤学期刊报道"
-    )
-    assert word_qualifier_in_chinese("reported in 1977") == "据1977年报道"
-    assert set(FIELDS_ZH) == set(JOURNAL_FIELDS)
 
 
 @given(_YEARS, _JOURNALS)

@@ -2,27 +2,29 @@
 them."""
 
 import random
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from medr_ray.core.records import (
     Chain,
     Entity,
-    EntityFrequency,
     Evidence,
     Relation,
-    SeedEntity,
-    Significance,
     content_id,
-)
-from medr_ray.graph.facts.fact_index import (
-    CuratedStatement,
-    FactIndex,
-    build_fact_index,
-    read_ontology_facts,
 )
 from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.drafting.drafter import QuestionGraph
 from medr_ray.retrieval.disease_records import document_from_disease, render_line
+
+
+@dataclass(frozen=True)
+class HpoGraph:
+    """Entities, relations and chains by id; the ids of the relations around each seed."""
+
+    entities: Mapping[str, Entity]
+    relations: Mapping[str, Relation]
+    seed_graphs: Mapping[str, tuple[str, ...]]
+    chains: Mapping[str, Chain]
 
 
 def _make_relation(disease: DiseaseRecord, fact: DiseaseFact) -> Relation:
@@ -49,7 +51,7 @@ def _make_entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
     return Entity(entity_id, name, kind, (), "", None, seed)
 
 
-def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> QuestionGraph:
+def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> HpoGraph:
     """Seed graphs of ``seeds`` diseases: some of their facts, and those of the diseases that share
     their gene.
 
@@ -93,7 +95,7 @@ def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Questio
         relations |= own
         graphs[seed] = tuple(sorted(own))
         chains[seed] = _make_chain(seed, list(own.values()))
-    return QuestionGraph(entities, relations, graphs, chains, dict.fromkeys(chosen, "genetics"))
+    return HpoGraph(entities, relations, graphs, chains)
 
 
 def _make_chain(seed: str, relations: list[Relation]) -> Chain:
@@ -132,33 +134,4 @@ def _make_chain(seed: str, relations: list[Relation]) -> Chain:
         True,
         0.0,
         "dfs",
-    )
-
-
-def seed_records(graph: QuestionGraph) -> list[SeedEntity]:
-    """The seeds as the entities stage lists them."""
-    return [
-        SeedEntity(
-            EntityFrequency(
-                entity_id, graph.entities[entity_id].name, "disease", 1, 1, 1e-6, 1e-7, 1e-5
-            ),
-            Significance(True, "test", "rules"),
-            specialty,
-        )
-        for entity_id, specialty in graph.specialties.items()
-    ]
-
-
-def index_with_agreement(graph: QuestionGraph) -> FactIndex:
-    """The facts of all annotations, as if Orphanet agreed with OMIM on every gene and mode of
-    inheritance: what it really agrees on is little in a graph of this size."""
-    statements = [
-        CuratedStatement(disease.entity_id, fact.predicate, fact.object_id, authority)
-        for disease in load_hpo().diseases.values()
-        for fact in disease.facts
-        if fact.predicate in ("associated_gene", "has_inheritance")
-        for authority in ("OMIM", "ORPHA")
-    ]
-    return build_fact_index(
-        graph.entities, graph.relations.values(), read_ontology_facts(), statements
     )

@@ -3,9 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from medr_ray.core.records import GuidanceStep, Question, Task, Verification, question_metadata
+from medr_ray.core.records import (
+    GuidanceStep,
+    Question,
+    QuestionStep,
+    Task,
+    Verification,
+    question_metadata,
+)
 
-_INHERITANCE = (GuidanceStep("disease", "has_inheritance", "value", ""),)
+_INHERITANCE = (GuidanceStep("disease", "inheritance_of_disease", "value"),)
+CHECKED = Verification(True, True, True, True, True, True)
 
 
 def make_question(
@@ -19,20 +27,27 @@ def make_question(
             answer=answer,
             aliases=("HBV infection",),
             answer_type="disease",
-            metadata=question_metadata("multi_hop", hops, "hepatology", 0),
+            metadata=question_metadata("multi_hop", hops, "hepatology", "disease_to_gene"),
         ),
+        shape="disease_to_gene",
+        skill="find the disease of a gene",
         paradigm="multi_hop",
         complexity=hops,
         specialty="hepatology",
         chain_id=f"chain-{number}",
         seed=f"OMIM:{number}",
         split=split,
-        start=f"OMIM:{number}",
-        relations=(f"rel-{number}",),
+        sources=("hpo", "orphanet"),
+        steps=(
+            QuestionStep("named", (), f"GENE:G{number}", "gene", f"G{number}"),
+            QuestionStep(
+                "disease_of_gene", (0,), f"OMIM:{number}", "disease", answer, (f"fact-{number}",)
+            ),
+        ),
         guidance=(),
         cheat_sheet="",
         entity_mapping=(),
-        verification=Verification(True, True, True, True),
+        verification=CHECKED,
     )
 
 
@@ -42,7 +57,7 @@ def worded_question(
     guidance: tuple[GuidanceStep, ...] = _INHERITANCE,
     aliases: tuple[str, ...] = (),
 ) -> Question:
-    """A question as the rules writer words it, with its masked guidance."""
+    """A question as the grammar words it, with its masked guidance."""
     return Question(
         task=Task(
             task_id="q-1",
@@ -51,20 +66,27 @@ def worded_question(
             answer=answer,
             aliases=aliases,
             answer_type="value",
-            metadata=question_metadata("lookup", len(guidance), "neurology", 0),
+            metadata=question_metadata("lookup", len(guidance), "neurology", "disease_record"),
         ),
+        shape="disease_record",
+        skill="read curated tables on a rare disease",
         paradigm="lookup",
         complexity=len(guidance),
         specialty="neurology",
         chain_id="chain-1",
         seed="OMIM:245200",
         split="train",
-        start="OMIM:245200",
-        relations=("rel-1",),
+        sources=("hpo", "orphanet"),
+        steps=(
+            QuestionStep("named", (), "OMIM:245200", "disease", "Krabbe disease"),
+            QuestionStep(
+                "inheritance_of_disease", (0,), "HP:0000007", "value", answer, ("fact-1",)
+            ),
+        ),
         guidance=guidance,
         cheat_sheet="",
         entity_mapping=(),
-        verification=Verification(True, True, True, True),
+        verification=CHECKED,
     )
 
 
@@ -73,7 +95,7 @@ def worded_task(
     answer: str = "Autosomal recessive inheritance",
     aliases: tuple[str, ...] = (),
 ) -> Task:
-    """The task of a question as the rules writer words it."""
+    """The task of a question as the grammar words it."""
     return worded_question(text, answer, aliases=aliases).task
 
 
