@@ -3,6 +3,7 @@ show [ID]``: the stage's counts, or one question with its chain drawn and the ev
 fact."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -100,6 +101,25 @@ def _read_review_counts(run: "RunDirectory") -> dict[str, str]:
 
     summary = read_review(run)
     return {"review": describe_in_brief(summary)} if summary else {}
+
+
+def card(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write it to a file instead of the terminal."),
+    ] = None,
+) -> None:
+    """Print the card of the set: counts, sources with licences and dates, what readers found."""
+    from medr_ray.core.run import open_run
+    from medr_ray.questions.dataset_card import build_card
+
+    text = build_card(open_run(resolve_config(config, overrides)))
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
 
 
 def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:

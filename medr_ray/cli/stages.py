@@ -30,6 +30,7 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "generate": questions.generate,
         "show": questions.show,
         "review": question_review.review,
+        "card": questions.card,
     },
     "trajectories": {
         "show": trajectories.show,
