@@ -1,7 +1,7 @@
 """Chooses which accepted candidates become questions, and on which side of the split.
 
-Held-out questions are chosen first, among the candidates of a seeded share of the starts. A
-candidate that shares a trial, a drug, a company, an application, a disease, a gene, a paper or a
+Held-out questions are chosen first, among the candidates of a seeded share of the starts that lead
+over no hub. A candidate that shares a trial, a drug, a company, an application, a disease, a gene, a paper or a
 patent with a held-out question may not train.
 
 Within a side, shapes are taken in turn; within a shape its chains; so that the set is balanced as
@@ -23,6 +23,9 @@ from medr_ray.questions.shapes import MAX_UNANSWERABLE_SHARE, UNANSWERABLE
 
 # A value that many questions may have as their answer without being guessed: a count of 2 to 12.
 _MIN_CAP = 3
+# An entity of more candidates than this is a hub.
+_HUB_SHARE = 0.001
+_MIN_HUB = 10
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,11 @@ class _Picker:
         for candidate in candidates:
             queues[candidate.shape].setdefault(candidate.chain, []).append(candidate)
         while queues and len(self.picked) < self.limit:
-            shape = min(queues, key=lambda name: (self._shape_counts[name], name))
+            shape, chain = min(
+                ((shape, chain) for shape, chains in queues.items() for chain in chains),
+                key=lambda place: self._order_chain(*place, queues[place[0]][place[1]][0]),
+            )
             chains = queues[shape]
-            chain = min(chains, key=lambda chain: self._order_chain(chain, chains[chain][0]))
             chosen = self._take(chains[chain])
             if chosen is not None:
                 self._count(chosen)
@@ -101,14 +106,15 @@ class _Picker:
         return self.picked
 
     def _order_chain(
-        self, chain: tuple[str, ...], first: Candidate
-    ) -> tuple[bool, int, tuple[str, ...]]:
-        """The rarest chain first; with a mean to reach, those that lead towards it."""
+        self, shape: str, chain: tuple[str, ...], first: Candidate
+    ) -> tuple[bool, int, int, str, tuple[str, ...]]:
+        """The rarest shape first, in it the rarest chain; with a mean to reach, those that lead
+        towards it before all others."""
         is_away = False
         if self.config.mean_hops is not None and self.picked:
             mean = self._hop_sum / len(self.picked)
-            is_away = (first.hops > mean) != (mean < self.config.mean_hops)
-        return is_away, self._chain_counts[chain], chain
+            is_away = (first.hops > self.config.mean_hops) != (mean < self.config.mean_hops)
+        return is_away, self._shape_counts[shape], self._chain_counts[chain], shape, chain
 
     def _take(self, queue: list[Candidate]) -> Candidate | None:
         """The next candidate of a queue that no cap and no likeness bars; None where none is left.
@@ -173,6 +179,14 @@ def pick_balanced(
         size = len(picker.picked)
 
 
+def find_hubs(candidates: Sequence[Candidate]) -> frozenset[str]:
+    """The entities of so many candidates that holding one of them out would bar all of these from
+    training: large companies, much studied drugs."""
+    counts = Counter(entity for candidate in candidates for entity in candidate.leading_entities)
+    limit = max(_MIN_HUB, round(_HUB_SHARE * len(candidates)))
+    return frozenset(entity for entity, count in counts.items() if count > limit)
+
+
 def split_and_balance(
     accepted: Sequence[Candidate], config: QuestionsConfig, run_seed: int
 ) -> QuestionSplit:
@@ -182,7 +196,12 @@ def split_and_balance(
     )
     limit = config.max_questions
     heldout_limit = None if limit is None else round(limit * config.heldout_fraction)
-    heldout_eligible = [candidate for candidate in accepted if candidate.seed in heldout_seeds]
+    hubs = find_hubs(accepted)
+    heldout_eligible = [
+        candidate
+        for candidate in accepted
+        if candidate.seed in heldout_seeds and hubs.isdisjoint(candidate.leading_entities)
+    ]
     # Held-out first: what it picks decides which candidates may train.
     heldout = pick_balanced(heldout_eligible, config, run_seed, heldout_limit)
     shared = frozenset(

@@ -599,7 +599,7 @@ KINDS = (
             noun=("the trial reported in {0}",),
             statement=("{0} reports a registered trial.",),
             reference="that trial",
-            question=("Under which number is the trial of {0} registered at ClinicalTrials.gov?",),
+            question=("What is the ClinicalTrials.gov number of the trial reported in {0}?",),
         ),
         Wording(
             noun=("{0}所报告的临床试验",),
