@@ -1,8 +1,8 @@
 """Chooses which accepted candidates become questions, and on which side of the split.
 
 Held-out questions are chosen first, among the candidates of a seeded share of the starts that lead
-over no hub. A candidate that shares a trial, a drug, a company, an application, a disease, a gene, a paper or a
-patent with a held-out question may not train.
+over no hub. A candidate that shares a trial, a drug, a company, an application, a disease, a gene,
+a paper or a patent with a held-out question may not train.
 
 Within a side, shapes are taken in turn; within a shape its chains; so that the set is balanced as
 far as the candidates allow. No answer and no number of hops takes more than its share. A question
