@@ -91,10 +91,11 @@ class _Picker:
         for candidate in candidates:
             queues[candidate.shape].setdefault(candidate.chain, []).append(candidate)
         while queues and len(self.picked) < self.limit:
-            shape, chain = min(
-                ((shape, chain) for shape, chains in queues.items() for chain in chains),
-                key=lambda place: self._order_chain(*place, queues[place[0]][place[1]][0]),
+            first = min(
+                (queue[0] for chains in queues.values() for queue in chains.values()),
+                key=self._order_chain,
             )
+            shape, chain = first.shape, first.chain
             chains = queues[shape]
             chosen = self._take(chains[chain])
             if chosen is not None:
@@ -105,15 +106,14 @@ class _Picker:
                 del queues[shape]
         return self.picked
 
-    def _order_chain(
-        self, shape: str, chain: tuple[str, ...], first: Candidate
-    ) -> tuple[bool, int, int, str, tuple[str, ...]]:
-        """The rarest shape first, in it the rarest chain; with a mean to reach, those that lead
+    def _order_chain(self, first: Candidate) -> tuple[bool, int, int, str, tuple[str, ...]]:
+        """The order of the chain whose next candidate this is. The rarest shape first, in it the rarest chain; with a mean to reach, those that lead
         towards it before all others."""
         is_away = False
         if self.config.mean_hops is not None and self.picked:
             mean = self._hop_sum / len(self.picked)
             is_away = (first.hops > self.config.mean_hops) != (mean < self.config.mean_hops)
+        shape, chain = first.shape, first.chain
         return is_away, self._shape_counts[shape], self._chain_counts[chain], shape, chain
 
     def _take(self, queue: list[Candidate]) -> Candidate | None:
