@@ -107,8 +107,8 @@ class _Picker:
         return self.picked
 
     def _order_chain(self, first: Candidate) -> tuple[bool, int, int, str, tuple[str, ...]]:
-        """The order of the chain whose next candidate this is. The rarest shape first, in it the rarest chain; with a mean to reach, those that lead
-        towards it before all others."""
+        """The order of the chain whose next candidate this is: the rarest shape first, in it the
+        rarest chain; with a mean to reach, those that lead towards it before all others."""
         is_away = False
         if self.config.mean_hops is not None and self.picked:
             mean = self._hop_sum / len(self.picked)
