@@ -6,7 +6,7 @@ import getpass
 import sys
 import termios
 import tty
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
     from medr_ray.core.records import Question
     from medr_ray.core.run import RunDirectory
+    from medr_ray.questions.question_trace import QuestionTrace
     from medr_ray.questions.review.draw import Draw
     from medr_ray.questions.review.session import Judgement
     from medr_ray.questions.review.verdicts import ReaderVerdict
 
+# Facts of a step: whoever judges an answer has to see the one that decides; a screen has no more.
+_MAX_FACTS = 40
 # Characters of a line in an exported Markdown file, whatever terminal exports it.
 _MARKDOWN_WIDTH = 110
 _END_OF_INPUT = "\x04"  # Ctrl-D, where keys come one by one
@@ -137,11 +140,12 @@ def read_drawn(
         store.append(verdict)
         return verdict
 
+    traces = _read_traces(run, drawn)
     session = ReviewSession(
         drawn,
         standing,
         _Keys(),
-        lambda question_id: print_question(run, question_id, console),
+        lambda question_id: print_trace(traces[question_id], console, _MAX_FACTS),
         lambda line: _print_line(console, line),
         save,
     )
@@ -195,11 +199,11 @@ class _Keys:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, key_settings)
 
 
-def print_question(run: "RunDirectory", question_id: str, console: "Console") -> None:
-    """Print a question with its answer, its chain and the evidence."""
-    from medr_ray.questions.question_trace import read_question_trace
+def _read_traces(run: "RunDirectory", drawn: "Sequence[Question]") -> "dict[str, QuestionTrace]":
+    """The chain of each drawn question with its evidence, by the question's id."""
+    from medr_ray.questions.question_trace import read_traces
 
-    print_trace(read_question_trace(run, question_id), console)
+    return {trace.question.task.task_id: trace for trace in read_traces(run, drawn)}
 
 
 def _find_login() -> str:
@@ -221,20 +225,17 @@ def export_drawn(
 ) -> None:
     """Write the drawn questions. Raises DataError where the file exists: verdicts may be in it."""
     from medr_ray.core.errors import DataError
-    from medr_ray.questions.question_trace import read_question_trace
     from medr_ray.questions.review.exchange import (
         MARKDOWN_SUFFIXES,
         build_json_lines,
         build_markdown,
     )
 
-    def describe(question_id: str) -> Mapping[str, Any]:
-        return to_json_object(read_question_trace(run, question_id))
-
+    traces = _read_traces(run, drawn)
     if path.suffix.lower() in MARKDOWN_SUFFIXES:
-        text = build_markdown(drawn, draw, lambda question_id: render_question(run, question_id))
+        text = build_markdown(drawn, draw, lambda question_id: _render_trace(traces[question_id]))
     else:
-        text = build_json_lines(drawn, describe)
+        text = build_json_lines(drawn, lambda question_id: to_json_object(traces[question_id]))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -242,14 +243,15 @@ def export_drawn(
         raise DataError(f"{path} exists, and verdicts may be in it: give another name") from None
 
 
-def render_question(run: "RunDirectory", question_id: str) -> str:
-    """What ``print_question`` prints, without colours."""
+def _render_trace(trace: "QuestionTrace") -> str:
+    """A question as it is printed, without colours."""
     import io
 
     from rich.console import Console
 
     lines = io.StringIO()
-    print_question(run, question_id, Console(file=lines, width=_MARKDOWN_WIDTH, color_system=None))
+    console = Console(file=lines, width=_MARKDOWN_WIDTH, color_system=None)
+    print_trace(trace, console, _MAX_FACTS)
     return lines.getvalue()
 
 

@@ -143,18 +143,19 @@ def to_json_object(trace: "QuestionTrace") -> dict[str, Any]:
 # --- on a terminal --------------------------------------------------------------------
 
 
-def print_trace(trace: "QuestionTrace", console: "Console") -> None:
-    """Print the question, its answer, each step with the facts that state it, and the verdicts."""
+def print_trace(trace: "QuestionTrace", console: "Console", max_facts: int = _MAX_FACTS) -> None:
+    """Print the question, its answer, each step with at most so many of the facts that state it,
+    and the verdicts."""
     from rich.padding import Padding
     from rich.text import Text
 
     _print_question(trace, console)
     for step in trace.steps:
         console.print(_format_step(step))
-        for fact in step.facts[:_MAX_FACTS]:
+        for fact in step.facts[:max_facts]:
             console.print(Padding(_format_fact(fact), (0, 0, 0, 4)))
-        if len(step.facts) > _MAX_FACTS:
-            more = f"and {len(step.facts) - _MAX_FACTS} more"
+        if len(step.facts) > max_facts:
+            more = f"and {len(step.facts) - max_facts} more"
             console.print(Padding(Text(more, "dim"), (0, 0, 0, 4)))
     console.print()
     console.print(Text(_describe_verdicts(trace), "dim"))

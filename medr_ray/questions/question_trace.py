@@ -3,7 +3,7 @@
 The trace has the steps in their order: what is named, and what is found from it, up to the answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow.dataset as pads
@@ -46,21 +46,31 @@ def read_question_trace(run: RunDirectory, question_id: str) -> QuestionTrace:
             f"{questions.uri} has no question {question_id}: "
             "`medr questions show` lists some that it has"
         )
-    question = matches[0]
-    facts = read_facts(run, question)
-    missing = set(question.facts) - set(facts)
-    # The facts may have been read again since the questions were generated.
-    if missing:
-        raise DataError(
-            f"{run.stage('facts').uri} has no fact {min(missing)}, which {question_id} is made of: "
-            "the facts are newer than the questions; run `medr questions generate` again"
-        )
-    return QuestionTrace(question, build_trace_steps(question, facts))
+    return read_traces(run, matches)[0]
 
 
-def read_facts(run: RunDirectory, question: Question) -> dict[str, Fact]:
-    """The facts of a question by id, as far as the run has them."""
-    rows = run.stage("facts").read(FACTS, pads.field("fact_id").isin(list(question.facts)))
+def read_traces(run: RunDirectory, questions: Sequence[Question]) -> list[QuestionTrace]:
+    """The traces of some questions, in their order; the facts are read once for all of them.
+
+    Raises DataError when the run's facts lack one of a question.
+    """
+    facts = read_facts(run, questions)
+    for question in questions:
+        missing = set(question.facts) - set(facts)
+        # The facts may have been read again since the questions were generated.
+        if missing:
+            raise DataError(
+                f"{run.stage('facts').uri} has no fact {min(missing)}, which "
+                f"{question.task.task_id} is made of: the facts are newer than the questions; run "
+                "`medr questions generate` again"
+            )
+    return [QuestionTrace(question, build_trace_steps(question, facts)) for question in questions]
+
+
+def read_facts(run: RunDirectory, questions: Iterable[Question]) -> dict[str, Fact]:
+    """The facts of some questions by id, as far as the run has them."""
+    fact_ids = sorted({fact_id for question in questions for fact_id in question.facts})
+    rows = run.stage("facts").read(FACTS, pads.field("fact_id").isin(fact_ids))
     return {fact.fact_id: fact for fact in rows}
 
 
