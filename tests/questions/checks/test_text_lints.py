@@ -147,6 +147,7 @@ def test_the_limit_of_a_long_chain_is_higher() -> None:
         ("甲状旁腺癌患者都有的表现是什么？", "zh", "甲状旁腺癌", True),
         ("马方综合征患者的另一诊断是什么？", "zh", "马方病", True),
         ("甲状旁腺癌还是甲状腺癌更常累及颈部？", "zh", "甲状旁腺癌", False),
+        ("药物（gemcitabine）与药物（neratinib），哪一种更早获批？", "zh", "gemcitabine", False),
     ],
 )
 def test_an_answer_that_the_text_says(
