@@ -62,6 +62,7 @@ def names_of_lints(
         ("Which drug is for Infections of the Nervous System?", ["capital"]),
         ("Which gene causes cardiomyopathy, familial hypertrophic 1?", ["inverted_name"]),
         ("Which gene causes hemochromatosis, type 1?", ["inverted_name"]),
+        ("Which gene causes mesothelioma, malignant?", ["inverted_name"]),
         ("Which gene causes deafness, aminoglycoside-induced?", ["inverted_name"]),
         ("What is the best drug for Marfan syndrome?", ["superlative"]),
         ("Which is the most effective arm of the trial NCT01234567?", ["superlative"]),
