@@ -42,7 +42,7 @@ _HPO_FILES = ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt")
 _UNIT_CITATIONS = 10_000
 _NAME_DIGITS = 12  # hexadecimal digits of a path's hash, enough for any number of files
 # Raise this with every change of what is made of a record.
-_FORMAT = 5
+_FORMAT = 6
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ results (395 of 568 references here). Those, and references of the type BACKGROU
 
 A trial states its substances by one of two predicates: ``studies_intervention`` where they are all
 it studies, ``studies_among_others`` where it also names a combination, a class, a regimen or
-something else that is no plain substance.
+something else that is no plain substance. An arm states its own in the same way, by
+``arm_intervention`` and ``arm_among_others``.
 """
 
 import functools
@@ -367,6 +368,7 @@ def _add_arms(facts: FactCollector, trial: str, arms: ArmsInterventions) -> None
     # Where a trial also studies what is no plain substance, it has more drugs than those named.
     is_complete = all(map(_is_accounted_for, arms.interventions))
     predicate = "studies_intervention" if is_complete else "studies_among_others"
+    _add_substances_of_arms(facts, trial, arms)
     for position, intervention in enumerate(arms.interventions):
         field = f"{path}.interventions.{position}.name"
         printed = intervention.name
@@ -381,6 +383,35 @@ def _add_arms(facts: FactCollector, trial: str, arms: ArmsInterventions) -> None
             facts.try_value(
                 trial, "other_intervention", make_text, field, printed, intervention_type=kind
             )
+
+
+def _add_substances_of_arms(facts: FactCollector, trial: str, arms: ArmsInterventions) -> None:
+    """What each arm gets. An arm that names an intervention which the study does not list states
+    nothing."""
+    # As an arm names them: the type in words, then the name.
+    by_name = {fold_name(item.name): item for item in arms.interventions}
+    for position, arm in enumerate(arms.armGroups):
+        path = f"protocolSection.armsInterventionsModule.armGroups.{position}.interventionNames"
+        given = [
+            by_name.get(fold_name(printed.partition(": ")[2])) for printed in arm.interventionNames
+        ]
+        if not arm.label or None in given:
+            continue
+        is_complete = all(item is not None and _is_accounted_for(item) for item in given)
+        predicate = "arm_intervention" if is_complete else "arm_among_others"
+        for place, (printed, item) in enumerate(zip(arm.interventionNames, given, strict=True)):
+            name = _name_substance(item) if item is not None else ""
+            if name:
+                substance = facts.add_entity(make_substance_id(name), "substance", name)
+                facts.add_link(
+                    trial,
+                    predicate,
+                    substance,
+                    f"{path}.{place}",
+                    printed,
+                    arm=_to_single_line(arm.label),
+                    arm_type=arm.type,
+                )
 
 
 def _name_substance(intervention: Intervention) -> str:

@@ -152,6 +152,9 @@ _DECLARATIONS = (
     FactPredicate("studies_among_others", "trial", "substance", "many"),
     FactPredicate("other_intervention", "trial", "text", "many"),
     FactPredicate("trial_arm", "trial", "text", "many"),
+    # The qualifier ``arm`` is the label of the arm that gets the substance.
+    FactPredicate("arm_intervention", "trial", "substance", "many", listed_in_full=True),
+    FactPredicate("arm_among_others", "trial", "substance", "many"),
     FactPredicate("primary_outcome", "trial", "text", "many"),
     FactPredicate("primary_outcome_result", "trial", "number", "many"),
     FactPredicate("serious_adverse_events", "trial", "number", "many"),

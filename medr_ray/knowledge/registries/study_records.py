@@ -117,6 +117,7 @@ class Design(BaseModel):
 class ArmGroup(BaseModel):
     label: str = ""
     type: str = ""
+    interventionNames: list[str] = []
 
 
 class Intervention(BaseModel):

@@ -47,7 +47,14 @@ PROTOCOL: dict[str, Any] = {
         "enrollmentInfo": {"count": 608, "type": "ACTUAL"},
     },
     "armsInterventionsModule": {
-        "armGroups": [{"label": "Losartan", "type": "EXPERIMENTAL", "description": "Prose."}],
+        "armGroups": [
+            {
+                "label": "Losartan",
+                "type": "EXPERIMENTAL",
+                "description": "Prose.",
+                "interventionNames": ["Drug: Losartan 100 mg", "Drug: Placebo"],
+            }
+        ],
         "interventions": [
             {"type": "DRUG", "name": "Losartan 100 mg", "description": "Prose."},
             {"type": "DRUG", "name": "Placebo"},
@@ -183,6 +190,11 @@ def test_a_study_states_its_facts(tmp_path: Path) -> None:
         ("other_intervention", "Placebo", {"intervention_type": "DRUG"}),
         ("other_intervention", "Losartan", {"intervention_type": "DEVICE"}),
         ("trial_arm", "Losartan", {"arm_type": "EXPERIMENTAL"}),
+        (
+            "arm_intervention",
+            "SUBSTANCE:losartan",
+            {"arm": "Losartan", "arm_type": "EXPERIMENTAL"},
+        ),
         ("primary_outcome", "Aortic root z score", {"time_frame": "3 years"}),
         ("reports_results_in", "PMID:25405392", {}),
         ("cites_paper", "PMID:17255299", {}),
@@ -365,6 +377,28 @@ def test_substances_are_all_of_a_trial_or_some(
     record = read_study(tmp_path, raw)
     assert "SUBSTANCE:losartan" in values(record, predicate)
     assert len({fact.predicate for fact in record.facts if "studies_" in fact.predicate}) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "predicates"),
+    [
+        (["Drug: Losartan 100 mg", "Drug: Placebo"], ["arm_intervention"]),
+        (["Drug: Losartan 100 mg", "Drug: Standard of care"], ["arm_among_others"]),
+        (["Drug: Losartan 100 mg", "Drug: Atenolol"], []),
+        (["Drug: Placebo"], []),
+    ],
+)
+def test_an_arm_states_what_it_gets(
+    tmp_path: Path, given: list[str], predicates: list[str]
+) -> None:
+    raw = study()
+    arms = raw["protocolSection"]["armsInterventionsModule"]
+    arms["armGroups"][0]["interventionNames"] = given
+    arms["interventions"][2] = {"type": "DRUG", "name": "Standard of care"}
+    record = read_study(tmp_path, raw)
+    stated = [fact for fact in record.facts if fact.predicate.startswith("arm_")]
+    assert [fact.predicate for fact in stated] == predicates
+    assert all(fact.object == "SUBSTANCE:losartan" for fact in stated)
 
 
 def test_adverse_events_are_those_that_affected_most(tmp_path: Path) -> None:
