@@ -96,7 +96,31 @@ _DISEASE_FIELDS: tuple[Chain, ...] = (
     ("prevalence_of_disease",),
     ("onset_of_disease",),
 )
-_DRUG_BY_RESULT: tuple[Chain, ...] = (("drug_with_higher_result",), ("drug_with_lower_result",))
+_RANKS = ("best", "worst", "highest", "lowest")
+_DRUG_BY_RESULT: tuple[Chain, ...] = tuple(
+    (f"drug_{choice}_in_{rank}_arm",) for rank in _RANKS for choice in ("by_letter", "only")
+)
+_DRUG_OF_ARM: tuple[Chain, ...] = (
+    ("comparator_drug_of_trial",),
+    ("trial_by_acronym", "comparator_drug_of_trial"),
+    ("experimental_drug_of_trial",),
+    ("trial_by_acronym", "experimental_drug_of_trial"),
+)
+# From the drug of an arm: the approval, the company that got the latest one, patents, exclusivity.
+_AFTER_DRUG_OF_ARM: tuple[Chain, ...] = (
+    ("approval_year_of_drug",),
+    ("approval_date_of_drug",),
+    ("liver_injury_likelihood_of_drug",),
+    ("generic_makers_of_drug",),
+    *_extend(
+        _APPLICATIONS,
+        (
+            ("sponsor_of_application",),
+            ("last_patent_expiry_of_application",),
+            ("exclusivity_end_of_application",),
+        ),
+    ),
+)
 
 _DECLARATIONS = (
     Shape(
@@ -234,20 +258,14 @@ _DECLARATIONS = (
             ("arm_with_more_serious_events",),
             ("trial_by_acronym", "arm_with_more_serious_events"),
             *_DRUG_BY_RESULT,
-            *_extend(
-                _DRUG_BY_RESULT,
-                (
-                    ("approval_year_of_drug",),
-                    ("liver_injury_likelihood_of_drug",),
-                    ("first_application_for_drug", "sponsor_of_application"),
-                    ("latest_application_for_drug", "sponsor_of_application"),
-                    ("latest_application_for_drug", "last_patent_expiry_of_application"),
-                    ("latest_application_for_drug", "exclusivity_end_of_application"),
-                    ("first_application_for_drug", "last_patent_expiry_of_application"),
-                    ("first_application_for_drug", "exclusivity_end_of_application"),
-                ),
-            ),
+            *_extend(_DRUG_BY_RESULT, _AFTER_DRUG_OF_ARM),
         ),
+    ),
+    Shape(
+        "drug_of_arm",
+        "tell the arms of a trial apart, and follow the drug of one of them",
+        "multi_hop",
+        (*_DRUG_OF_ARM, *_extend(_DRUG_OF_ARM, _AFTER_DRUG_OF_ARM)),
     ),
     Shape(
         "intersect_registries",

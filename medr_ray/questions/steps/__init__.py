@@ -3,12 +3,12 @@
 A new kind is one ``StepKind`` in its module: how it is found in the facts, and its words.
 """
 
-from medr_ray.questions.steps import approvals, diseases, monographs, papers, trials
+from medr_ray.questions.steps import approvals, arms, diseases, monographs, papers, trials
 from medr_ray.questions.steps.kinds import StepKind
 
 STEP_KINDS: dict[str, StepKind] = {
     kind.name: kind
-    for module in (trials, approvals, monographs, papers, diseases)
+    for module in (trials, arms, approvals, monographs, papers, diseases)
     for kind in module.KINDS
 }
 
@@ -17,6 +17,8 @@ PREDICATES_READ = frozenset(
     {
         "active_ingredient",
         "application_sponsor",
+        "arm_among_others",
+        "arm_intervention",
         "associated_gene",
         "collaborator",
         "enrolment",
@@ -53,6 +55,7 @@ PREDICATES_READ = frozenset(
         "submission_class",
         "trade_name",
         "trial_acronym",
+        "trial_arm",
         "trial_country",
         "trial_title",
         "us_approval_year",

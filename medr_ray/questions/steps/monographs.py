@@ -63,7 +63,7 @@ KINDS = (
         Wording(
             question=(
                 "What likelihood score does LiverTox give {0} as a cause of liver injury?",
-                "How does LiverTox score the likelihood that {0} causes liver injury?",
+                "How likely is {0} to cause liver injury, by LiverTox's likelihood score?",
             )
         ),
         Wording(

@@ -3,15 +3,12 @@ with what result."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
-from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps.approvals import find_first_approval_year
 from medr_ray.questions.steps.kinds import (
-    Find,
     Finding,
     Outcome,
     Refusal,
@@ -83,76 +80,6 @@ def make_number(unit: str, number: int) -> str:
 
 
 # --- results by arm -------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _ArmResults:
-    """The facts of one outcome in the two arms of a trial."""
-
-    outcome: str
-    higher: StatedFact
-    lower: StatedFact
-
-
-def _compare_arms(facts: list[StatedFact], outcome: str) -> _ArmResults | None:
-    """The two arms of a result, where they differ."""
-    if len(facts) != 2 or facts[0].qualifier("group") == facts[1].qualifier("group"):
-        return None
-    first, second = facts
-    if first.number is None or second.number is None or first.number == second.number:
-        return None
-    is_first_higher = first.number > second.number
-    return _ArmResults(outcome, *((first, second) if is_first_higher else (second, first)))
-
-
-def _list_primary_results(table: FactTable, trial: str) -> list[_ArmResults]:
-    """The primary outcomes with one figure for each of two arms, sorted by the outcome."""
-    by_outcome: dict[str, list[StatedFact]] = {}
-    for fact in table.facts_of("primary_outcome_result", trial):
-        by_outcome.setdefault(fact.qualifier("outcome"), []).append(fact)
-    results = [
-        _compare_arms(facts, outcome)
-        for outcome, facts in sorted(by_outcome.items())
-        if not any(fact.qualifier("outcome_class") for fact in facts)
-    ]
-    return [result for result in results if result is not None]
-
-
-def _find_drug_of_arm(
-    table: FactTable, trial: str, arm: StatedFact, other: StatedFact
-) -> list[str]:
-    """The drugs under study that the title of the arm names and that of the other does not."""
-    title, other_title = (f" {fold_name(fact.qualifier('group'))} " for fact in (arm, other))
-    drugs = []
-    for drug in _list_drugs(table, trial):
-        names = [f" {fold_name(name)} " for name in table.names_of(drug)]
-        is_in_arm = any(name in title for name in names)
-        if is_in_arm and not any(name in other_title for name in names):
-            drugs.append(drug)
-    return drugs
-
-
-def _find_drug_with_result(*, higher: bool) -> Find:
-    def find(table: FactTable, trial: str) -> Outcome:
-        results = _list_primary_results(table, trial)
-        if len(results) != 1:
-            return Refusal(f"cardinality: {len(results)} primary results to compare")
-        result = results[0]
-        arm, other = (result.higher, result.lower) if higher else (result.lower, result.higher)
-        # Without a drug in the other arm the question names the answer: the drug under study.
-        if len(_list_drugs(table, trial)) < 2:
-            return Refusal("hops_needed: the trial studies a single drug")
-        drugs = _find_drug_of_arm(table, trial, arm, other)
-        if len(drugs) != 1:
-            return Refusal(f"cardinality: {len(drugs)} drugs of the arm")
-        of_trial = [
-            fact
-            for fact in table.facts_of("studies_intervention", trial)
-            if fact.object == drugs[0]
-        ]
-        return Finding(drugs[0], (arm, other, *of_trial))
-
-    return find
 
 
 def find_arm_with_more_serious_events(table: FactTable, trial: str) -> Outcome:
@@ -424,64 +351,6 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("reports_results_in"),
-    ),
-    StepKind(
-        "drug_with_higher_result",
-        ("trial",),
-        "drug",
-        _find_drug_with_result(higher=True),
-        Wording(
-            noun=("the drug whose arm had the higher primary outcome in {0}",),
-            statement=(
-                "In {0}, two arms were compared on the primary outcome, and a drug was given only "
-                "in the arm with the higher value.",
-            ),
-            reference="that drug",
-            question=(
-                "In {0}, which drug was given only in the arm with the higher value of the primary "
-                "outcome?",
-            ),
-        ),
-        Wording(
-            noun=("{0}中只用于主要结局指标数值较高一组的药物",),
-            statement=("{0}比较了两组的主要结局指标，有一种药物只用于数值较高的一组。",),
-            reference="该药物",
-            question=(
-                "在{0}中，哪种药物只用于主要结局指标数值较高的一组？",
-                "{0}比较了两组的主要结局指标，只用于数值较高一组的是哪种药物？",
-            ),
-        ),
-        _REGISTRY,
-        propose_subjects("primary_outcome_result"),
-    ),
-    StepKind(
-        "drug_with_lower_result",
-        ("trial",),
-        "drug",
-        _find_drug_with_result(higher=False),
-        Wording(
-            noun=("the drug whose arm had the lower primary outcome in {0}",),
-            statement=(
-                "In {0}, two arms were compared on the primary outcome, and a drug was given only "
-                "in the arm with the lower value.",
-            ),
-            reference="that drug",
-            question=(
-                "In {0}, which drug was given only in the arm with the lower value of the primary "
-                "outcome?",
-            ),
-        ),
-        Wording(
-            noun=("{0}中只用于主要结局指标数值较低一组的药物",),
-            statement=("{0}比较了两组的主要结局指标，有一种药物只用于数值较低的一组。",),
-            reference="该药物",
-            question=(
-                "在{0}中，哪种药物只用于主要结局指标数值较低的一组？",
-                "{0}比较了两组的主要结局指标，只用于数值较低一组的是哪种药物？",
-            ),
-        ),
-        _REGISTRY,
-        propose_subjects("primary_outcome_result"),
     ),
     StepKind(
         "arm_with_more_serious_events",
