@@ -96,6 +96,11 @@ class Document:
         return [self.text[start:end] for start, end in self.spans]
 
     @property
+    def number(self) -> str:
+        """The number that its source gives it, which every result shows."""
+        return self.document_id.partition(":")[2]
+
+    @property
     def url(self) -> str:
         """The address of a page that shows the document; "" where none is known."""
         return document_url(self.document_id)

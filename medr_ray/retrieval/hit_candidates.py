@@ -1,4 +1,5 @@
-"""Finds documents that may answer a query: by full text, by vectors, and by a title in the query.
+"""Finds documents that may answer a query: by full text, by vectors, and by a title or a number in
+the query.
 
 Guaranteed: a query is read as words and never as syntax, so "p<0.05" or "HIV/AIDS" cannot be
 malformed. The same query and filter give the same candidates. No candidate is excluded by the
@@ -7,6 +8,7 @@ filter or the publication-date cut-off.
 
 import datetime
 import functools
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +33,12 @@ _MOST_QUERY_WORDS = 48  # the rest of a longer query adds nothing to rank by
 _INFORMATIVE_SHARE = 0.5  # of the rarest word's weight, that a word needs to be searched by
 _MOST_TIED = 20_000  # documents of one score that are ordered by their ids
 _TIED_GROWTH = 4  # times as many rows are asked for while all of them have the same score
+# Numbers of documents as words of a query, and what their ids begin with.
+_NUMBERS = (
+    (re.compile(r"nct\d{8}"), ("NCT",)),
+    (re.compile(r"(?:nda|anda|bla)\d{6}"), ("FDA", "ORANGE-BOOK")),
+    (re.compile(r"\d{5,8}"), ("PMID",)),
+)
 _LONGEST_TITLE = 16  # words of a title that is looked for inside a query
 
 
@@ -133,11 +141,12 @@ class CandidateFinder:
     def _find_named(
         self, tokens: list[str], where: str | None, columns: Sequence[str]
     ) -> list[Row]:
-        """Curated records whose whole title is a run of the query's words, which full text may
-        miss."""
+        """Documents that the query names by their number, and curated records whose whole title is
+        a run of the query's words: full text may miss both."""
         ids = sorted(
             key for run in _list_runs(tokens) for key in self._curated_ids_by_title.get(run, ())
         )
+        ids += _list_numbered_ids(tokens)
         return self._find_by_id(ids, where, columns) if ids else []
 
     @functools.cached_property
@@ -232,6 +241,17 @@ def _list_tied(
         limit *= _TIED_GROWTH
         rows = select_first(limit)
     return [row["document_id"] for row in rows if row[score] == tied_score]
+
+
+def _list_numbered_ids(tokens: Sequence[str]) -> list[str]:
+    """The ids of the documents that words of a query may be the numbers of, sorted."""
+    return sorted(
+        f"{prefix}:{token.upper()}"
+        for token in set(tokens)
+        for pattern, prefixes in _NUMBERS
+        if pattern.fullmatch(token)
+        for prefix in prefixes
+    )
 
 
 def _list_runs(tokens: list[str]) -> set[str]:

@@ -46,12 +46,14 @@ class Candidate:
 
 
 def passage_share(terms: QueryTerms, document: Document) -> float:
-    """Share in [0, 1] of the query's weight that the title and the best single sentence repeat."""
+    """Share in [0, 1] of the query's weight that the title, the number and the best single sentence
+    repeat."""
     total = terms.total_weight()
     if not total:
         return 0.0
-    # The title first: a sentence is credited only for what the title leaves open.
+    # Title and number first: a sentence is credited only for what they leave open.
     rest = terms.exclude_words(split_words(document.title))
+    rest = rest.exclude_words(split_words(document.number))
     shared = (rest.shared_weight(split_words(sentence)) for sentence in document.sentences)
     best = max(shared, default=0.0)
     return (total - rest.total_weight() + best) / total

@@ -63,6 +63,15 @@ _OWN_SUBJECTS: Mapping[FactSource, Callable[[str], str]] = {
 }
 _PAPER_PREFIX = "PMID:"
 _SEPARATOR = "; "
+# Fields of a line beside the registry's own: the object's name, the value in the form of the facts,
+# the subject, and the date of an earlier edition.
+NAME = "name"
+VALUE = "value"
+SUBJECT = "of"
+AS_OF = "as of"
+# How the line of a reference says that the paper reports the results, as the registry's own field
+# does; the other papers of a trial are merely cited.
+RESULTS_REFERENCE = ("reference_type", "RESULT")
 # What stands between the parts of a path, except inside brackets, and the place in a list.
 _PATH_BREAK = re.compile(r"[./](?![^\[\]]*\])")
 _PLACE = re.compile(r"\[[^\]]*\]|^\d+$")
@@ -133,7 +142,7 @@ def document_from_record(record: RecordFacts) -> Document:
     name = _REGISTRY_NAMES[record.source]
     heading = f"{name}: {record.record_id}"
     if record.as_of:
-        heading += f"{_SEPARATOR}as of: {record.as_of}"
+        heading += f"{_SEPARATOR}{AS_OF}: {record.as_of}"
     cited = [fact.object for fact in record.facts if fact.object.startswith(_PAPER_PREFIX)]
     return Document(
         document_id=make_document_id(record.source, record.record_id),
@@ -156,7 +165,7 @@ def _render_lines(record: RecordFacts) -> Iterator[str]:
     for fact in record.facts:
         line = _render_line(fact, own_subject, entities)
         # What only an earlier edition states.
-        yield line if fact.as_of == record.as_of else f"{line}{_SEPARATOR}as of: {fact.as_of}"
+        yield line if fact.as_of == record.as_of else f"{line}{_SEPARATOR}{AS_OF}: {fact.as_of}"
 
 
 def _find_own_subject(record: RecordFacts) -> str:
@@ -172,12 +181,14 @@ def _render_line(fact: Fact, own_subject: str, entities: Mapping[str, RegistryEn
     if fact.object:
         name = _name_entity(fact.object, entities)
         if name.casefold() != fact.evidence.value.casefold():
-            fields.append(("name", name))
+            fields.append((NAME, name))
     elif fact.literal is not None and fact.literal.text != fact.evidence.value:
         # A printed "Y" or "Apr 14, 1995" beside what it stands for.
-        fields.append(("value", f"{fact.literal.text} {fact.literal.unit}".rstrip()))
+        fields.append((VALUE, f"{fact.literal.text} {fact.literal.unit}".rstrip()))
     if fact.subject != own_subject:
-        fields.append(("of", _name_entity(fact.subject, entities)))
+        fields.append((SUBJECT, _name_entity(fact.subject, entities)))
+    if fact.predicate == "reports_results_in":
+        fields.append(RESULTS_REFERENCE)
     fields += [(qualifier.name, qualifier.value) for qualifier in fact.qualifiers]
     return _SEPARATOR.join(f"{field}: {_to_line(value)}" for field, value in fields)
 

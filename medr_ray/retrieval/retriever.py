@@ -264,6 +264,7 @@ class Retriever:
             self._retrieval.snippet_sentences,
             self._retrieval.snippet_chars,
             document.title,
+            document.number,
         )
         return RetrievalHit(
             document_id=document.document_id,

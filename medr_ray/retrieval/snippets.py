@@ -142,18 +142,19 @@ def extract_terms(
 
 
 def select_sentences(
-    query: str, sentences: Sequence[str], count: int, title: str = ""
+    query: str, sentences: Sequence[str], count: int, title: str = "", number: str = ""
 ) -> list[str]:
     """The ``count`` sentences that share most with the query, best first; of equals the earlier.
 
-    ``title`` is shown beside them, so they count by what it leaves open of the query, and a
-    sentence that repeats it is the last choice.
+    ``title`` and ``number``, that of the document, are shown beside them, so they count by what
+    these leave open of the query, and a sentence that repeats the title is the last choice.
     """
     terms = extract_terms(query)
     if title:
         terms = _exclude_title(query, title)
         others = [sentence for sentence in sentences if sentence != title]
         sentences = [*others, *(sentence for sentence in sentences if sentence == title)]
+    terms = terms.exclude_words(split_words(number))
     shared = [terms.shared_weight(split_words(sentence)) for sentence in sentences]
     ranked = sorted(range(len(sentences)), key=lambda i: (-shared[i], i))
     return [sentences[i] for i in ranked[:count]]
@@ -186,7 +187,12 @@ def truncate(text: str, limit: int) -> str:
 
 
 def make_snippet(
-    query: str, sentences: Sequence[str], count: int, chars: int, title: str = ""
+    query: str,
+    sentences: Sequence[str],
+    count: int,
+    chars: int,
+    title: str = "",
+    number: str = "",
 ) -> str:
-    """The best sentences for the query beside the title, joined and truncated."""
-    return truncate(" ".join(select_sentences(query, sentences, count, title)), chars)
+    """The best sentences for the query beside the title and the number, joined and truncated."""
+    return truncate(" ".join(select_sentences(query, sentences, count, title, number)), chars)

@@ -57,8 +57,8 @@ from medr_ray.retrieval.word_rarity import count_words, select_common_words
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
 # Raise this with every change of what is made of a document. It is 2 since words are folded, 3
 # since disease records are lines of fields, 4 since OMIM's and Orphanet's of a disease are one, 5
-# since a registry's record is its newest edition.
-_PARTS_FORMAT = 5
+# since a registry's record is its newest edition, 6 since a reference says that it reports results.
+_PARTS_FORMAT = 6
 _PARTS = "parts/documents"
 _WORDS = "parts/words"
 # In the summary; else the name.

@@ -59,7 +59,7 @@ def _score_by_rubric(trajectory: Trajectory, task: Task) -> float:
     ]
     looked_up = sum(event.status == "ok" for event in trajectory.tool_events)
     checks = (
-        is_supported(trajectory),
+        is_supported(trajectory, task),
         looked_up >= _require_hops(task),
         all(reply.thought and not reply.problems for reply in replies),
         trajectory.answer is not None,

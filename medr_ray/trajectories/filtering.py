@@ -32,10 +32,10 @@ from enum import StrEnum
 from medr_ray.agent.protocol import parse_reply, parse_responses
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
-from medr_ray.knowledge.predicates import INVERSE, PREDICATES
-from medr_ray.knowledge.shares import parse_share
 from medr_ray.llm.thoughts import split_thought
 from medr_ray.questions.answer_matching import answers_match, canonical_form
+from medr_ray.questions.drafting.answer_names import NOT_RECORDED
+from medr_ray.questions.steps import STEP_KINDS
 
 
 class ReasonCode(StrEnum):
@@ -77,9 +77,11 @@ UNKNOWN_ANSWER = "unknown"  # the answer of an agent that does not know
 _CYCLE_REPEATS = 3  # times in a row that make the same calls a cycle
 _MAX_CYCLE_CALLS = 4
 _MAX_QUOTE_CHARS = 80  # of a text that a detail quotes
+_NUMBER = "number"  # the type of answers that are numbers
+_NOT_RECORDED = frozenset(names[0] for names in NOT_RECORDED.values())
 _PLACEHOLDER = re.compile(r"\[MASK\]|\bEntity_[A-Z]+\b")
-# The names of predicates ("associated_gene") stand in guidance and in no document.
-_PREDICATE = re.compile(rf"\b{INVERSE}(?:{'|'.join(PREDICATES)})\b|\b(?:{'|'.join(PREDICATES)})\b")
+# The names of steps ("gene_of_disease") stand in guidance and in no document.
+_STEP = re.compile(rf"\b(?:{'|'.join(STEP_KINDS)})\b")
 
 
 def judge_trajectory(
@@ -112,28 +114,23 @@ def _judge_answer(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
     elif not answers_match(answer, task.answer, task.aliases):
         detail = f"{_shorten(answer)} in place of {_shorten(task.answer)}"
         yield Reason(ReasonCode.WRONG_ANSWER, detail)
-    elif not is_supported(trajectory):
+    elif not is_supported(trajectory, task):
         yield Reason(ReasonCode.UNSUPPORTED_ANSWER, _shorten(answer))
 
 
-def is_supported(trajectory: Trajectory) -> bool:
-    """Whether some tool response contains the answer, a share also as records print it ("3/7")."""
+def is_supported(trajectory: Trajectory, task: Task) -> bool:
+    """Whether some tool response contains the answer.
+
+    A number may be counted or calculated, and what no record states stands nowhere: for these it is
+    enough that some call succeeded.
+    """
     answer = canonical_form(trajectory.answer or "")
-    shares = _list_printed_shares(trajectory.answer or "")
     # The first two messages are the system's and the question, which is not support.
     responses = (message for message in trajectory.messages[2:] if message.role == "user")
     texts = [canonical_form(response.content) for response in responses]
-    return bool(answer) and any(
-        answer in text or any(f" {share} " in f" {text} " for share in shares) for text in texts
-    )
-
-
-def _list_printed_shares(answer: str) -> list[str]:
-    """The spellings of a share that are figures; none for another answer."""
-    if parse_share(answer) is None:
-        return []
-    spellings = map(canonical_form, (answer,))
-    return [spelling for spelling in spellings if any(map(str.isdigit, spelling))]
+    if task.answer_type == _NUMBER or task.answer in _NOT_RECORDED:
+        return any(event.status == "ok" for event in trajectory.tool_events)
+    return bool(answer) and any(answer in text for text in texts)
 
 
 def count_repeated_calls(trajectory: Trajectory) -> int:
@@ -222,7 +219,7 @@ def _find_leaked_guidance(trajectory: Trajectory) -> Iterator[str]:
 
 def find_leak(text: str) -> str:
     """The first words in a text that only guidance uses, or ""."""
-    match = _PLACEHOLDER.search(text) or _PREDICATE.search(text)
+    match = _PLACEHOLDER.search(text) or _STEP.search(text)
     return match.group() if match else ""
 
 

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from medr_ray.core.placement import find_local_shortage
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
-from medr_ray.knowledge.published_reports import is_report
 from medr_ray.llm.reachability import find_endpoint_problems
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
@@ -128,23 +127,13 @@ def _open_ledger(context: StageContext) -> "Ledger":
     return Ledger(context.directory, rollouts.part_size, rollouts.retry_failed)
 
 
-def _rest_on_reports(questions: Iterable[Question]) -> bool:
-    """Whether some question needs a fact from an article."""
-    return any(is_report(step.clinical) for question in questions for step in question.guidance)
-
-
-def _make_policy_factory(
-    config: PipelineConfig, run: RunDirectory, needs_articles: bool
-) -> PolicyFactory:
+def _make_policy_factory(config: PipelineConfig, run: RunDirectory) -> PolicyFactory:
     """The teacher's factory; called in every worker."""
-    from medr_ray.trajectories.solver.articles import ArticleReader
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
     if config.trajectories.teacher == "llm":
         return ChatTeacherFactory(config, run)
-    # Loading the dictionary of the article reader takes seconds.
-    reader = ArticleReader.open(run, config.graph.min_confidence) if needs_articles else None
-    return RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)
+    return RulesTeacherFactory.from_config(config)
 
 
 def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
@@ -158,9 +147,7 @@ def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
         return
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     index_uri = context.upstream("index").uri
-    make_factory = functools.partial(
-        _make_policy_factory, config, context.run, _rest_on_reports(questions)
-    )
+    make_factory = functools.partial(_make_policy_factory, config, context.run)
     with (
         RolloutPool(config, index_uri, make_factory, faults) as pool,
         Bar(context.console, "trajectories", len(open_requests), "rollouts") as bar,

@@ -15,7 +15,7 @@ from medr_ray.agent.state import query_text
 from medr_ray.agent.transcript import ToolObservation, read_turns
 from medr_ray.agent.wording import content_words
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
-from medr_ray.trajectories.teacher import MEDICAL_SEARCH
+from medr_ray.trajectories.solver.solver import MEDICAL_SEARCH
 
 PAPER_FIGURES = {
     "starts with the medical retriever": 0.78,

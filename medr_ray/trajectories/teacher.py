@@ -1,16 +1,16 @@
 """The teachers: policies that show how a question is worked out.
 
-``rules`` is a symbolic agent (see ``solver``). Guided, it receives the masked triples of the
-question's path: relations and types, never entities. Exploring, it plans from the question's
-wording alone. Either way it calls the real tools, takes the next entity from what they return,
-checks candidates one by one where several fit, and changes to another tool when a call fails or
-does not help.
+``rules`` is a symbolic agent (see ``solver``). It reads the question's wording; guided, it also
+receives the masked triples of the question's steps (kinds of steps and types, never entities) and
+takes the reading that they describe. It knows no entity: it calls the real tools, takes each value
+from what they return, searches in other words or by another tool when a call fails or does not
+help, and reads a record whose line a search did not show.
 
 ``llm`` is any chat model. Guided, it is shown the same masked triples as directions.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,145 +21,140 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import GuidanceStep, Language, Message
 from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
-from medr_ray.retrieval.documents import HPO, PUBMED
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.trajectories.filtering import UNKNOWN_ANSWER
-from medr_ray.trajectories.solver.notes import ArticleParser, Notes
-from medr_ray.trajectories.solver.queries import Route
-from medr_ray.trajectories.solver.question_reader import read_question
+from medr_ray.trajectories.solver.notes import Notes
+from medr_ray.trajectories.solver.question_reader import read_plan
+from medr_ray.trajectories.solver.rules import Established, LookUp
 from medr_ray.trajectories.solver.solver import (
+    MEDICAL_SEARCH,
+    READ,
+    SEARCHES,
     Move,
-    SearchCall,
+    PlannedCall,
     SearchLog,
-    SolvedTarget,
     Solver,
+    Toolset,
+    choose_tool,
 )
-from medr_ray.trajectories.solver.thoughts import ThoughtWriter
+from medr_ray.trajectories.solver.thoughts import Reason, ThoughtWriter
 
 GUIDED: Final = "guided"
 EXPLORATION: Final = "exploration"
-MEDICAL_SEARCH = "medical_search"
-_SEARCH_TOOLS = ("search", MEDICAL_SEARCH)
 
 
 class RulesTeacher:
     """The policy that works out one question by rules.
 
-    ``tools`` are the search tools in the order in which it tries them. After ``max_calls`` calls it
-    answers that it does not know. Articles are read with ``read_article``, or ignored without it.
+    After ``max_calls`` calls it answers by what it has read, or that it does not know.
     """
 
     def __init__(
         self,
         text: str,
         guidance: Sequence[GuidanceStep] | None,
-        tools: Sequence[str],
+        tools: Toolset,
         language: Language = "en",
         max_calls: int | None = None,
-        read_article: ArticleParser | None = None,
     ) -> None:
-        self._plan = read_question(text, language, guidance)
-        self._notes = Notes(read_article)
-        self._log = SearchLog(build_routes(tools))
-        self._writer = ThoughtWriter(language)
+        self._named = read_plan(text, language, guidance)
+        self._notes = Notes(self._named.names if self._named else None)
+        self._log = SearchLog()
+        self._tools = tools
+        self._writer = ThoughtWriter(language, text)
         self._max_calls = max_calls
         self._call_count = 0
-        self._last_move: Move | None = None  # the last one that sent a query
-        self._last_years: tuple[int, int] | None = None  # that the last search was limited to
-        self._worded_results: tuple[SolvedTarget, ...] = ()
+        self._last: tuple[LookUp, PlannedCall] | None = None
+        self._has_failed = False  # the last call
+        self._worded: tuple[Established, ...] = ()
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         """The next reply: a thought with one call, or with the answer."""
         return PolicyTurn(self._reply(messages))
 
     def _reply(self, messages: Sequence[Message]) -> str:
-        if self._plan is None:
+        if self._named is None or not self._tools.searches:
             return render_reply(self._writer.word_unread_question(), answer=UNKNOWN_ANSWER)
-        if self._last_move is not None and self._last_move.query is not None:
-            responses, _ = parse_responses(messages[-1].content)
-            # No response at all counts as a failure, too.
-            is_failed = all(response.startswith("error:") for response in responses)
-            self._log.record(self._last_move.query, is_failed)
-            for response in responses:
-                self._notes.read(response, self._last_years)
-        move = Solver(self._plan, self._notes, self._log).choose_move()
-        return self._render_move(move)
+        if self._last is not None:
+            self._take_responses(self._last, messages[-1].content)
+        solver = Solver(self._named.plan, self._notes, self._log, self._tools)
+        return self._render_move(solver.choose_move(is_last=self._is_out_of_calls()))
+
+    def _take_responses(self, sent: tuple[LookUp, PlannedCall], content: str) -> None:
+        responses, _ = parse_responses(content)
+        # No response at all counts as a failure, too.
+        self._has_failed = all(response.startswith("error:") for response in responses)
+        self._log.record(*sent, "failed" if self._has_failed else "answered")
+        for response in responses:
+            self._notes.read(response)
+
+    def _is_out_of_calls(self) -> bool:
+        return self._max_calls is not None and self._call_count >= self._max_calls
 
     def _render_move(self, move: Move) -> str:
         results = self._word_new_results(move)
         if move.answer is not None:
-            return render_reply(" ".join(results), answer=move.answer)
-        is_out_of_calls = self._max_calls is not None and self._call_count >= self._max_calls
-        if move.query is None or is_out_of_calls:
-            reason = self._writer.word_giving_up(move.target, is_out_of_calls)
+            answer = self._writer.word_answer(move.answer, self._notes)
+            return render_reply(" ".join(results), answer=answer)
+        if move.call is None:
+            reason = self._writer.word_giving_up(
+                move.look_up, self._notes, is_out_of_calls=self._is_out_of_calls()
+            )
             return render_reply(" ".join((*results, reason)), answer=UNKNOWN_ANSWER)
-        is_repeated = (
-            self._last_move is not None and not results and self._last_move.target == move.target
-        )
-        reason = self._writer.word_search(move.target, move.query, is_repeated)
-        call = self._log.next_call(move.query)
-        self._last_move = move
-        self._last_years = call.years
+        reason = self._word_reason(move.look_up, move.call)
+        tool, arguments = choose_tool(move.call, self._tools, self._log.failures[move.call])
+        self._last = (move.look_up, move.call)
         self._call_count += 1
-        arguments = {"query": call.text, **_filter_arguments(call)}
-        return render_reply(" ".join((*results, reason)), [ToolCall(call.tool, arguments)])
+        return render_reply(" ".join((*results, reason)), [ToolCall(tool, dict(arguments))])
+
+    def _word_reason(self, look_up: LookUp, call: PlannedCall) -> str:
+        is_repeated = self._last is not None and self._last[0] == look_up
+        reason: Reason = "still_needed" if is_repeated else "needed"
+        if call.document_id:
+            reason = "reading"
+        if self._has_failed:
+            reason = "failed"
+        return self._writer.word_call(look_up, reason, self._notes)
 
     def _word_new_results(self, move: Move) -> list[str]:
-        """What the move's chain establishes that no thought has stated yet."""
-        new_results = [solved for solved in move.chain if solved not in self._worded_results]
-        self._worded_results = tuple(dict.fromkeys((*self._worded_results, *move.chain)))
-        return [self._writer.word_result(solved) for solved in new_results]
-
-
-def _filter_arguments(call: SearchCall) -> dict[str, str | int]:
-    """The arguments of a call beside the query."""
-    arguments: dict[str, str | int] = {}
-    if call.source:
-        arguments["source"] = call.source
-    if call.years:
-        arguments["since"], arguments["until"] = call.years
-    return arguments
-
-
-def build_routes(tools: Sequence[str]) -> dict[Route, list[tuple[str, str]]]:
-    """The search tools of each route as (name, source), in the order in which they are tried."""
-    unrestricted = [(name, "") for name in tools]
-    records = [(MEDICAL_SEARCH, HPO)] if MEDICAL_SEARCH in tools else []
-    articles = [(MEDICAL_SEARCH, PUBMED)] if MEDICAL_SEARCH in tools else []
-    return {
-        "first": unrestricted,
-        "second": unrestricted[1:] + unrestricted[:1],
-        "records": records + unrestricted,
-        # No other tool can limit a search to the years of a report.
-        "articles": articles or unrestricted,
-    }
+        """What the move establishes that no thought has stated yet."""
+        new_results = [found for found in move.established if found not in self._worded]
+        self._worded = tuple(dict.fromkeys((*self._worded, *move.established)))
+        return [self._writer.word_result(found, self._notes) for found in new_results]
 
 
 @dataclass(frozen=True)
 class RulesTeacherFactory:
     """Makes a rules teacher for each rollout.
 
-    ``tools`` are the agent's tools, of which the teacher uses the searches. ``max_calls`` is the
-    agent's budget of calls. ``read_article`` reads articles; without it they are ignored.
+    ``tools`` are the agent's tools, of which the teacher uses the searches and the reading of
+    records. ``max_calls`` is the agent's budget of calls, ``sources`` are those that the medical
+    search can be limited to.
     """
 
     tools: tuple[str, ...]
     max_calls: int | None = None
-    read_article: ArticleParser | None = None
+    sources: Collection[str] = ()
+
+    @classmethod
+    def from_config(cls, config: PipelineConfig) -> "RulesTeacherFactory":
+        """The factory for the agent that is configured."""
+        indexed = [source.source for source in config.index.sources]
+        sources = frozenset([*indexed, *config.tools.live.sources])
+        return cls(config.agent.tools, config.agent.max_tool_calls, sources)
 
     def __call__(self, request: RolloutRequest) -> Policy:
         """The teacher for a request, guided if the request's mode says so."""
         is_guided = request.mode == GUIDED
-        tools = [name for name in self.tools if name in _SEARCH_TOOLS]
+        searches = [name for name in self.tools if name in SEARCHES]
         # Guided, the teacher tries the medical retriever first; exploring, the general search.
-        ordered_tools = sorted(tools, key=lambda name: (name != MEDICAL_SEARCH) == is_guided)
+        ordered = sorted(searches, key=lambda name: (name != MEDICAL_SEARCH) == is_guided)
         return RulesTeacher(
             request.task.text,
             request.guidance if is_guided else None,
-            ordered_tools,
+            Toolset(tuple(ordered), READ in self.tools, self.sources),
             request.task.language,
             self.max_calls,
-            self.read_article,
         )
 
 
@@ -189,9 +184,4 @@ def format_guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -
 
 
 def _format_masked_triple(step: GuidanceStep) -> str:
-    qualifier = f", {step.clinical}" if step.clinical else ""
-    further = f"; told of it: {', '.join(step.also)}" if step.also else ""
-    return (
-        f"([MASK] {step.subject_type}, {step.predicate}{qualifier}, "
-        f"[MASK] {step.object_type}{further})"
-    )
+    return f"([MASK] {step.subject_type}, {step.predicate}, [MASK] {step.object_type})"

@@ -4,7 +4,7 @@ from medr_ray.core.records import Language
 from medr_ray.questions.wording.mentions import Mentions
 
 # What is right where the records do not state what is asked.
-_NOT_RECORDED: dict[Language, tuple[str, ...]] = {
+NOT_RECORDED: dict[Language, tuple[str, ...]] = {
     "en": ("not recorded", "none", "none recorded", "not stated", "no record", "not listed"),
     "zh": ("未登记", "无记录", "未记录", "没有", "无", "not recorded", "none"),
 }
@@ -14,6 +14,6 @@ def list_answer_names(value: str, mentions: Mentions, language: Language) -> tup
     """The name of an answer, then its other accepted names; each once. ``value`` is "" where the
     records do not state one."""
     if not value:
-        return _NOT_RECORDED[language]
+        return NOT_RECORDED[language]
     name, others = mentions.answer_names(value)
     return (name, *others)

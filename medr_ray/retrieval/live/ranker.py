@@ -97,6 +97,7 @@ class LiveRanker:
             self._config.snippet_sentences,
             self._config.snippet_chars,
             document.title,
+            document.number,
         )
         return RetrievalHit(
             document_id=document.document_id,

@@ -2,12 +2,11 @@
 
 The modules form one pipeline:
 
-1. ``question_grammar`` (with ``english`` and ``chinese``) parses a question; ``question_reader``
-   picks the reading that fits, as a ``plans.Plan``.
-2. ``solver`` compares the plan with what was read so far and chooses the next move. ``queries``
-   words the searches for it.
-3. ``notes`` extracts facts from the tool responses; ``articles`` does so for PubMed articles.
-   ``comparison`` ranks candidates when the question asks for an extreme.
+1. ``question_reader`` reads a question by the grammar of ``questions.wording`` into a plan over
+   names; ``name_ids`` says which names are one.
+2. ``notes`` takes facts from the tool responses. ``rules`` works the plan out from them, step by
+   step, and says what is to be looked up where they do not suffice.
+3. ``solver`` chooses the call for it, in the words of ``queries``.
 4. ``thoughts`` words each move as the teacher's thought. ``trajectories.teacher`` turns move and
    thought into a reply: a tool call or the answer.
 """

@@ -1,157 +1,246 @@
-"""The facts that the rules teacher has read in tool responses.
+"""What the rules teacher has read in tool responses: facts, and which documents were there.
 
-Disease records have a line of fields for each annotation (``retrieval.disease_records``), about the
-disease of their title. A line that a snippet cuts off counts only as far as its fields are whole.
-Every fact keeps every qualifier it was stated with, in the order of reading, so that equal
-responses always give equal notes. Articles go to an ``ArticleParser``, when there is one, and their
-facts count as reported in the years that the search was limited to.
-
-``solver`` asks the notes which entities meet the conditions of a plan.
+The lines of records (``retrieval.record_lines``) become facts between ids of names
+(``name_ids``), in a ``FactTable`` as questions are made from. Everything is kept in the order of
+reading, so that equal responses always give equal notes.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import cast
 
-from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.knowledge.published_reports import is_report
-from medr_ray.knowledge.qualifiers import may_mean
-from medr_ray.retrieval.disease_records import read_line, split_lines
-from medr_ray.trajectories.solver.plans import Condition
+from medr_ray.core.errors import DataError
+from medr_ray.core.records import LiteralKind, LiteralValue, NodeType
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact, TableEntity
+from medr_ray.graph.facts.registry_relations import make_value_id, print_value
+from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
+from medr_ray.knowledge.registries.identifiers import make_patent_id
+from medr_ray.knowledge.registries.literals import parse_date
+from medr_ray.retrieval.record_lines import RecordLine, find_source, read_record_lines
+from medr_ray.trajectories.solver.name_ids import (
+    NUMBERED_PREFIXES,
+    make_name_id,
+    make_title_id,
+    print_number,
+)
 
 # A search hit as the tools print it: "[1] TITLE (SOURCE:ID): SNIPPET".
 _HIT = re.compile(r"\[\d+\] (?P<title>.+?) \((?P<document>[^\s()]+:[^\s()]+)\): (?P<snippet>.*)")
+# What the tool ``read`` prints: "TITLE (SOURCE:ID)", then quotations, a line each.
+_HEADING = re.compile(r"(?P<title>.+) \((?P<document>[^\s()]+:[^\s()]+)\)")
+_QUOTE = re.compile(r'\[\d+\] "(?P<text>.*)"')
 _RESPONSE_TAGS = re.compile(r"</?tool_response>")
-_ARTICLE_PREFIX = "PMID:"
-_RECORD_PREFIX = "HPO:"
+_PRODUCT = re.compile(r"((?:NDA|ANDA|BLA)\d+)/(\d+)\)?$")
+_REGISTERED = re.compile(r"\bNCT\d{8}\b")
+_LITERAL_KINDS: tuple[LiteralKind, ...] = ("date", "number", "category", "text")
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A fact as a document states it; ``clinical`` is its qualifier, or ""."""
+class ReadDocument:
+    """A document that was shown: as a hit of a search, or read by its id."""
 
-    predicate: str
-    subject: str
-    object: str
-    clinical: str
-
-
-class ArticleParser(Protocol):
-    """Extracts facts from an article."""
-
-    def __call__(self, document_id: str, title: str, text: str) -> Iterable[Fact]:
-        """The facts stated by the title and by the sentences of the snippet."""
-        ...
+    document_id: str
+    title: str
+    was_read: bool
 
 
 class Notes:
-    """The facts read so far. Without ``read_article`` articles are ignored."""
+    """The facts and documents read so far. ``names`` are (type, name) of what the question names,
+    by id."""
 
-    def __init__(self, read_article: ArticleParser | None = None) -> None:
-        self._read_article = read_article
-        # A dict serves as an ordered set: the order of reading decides between equal candidates.
-        self._facts: dict[Fact, None] = {}
-        # (predicate, forward, entity) -> entity at the other end -> qualifiers
-        self._ends: dict[tuple[str, bool, str], dict[str, list[str]]] = {}
+    def __init__(self, names: Mapping[str, tuple[NodeType, str]] | None = None) -> None:
+        self._facts: dict[StatedFact, None] = {}
+        self._names: dict[str, tuple[str, dict[str, None]]] = {}
+        self.documents: dict[str, ReadDocument] = {}
+        for name_id, (name_type, name) in (names or {}).items():
+            self._add_name(name_id, name_type, name)
+        self.table = FactTable()
 
-    def read(self, response: str, years: tuple[int, int] | None = None) -> int:
-        """Add the facts that a tool response states; return how many were new.
+    def read(self, response: str) -> int:
+        """Take what a tool response states; returns how many facts were new."""
+        count = len(self._facts)
+        for document, text in _parse_documents(response):
+            earlier = self.documents.get(document.document_id)
+            if earlier is None or not earlier.was_read:
+                self.documents[document.document_id] = document
+            for line in read_record_lines(document.document_id, text):
+                self._add_line(document, line)
+            if document.document_id.startswith("PMID:"):
+                self._add_paper(document, text)
+        entities = {
+            name_id: TableEntity(cast(NodeType, entity_type), tuple(names))
+            for name_id, (entity_type, names) in self._names.items()
+        }
+        self.table = FactTable.build(self._facts, entities)
+        return len(self._facts) - count
 
-        ``years`` are the first and last year that the search was limited to.
-        """
-        facts = [*parse_facts(response), *self._parse_articles(response, years)]
-        new_facts = [fact for fact in dict.fromkeys(facts) if fact not in self._facts]
-        for fact in new_facts:
-            self._add(fact)
-        return len(new_facts)
+    def find_record(self, entity_id: str) -> ReadDocument | None:
+        """The document that is the record of an entity, among those that were shown."""
+        for document in self.documents.values():
+            if _name_subject(document) == entity_id:
+                return document
+        return None
 
-    def _add(self, fact: Fact) -> None:
-        self._facts[fact] = None
-        # A symmetric fact can be looked up in both directions from both of its ends.
-        is_symmetric = PREDICATES[fact.predicate].symmetric
-        for forward in (True, False):
-            start, end = (fact.subject, fact.object) if forward else (fact.object, fact.subject)
-            for direction in (True, False) if is_symmetric else (forward,):
-                ends = self._ends.setdefault((fact.predicate, direction, start), {})
-                ends.setdefault(end, []).append(fact.clinical)
+    def print_name(self, value_id: str) -> str:
+        """A name or a value as a record prints it; "" for none."""
+        if value_id.startswith("VALUE:"):
+            return print_value(value_id)[0]
+        if value_id.startswith(NUMBERED_PREFIXES):
+            return print_number(value_id)
+        _, names = self._names.get(value_id, ("", {}))
+        return next(iter(names), value_id.partition(":")[2])
 
-    def _parse_articles(self, response: str, years: tuple[int, int] | None) -> Iterator[Fact]:
-        """The facts that the articles among the hits state."""
-        for hit in _parse_hits(response):
-            if self._read_article is not None and hit["document"].startswith(_ARTICLE_PREFIX):
-                for fact in self._read_article(hit["document"], hit["title"], hit["snippet"]):
-                    qualifier = _word_report(years)
-                    yield Fact(fact.predicate, fact.subject, fact.object, qualifier)
+    def print_title(self, value_id: str) -> str:
+        """The title of a paper that was shown; its name or number where it was not."""
+        document = self.documents.get(value_id)
+        return document.title if document else self.print_name(value_id)
 
-    def supports(self, condition: Condition, entity: str) -> bool:
-        """Whether some fact states, or may state, that ``entity`` meets the condition."""
-        ends = self._ends.get((condition.predicate.name, condition.forward, entity), {})
-        qualifiers = ends.get(condition.other, ())
-        return any(_may_be_meant(condition.clinical, qualifier) for qualifier in qualifiers)
+    # --- facts ------------------------------------------------------------------------
 
-    def find_entities(self, condition: Condition) -> list[str]:
-        """The entities that meet the condition, those stated with its exact qualifier first."""
-        qualifiers_by_entity = self._ends.get(
-            (condition.predicate.name, not condition.forward, condition.other), {}
+    def _add_name(self, name_id: str, name_type: str, name: str) -> None:
+        _, names = self._names.setdefault(name_id, (name_type, {}))
+        names[name] = None
+
+    def _add_line(self, document: ReadDocument, line: RecordLine) -> None:
+        subject = self._identify_subject(document, line)
+        found = self._identify_object(line)
+        if subject is None or found is None:
+            return
+        value, number = found
+        self._add_fact(document, subject, line.predicate, value, line, number)
+        product = _PRODUCT.search(line.subject)
+        if product is not None:
+            self._add_fact(document, f"FDA:{product[1]}", "has_product", subject, line)
+
+    def _add_fact(
+        self,
+        document: ReadDocument,
+        subject: str,
+        predicate: str,
+        value: str,
+        line: RecordLine | None = None,
+        number: float | None = None,
+    ) -> None:
+        fact = StatedFact(
+            fact_id=f"{len(self._facts):06d}",
+            subject=subject,
+            predicate=predicate,
+            object=value,
+            number=number,
+            as_of=line.as_of if line else "",
+            qualifiers=line.qualifiers if line else (),
+            source=find_source(document.document_id),
+            record_id=document.document_id,
         )
-        matches = [
-            entity
-            for entity, qualifiers in qualifiers_by_entity.items()
-            if any(_may_be_meant(condition.clinical, qualifier) for qualifier in qualifiers)
-        ]
-        return sorted(
-            matches, key=lambda entity: condition.clinical not in qualifiers_by_entity[entity]
-        )
+        if not any(fact[1:] == earlier[1:] for earlier in self._facts):
+            self._facts[fact] = None
 
-    def qualifiers(self, predicate: str, subject: str, obj: str = "") -> list[str]:
-        """The qualifiers that facts about a subject were stated with: about ``obj``, or about all
-        its objects when ``obj`` is ""."""
-        qualifiers_by_object = self._ends.get((predicate, True, subject), {})
-        qualifiers = dict.fromkeys(
-            qualifier
-            for end, end_qualifiers in qualifiers_by_object.items()
-            if obj in ("", end)
-            for qualifier in end_qualifiers
-        )
-        return list(qualifiers)
+    def _identify_subject(self, document: ReadDocument, line: RecordLine) -> str | None:
+        """What a line is about: the record's own subject, or the one that the line names."""
+        if not line.subject:
+            subject = _name_subject(document)
+            subject_type = FACT_PREDICATES[line.predicate].subject_type
+            if subject and not subject.startswith(NUMBERED_PREFIXES):
+                self._add_name(subject, subject_type, _name_title(document))
+            return subject
+        product = _PRODUCT.search(line.subject)
+        if product is not None:
+            return f"PRODUCT:{product[1]}/{product[2]}"
+        if FACT_PREDICATES[line.predicate].subject_type == "patent":
+            return make_patent_id(line.subject)
+        return None
 
-    def objects(self, predicate: str, subject: str) -> list[str]:
-        """The objects that facts state for a subject."""
-        return list(self._ends.get((predicate, True, subject), {}))
+    def _identify_object(self, line: RecordLine) -> tuple[str, float | None] | None:
+        """The id of the object, and the number that it is."""
+        object_type = FACT_PREDICATES[line.predicate].object_type
+        for kind in _LITERAL_KINDS:
+            if kind == object_type:
+                return _identify_value(kind, line.value)
+        if object_type == "paper":
+            return f"PMID:{line.name}", None
+        if object_type == "patent":
+            return make_patent_id(line.name), None
+        if object_type == "product":
+            product = _PRODUCT.search(line.name)
+            return (f"PRODUCT:{product[1]}/{product[2]}", None) if product else None
+        return self._identify_name(object_type, line.name), None
+
+    def _identify_name(self, name_type: str, name: str) -> str:
+        name_id = make_name_id(name_type, name)
+        self._add_name(name_id, name_type, name)
+        return name_id
+
+    def _add_paper(self, document: ReadDocument, text: str) -> None:
+        """A paper that names one trial reports on it."""
+        trials = dict.fromkeys(_REGISTERED.findall(f"{document.title} {text}"))
+        if len(trials) == 1:
+            trial = next(iter(trials))
+            self._add_fact(document, document.document_id, "registered_as", f"NCT:{trial}")
 
 
-def _may_be_meant(question_qualifier: str, fact_qualifier: str) -> bool:
-    """Whether a question with one qualifier may mean a fact with the other."""
-    # What a question takes from a report has to be read in a report, not in a disease record.
-    is_source_right = is_report(fact_qualifier) or not is_report(question_qualifier)
-    return is_source_right and may_mean(question_qualifier, fact_qualifier)
+def _identify_value(kind: LiteralKind, text: str) -> tuple[str, float | None] | None:
+    if kind == "date":
+        try:
+            return make_value_id(parse_date(text)), None
+        except DataError:
+            return None
+    if kind == "number":
+        number = _parse_number(text)
+        return None if number is None else (f"VALUE:number/{text}", number)
+    return make_value_id(LiteralValue(kind, text)), None
 
 
-def _word_report(years: tuple[int, int] | None) -> str:
-    """The qualifier of a report of which only the years are certain, or "" without years."""
-    if years is None:
-        return ""
-    first, last = years
-    if first == last:
-        return f"reported in {first}"
-    return f"reported between {first} and {last}"
+def _parse_number(text: str) -> float | None:
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return None
 
 
-def _parse_hits(response: str) -> Iterator[re.Match[str]]:
+# --- responses ------------------------------------------------------------------------
+
+
+def _parse_documents(response: str) -> Iterator[tuple[ReadDocument, str]]:
+    """The documents that a response shows, each with the text that is shown of it."""
+    heading: re.Match[str] | None = None
     for line in _RESPONSE_TAGS.sub("\n", response).splitlines():
         hit = _HIT.match(line)
         if hit:
-            yield hit
-
-
-def parse_facts(response: str) -> Iterator[Fact]:
-    """The facts that the disease records among the hits of a response state."""
-    for hit in _parse_hits(response):
-        if not hit["document"].startswith(_RECORD_PREFIX):
+            heading = None
+            yield ReadDocument(hit["document"], hit["title"], False), hit["snippet"]
             continue
-        for line in split_lines(hit["snippet"].strip()):
-            stated = read_line(line)
-            if stated is not None:
-                predicate, object_name, clinical = stated
-                yield Fact(predicate, hit["title"], object_name, clinical)
+        quote = _QUOTE.match(line)
+        if quote and heading is not None:
+            yield ReadDocument(heading["document"], heading["title"], True), quote["text"]
+        elif not quote:
+            heading = _HEADING.fullmatch(line.strip())
+
+
+def _name_title(document: ReadDocument) -> str:
+    """The name of what a record is about."""
+    prefix, _, number = document.document_id.partition(":")
+    return number.replace("_", " ") if prefix == "LIVERTOX" else document.title
+
+
+def _name_subject(document: ReadDocument) -> str | None:
+    """The id of what a record is about; None where its title does not name it."""
+    prefix, _, number = document.document_id.partition(":")
+    if prefix in ("NCT", "FDA", "PMID"):
+        return document.document_id
+    if prefix == "ORANGE-BOOK":
+        return f"FDA:{number}"
+    if prefix in ("HPO", "ORPHANET"):
+        return make_name_id("disease", document.title)
+    if prefix == "LIVERTOX":
+        return make_name_id("drug", _name_title(document))
+    return None
+
+
+def find_paper(notes: Notes, title_id: str) -> str:
+    """The number of the paper with that title, among the documents that were shown; "" for none."""
+    for document in notes.documents.values():
+        is_paper = document.document_id.startswith("PMID:")
+        if is_paper and make_title_id(document.title) == title_id:
+            return document.document_id
+    return ""

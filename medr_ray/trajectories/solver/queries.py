@@ -1,178 +1,236 @@
-"""The wording of searches, in the words of the question as far as documents may have them.
+"""The searches for each look-up: their words, and the registry that would state it.
 
-``solver`` decides which entity to look for; from the conditions on it, this module words queries of
-two kinds. Searches may bring up candidates. Checks decide whether a candidate meets a condition.
-
-A comparison such as "more than three quarters of patients" stands in no document. A query leaves it
-out, or spells out the counts that it covers ("7 of 7 patients, 6 of 7 patients").
+The words are the names that are known and what is looked for, as a record may have it, not as the
+question has it. Several phrasings of a look-up are tried one after the other.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from medr_ray.knowledge.published_reports import is_report, parse_report_years
-from medr_ray.knowledge.shares import COMPARISONS, find_comparison, is_exact
+from medr_ray.core.records import FactSource
+from medr_ray.retrieval.documents import (
+    FDA_APPROVALS,
+    HPO,
+    LIVERTOX,
+    PUBMED,
+    REGISTRIES,
+    TRIALS,
+)
 from medr_ray.trajectories.solver.notes import Notes
-from medr_ray.trajectories.solver.plans import Condition
+from medr_ray.trajectories.solver.rules import LookUp
 
-# Which tool takes a query: the agent's first choice, its second, the medical retriever limited to
-# disease records, or limited to articles.
-Route = Literal["first", "second", "records", "articles"]
-
-# With more counts in one query they drown each other in the ranking.
-_COUNTS_PER_QUERY = 4
-_MAX_COUNT_QUERIES = 4  # for one condition
-_CANDIDATES_PER_CHECK = 6  # looked up together in one disease record
-# The numbers of patients that most shares are stated of; used while no record was read.
-_TYPICAL_TOTALS = range(5, 17)
-_COUNT = re.compile(r"\d+ of (\d+) patients?")
-_COMMON_SHARES = ("all patients", "80-99% of patients", "1-4% of patients")
-# Stands for the disease that is looked for until its place in the sentence is cut out.
-_PLACEHOLDER = "NOBODY"
-# Thousands of diseases have the same value here. It only distinguishes candidates, and a search for
-# it would bring up none.
-_VAGUE_PREDICATES = ("has_inheritance", "has_onset")
+# Whose documents have the records of a registry, the best first: where its files are not indexed,
+# the snapshot's records are.
+_INDEX_SOURCES: Mapping[FactSource, tuple[str, ...]] = {
+    "clinical_trials": (TRIALS, REGISTRIES),
+    "drugs_at_fda": (FDA_APPROVALS, REGISTRIES),
+    "orange_book": (FDA_APPROVALS, REGISTRIES),
+    "livertox": (LIVERTOX, REGISTRIES),
+    "orphanet": (REGISTRIES,),
+    "hpo": (HPO,),
+    "pubmed": (PUBMED,),
+}
+_PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
+    # Trials.
+    "acronym_of_trial": (
+        ("clinical_trials", "{0} acronym"),
+        ("clinical_trials", "{0} study acronym, brief title"),
+    ),
+    "arm_with_more_serious_events": (
+        ("clinical_trials", "{0} serious num affected at risk group"),
+        ("clinical_trials", "{0} serious adverse events by arm"),
+    ),
+    "collaborator_of_trial": (
+        ("clinical_trials", "{0} collaborators name"),
+        ("clinical_trials", "{0} collaborator of the sponsor"),
+    ),
+    "condition_of_trial": (
+        ("clinical_trials", "{0} conditions"),
+        ("clinical_trials", "{0} condition under study"),
+    ),
+    "countries_of_trial": (
+        ("clinical_trials", "{0} country"),
+        ("clinical_trials", "{0} country of the sites"),
+        ("clinical_trials", "{0} facility city country"),
+    ),
+    "drug_of_trial": (
+        ("clinical_trials", "{0} interventions name drug"),
+        ("clinical_trials", "{0} intervention type DRUG"),
+        ("clinical_trials", "{0} experimental arm drug"),
+    ),
+    "drugs_of_trial": (
+        ("clinical_trials", "{0} interventions name drug"),
+        ("clinical_trials", "{0} intervention type DRUG, comparator"),
+    ),
+    "drug_with_higher_result": (
+        ("clinical_trials", "{0} value outcome group, interventions name"),
+        ("clinical_trials", "{0} primary outcome value of each group"),
+    ),
+    "drug_with_lower_result": (
+        ("clinical_trials", "{0} value outcome group, interventions name"),
+        ("clinical_trials", "{0} primary outcome value of each group"),
+    ),
+    "investigator_of_trial": (
+        ("clinical_trials", "{0} overall officials name principal investigator"),
+        ("clinical_trials", "{0} role PRINCIPAL_INVESTIGATOR"),
+    ),
+    "missing_acronym_of_trial": (
+        ("clinical_trials", "{0} acronym"),
+        ("clinical_trials", "{0} study acronym, brief title"),
+    ),
+    "missing_collaborator_of_trial": (
+        ("clinical_trials", "{0} collaborators name"),
+        ("clinical_trials", "{0} collaborator of the sponsor"),
+    ),
+    "paper_of_trial": (
+        ("clinical_trials", "{0} pmid reference type RESULT"),
+        ("clinical_trials", "{0} publication of results"),
+    ),
+    "participants_of_trial": (
+        ("clinical_trials", "{0} enrollment count"),
+        ("clinical_trials", "{0} actual enrollment, participants"),
+    ),
+    "sponsor_of_trial": (
+        ("clinical_trials", "{0} lead sponsor name"),
+        ("clinical_trials", "{0} sponsor class"),
+    ),
+    "start_of_trial": (
+        ("clinical_trials", "{0} start date"),
+        ("clinical_trials", "{0} date type ACTUAL, start"),
+    ),
+    "trial_by_acronym": (
+        ("clinical_trials", "{0} acronym"),
+        ("clinical_trials", "acronym {0} {1}"),
+        ("clinical_trials", "{0} trial {1} lead sponsor"),
+    ),
+    "trial_of_paper": (
+        ("pubmed", "{title} ClinicalTrials.gov NCT"),
+        ("clinical_trials", "pmid {0}"),
+    ),
+    # Papers.
+    "paper_by_title": (("pubmed", "{0}"), ("pubmed", "article {0}")),
+    "first_author_of_paper": (("pubmed", "{title} authors"),),
+    "journal_of_paper": (("pubmed", "{title} journal"),),
+    "retraction_of_paper": (("pubmed", "retraction {title}"),),
+    "year_of_paper": (("pubmed", "{title} publication year"),),
+    # Approvals.
+    "application_by_company_and_date": (
+        ("drugs_at_fda", "{0} submission status date {iso1}"),
+        ("drugs_at_fda", "sponsor name {0}, approved {iso1}"),
+    ),
+    "approval_date_of_application": (
+        ("drugs_at_fda", "{0} submission status date"),
+        ("drugs_at_fda", "{0} original approval date"),
+    ),
+    "approval_year_of_drug": (
+        ("livertox", "{0} approved for use in the United States"),
+        ("drugs_at_fda", "{0} active ingredient, submission status date, type 1"),
+        ("livertox", "{0} LiverTox background approval"),
+    ),
+    "approvals_of_company_in_year": (
+        ("drugs_at_fda", "{0} sponsor name, submission status date {1}"),
+        ("drugs_at_fda", "{0} new drug application {1}"),
+    ),
+    "drug_of_application": (
+        ("drugs_at_fda", "{0} active ingredient"),
+        ("drugs_at_fda", "{0} drug substance strength"),
+    ),
+    "exclusivity_end_of_application": (
+        ("orange_book", "Orange Book {0} exclusivity date"),
+        ("orange_book", "{0} exclusivity code"),
+    ),
+    "first_application_for_drug": (
+        ("drugs_at_fda", "{0} active ingredient, submission class type 1 new molecular entity"),
+        ("drugs_at_fda", "{0} active ingredient, review priority"),
+        ("drugs_at_fda", "Drugs@FDA NDA {0} active ingredient"),
+    ),
+    "generic_makers_of_drug": (
+        ("drugs_at_fda", "{0} ANDA sponsor name"),
+        ("drugs_at_fda", "{0} generic, marketing status prescription"),
+        ("drugs_at_fda", "{0} tablet ANDA active ingredient"),
+    ),
+    "last_patent_expiry_of_application": (
+        ("orange_book", "Orange Book {0} patent expire date"),
+        ("orange_book", "{0} patent no, patent expire date"),
+    ),
+    "latest_application_for_drug": (
+        ("drugs_at_fda", "{0} active ingredient, submission class new formulation"),
+        ("drugs_at_fda", "{0} active ingredient, review priority standard"),
+    ),
+    "latest_application_of_company": (
+        ("drugs_at_fda", "sponsor name {0}, review priority"),
+        ("drugs_at_fda", "{0} new drug application, submission class"),
+        ("drugs_at_fda", "{0} BLA NDA sponsor"),
+    ),
+    "patents_of_application": (
+        ("orange_book", "Orange Book {0} patent no"),
+        ("orange_book", "{0} patents listed"),
+    ),
+    "review_priority_of_application": (
+        ("drugs_at_fda", "{0} review priority"),
+        ("drugs_at_fda", "{0} priority or standard"),
+    ),
+    "sponsor_of_application": (
+        ("drugs_at_fda", "{0} sponsor name"),
+        ("drugs_at_fda", "Drugs@FDA {0} sponsor"),
+    ),
+    "submission_class_of_application": (
+        ("drugs_at_fda", "{0} submission class"),
+        ("drugs_at_fda", "{0} type of submission"),
+    ),
+    "trade_name_of_application": (
+        ("drugs_at_fda", "{0} drug name"),
+        ("drugs_at_fda", "{0} product, trade name"),
+    ),
+    # Monographs.
+    "liver_injury_likelihood_of_drug": (
+        ("livertox", "{0} LiverTox likelihood score"),
+        ("livertox", "{0} hepatotoxicity likelihood score"),
+    ),
+    # Rare diseases.
+    "disease_by_gene_and_inheritance": (("hpo", "gene {0} inheritance"), ("hpo", "{0} gene")),
+    "disease_of_gene": (("hpo", "gene {0}"), ("hpo", "{0} NCBI gene"), ("hpo", "{0} disease")),
+    "gene_of_both_diseases": (("hpo", "{0} gene"), ("hpo", "{1} gene")),
+    "gene_of_disease": (
+        ("hpo", "{0} gene"),
+        ("hpo", "{0} associated gene NCBI"),
+        ("hpo", "{0} genetic cause"),
+    ),
+    "inheritance_of_disease": (
+        ("hpo", "{0} inheritance"),
+        ("orphanet", "{0} type of inheritance"),
+    ),
+    "onset_of_disease": (
+        ("orphanet", "{0} average age of onset"),
+        ("orphanet", "Orphanet {0} onset"),
+    ),
+    "prevalence_of_disease": (
+        ("orphanet", "{0} prevalence class point prevalence worldwide"),
+        ("orphanet", "Orphanet {0} prevalence"),
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Query:
-    """A search text and its route. ``checks`` are the (condition, candidate) pairs that an answer
-    decides; ``years`` are the first and last year of the articles to search."""
+    """The words of a search, and the sources of the index that may have the record, the best
+    first."""
 
     text: str
-    route: Route = "first"
-    checks: tuple[tuple[Condition, str], ...] = ()
-    years: tuple[int, int] | None = None
+    sources: tuple[str, ...]
 
 
-def generate_searches(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
-    """The queries that may bring up an entity that meets all conditions, the most promising first:
-    all conditions as the question words them, with counts spelled out, as statements, and each
-    condition alone."""
-    for index, condition in enumerate(conditions):
-        if is_report(condition.clinical):
-            yield build_article_query(condition, word_conditions(conditions, index))
-    yield Query(word_conditions(conditions), "first")
-    if len(conditions) == 1:
-        yield Query(word_conditions(conditions), "second")
-    for index in range(len(conditions)):
-        for text in _spell_out_shares(conditions, index, notes):
-            yield Query(text, "records")
-    yield Query(" ".join(map(_word_as_statement, conditions)), "records")
-    if len(conditions) > 1:
-        for condition in conditions:
-            if leads_to_candidates(condition):
-                yield Query(_in_document_words(condition).as_noun_phrase(), "records")
+def generate_queries(look_up: LookUp, notes: Notes) -> Iterator[Query]:
+    """The searches for a look-up, in the order in which they are tried."""
+    names = [notes.print_name(value) for value in look_up.inputs]
+    dates = {f"iso{place}": value.rpartition("/")[2] for place, value in enumerate(look_up.inputs)}
+    title = notes.print_title(look_up.inputs[0])
+    for source, phrasing in list_phrasings(look_up.kind):
+        text = phrasing.format(*names, title=title, **dates)
+        yield Query(text, _INDEX_SOURCES[source])
 
 
-def word_conditions(
-    conditions: Sequence[Condition], first_index: int = 0, spelled_shares: str = ""
-) -> str:
-    """All conditions in one query: "disease associated with the gene FBN1 whose age of onset is
-    Adult onset". The condition at ``first_index`` comes first, with ``spelled_shares`` as its
-    qualifier unless that is ""."""
-    condition = conditions[first_index]
-    others = [*conditions[:first_index], *conditions[first_index + 1 :]]
-    first = _in_document_words(condition)
-    if spelled_shares:
-        first = replace(condition, clinical=spelled_shares)
-    clauses = [_in_document_words(other).as_clause() for other in others]
-    return f"{first.as_noun_phrase()} {' and '.join(clauses)}".strip()
-
-
-def build_check(condition: Condition, candidates: Sequence[str]) -> Query:
-    """The query that decides whether candidates meet a condition.
-
-    A disease is checked alone, by its own record. Genes or findings are checked several at a time,
-    by the record of the disease that they are to belong to.
-    """
-    document_condition = _in_document_words(condition)
-    first = candidates[0]
-    if is_report(condition.clinical):
-        query = build_article_query(condition, document_condition.as_sentence(first))
-        return replace(query, checks=((condition, first),))
-    if condition.forward:
-        return Query(document_condition.as_sentence(first), "first", ((condition, first),))
-    batch = candidates[:_CANDIDATES_PER_CHECK]
-    text = f"{document_condition.as_noun_phrase()}: {', '.join(batch)}"
-    return Query(text, "first", tuple((condition, candidate) for candidate in batch))
-
-
-def build_article_query(condition: Condition, text: str) -> Query:
-    """A query among the articles of the years that the condition's report may be of."""
-    return Query(text, "articles", years=parse_report_years(condition.clinical))
-
-
-def leads_to_candidates(condition: Condition) -> bool:
-    """Whether a search for the condition can bring up the entities that meet it."""
-    return not condition.forward or condition.predicate.name not in _VAGUE_PREDICATES
-
-
-def _word_as_statement(condition: Condition) -> str:
-    """The condition as a statement without the entity that is looked for: "The gene associated is
-    FBN1."."""
-    document_condition = _in_document_words(condition)
-    if not document_condition.forward:
-        return f"{document_condition.as_noun_phrase()}."
-    sentence = document_condition.as_sentence(_PLACEHOLDER)
-    # The preposition before the entity goes with it.
-    shortened = re.sub(rf"(?:(?:with|of|in|by|against|to) )?{_PLACEHOLDER}", "", sentence)
-    return " ".join(shortened.split())
-
-
-def _in_document_words(condition: Condition) -> Condition:
-    """The condition with a qualifier that documents can contain: no comparison, and no report, for
-    an article does not name its own year and journal."""
-    if condition.clinical in COMPARISONS:
-        return replace(condition, clinical="patients")
-    if is_report(condition.clinical):
-        return replace(condition, clinical="")
-    return condition
-
-
-def _spell_out_shares(conditions: Sequence[Condition], index: int, notes: Notes) -> Iterator[str]:
-    """Queries with the shares that the comparison in the condition at ``index`` covers; none when
-    its qualifier is not a comparison."""
-    condition = conditions[index]
-    if condition.clinical not in COMPARISONS:
-        return
-    totals: Iterable[int] = _TYPICAL_TOTALS
-    if not condition.forward:
-        # The disease is given: use the numbers of patients that its record uses.
-        qualifiers = notes.qualifiers(condition.predicate.name, condition.other)
-        counts = [_COUNT.fullmatch(qualifier) for qualifier in qualifiers]
-        frequencies = Counter(int(count[1]) for count in counts if count)
-        totals = [total for total, _ in frequencies.most_common()]
-    shares = [share for share in _COMMON_SHARES if find_comparison(share) == condition.clinical]
-    for total in totals:
-        shares += list_counts(total, condition.clinical)
-    if condition.forward:
-        query_conditions, query_index = conditions, index
-    else:
-        query_conditions, query_index = [condition], 0
-    share_limit = min(len(shares), _COUNTS_PER_QUERY * _MAX_COUNT_QUERIES)
-    for start in range(0, share_limit, _COUNTS_PER_QUERY):
-        batch = shares[start : start + _COUNTS_PER_QUERY]
-        yield word_conditions(query_conditions, query_index, ", ".join(batch))
-
-
-def list_counts(total: int, comparison_phrase: str) -> list[str]:
-    """The counts among ``total`` patients that a comparison covers, the largest first: "7 of 7
-    patients", "6 of 7 patients". Only counts that questions are made from."""
-    qualifiers = (f"{count} of {total} patients" for count in range(total, 0, -1))
-    return [
-        qualifier
-        for qualifier in qualifiers
-        if is_exact(qualifier) and find_comparison(qualifier) == comparison_phrase
-    ]
-
-
-def generate_share_searches(disease: str, finding: str) -> Iterator[Query]:
-    """The queries for the share of a disease's patients who have a finding."""
-    text = f"finding in patients with {disease}: {finding}"
-    yield Query(text, "first")
-    yield Query(text, "second")
-    yield Query(text, "records")
+def list_phrasings(kind: str) -> Sequence[tuple[FactSource, str]]:
+    """(registry, words) for each phrasing of a kind's searches. KeyError for one that is never
+    looked up itself, because it is worked out from others."""
+    return _PHRASINGS[kind]

@@ -1,112 +1,72 @@
 """The rules teacher's thoughts: a move of the solver in words.
 
-A thought states what the last response established ("disease associated with the gene FBN1 = Marfan
-syndrome.") and why the next search follows. The templates are in ``thoughts.LANGUAGE.json``; entity
-names stay as documents print them.
+A thought states what the last response established ("lead sponsor of NCT00777179 = Pfizer.") and
+why the next call follows. The templates, and what each kind of step looks for, are in
+``thoughts.LANGUAGE.json``; names stay as documents print them. Of several forms the question and
+the number of the thought choose one, so that equal episodes have equal thoughts.
 """
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
-from medr_ray.knowledge.predicates import CHINESE_WORDING, directed_name
-from medr_ray.knowledge.predicates.kinds import announce_in_chinese
-from medr_ray.knowledge.published_reports import is_report
-from medr_ray.questions.wording.writers import word_qualifier_in_chinese
-from medr_ray.trajectories.solver.plans import Condition
-from medr_ray.trajectories.solver.queries import Query
-from medr_ray.trajectories.solver.solver import SearchTarget, SolvedTarget
+from medr_ray.questions.drafting.answer_names import NOT_RECORDED
+from medr_ray.trajectories.solver.notes import Notes
+from medr_ray.trajectories.solver.rules import Established, LookUp
+
+Reason = Literal["needed", "still_needed", "failed", "reading"]
 
 
 class ThoughtWriter:
-    """Writes thoughts in one language."""
+    """Writes the thoughts about one question."""
 
-    def __init__(self, language: Language) -> None:
-        self._is_chinese = language == "zh"
-        file_name = f"thoughts.{language}.json"
-        self._templates: dict[str, str] = read_package_json(
-            "medr_ray.trajectories.solver", file_name
+    def __init__(self, language: Language, question: str) -> None:
+        self._words: dict[str, Any] = read_package_json(
+            "medr_ray.trajectories.solver", f"thoughts.{language}.json"
         )
+        self._language: Language = language
+        self._seed = zlib.crc32(question.encode())
+        self._count = 0
 
-    def word_result(self, solved: SolvedTarget) -> str:
+    def word_result(self, found: Established, notes: Notes) -> str:
         """What was established: "TARGET = VALUE."."""
-        target = self.describe_target(solved.target)
-        return self._fill("result", target=target, value=solved.value)
+        target = self.describe(found.look_up, notes)
+        if not found.value:
+            return str(self._words["absent"]).format(target=target)
+        value = notes.print_name(found.value)
+        return str(self._words["result"]).format(target=target, value=value)
 
-    def word_search(self, target: SearchTarget, query: Query, is_repeated: bool) -> str:
-        """Why a query is sent; ``is_repeated`` when the last query was for the same target."""
-        if not query.checks:
-            key = "still_needed" if is_repeated else "needed"
-            return self._fill(key, target=self.describe_target(target))
-        condition = query.checks[0][0]
-        candidates = [candidate for _, candidate in query.checks]
-        if len(candidates) == 1:
-            statement = self._sentence(condition, candidates[0])
-            return self._fill("check", candidate=candidates[0], statement=statement)
-        return self._fill(
-            "check_several",
-            candidates=self._templates["candidate_separator"].join(candidates),
-            target=self._noun_phrase(condition),
-        )
+    def word_call(
+        self, look_up: LookUp, reason: Reason, notes: Notes, candidates: Sequence[str] = ()
+    ) -> str:
+        """Why a call follows. ``candidates`` are the names that it is to decide between."""
+        target = self.describe(look_up, notes)
+        if reason == "needed" and len(candidates) > 1:
+            names = str(self._words["candidate_separator"]).join(candidates)
+            return self._choose("candidates").format(candidates=names, target=target)
+        return self._choose(reason).format(target=target)
 
-    def word_giving_up(self, target: SearchTarget, is_out_of_calls: bool) -> str:
+    def word_giving_up(self, look_up: LookUp, notes: Notes, *, is_out_of_calls: bool) -> str:
         """Why there is no answer: no call is left, or no source states the target."""
         key = "out_of_calls" if is_out_of_calls else "not_stated"
-        return self._fill(key, target=self.describe_target(target))
+        return str(self._words[key]).format(target=self.describe(look_up, notes))
 
     def word_unread_question(self) -> str:
         """The question was not understood."""
-        return self._templates["unread_question"]
+        return str(self._words["unread_question"])
 
-    def describe_target(self, target: SearchTarget) -> str:
-        """What is looked for: "disease associated with the gene FBN1 (the one whose age of onset is
-        Adult onset)"."""
-        if target.share_of:
-            disease, finding = target.share_of
-            return self._fill("share", disease=disease, finding=finding)
-        first, *others = target.conditions
-        noun_phrase = self._noun_phrase(first)
-        clauses = self._templates["clause_separator"].join(map(self._clause, others))
-        if not clauses:
-            return noun_phrase
-        return self._fill("target_with_clauses", target=noun_phrase, clauses=clauses)
+    def word_answer(self, value: str, notes: Notes) -> str:
+        """The answer as the records print it; that none is recorded where the value is ""."""
+        return notes.print_name(value) if value else NOT_RECORDED[self._language][0]
 
-    def _noun_phrase(self, condition: Condition) -> str:
-        if self._is_chinese:
-            # The unnamed entity is the phrase's end, so the phrase runs against the condition.
-            key = directed_name(condition.predicate.name, not condition.forward)
-            target = CHINESE_WORDING[key].format(
-                known=self._other_phrase(condition),
-                clinical=word_qualifier_in_chinese(condition.clinical),
-                other="",
-            )
-        else:
-            target = condition.as_noun_phrase()
-        if not is_report(condition.clinical):
-            return target
-        report = (
-            word_qualifier_in_chinese(condition.clinical)
-            if self._is_chinese
-            else condition.clinical
-        )
-        return self._fill("target_in_report", target=target, report=report)
+    def describe(self, look_up: LookUp, notes: Notes) -> str:
+        """What is looked for: "lead sponsor of NCT00777179"."""
+        names = map(notes.print_name, look_up.inputs)
+        return str(self._words["targets"][look_up.kind]).format(*names)
 
-    def _clause(self, condition: Condition) -> str:
-        if not self._is_chinese:
-            return condition.as_clause()
-        key = f"clause:{directed_name(condition.predicate.name, condition.forward)}"
-        return CHINESE_WORDING[key].format(
-            other=self._other_phrase(condition),
-            clinical=word_qualifier_in_chinese(condition.clinical),
-        )
-
-    def _sentence(self, condition: Condition, entity: str) -> str:
-        if self._is_chinese:
-            return f"{entity}{self._clause(condition)}。"
-        return condition.as_sentence(entity)
-
-    def _other_phrase(self, condition: Condition) -> str:
-        """The other end of a condition as a Chinese question names it."""
-        # Names have no Chinese form; only the word that announces their kind is translated.
-        return announce_in_chinese(condition.other_type, condition.other)
-
-    def _fill(self, template_key: str, **values: str) -> str:
-        return self._templates[template_key].format(**values)
+    def _choose(self, key: str) -> str:
+        forms: list[str] = self._words[key]
+        self._count += 1
+        return forms[(self._seed + self._count) % len(forms)]

@@ -1,0 +1,490 @@
+"""How each kind of step is worked out from what was read.
+
+A rule takes the notes and the values of its inputs and gives the value of the step. Where the notes
+do not say, it raises ``Unstated`` with what to look up. Questions are made where all records
+agree; the teacher reads a few, so a rule is content with one record that states the value, and
+compares what it has read where a step asks for the first or the last.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from medr_ray.core.records import LiteralValue
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact
+from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.questions.steps import STEP_KINDS
+from medr_ray.questions.steps.approvals import list_ingredients, make_year, read_date
+from medr_ray.questions.steps.kinds import Finding
+from medr_ray.trajectories.solver.name_ids import TITLE_PREFIX
+from medr_ray.trajectories.solver.notes import Notes, find_paper
+
+_FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
+# Modes of inheritance as both tables name them; "sporadic" or "multifactorial" are none.
+_MODE = re.compile(r"MODE:(?:autosomal|x linked|y linked|mitochondrial|semidominant)\b")
+_APPROVAL_YEARS = ("us_approval_year", "first_us_approval_year")
+_SEARCHES_BEFORE_ABSENCE = 2  # before a record that was seen counts as not stating a field
+_WORLDWIDE = "Worldwide"
+
+
+@dataclass(frozen=True)
+class LookUp:
+    """What is to be looked up: a step, or a part of one (see ``queries.QUERIES``), and its
+    inputs."""
+
+    kind: str
+    inputs: tuple[str, ...]
+
+
+class Unstated(Exception):
+    """The notes do not say what a look-up asks for."""
+
+    def __init__(self, look_up: LookUp) -> None:
+        super().__init__(f"{look_up.kind} of {', '.join(look_up.inputs)}")
+        self.look_up = look_up
+
+
+@dataclass(frozen=True)
+class Established:
+    """A look-up and the value that it turned out to have."""
+
+    look_up: LookUp
+    value: str
+
+
+@dataclass
+class Workings:
+    """One attempt to work a plan out from the notes as they are.
+
+    ``count_searches`` says how many searches for a look-up were answered; with ``is_last`` no
+    further one can be sent, and what was read has to do. ``established`` is what was found on the
+    way, in that order.
+    """
+
+    notes: Notes
+    count_searches: Callable[[LookUp], int]
+    is_last: bool = False
+    established: list[Established] = field(default_factory=list)
+
+    @property
+    def table(self) -> FactTable:
+        return self.notes.table
+
+    def find(self, kind: str, *inputs: str) -> str:
+        """The value of a step: raises Unstated."""
+        inputs = tuple(map(self._resolve, inputs))
+        rule = RULES.get(kind)
+        value = rule(self, *inputs) if rule else _find_by_declaration(self, kind, *inputs)
+        self.establish(kind, inputs, value)
+        return value
+
+    def establish(self, kind: str, inputs: Sequence[str], value: str) -> None:
+        """Note a result that a thought is to state."""
+        found = Established(LookUp(kind, tuple(inputs)), value)
+        if found not in self.established:
+            self.established.append(found)
+
+    def _resolve(self, value: str) -> str:
+        """A paper that is named by its title gets its number."""
+        if not value.startswith(TITLE_PREFIX):
+            return value
+        paper = find_paper(self.notes, value)
+        if not paper:
+            raise Unstated(LookUp("paper_by_title", (value,)))
+        return paper
+
+    def objects(self, predicate: str, subject: str) -> list[str]:
+        """The objects that facts state, each once, in the order of reading."""
+        return _distinct(fact.object for fact in self.table.facts_of(predicate, subject))
+
+    def subjects(self, predicate: str, obj: str) -> list[str]:
+        """The subjects that facts state, each once, in the order of reading."""
+        return _distinct(fact.subject for fact in self.table.facts_to(predicate, obj))
+
+    def require(self, values: Sequence[str], kind: str, *inputs: str) -> str:
+        """The first value; raises Unstated where there is none."""
+        if not values:
+            raise Unstated(LookUp(kind, inputs))
+        return values[0]
+
+    def search_at_least(self, count: int, kind: str, *inputs: str) -> None:
+        """Raises Unstated until so many searches were answered, as long as one can be sent."""
+        look_up = LookUp(kind, inputs)
+        if not self.is_last and self.count_searches(look_up) < count:
+            raise Unstated(look_up)
+
+
+Rule = Callable[..., str]
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _find_by_declaration(workings: Workings, kind: str, *inputs: str) -> str:
+    """By the step's own declaration, which one record suffices for."""
+    outcome = STEP_KINDS[kind].find(workings.table, *inputs)
+    if isinstance(outcome, Finding) and outcome.value:
+        return outcome.value
+    raise Unstated(LookUp(kind, inputs))
+
+
+# --- rare diseases --------------------------------------------------------------------
+
+
+def _find_gene(workings: Workings, disease: str) -> str:
+    genes = workings.objects("associated_gene", disease)
+    return workings.require(genes, "gene_of_disease", disease)
+
+
+def _find_disease(workings: Workings, gene: str) -> str:
+    diseases = workings.subjects("associated_gene", gene)
+    return workings.require(diseases, "disease_of_gene", gene)
+
+
+def _find_inheritance(workings: Workings, disease: str) -> str:
+    modes = [mode for mode in workings.objects("has_inheritance", disease) if _MODE.match(mode)]
+    return workings.require(modes, "inheritance_of_disease", disease)
+
+
+def _find_prevalence(workings: Workings, disease: str) -> str:
+    classes = [
+        fact.object
+        for fact in workings.table.facts_of("has_prevalence", disease)
+        if fact.qualifier("place") == _WORLDWIDE
+        and fact.qualifier("kind") == "Point prevalence"
+        # A snippet may have cut the status off.
+        and fact.qualifier("status") in ("", "Validated")
+    ]
+    return workings.require(_distinct(classes), "prevalence_of_disease", disease)
+
+
+def _find_onset(workings: Workings, disease: str) -> str:
+    return workings.require(workings.objects("onset_period", disease), "onset_of_disease", disease)
+
+
+def _find_disease_by_inheritance(workings: Workings, gene: str, mode: str) -> str:
+    kind = "disease_by_gene_and_inheritance"
+    workings.search_at_least(1, kind, gene, mode)
+    for disease in workings.subjects("associated_gene", gene):
+        if workings.find("inheritance_of_disease", disease) == mode:
+            return disease
+    raise Unstated(LookUp(kind, (gene, mode)))
+
+
+def _find_gene_of_both(workings: Workings, first: str, second: str) -> str:
+    genes = []
+    for disease in (first, second):
+        stated = workings.objects("associated_gene", disease)
+        workings.require(stated, "gene_of_disease", disease)
+        genes.append(stated)
+    shared = [gene for gene in genes[0] if gene in genes[1]]
+    return workings.require(shared, "gene_of_both_diseases", first, second)
+
+
+# --- trials ---------------------------------------------------------------------------
+
+
+def _find_drug_of_trial(workings: Workings, trial: str) -> str:
+    drugs = workings.objects("studies_intervention", trial)
+    return workings.require(drugs, "drug_of_trial", trial)
+
+
+def _find_condition(workings: Workings, trial: str) -> str:
+    conditions = workings.objects("studies_condition", trial)
+    return workings.require(conditions, "condition_of_trial", trial)
+
+
+def _find_investigator(workings: Workings, trial: str) -> str:
+    officials = [
+        fact.object
+        for fact in workings.table.facts_of("overall_official", trial)
+        # A snippet may have cut the role off.
+        if fact.qualifier("role") in ("", "PRINCIPAL_INVESTIGATOR")
+    ]
+    return workings.require(_distinct(officials), "investigator_of_trial", trial)
+
+
+def _find_trial_by_acronym(workings: Workings, acronym: str, sponsor: str) -> str:
+    trials = workings.subjects("trial_acronym", acronym)
+    sponsored = [t for t in trials if sponsor in workings.objects("lead_sponsor", t)]
+    unknown = [t for t in trials if not workings.objects("lead_sponsor", t)]
+    return workings.require([*sponsored, *unknown], "trial_by_acronym", acronym, sponsor)
+
+
+def _count_countries(workings: Workings, trial: str) -> str:
+    workings.search_at_least(2, "countries_of_trial", trial)
+    countries = workings.objects("trial_country", trial)
+    workings.require(countries, "countries_of_trial", trial)
+    return _make_count(len(countries))
+
+
+def _find_trial_of_paper(workings: Workings, paper: str) -> str:
+    trials = workings.objects("registered_as", paper)
+    reported = workings.subjects("reports_results_in", paper)
+    return workings.require([*trials, *reported], "trial_of_paper", paper)
+
+
+def _find_missing(kind: str, predicate: str) -> Rule:
+    """The value of a field, or "" once the record was seen and does not have it."""
+
+    def find(workings: Workings, trial: str) -> str:
+        values = workings.objects(predicate, trial)
+        if values:
+            return values[0]
+        record = workings.notes.find_record(trial)
+        searches = workings.count_searches(LookUp(kind, (trial,)))
+        is_seen = record is not None and (
+            record.was_read or workings.is_last or searches >= _SEARCHES_BEFORE_ABSENCE
+        )
+        if not is_seen:
+            raise Unstated(LookUp(kind, (trial,)))
+        return ""
+
+    return find
+
+
+def _list_drugs_of_trial(workings: Workings, trial: str) -> list[str]:
+    """The drugs under study, of which there are at least two."""
+    drugs = workings.objects("studies_intervention", trial)
+    if len(drugs) < 2:
+        raise Unstated(LookUp("drugs_of_trial", (trial,)))
+    return drugs
+
+
+def _find_earlier_drug_of_trial(workings: Workings, trial: str) -> str:
+    drugs = _list_drugs_of_trial(workings, trial)
+    years = {drug: workings.find("approval_year_of_drug", drug) for drug in drugs}
+    return min(drugs, key=lambda drug: years[drug])
+
+
+def _find_drug_with_score(workings: Workings, trial: str, score: str) -> str:
+    for drug in _list_drugs_of_trial(workings, trial):
+        if workings.find("liver_injury_likelihood_of_drug", drug) == score:
+            return drug
+    raise Unstated(LookUp("drugs_of_trial", (trial,)))
+
+
+# --- approvals ------------------------------------------------------------------------
+
+
+def _list_full_applications(workings: Workings, drug: str) -> list[str]:
+    """The applications for the drug alone that were read of."""
+    products = workings.subjects("active_ingredient", drug)
+    applications = _distinct(
+        application
+        for product in products
+        for application in workings.subjects("has_product", product)
+    )
+    return [
+        application
+        for application in applications
+        if application.startswith(_FULL_APPLICATIONS)
+        and list_ingredients(workings.table, application) == (drug,)
+    ]
+
+
+def _find_first_application(workings: Workings, drug: str) -> str:
+    kind = "first_application_for_drug"
+    applications = _list_full_applications(workings, drug)
+    workings.require(applications, kind, drug)
+    return min(applications, key=_date_applications(workings, applications).__getitem__)
+
+
+def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
+    kind = "latest_application_for_drug"
+    workings.search_at_least(2, kind, drug, date)
+    applications = _list_full_applications(workings, drug)
+    workings.require(applications, kind, drug, date)
+    return _choose_latest(workings, applications, date)
+
+
+def _date_applications(workings: Workings, applications: Sequence[str]) -> dict[str, str]:
+    """The dates of approval by application; of a single one none is needed."""
+    if len(applications) == 1:
+        return {applications[0]: ""}
+    return {
+        application: read_date(workings.find("approval_date_of_application", application))
+        for application in applications
+    }
+
+
+def _choose_latest(workings: Workings, applications: Sequence[str], date: str) -> str:
+    """The application that was approved last, up to a date."""
+    dates = _date_applications(workings, applications)
+    in_time = [name for name in applications if dates[name] <= read_date(date)]
+    return max(in_time or applications, key=dates.__getitem__)
+
+
+def _find_approval_date(workings: Workings, drug: str) -> str:
+    application = workings.find("first_application_for_drug", drug)
+    return workings.find("approval_date_of_application", application)
+
+
+def _find_approval_year(workings: Workings, drug: str) -> str:
+    years = [year for predicate in _APPROVAL_YEARS for year in workings.objects(predicate, drug)]
+    dates = [
+        date
+        for application in _list_full_applications(workings, drug)
+        for date in workings.objects("original_approval_date", application)
+    ]
+    stated = sorted(read_date(value)[:4] for value in (*years, *dates))
+    return make_year(workings.require(stated, "approval_year_of_drug", drug))
+
+
+def _find_earlier_approved(workings: Workings, first: str, second: str) -> str:
+    years = [workings.find("approval_year_of_drug", drug) for drug in (first, second)]
+    return first if years[0] <= years[1] else second
+
+
+def _find_years_between(workings: Workings, first: str, second: str) -> str:
+    years = [
+        int(read_date(workings.find("approval_year_of_drug", drug))) for drug in (first, second)
+    ]
+    return _make_count(abs(years[0] - years[1]))
+
+
+def _list_current(workings: Workings, predicate: str, subjects: Sequence[str]) -> list[StatedFact]:
+    """The facts of the newest edition: older ones bear a date in their line."""
+    facts = [fact for subject in subjects for fact in workings.table.facts_of(predicate, subject)]
+    newest = [fact for fact in facts if not fact.as_of]
+    return newest or facts
+
+
+def _list_patents(workings: Workings, kind: str, application: str) -> list[str]:
+    # A snippet shows a few of the patents.
+    workings.search_at_least(2, kind, application)
+    products = workings.objects("has_product", application)
+    listings = _list_current(workings, "protected_by_patent", products)
+    patents = _distinct(fact.object for fact in listings)
+    workings.require(patents, kind, application)
+    return patents
+
+
+def _find_last_expiry(workings: Workings, application: str) -> str:
+    kind = "last_patent_expiry_of_application"
+    patents = _list_patents(workings, kind, application)
+    expiries = _list_current(workings, "patent_expiry_date", patents)
+    dates = [fact.object for fact in expiries]
+    workings.require(dates, kind, application)
+    return max(dates, key=read_date)
+
+
+def _count_patents(workings: Workings, application: str) -> str:
+    return _make_count(len(_list_patents(workings, "patents_of_application", application)))
+
+
+def _find_exclusivity_end(workings: Workings, application: str) -> str:
+    kind = "exclusivity_end_of_application"
+    products = workings.objects("has_product", application)
+    dates = [fact.object for fact in _list_current(workings, "exclusivity_end_date", products)]
+    workings.require(dates, kind, application)
+    return max(dates, key=read_date)
+
+
+def _find_trade_name(workings: Workings, application: str) -> str:
+    products = workings.objects("has_product", application)
+    names = _distinct(
+        name for product in products for name in workings.objects("trade_name", product)
+    )
+    return workings.require(names, "trade_name_of_application", application)
+
+
+def _list_company_applications(workings: Workings, company: str) -> list[str]:
+    applications = workings.subjects("application_sponsor", company)
+    return [name for name in applications if name.startswith(_FULL_APPLICATIONS)]
+
+
+def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
+    kind = "latest_application_of_company"
+    workings.search_at_least(2, kind, company, date)
+    applications = _list_company_applications(workings, company)
+    workings.require(applications, kind, company, date)
+    return _choose_latest(workings, applications, date)
+
+
+def _find_by_company_and_date(workings: Workings, company: str, date: str) -> str:
+    kind = "application_by_company_and_date"
+    approved = [
+        name
+        for name in workings.subjects("original_approval_date", date)
+        if name.startswith(_FULL_APPLICATIONS)
+    ]
+    for application in approved:
+        if not workings.objects("application_sponsor", application):
+            workings.find("sponsor_of_application", application)
+    matching = [
+        application
+        for application in approved
+        if company in workings.objects("application_sponsor", application)
+    ]
+    return workings.require(matching, kind, company, date)
+
+
+def _count_approvals(workings: Workings, company: str, year: str) -> str:
+    kind = "approvals_of_company_in_year"
+    workings.search_at_least(2, kind, company, year)
+    count = sum(
+        read_date(date)[:4] == read_date(year)
+        for application in _list_company_applications(workings, company)
+        for date in workings.objects("original_approval_date", application)
+    )
+    if not count:
+        raise Unstated(LookUp(kind, (company, year)))
+    return _make_count(count)
+
+
+def _count_generic_makers(workings: Workings, drug: str) -> str:
+    workings.search_at_least(2, "generic_makers_of_drug", drug)
+    return _find_by_declaration(workings, "generic_makers_of_drug", drug)
+
+
+def _make_count(count: int) -> str:
+    return make_value_id(LiteralValue("number", str(count), float(count)))
+
+
+RULES: Mapping[str, Rule] = {
+    "application_by_company_and_date": _find_by_company_and_date,
+    "approval_date_of_drug": _find_approval_date,
+    "approval_year_of_drug": _find_approval_year,
+    "approvals_of_company_in_year": _count_approvals,
+    "condition_of_trial": _find_condition,
+    "countries_of_trial": _count_countries,
+    "disease_by_gene_and_inheritance": _find_disease_by_inheritance,
+    "disease_of_gene": _find_disease,
+    "drug_of_trial": _find_drug_of_trial,
+    "drug_of_trial_with_score": _find_drug_with_score,
+    "earlier_approved_drug": _find_earlier_approved,
+    "earlier_approved_drug_of_trial": _find_earlier_drug_of_trial,
+    "exclusivity_end_of_application": _find_exclusivity_end,
+    "first_application_for_drug": _find_first_application,
+    "gene_of_both_diseases": _find_gene_of_both,
+    "gene_of_disease": _find_gene,
+    "generic_makers_of_drug": _count_generic_makers,
+    "inheritance_of_disease": _find_inheritance,
+    "investigator_of_trial": _find_investigator,
+    "last_patent_expiry_of_application": _find_last_expiry,
+    "latest_application_for_drug": _find_latest_application,
+    "latest_application_of_company": _find_latest_of_company,
+    "missing_acronym_of_trial": _find_missing("missing_acronym_of_trial", "trial_acronym"),
+    "missing_collaborator_of_trial": _find_missing("missing_collaborator_of_trial", "collaborator"),
+    "onset_of_disease": _find_onset,
+    "patents_of_application": _count_patents,
+    "prevalence_of_disease": _find_prevalence,
+    "trade_name_of_application": _find_trade_name,
+    "trial_by_acronym": _find_trial_by_acronym,
+    "trial_of_paper": _find_trial_of_paper,
+    "years_between_approvals": _find_years_between,
+}
+# What no record prints, because it is counted or calculated from what records print.
+CALCULATED = frozenset(
+    {
+        "approvals_of_company_in_year",
+        "countries_of_trial",
+        "generic_makers_of_drug",
+        "patents_of_application",
+        "years_between_approvals",
+    }
+)
+# What a record is asked for that does not state it.
+ABSENT = frozenset({"missing_acronym_of_trial", "missing_collaborator_of_trial"})
