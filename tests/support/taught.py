@@ -1,12 +1,11 @@
-"""Episodes of the rules teacher over disease records made for a test, with the real index, tools
-and loop."""
+"""Episodes of the rules teacher over real records of the embedded snapshot and of HPO, with the
+real index, tools and loop."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
-from support.disease_lines import make_fact
 from support.questions import with_task, worded_question
 from support.small_index import build_index
 
@@ -14,89 +13,113 @@ from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.faults import NO_FAULTS, FaultPlan
 from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import GuidanceStep, Question, Trajectory
+from medr_ray.core.records import GuidanceStep, Language, LiteralValue, Question, Trajectory
 from medr_ray.core.settings import load_config
-from medr_ray.entities.matching import Matcher
-from medr_ray.graph.extraction.extractor import RulesExtractor
-from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.hpo import DiseaseRecord, load_hpo
-from medr_ray.knowledge.lexicon import Concept
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact, TableEntity
+from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.questions.plans import PlanNode, name
+from medr_ray.questions.steps import STEP_KINDS
+from medr_ray.questions.wording.grammar import write_question
+from medr_ray.questions.wording.mentions import Mentions
 from medr_ray.retrieval.disease_records import document_from_disease
 from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.registry_records import list_registry_documents
 from medr_ray.retrieval.retriever import Retriever
-from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.base import Tool
 from medr_ray.tools.registry import build_tools
-from medr_ray.trajectories.solver.articles import ArticleReader
 from medr_ray.trajectories.stage import build_rollout_request
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
-Facts = Sequence[tuple[str, str, str]]  # predicate, object, qualifier
+# As the demo is set: two results, of which one line each is seen.
 SETTINGS = (
     "retrieval.mode=text",
-    "agent.max_tool_calls=12",
-    "retrieval.results=4",
-    "retrieval.snippet_sentences=3",
-    "agent.observation_chars=2000",
-    "retrieval.snippet_chars=400",
+    "retrieval.results=2",
+    "retrieval.snippet_sentences=1",
+    "retrieval.snippet_chars=140",
+    "agent.max_tool_calls=3",
+    "index.sources=[{source: pubmed},{source: hpo},{source: registries}]",
 )
-TRUE_RECORDS: Mapping[str, Facts] = {
-    "Marfan syndrome": (
-        ("has_inheritance", "Autosomal dominant inheritance", ""),
-        ("has_onset", "Childhood onset", ""),
-        ("associated_gene", "FBN1", ""),
-        ("has_finding", "Ectopia lentis", "3 of 7 patients"),
-        ("has_finding", "Tall stature", "9 of 9 patients"),
-        ("has_finding", "Scoliosis", "6 of 9 patients"),
-    ),
-    "MASS syndrome": (
-        ("has_inheritance", "Autosomal dominant inheritance", ""),
-        ("has_onset", "Adult onset", ""),
-        ("associated_gene", "FBN1", ""),
-        ("has_finding", "Striae", "80-99% of patients"),
-        ("has_finding", "Ectopia lentis", "80-99% of patients"),
-    ),
-    "Weill-Marchesani syndrome 2": (
-        ("has_inheritance", "Autosomal recessive inheritance", ""),
-        ("has_onset", "Congenital onset", ""),
-        ("associated_gene", "FBN1", ""),
-        ("has_finding", "Ectopia lentis", "8 of 10 patients"),
-        ("has_finding", "Short stature", "10 of 10 patients"),
-    ),
-    "Homocystinuria": (
-        ("has_inheritance", "Autosomal recessive inheritance", ""),
-        ("associated_gene", "CBS", ""),
-        ("has_finding", "Ectopia lentis", "5-29% of patients"),
-        ("has_finding", "Tall stature", "2 of 9 patients"),
-    ),
+# What a question names, by the ids that a run's facts would give it.
+ENTITIES = {
+    "NCT:NCT01781637": TableEntity("trial", ("NCT01781637",)),
+    "NCT:NCT00367016": TableEntity("trial", ("NCT00367016",)),
+    "NCT:NCT00597558": TableEntity("trial", ("NCT00597558",)),
+    "PMID:17208602": TableEntity("paper", ()),
+    "DRUG:erlotinib": TableEntity("drug", ("Erlotinib",)),
+    "DRUG:temozolomide": TableEntity("drug", ("Temozolomide",)),
+    "OMIM:310600": TableEntity("disease", ("Norrie disease",)),
+    "ORPHA:649": TableEntity("disease", ("Norrie disease",)),
+    "GENE:GALC": TableEntity("gene", ("GALC",)),
+    "COMPANY:genentech": TableEntity("company", ("GENENTECH",)),
+    "HP:0000007": TableEntity("value", ("Autosomal recessive inheritance",)),
 }
+SCORE_E = make_value_id(LiteralValue("category", "E"))
+_TRIALS_BESIDE = 60  # so that a search has something to choose from
+_APPLICATIONS = ("BLA103976", "NDA021743", "ANDA091002", "NDA021029", "NDA021446")
+_MONOGRAPHS = ("Omalizumab", "Erlotinib", "Temozolomide", "Enalapril")
+_DISEASES = ("OMIM:310600", "OMIM:245200", "OMIM:154700", "OMIM:604308")
 
 
-def record_documents(records: Mapping[str, Facts] = TRUE_RECORDS) -> list[Document]:
-    """The records as the index holds them."""
-    return [
-        document_from_disease(
-            DiseaseRecord(f"OMIM:{number}", name, (), tuple(make_fact(*fact) for fact in facts))
-        )
-        for number, (name, facts) in enumerate(records.items(), 100)
-    ]
+def fact_table() -> FactTable:
+    """The entities, with the score that a question names."""
+    fact = StatedFact(
+        "f1", "DRUG:erlotinib", "liver_injury_likelihood", SCORE_E, None, "", (), "livertox", "x"
+    )
+    return FactTable.build([fact], ENTITIES)
 
 
-def make_tools(
-    folder: Path, records: Mapping[str, Facts] = TRUE_RECORDS, *settings: str
-) -> list[Tool]:
+@functools.cache
+def real_documents() -> tuple[Document, ...]:
+    """Some trials, applications, monographs and rare diseases, as the index holds them."""
+    trials = list_registry_documents("clinical_trials")
+    named = [trial for trial in trials if trial.document_id in ENTITIES]
+    applications = {f"FDA:{number}" for number in _APPLICATIONS}
+    monographs = {f"LIVERTOX:{drug}" for drug in _MONOGRAPHS}
+    registries = [*list_registry_documents("drugs_at_fda"), *list_registry_documents("livertox")]
+    orphanet = [d for d in list_registry_documents("orphanet") if d.title == "Norrie disease"]
+    diseases = load_hpo().diseases
+    return (
+        *named,
+        *(trial for trial in trials[:_TRIALS_BESIDE] if trial not in named),
+        *(d for d in registries if d.document_id in applications | monographs),
+        *orphanet,
+        *(document_from_disease(diseases[i]) for i in _DISEASES if i in diseases),
+    )
+
+
+def make_tools(folder: Path, *settings: str) -> list[Tool]:
     """The agent's tools over an index of the records."""
     config = load_settings(*settings)
-    return build_tools(
-        config,
-        Retriever.open(
-            build_index(folder, record_documents(records)), config.retrieval, config.models
-        ),
-    )
+    directory = build_index(folder, list(real_documents()))
+    return build_tools(config, Retriever.open(directory, config.retrieval, config.models))
 
 
 def load_settings(*settings: str) -> PipelineConfig:
     return load_config(None, [*SETTINGS, *settings], environment={})
+
+
+def plan_of(*kinds: str, named: Sequence[str]) -> PlanNode:
+    """A chain of steps from what a question names."""
+    node = PlanNode(kinds[0], tuple(map(name, named)))
+    for kind in kinds[1:]:
+        node = PlanNode(kind, (node,))
+    return node
+
+
+def word_plan(plan: PlanNode, language: Language = "en", form: int = 0) -> str:
+    """The question in words."""
+    return write_question(plan, Mentions(fact_table(), language), language, form)
+
+
+def guidance_of(plan: PlanNode) -> tuple[GuidanceStep, ...]:
+    """The masked triples of a plan."""
+    return tuple(
+        GuidanceStep(input_type, node.kind, node.step_kind.output)
+        for node in plan.walk()
+        if not node.is_named
+        for input_type in STEP_KINDS[node.kind].inputs
+    )
 
 
 def run_teacher(
@@ -105,52 +128,28 @@ def run_teacher(
     guidance: tuple[GuidanceStep, ...] | None = None,
     *,
     answer: str = "",
-    language: str = "en",
+    language: Language = "en",
     faults: FaultPlan = NO_FAULTS,
     config: PipelineConfig | None = None,
 ) -> Trajectory:
     """The rules teacher's episode: guided where guidance is given, else exploring."""
     question = question_with(text, answer, guidance or (), language)
     config, mode = config or load_settings(), "exploration" if guidance is None else GUIDED
-    policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(
-        build_rollout_request(question, mode, 0)
-    )
+    policy = RulesTeacherFactory.from_config(config)(build_rollout_request(question, mode, 0))
     return asyncio.run(
         run_episode(question.task, policy, tools, config.agent, mode=mode, faults=faults)
     )
 
 
 def question_with(
-    text: str, answer: str, guidance: tuple[GuidanceStep, ...] = (), language: str = "en"
+    text: str,
+    answer: str,
+    guidance: tuple[GuidanceStep, ...] = (),
+    language: Language = "en",
+    answer_type: str = "text",
 ) -> Question:
     question = worded_question(text, answer, guidance)
-    question = replace(question, complexity=max(len(guidance), 1))
-    return with_task(question, language=language)
-
-
-def run_teacher_on_articles(folder: Path, library: Sequence[Document], text: str) -> Trajectory:
-    """Exploring, with articles read by the cues over a vocabulary of the records' names and two
-    drugs."""
-    config = load_settings()
-    retriever = Retriever.open(build_index(folder, list(library)), config.retrieval, config.models)
-    names = [(name, "disease") for name in TRUE_RECORDS] + [
-        ("Losartan", "drug"),
-        ("Atenolol", "drug"),
-    ]
-    lexicon = [
-        Concept(f"{kind}:{number}", name, kind, (name.lower(),), "")
-        for number, (name, kind) in enumerate(names)
-    ]
-    vocabulary = Vocabulary(lexicon)
-    reader = ArticleReader(
-        RulesExtractor(vocabulary, Matcher.build(lexicon, 4), load_hpo(), 0.5), vocabulary
-    )
-    question = question_with(text, "")
-    policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(
-        RolloutRequest(question.task)
-    )
-    tools = build_tools(config, retriever)
-    return asyncio.run(run_episode(question.task, policy, tools, config.agent, mode="exploration"))
+    return with_task(question, language=language, answer_type=answer_type)
 
 
 def thoughts_of(trajectory: Trajectory) -> list[str]:

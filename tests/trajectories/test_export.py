@@ -3,7 +3,6 @@
 import json
 
 from support.questions import worded_question
-from support.taught import TRUE_RECORDS
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.core.records import Message, Trajectory, Usage
@@ -15,7 +14,7 @@ MESSAGES = (
     Message("user", QUESTION.task.text),
     Message(
         "assistant",
-        render_reply("look\n", [ToolCall("search", {"query": next(iter(TRUE_RECORDS))})]),
+        render_reply("look\n", [ToolCall("search", {"query": "Marfan syndrome"})]),
     ),
     Message("user", render_responses(["p<0.05"])),
     Message("assistant", render_reply("found", answer="GALC")),

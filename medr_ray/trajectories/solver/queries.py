@@ -140,9 +140,9 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("orange_book", "{0} exclusivity code"),
     ),
     "first_application_for_drug": (
-        ("drugs_at_fda", "{0} active ingredient, submission class type 1 new molecular entity"),
-        ("drugs_at_fda", "{0} active ingredient, review priority"),
-        ("drugs_at_fda", "Drugs@FDA NDA {0} active ingredient"),
+        ("drugs_at_fda", "{0} active ingredient, Drugs@FDA"),
+        ("drugs_at_fda", "{0} new drug application, type 1 new molecular entity"),
+        ("drugs_at_fda", "{0} application, review priority"),
     ),
     "generic_makers_of_drug": (
         ("drugs_at_fda", "{0} ANDA sponsor name"),
@@ -154,8 +154,9 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("orange_book", "{0} patent no, patent expire date"),
     ),
     "latest_application_for_drug": (
-        ("drugs_at_fda", "{0} active ingredient, submission class new formulation"),
-        ("drugs_at_fda", "{0} active ingredient, review priority standard"),
+        ("drugs_at_fda", "{0} active ingredient, Drugs@FDA"),
+        ("drugs_at_fda", "{0} new drug application, submission class new formulation"),
+        ("drugs_at_fda", "{0} application, review priority standard"),
     ),
     "latest_application_of_company": (
         ("drugs_at_fda", "sponsor name {0}, review priority"),

@@ -284,8 +284,19 @@ def _list_full_applications(workings: Workings, drug: str) -> list[str]:
     ]
 
 
+def _check_candidates(workings: Workings, drug: str) -> None:
+    """Look up the ingredient of applications that were shown without it, where none is known to
+    have the drug."""
+    if _list_full_applications(workings, drug):
+        return
+    for document in [*workings.notes.documents]:
+        if document.startswith(_FULL_APPLICATIONS):
+            workings.find("drug_of_application", document)
+
+
 def _find_first_application(workings: Workings, drug: str) -> str:
     kind = "first_application_for_drug"
+    _check_candidates(workings, drug)
     applications = _list_full_applications(workings, drug)
     workings.require(applications, kind, drug)
     return min(applications, key=_date_applications(workings, applications).__getitem__)
