@@ -40,6 +40,7 @@ SETTINGS = (
     "agent.max_tool_calls=3",
     "index.sources=[{source: pubmed},{source: hpo},{source: registries}]",
 )
+FICOLIN = "Immunodeficiency due to ficolin3 deficiency"
 # What a question names, by the ids that a run's facts would give it.
 ENTITIES = {
     "NCT:NCT01781637": TableEntity("trial", ("NCT01781637",)),
@@ -49,7 +50,7 @@ ENTITIES = {
     "DRUG:erlotinib": TableEntity("drug", ("Erlotinib",)),
     "DRUG:temozolomide": TableEntity("drug", ("Temozolomide",)),
     "OMIM:310600": TableEntity("disease", ("Norrie disease",)),
-    "ORPHA:649": TableEntity("disease", ("Norrie disease",)),
+    "ORPHA:331190": TableEntity("disease", (FICOLIN,)),
     "GENE:GALC": TableEntity("gene", ("GALC",)),
     "COMPANY:genentech": TableEntity("company", ("GENENTECH",)),
     "HP:0000007": TableEntity("value", ("Autosomal recessive inheritance",)),
@@ -77,7 +78,7 @@ def real_documents() -> tuple[Document, ...]:
     applications = {f"FDA:{number}" for number in _APPLICATIONS}
     monographs = {f"LIVERTOX:{drug}" for drug in _MONOGRAPHS}
     registries = [*list_registry_documents("drugs_at_fda"), *list_registry_documents("livertox")]
-    orphanet = [d for d in list_registry_documents("orphanet") if d.title == "Norrie disease"]
+    orphanet = [d for d in list_registry_documents("orphanet") if d.title == FICOLIN]
     diseases = load_hpo().diseases
     return (
         *named,

@@ -94,8 +94,8 @@ CASES = {
         ["no answer: answered", "call without a thought: message 4"],
     ),
     "guidance": (
-        dialogue(("a", "Blue"), render_reply("by inverse:associated_gene", answer="Blue")),
-        ["guidance in a message: message 4: inverse:associated_gene"],
+        dialogue(("a", "Blue"), render_reply("by gene_of_disease", answer="Blue")),
+        ["guidance in a message: message 4: gene_of_disease"],
     ),
     "a placeholder": (
         dialogue(FOUND, render_reply("it is Entity_B", answer="Blue")),

@@ -11,7 +11,7 @@ from rich.console import Console
 from support.misbehaving_endpoint import endpoint
 from support.questions import with_task
 from support.small_index import build_index
-from support.taught import SETTINGS, question_with, record_documents
+from support.taught import SETTINGS, plan_of, question_with, real_documents, word_plan
 from support.tiny_model import build_tiny_model
 
 from medr_ray.agent.protocol import parse_reply
@@ -27,20 +27,27 @@ from medr_ray.trajectories.stage import execute
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
-QUESTION_TEXTS = {
-    "What is the mode of inheritance of Marfan syndrome?": (
-        "Autosomal dominant inheritance",
-        "cardiology",
+# The text, the answer, and the specialty.
+TEXTS = (
+    (word_plan(plan_of("disease_of_gene", named=["GENE:GALC"])), "Krabbe disease", "neurology"),
+    (word_plan(plan_of("gene_of_disease", named=["OMIM:310600"])), "NDP", "neurology"),
+    (
+        word_plan(plan_of("sponsor_of_trial", named=["NCT:NCT01781637"])),
+        "Boston Childrens' Hospital",
+        "neurology",
     ),
-    "What is the gene associated with MASS syndrome?": ("FBN1", "cardiology"),
-    "What is the finding in 80-99% of patients with MASS syndrome?": ("Striae", "cardiology"),
-    "What is the age of onset of Weill-Marchesani syndrome 2?": (
-        "Congenital onset",
+    (
+        word_plan(plan_of("onset_of_disease", named=["ORPHA:331190"])),
+        "Childhood",
         "ophthalmology",
     ),
-    "What is the age of onset of Nobody's disease?": ("Adult onset", "ophthalmology"),
-    "What is the gene associated with Homocystinuria?": ("a gene of another name", "ophthalmology"),
-}
+    ("Variants in which gene cause Nobody's disease?", "ABC1", "ophthalmology"),
+    (
+        word_plan(plan_of("investigator_of_trial", named=["NCT:NCT01781637"])),
+        "somebody else",
+        "ophthalmology",
+    ),
+)
 
 
 def questions() -> list[Question]:
@@ -49,7 +56,7 @@ def questions() -> list[Question]:
             replace(question_with(text, answer), specialty=specialty, split="train"),
             task_id=f"q-{number}",
         )
-        for number, (text, (answer, specialty)) in enumerate(QUESTION_TEXTS.items())
+        for number, (text, answer, specialty) in enumerate(TEXTS)
     ]
 
 
@@ -63,9 +70,9 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         json.dumps({"thoughts": ["I look it up.", "That is it."][:count]}) for count in (2, 1)
     )
     plan = {
-        "Marfan": [two_thoughts],
-        "MASS": [two_thoughts, one_thought],
-        "Weill": [two_thoughts],
+        "GALC": [two_thoughts],
+        "Norrie": [two_thoughts, one_thought],
+        "NCT01781637": [two_thoughts],
     }
     with endpoint(plan) as up:
         config = load_config(
@@ -89,7 +96,7 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         )
         run = open_run(config)
         run.write(QUESTIONS, questions())
-        build_index(tmp_path / config.run.name / "index", record_documents())
+        build_index(tmp_path / config.run.name / "index", list(real_documents()))
         context = StageContext(config, run, run.stage("trajectories"), Console(file=io.StringIO()))
         counts = dict(execute(context))
         first_requests = up.requests
@@ -97,7 +104,7 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         assert up.requests == first_requests == 4
     assert (counts["accepted"], counts["rejected"]) == (4, 2)
     assert counts["reasons"] == {"gave up": 1, "wrong answer": 1}
-    assert counts["passed"]["specialty"] == {"cardiology": (3, 3), "ophthalmology": (1, 3)}
+    assert counts["passed"]["specialty"] == {"neurology": (3, 3), "ophthalmology": (1, 3)}
     assert counts["rewritten"] == {
         "kept: another number of texts than of thoughts": 2,
         "rewritten": 6,
@@ -122,7 +129,7 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
     assert [
         parse_reply(m.content).thought for m in kept["q-0"].messages if m.role == "assistant"
     ] == ["I look it up.", "That is it."]
-    assert kept["q-0"].answer == "Autosomal dominant inheritance"
+    assert kept["q-0"].answer == "Krabbe disease"
     assert [
         find_leak(m.content)
         for result in judged

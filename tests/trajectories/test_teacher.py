@@ -170,7 +170,7 @@ QUESTIONS = {
         "value",
     ),
     "what Orphanet says of a disease": (
-        plan_of("onset_of_disease", named=["ORPHA:649"]), "Neonatal", "category",
+        plan_of("onset_of_disease", named=["ORPHA:331190"]), "Childhood", "category",
     ),
     "a paper and its trial": (
         plan_of("trial_of_paper", "sponsor_of_trial", named=["PMID:17208602"]),
@@ -179,7 +179,7 @@ QUESTIONS = {
     ),
     "two drugs compared": (
         plan_of("earlier_approved_drug", named=["DRUG:erlotinib", "DRUG:temozolomide"]),
-        "Temozolomide",
+        "temozolomide",
         "drug",
     ),
     "a difference": (

@@ -140,8 +140,8 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("orange_book", "{0} exclusivity code"),
     ),
     "first_application_for_drug": (
-        ("drugs_at_fda", "{0} active ingredient, Drugs@FDA"),
-        ("drugs_at_fda", "{0} new drug application, type 1 new molecular entity"),
+        ("drugs_at_fda", "{0} active ingredient"),
+        ("drugs_at_fda", "active ingredient {0}, new molecular entity"),
         ("drugs_at_fda", "{0} application, review priority"),
     ),
     "generic_makers_of_drug": (
@@ -154,7 +154,7 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("orange_book", "{0} patent no, patent expire date"),
     ),
     "latest_application_for_drug": (
-        ("drugs_at_fda", "{0} active ingredient, Drugs@FDA"),
+        ("drugs_at_fda", "{0} active ingredient"),
         ("drugs_at_fda", "{0} new drug application, submission class new formulation"),
         ("drugs_at_fda", "{0} application, review priority standard"),
     ),

@@ -24,6 +24,7 @@ _FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
 _MODE = re.compile(r"MODE:(?:autosomal|x linked|y linked|mitochondrial|semidominant)\b")
 _APPROVAL_YEARS = ("us_approval_year", "first_us_approval_year")
 _SEARCHES_BEFORE_ABSENCE = 2  # before a record that was seen counts as not stating a field
+_SEARCHES_BEFORE_CHECKS = 2  # before what they brought up is looked at one by one
 _WORLDWIDE = "Worldwide"
 
 
@@ -285,9 +286,10 @@ def _list_full_applications(workings: Workings, drug: str) -> list[str]:
 
 
 def _check_candidates(workings: Workings, drug: str) -> None:
-    """Look up the ingredient of applications that were shown without it, where none is known to
-    have the drug."""
-    if _list_full_applications(workings, drug):
+    """Look up the ingredient of applications that were shown without it, where several searches
+    showed none that has the drug."""
+    searches = workings.count_searches(LookUp("first_application_for_drug", (drug,)))
+    if searches < _SEARCHES_BEFORE_CHECKS or _list_full_applications(workings, drug):
         return
     for document in [*workings.notes.documents]:
         if document.startswith(_FULL_APPLICATIONS):
