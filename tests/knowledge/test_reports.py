@@ -5,7 +5,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
 
 from medr_ray.knowledge.published_reports import (
     classify_journal,
