@@ -118,9 +118,9 @@ class RulesTeacher:
 
     def _word_new_results(self, move: Move) -> list[str]:
         """What the move establishes that no thought has stated yet."""
-        new_results = [found for found in move.established if found not in self._worded]
+        new_results = [result for result in move.established if result not in self._worded]
         self._worded = tuple(dict.fromkeys((*self._worded, *move.established)))
-        return [self._writer.word_result(found, self._notes) for found in new_results]
+        return [self._writer.word_result(result, self._notes) for result in new_results]
 
 
 @dataclass(frozen=True)

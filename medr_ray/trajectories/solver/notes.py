@@ -104,10 +104,10 @@ class Notes:
 
     def _add_line(self, document: ReadDocument, line: RecordLine) -> None:
         subject = self._identify_subject(document, line)
-        found = self._identify_object(line)
-        if subject is None or found is None:
+        identified = self._identify_object(line)
+        if subject is None or identified is None:
             return
-        value, number = found
+        value, number = identified
         self._add_fact(document, subject, line.predicate, value, line, number)
         product = _PRODUCT.search(line.subject)
         if product is not None:

@@ -126,6 +126,6 @@ def _rename(node: PlanNode, names: dict[str, tuple[NodeType, str]]) -> PlanNode:
     if not separator:
         return node
     name_id = make_title_id(name) if name_type == "paper" else make_name_id(name_type, name)
-    types: dict[str, NodeType] = {known: known for known in (*_NAMED_TYPES, "value")}
+    types: dict[str, NodeType] = {named_type: named_type for named_type in (*_NAMED_TYPES, "value")}
     names[name_id] = (types[name_type], name)
     return PlanNode(NAMED, value=name_id)

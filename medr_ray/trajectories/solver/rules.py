@@ -81,9 +81,9 @@ class Workings:
 
     def establish(self, kind: str, inputs: Sequence[str], value: str) -> None:
         """Note a result that a thought is to state."""
-        found = Established(LookUp(kind, tuple(inputs)), value)
-        if found not in self.established:
-            self.established.append(found)
+        result = Established(LookUp(kind, tuple(inputs)), value)
+        if result not in self.established:
+            self.established.append(result)
 
     def _resolve(self, value: str) -> str:
         """A paper that is named by its title gets its number."""

@@ -30,12 +30,12 @@ class ThoughtWriter:
         self._seed = zlib.crc32(question.encode())
         self._count = 0
 
-    def word_result(self, found: Established, notes: Notes) -> str:
+    def word_result(self, result: Established, notes: Notes) -> str:
         """What was established: "TARGET = VALUE."."""
-        target = self.describe(found.look_up, notes)
-        if not found.value:
+        target = self.describe(result.look_up, notes)
+        if not result.value:
             return str(self._words["absent"]).format(target=target)
-        value = notes.print_name(found.value)
+        value = notes.print_name(result.value)
         return str(self._words["result"]).format(target=target, value=value)
 
     def word_call(
