@@ -119,6 +119,8 @@ def read_drawn(
 
     name = check_reader_name(reviewer)
     store = VerdictStore(run)
+    # Before anybody has judged anything.
+    store.require_local()
     stored = store.read()
     for problem in stored.problems:
         _print_line(console, problem)

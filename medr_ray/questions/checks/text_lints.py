@@ -318,7 +318,8 @@ _ALWAYS_CAPITAL = frozenset(
 # say "…, Kimberley type".
 _INVERTED_NAME = re.compile(
     r"\b[^\W\d_][\w-]+(?: \w+)?, (?:familial|hereditary|congenital|acquired|autosomal|x-linked"
-    r"|malignant|benign|hemolytic|somatic|sporadic|primary|secondary|juvenile|infantile|neonatal|adult|idiopathic|central|chronic|acute"
+    r"|malignant|benign|hemolytic|somatic|sporadic"
+    r"|primary|secondary|juvenile|infantile|neonatal|adult|idiopathic|central|chronic|acute"
     r"|(?:early|late)[- ]onset|susceptibility|type \w+|[\w-]+-(?:induced|related|associated|linked)"
     r"|\d{1,2}[a-z]?(?=[ ,?]))(?!\w)",
     re.IGNORECASE,

@@ -106,6 +106,10 @@ class VerdictStore:
     def uri(self) -> str:
         return self._folder.uri
 
+    def require_local(self) -> None:
+        """Raise MedrError where the run is on object storage, to which nothing can be appended."""
+        _ = self._folder.local
+
     def read(self) -> StoredVerdicts:
         """Every verdict of every reader. Raises DataError only where a file cannot be opened."""
         verdicts: list[ReaderVerdict] = []
