@@ -106,7 +106,13 @@ def _describe_sources(questions: Sequence[Question]) -> Iterator[str]:
             yield f"| {source} | {licence} | {attribution} |"
     dates = sorted({step.as_of for question in questions for step in question.steps if step.as_of})
     yield ""
-    yield f"Facts that age are as of {', '.join(dates) or 'no date'}; the questions say so."
+    if dates:
+        yield (
+            f"What may have changed since is as of {dates[0]} to {dates[-1]}; each question states "
+            "the date of its own facts."
+        )
+    else:
+        yield "No question rests on what may have changed since."
 
 
 def _tabulate_counts(counts: Mapping[str, Any]) -> Iterator[str]:
