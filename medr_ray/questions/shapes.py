@@ -18,12 +18,14 @@ Chain = tuple[str, ...]  # names of kinds; the first takes what the question nam
 @dataclass(frozen=True)
 class Shape:
     """``skill`` is what one learns from such questions, ``paradigm`` their kind in the paper's
-    words."""
+    words. A set has ``weight`` times as many of them as of a shape of weight 1, as far as there
+    are."""
 
     name: str
     skill: str
     paradigm: Paradigm
     chains: tuple[Chain, ...]
+    weight: float = 1.0
 
 
 def build_plan(chain: Chain, inputs: tuple[str, ...], table: FactTable) -> PlanNode:
@@ -67,7 +69,6 @@ _APPLICATIONS: tuple[Chain, ...] = (
 )
 _APPROVAL_FIELDS: tuple[Chain, ...] = (
     ("sponsor_of_application",),
-    ("review_priority_of_application",),
     ("submission_class_of_application",),
     ("trade_name_of_application",),
 )
@@ -129,6 +130,7 @@ _DECLARATIONS = (
         "lookup",
         # The acronym comes with the sponsor, which is then not asked.
         (*_TRIAL_FIELDS, *_extend(_TRIAL_BY_ACRONYM, _TRIAL_FIELDS[1:])),
+        weight=0.4,
     ),
     Shape(
         "paper_to_trial",
@@ -191,14 +193,16 @@ _DECLARATIONS = (
         "drug_to_protection",
         "find when the protection of a drug ends",
         "temporal",
-        _extend(_APPLICATIONS, _PROTECTION),
+        _extend(_FIRST_APPLICATION, _PROTECTION),
     ),
     Shape(
         "drug_approval",
         "find how and for whom a drug was approved",
         "temporal",
         (
-            *_extend(_APPLICATIONS, _APPROVAL_FIELDS),
+            ("first_application_for_drug", "sponsor_of_application"),
+            ("first_application_for_drug", "submission_class_of_application"),
+            ("latest_application_for_drug", "sponsor_of_application"),
             ("latest_application_for_drug", "approval_date_of_application"),
             ("approval_date_of_drug",),
             ("approval_year_of_drug",),
@@ -214,11 +218,10 @@ _DECLARATIONS = (
                 ("drug_of_application",),
                 ("drug_of_application", "liver_injury_likelihood_of_drug"),
                 ("drug_of_application", "generic_makers_of_drug"),
-                ("last_patent_expiry_of_application",),
-                ("exclusivity_end_of_application",),
                 ("trade_name_of_application",),
             ),
         ),
+        weight=0.7,
     ),
     Shape(
         "compare_approvals",
@@ -227,9 +230,6 @@ _DECLARATIONS = (
         (
             ("earlier_approved_drug",),
             ("earlier_approved_drug_of_trial",),
-            ("earlier_approved_drug", "liver_injury_likelihood_of_drug"),
-            ("earlier_approved_drug", "generic_makers_of_drug"),
-            ("earlier_approved_drug", "first_application_for_drug", "sponsor_of_application"),
             ("earlier_approved_drug_of_trial", "liver_injury_likelihood_of_drug"),
         ),
     ),

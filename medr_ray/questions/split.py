@@ -19,7 +19,7 @@ from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import content_id
 from medr_ray.questions.checks.duplicates import ComparedQuestion, DuplicateFilter
 from medr_ray.questions.drafting.candidates import Candidate
-from medr_ray.questions.shapes import MAX_UNANSWERABLE_SHARE, UNANSWERABLE
+from medr_ray.questions.shapes import MAX_UNANSWERABLE_SHARE, SHAPES, UNANSWERABLE
 
 # A value that many questions may have as their answer without being guessed: a count of 2 to 12.
 _MIN_CAP = 3
@@ -106,7 +106,7 @@ class _Picker:
                 del queues[shape]
         return self.picked
 
-    def _order_chain(self, first: Candidate) -> tuple[bool, int, int, str, tuple[str, ...]]:
+    def _order_chain(self, first: Candidate) -> tuple[bool, float, int, str, tuple[str, ...]]:
         """The order of the chain whose next candidate this is: the rarest shape first, in it the
         rarest chain; with a mean to reach, those that lead towards it before all others."""
         is_away = False
@@ -114,7 +114,8 @@ class _Picker:
             mean = self._hop_sum / len(self.picked)
             is_away = (first.hops > self.config.mean_hops) != (mean < self.config.mean_hops)
         shape, chain = first.shape, first.chain
-        return is_away, self._shape_counts[shape], self._chain_counts[chain], shape, chain
+        filled = self._shape_counts[shape] / SHAPES[shape].weight
+        return is_away, filled, self._chain_counts[chain], shape, chain
 
     def _take(self, queue: list[Candidate]) -> Candidate | None:
         """The next candidate of a queue that no cap and no likeness bars; None where none is left.

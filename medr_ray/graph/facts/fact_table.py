@@ -4,6 +4,8 @@ Only the predicates that are asked for are read. Typed values have the ids of th
 (``registry_relations.make_value_id``), so that every end of a fact is an id.
 """
 
+import bisect
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +61,7 @@ class FactTable:
     _neighbours: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     _newest: dict[str, str] = field(default_factory=dict)
+    _sorted_ids: list[str] = field(default_factory=list)
 
     @classmethod
     def build(cls, facts: Iterable[StatedFact], entities: Mapping[str, TableEntity]) -> "FactTable":
@@ -104,6 +107,14 @@ class FactTable:
         """The ids of all typed values of a kind in the facts, sorted."""
         prefix = f"VALUE:{kind}/"
         return sorted({obj for _, obj in self._by_object if obj.startswith(prefix)})
+
+    def ids_with_prefix(self, prefix: str) -> list[str]:
+        """The ids of the named entities that begin with a prefix, sorted."""
+        if not self._sorted_ids:
+            self._sorted_ids.extend(sorted(self.entities))
+        start = bisect.bisect_left(self._sorted_ids, prefix)
+        ids = itertools.islice(self._sorted_ids, start, None)
+        return list(itertools.takewhile(lambda entity_id: entity_id.startswith(prefix), ids))
 
     def newest_date(self, predicate: str) -> str:
         """The ISO date of the newest fact with that predicate; "" where there is none."""

@@ -172,6 +172,9 @@ class Drafter:
             as_of = solved.as_of
         except ValueError as error:
             return RejectedDraft(key, unit.shape, "", (f"date: {error}",))
+        # A date that the question names already is not said twice.
+        if f"VALUE:date/{as_of}" in values:
+            as_of = ""
         # The form follows from the plan, so that the same plan has the same words in every run.
         form = int(key[-4:], 16)
         text = write_question(solved.plan, self._mentions, self._config.language, form, as_of)

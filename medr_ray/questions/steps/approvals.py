@@ -1,6 +1,8 @@
 """Steps over approvals: applications of Drugs@FDA, patents and exclusivities of the Orange Book,
 companies."""
 
+import itertools
+import re
 from collections.abc import Callable, Iterator
 
 from medr_ray.core.records import LiteralValue
@@ -21,10 +23,16 @@ from medr_ray.questions.steps.kinds import (
 _DRUGS_AT_FDA = ("drugs_at_fda",)
 _ORANGE_BOOK = ("drugs_at_fda", "orange_book")
 _FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
+_NEW_DRUG_APPLICATION = "FDA:NDA"
 _GENERIC_APPLICATION = "FDA:ANDA"
 _MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 _MAX_COUNT = 12  # what a person can still check
 # Drugs@FDA starts in 1939; LiverTox may name a year some months off at the turn of a year only.
+# Ingredients that are no single substance.
+_MIXTURE = re.compile(
+    r"\b(?:acids|salts|electrolytes|vitamins|allergens?|extracts?|pollens?|oils?|water|dextrose)$",
+    re.IGNORECASE,
+)
 _DATE_PREFIX = "VALUE:date/"
 
 
@@ -72,6 +80,8 @@ def _find_approved(
 ) -> Outcome:
     """The full application for the drug alone whose approval date is the chosen extreme, of those
     up to a date where one is given."""
+    if any(_MIXTURE.search(drug_name) for drug_name in table.names_of(drug)[:1]):
+        return Refusal("class: a mixture, or a class of substances")
     applications = {
         application: facts
         for application, facts in list_applications(table, drug).items()
@@ -323,15 +333,34 @@ def find_last_exclusivity_end(table: FactTable, application: str) -> Outcome:
 
 
 def _list_company_applications(table: FactTable, company: str) -> dict[str, StatedFact]:
+    """The new drug applications of a company with a product on the market, with the listing. The
+    file also keeps applications whose approval was withdrawn, without saying so."""
     return {
         fact.subject: fact
         for fact in table.facts_to("application_sponsor", company)
-        if fact.subject.startswith(_FULL_APPLICATIONS)
+        if fact.subject.startswith(_NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
     }
 
 
+def _check_company(table: FactTable, company: str) -> Refusal | None:
+    """A refusal where another sponsor's name begins alike: "Sanofi" and "Sanofi US Services" are
+    one company to a reader."""
+    stem = company.partition(" ")[0]
+    relatives = [
+        other
+        for other in table.ids_with_prefix(stem)
+        if other.partition(" ")[0] == stem and table.facts_to("application_sponsor", other)
+    ]
+    if len(relatives) > 1:
+        return Refusal("cardinality: another sponsor's name begins alike")
+    return None
+
+
 def find_latest_application_of_company(table: FactTable, company: str, until: str) -> Outcome:
-    """The full application of a company that the FDA approved last, up to a date."""
+    """The new drug application of a company that the FDA approved last, up to a date."""
+    problem = _check_company(table, company)
+    if problem is not None:
+        return problem
     if _is_after_file(table, until):
         return Refusal("date: after the date of the registry's file")
     applications = _list_company_applications(table, company)
@@ -355,11 +384,14 @@ def find_latest_application_of_company(table: FactTable, company: str, until: st
 
 
 def find_application_of_company_and_date(table: FactTable, company: str, date: str) -> Outcome:
-    """The full application of a company that was approved on a date."""
+    """The new drug application of a company that was approved on a date."""
+    problem = _check_company(table, company)
+    if problem is not None:
+        return problem
     facts = [
         (fact, approved)
         for fact in table.facts_to("application_sponsor", company)
-        if fact.subject.startswith(_FULL_APPLICATIONS)
+        if fact.subject.startswith(_NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
         for approved in table.facts_of("original_approval_date", fact.subject)
         if approved.object == date
     ]
@@ -380,7 +412,10 @@ def _propose_company_dates(table: FactTable) -> Iterator[tuple[str, ...]]:
 
 
 def count_approvals_in_year(table: FactTable, company: str, year: str) -> Outcome:
-    """How many full applications of a company the FDA approved in a year."""
+    """How many of a company's new drug applications were approved in a year."""
+    problem = _check_company(table, company)
+    if problem is not None:
+        return problem
     facts = [
         fact
         for application in _list_company_applications(table, company)
@@ -406,19 +441,11 @@ def _propose_company_years(table: FactTable) -> Iterator[tuple[str, ...]]:
 
 
 def _propose_drug_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:
-    """Pairs of drugs that were studied for the same condition."""
-    by_condition: dict[str, set[str]] = {}
+    """Pairs of drugs that a trial studied together."""
+    pairs = set()
     for trial in table.subjects("studies_intervention"):
-        drugs = {fact.object for fact in table.facts_of("studies_intervention", trial)}
-        for condition in table.facts_of("studies_condition", trial):
-            by_condition.setdefault(condition.object, set()).update(drugs)
-    pairs = {
-        (first, second)
-        for drugs in by_condition.values()
-        for first in drugs
-        for second in drugs
-        if first < second
-    }
+        drugs = sorted({fact.object for fact in table.facts_of("studies_intervention", trial)})
+        pairs |= set(itertools.combinations(drugs, 2))
     yield from sorted(pairs)
 
 
@@ -464,8 +491,6 @@ KINDS = (
                 "the application under which the FDA first approved {0}",
                 "the original FDA application for {0}",
             ),
-            statement=("The FDA first approved {0} under a single application.",),
-            reference="that application",
             question=("Under which application did the FDA first approve {0}?",),
         ),
         Wording(
@@ -489,9 +514,7 @@ KINDS = (
         "application",
         find_latest_application,
         Wording(
-            noun=("the most recent new drug application for {0} approved by {1}",),
-            statement=("By {1}, the FDA had approved several new drug applications for {0}.",),
-            reference="the most recent of them",
+            noun=("the latest application that the FDA had approved by {1} for {0}",),
         ),
         Wording(
             noun=("{0}在{1}前最近获FDA批准的上市申请（NDA或BLA）",),
@@ -657,7 +680,7 @@ KINDS = (
         find_last_patent_expiry,
         Wording(
             question=(
-                "When does the last of the patents listed in the Orange Book for {0} expire?",
+                "When does the last of the patents that the Orange Book lists for {0} expire?",
                 "What is the latest expiry date of the Orange Book patents listed for {0}?",
             )
         ),
@@ -676,7 +699,12 @@ KINDS = (
         ("application",),
         "number",
         count_patents,
-        Wording(question=("How many patents does the Orange Book list for {0}?",)),
+        Wording(
+            question=(
+                "How many distinct patents does the Orange Book list, paediatric extensions apart, "
+                "for {0}?",
+            )
+        ),
         Wording(
             question=(
                 "橙皮书为{0}列出了多少项专利？",
@@ -712,11 +740,18 @@ KINDS = (
         ("drug",),
         "number",
         count_generic_makers,
-        Wording(question=("How many companies marketed an FDA-approved generic version of {0}?",)),
         Wording(
             question=(
-                "有多少家公司上市销售经FDA批准的{0}的仿制药？",
-                "{0}经FDA批准的仿制药由多少家公司上市销售？",
+                "According to Drugs@FDA, how many companies have a marketed generic of {0} as the "
+                "sole active ingredient?",
+                "How many companies does Drugs@FDA list with a marketed generic that has {0} as "
+                "its sole active ingredient?",
+            ),
+        ),
+        Wording(
+            question=(
+                "据Drugs@FDA，以{0}为唯一活性成分的在售仿制药有多少家公司持有？",
+                "Drugs@FDA中，有多少家公司持有以{0}为唯一活性成分的在售仿制药？",
             ),
         ),
         _DRUGS_AT_FDA,
@@ -729,9 +764,7 @@ KINDS = (
         "application",
         find_latest_application_of_company,
         Wording(
-            noun=("the most recently approved new drug application held by {0} on {1}",),
-            statement=("On {1}, {0} held several approved new drug applications.",),
-            reference="the most recent of them",
+            noun=("the latest new drug application listed under {0} in Drugs@FDA on {1}",),
         ),
         Wording(
             noun=("{0}名下在{1}前最近获FDA批准的上市申请（NDA或BLA）",),
@@ -749,7 +782,7 @@ KINDS = (
         "application",
         find_application_of_company_and_date,
         Wording(
-            noun=("the new drug application now held by {0} that the FDA approved on {1}",),
+            noun=("the new drug application of {1} that Drugs@FDA lists under {0}",),
             reference="that application",
         ),
         Wording(
@@ -767,7 +800,10 @@ KINDS = (
         "number",
         count_approvals_in_year,
         Wording(
-            question=("How many of the new drug applications held by {0} were approved in {1}?",)
+            question=(
+                "How many marketed new drug applications listed under {0} in Drugs@FDA were "
+                "approved in {1}?",
+            )
         ),
         Wording(
             question=(
@@ -785,7 +821,6 @@ KINDS = (
         "drug",
         find_earlier_approved,
         Wording(
-            noun=("whichever of {0} and {1} the FDA approved first",),
             question=(
                 "Which did the FDA approve first, {0} or {1}?",
                 "Which of {0} and {1} was the first to be approved by the FDA?",
@@ -808,7 +843,11 @@ KINDS = (
         ("drug", "drug"),
         "number",
         find_years_between_approvals,
-        Wording(question=("How many years lie between the first FDA approvals of {0} and {1}?",)),
+        Wording(
+            question=(
+                "By how many calendar years do the first FDA approvals of {0} and {1} differ?",
+            )
+        ),
         Wording(
             question=(
                 "{0}与{1}首次获FDA批准的年份相差多少年？",

@@ -28,6 +28,7 @@ _NO_SINGLE_DISEASE = re.compile(
     re.IGNORECASE,
 )
 _SUBTYPE = re.compile(r"\b(?:type )?(?:\d+[a-z]*|[ivx]+[a-z]?)$", re.IGNORECASE)
+_MAX_GENES = 12  # of a disease whose gene is asked together with another
 # Modes of inheritance that exclude each other; "sporadic" or "multifactorial" are no such mode.
 _MODES = frozenset(
     {"HP:0000006", "HP:0000007", "HP:0001417", "HP:0001419", "HP:0001423", "HP:0001427"}
@@ -176,14 +177,24 @@ def find_gene_of_both(table: FactTable, first: str, second: str) -> Outcome:
             return Refusal("risk: a gene is no more than a risk")
         genes.append({fact.object for fact in own})
         facts += own
-        if not 2 <= len(genes[-1]) <= 12:
-            return Refusal("hops_needed: a disease has a single gene")
+        if _count_genes(own) < 2 or len(genes[-1]) > _MAX_GENES:
+            return Refusal("hops_needed: a disease has a single gene, or too many")
     shared = sorted(genes[0] & genes[1])
     used = [fact for fact in facts if fact.object in shared]
-    authorities = {_authority(fact) for fact in used}
-    if len(authorities) < 2:
+    # Each of the two diseases, by two authorities: a somatic or a doubtful gene is one table's.
+    stated = {(fact.subject, _authority(fact)) for fact in used}
+    if len(stated) < 4:
         return Refusal("source: a single authority states the shared gene")
     return take_single(used, shared, "shared genes")
+
+
+def _count_genes(facts: Collection[StatedFact]) -> int:
+    """How many genes the authority names that names the fewest. With one gene the disease alone
+    decides."""
+    by_authority: dict[str, set[str]] = {}
+    for fact in facts:
+        by_authority.setdefault(_authority(fact), set()).add(fact.object)
+    return min(map(len, by_authority.values()), default=0)
 
 
 def _propose_disease_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:

@@ -23,7 +23,9 @@ _REGISTRY = ("clinical_trials",)
 # An arm that gets none of the drugs under study.
 _CONTROL = re.compile(r"\b(?:placebo|sham|no (?:intervention|treatment)|saline|vehicle)\b", re.I)
 # Fewer participants than this may differ by chance alone; what is asked is a figure of record.
-_MIN_ARM_PARTICIPANTS = 10
+_MIN_ARM_PARTICIPANTS = 30
+_MIN_ARM_EVENTS = 5
+_MIN_SHARE_DIFFERENCE = 0.05  # of the participants
 _MAX_COUNTRIES = 12  # a count that a person can still check
 
 
@@ -93,8 +95,10 @@ def find_arm_with_more_serious_events(table: FactTable, trial: str) -> Outcome:
         if at_risk < _MIN_ARM_PARTICIPANTS or fact.number is None:
             return Refusal("form: an arm is too small to compare")
         shares.append(fact.number / at_risk)
-    if shares[0] == shares[1]:
-        return Refusal("cardinality: both arms have the same share")
+    if abs(shares[0] - shares[1]) < _MIN_SHARE_DIFFERENCE:
+        return Refusal("cardinality: both arms have much the same share")
+    if max(fact.number or 0 for fact in facts) < _MIN_ARM_EVENTS:
+        return Refusal("form: too few events to compare")
     arm = facts[0] if shares[0] > shares[1] else facts[1]
     return Finding(make_text(arm.qualifier("group")), tuple(facts))
 
