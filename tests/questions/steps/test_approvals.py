@@ -1,0 +1,182 @@
+"""Steps over approvals: what two registries agree on, what ages, what is single; real records."""
+
+from support.registry_facts import change_facts, drug, state, value
+
+from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.questions.steps import STEP_KINDS
+from medr_ray.questions.steps.approvals import file_date, list_applications
+from medr_ray.questions.steps.kinds import Finding, Outcome, Refusal
+
+
+def find(table: FactTable, kind: str, *inputs: str) -> Outcome:
+    return STEP_KINDS[kind].find(table, *inputs)
+
+
+def reason(outcome: Outcome) -> str:
+    assert isinstance(outcome, Refusal), outcome
+    return outcome.reason
+
+
+def test_a_year_on_which_livertox_and_the_fda_differ_is_not_asked(table: FactTable) -> None:
+    agreed = find(table, "approval_year_of_drug", drug("Omalizumab"))
+    assert isinstance(agreed, Finding)
+    assert agreed.value == value("date", "2003")
+    assert {fact.source for fact in agreed.facts} == {"drugs_at_fda", "livertox"}
+    for kind in ("approval_year_of_drug", "approval_date_of_drug", "first_application_for_drug"):
+        differing = find(table, kind, drug("Celecoxib"))
+        assert reason(differing).startswith("contradiction: LiverTox has another year")
+
+
+def test_an_earlier_year_in_livertox_means_that_an_application_is_missing(
+    table: FactTable,
+) -> None:
+    year = value("date", "1993")
+    earlier = state(drug("Omalizumab"), "us_approval_year", year, "livertox")
+    changed = change_facts(table, add=(earlier,))
+    refusal = find(changed, "approval_year_of_drug", drug("Omalizumab"))
+    assert reason(refusal) == "contradiction: LiverTox has an earlier year of approval"
+
+
+def test_a_year_that_one_source_alone_states_is_not_asked(table: FactTable) -> None:
+    stated = frozenset(
+        fact.fact_id
+        for predicate in ("us_approval_year", "first_us_approval_year")
+        for fact in table.facts_of(predicate, drug("Omalizumab"))
+    )
+    assert stated
+    changed = change_facts(table, drop=stated)
+    refusal = find(changed, "approval_year_of_drug", drug("Omalizumab"))
+    assert reason(refusal).startswith("source: no second source")
+
+
+def test_applications_of_combinations_and_generics_are_no_first_approval(table: FactTable) -> None:
+    product = state("FDA:NDA000001", "has_product", "PRODUCT:NDA000001/001", "drugs_at_fda")
+    ingredients = tuple(
+        state("PRODUCT:NDA000001/001", "active_ingredient", name, "drugs_at_fda")
+        for name in (drug("Omalizumab"), drug("Loratadine"))
+    )
+    date = state(
+        "FDA:NDA000001", "original_approval_date", value("date", "1980-01-01"), "drugs_at_fda"
+    )
+    changed = change_facts(table, add=(product, *ingredients, date))
+    assert "FDA:NDA000001" not in list_applications(changed, drug("Omalizumab"))
+    outcome = find(changed, "first_application_for_drug", drug("Omalizumab"))
+    assert isinstance(outcome, Finding)
+    assert outcome.value == "FDA:BLA103976"
+    gemcitabine = find(table, "first_application_for_drug", drug("Gemcitabine"))
+    assert isinstance(gemcitabine, Finding)
+    assert gemcitabine.value == "FDA:NDA020509"
+
+
+def test_two_applications_of_the_first_day_are_not_one(table: FactTable) -> None:
+    day = table.facts_of("original_approval_date", "FDA:BLA103976")[0].object
+    added = (
+        state("FDA:BLA000002", "has_product", "PRODUCT:BLA000002/001", "drugs_at_fda"),
+        state("PRODUCT:BLA000002/001", "active_ingredient", drug("Omalizumab"), "drugs_at_fda"),
+        state("FDA:BLA000002", "original_approval_date", day, "drugs_at_fda"),
+    )
+    changed = change_facts(table, add=added)
+    refusal = find(changed, "first_application_for_drug", drug("Omalizumab"))
+    assert reason(refusal) == "cardinality: 2 applications of 2003-06-20"
+
+
+def test_a_marketed_application_without_a_date_may_have_been_the_first(table: FactTable) -> None:
+    added = (
+        state("FDA:BLA000002", "has_product", "PRODUCT:BLA000002/001", "drugs_at_fda"),
+        state("PRODUCT:BLA000002/001", "active_ingredient", drug("Omalizumab"), "drugs_at_fda"),
+    )
+    on_sale = state(
+        "PRODUCT:BLA000002/001",
+        "marketing_status",
+        value("category", "Prescription"),
+        "drugs_at_fda",
+    )
+    withdrawn = change_facts(table, add=added)
+    outcome = find(withdrawn, "first_application_for_drug", drug("Omalizumab"))
+    assert isinstance(outcome, Finding)
+    marketed = change_facts(table, add=(*added, on_sale))
+    refusal = find(marketed, "first_application_for_drug", drug("Omalizumab"))
+    assert reason(refusal) == "cardinality: an application has no approval date"
+
+
+def test_the_latest_is_asked_up_to_the_date_of_the_file_and_of_several(table: FactTable) -> None:
+    (today,) = file_date(table)
+    outcome = find(table, "latest_application_for_drug", drug("Gemcitabine"), today)
+    assert isinstance(outcome, Finding)
+    assert outcome.value == "FDA:NDA208313"
+    before = find(
+        table, "latest_application_for_drug", drug("Gemcitabine"), value("date", "2000-01-01")
+    )
+    assert isinstance(before, Finding)
+    assert before.value == "FDA:NDA020509"
+    later = find(
+        table, "latest_application_for_drug", drug("Gemcitabine"), value("date", "2031-01-01")
+    )
+    assert reason(later).startswith("date: after the date of the registry's file")
+    single = find(table, "latest_application_for_drug", drug("Omalizumab"), today)
+    assert reason(single) == "hops_needed: the drug has a single application"
+
+
+def test_the_last_patent_is_that_of_the_newest_edition_and_is_as_old(table: FactTable) -> None:
+    application = "FDA:NDA203469"
+    outcome = find(table, "last_patent_expiry_of_application", application)
+    assert isinstance(outcome, Finding)
+    assert outcome.value == value("date", "2033-12-12")
+    assert outcome.as_of == table.newest_date("protected_by_patent")
+    listing = next(fact for fact in outcome.facts if fact.predicate == "protected_by_patent")
+    # An older edition listed a patent that expires later; it is listed no more.
+    older = (
+        state(listing.subject, "protected_by_patent", "PATENT:US1", "orange_book", "2018-03-14"),
+        state(
+            "PATENT:US1",
+            "patent_expiry_date",
+            value("date", "2050-01-01"),
+            "orange_book",
+            "2018-03-14",
+        ),
+    )
+    changed = change_facts(table, add=older)
+    again = find(changed, "last_patent_expiry_of_application", application)
+    assert isinstance(again, Finding)
+    assert again.value == outcome.value
+    refusal = find(table, "last_patent_expiry_of_application", "FDA:NDA021660")
+    assert "several dates of expiry" in reason(refusal)
+
+
+def test_makers_of_generics_are_counted_once_each(table: FactTable) -> None:
+    outcome = find(table, "generic_makers_of_drug", drug("Gemcitabine"))
+    assert isinstance(outcome, Finding)
+    companies = {fact.object for fact in outcome.facts if fact.predicate == "application_sponsor"}
+    assert outcome.value == value("number", f"{len(companies)} companies")
+    assert outcome.as_of == file_date(table)[0].removeprefix("VALUE:date/")
+    none = find(table, "generic_makers_of_drug", drug("Omalizumab"))
+    assert reason(none) == "form: 0 companies"
+
+
+def test_a_trade_name_that_holds_the_ingredient_gives_it_away(table: FactTable) -> None:
+    outcome = find(table, "trade_name_of_application", "FDA:BLA103976")
+    assert isinstance(outcome, Finding)
+    assert outcome.value == value("text", "XOLAIR")
+    refusal = find(table, "trade_name_of_application", "FDA:ANDA075184")
+    assert reason(refusal).startswith("no_leak")
+
+
+def test_a_company_with_one_application_is_not_asked_for_its_latest(table: FactTable) -> None:
+    (today,) = file_date(table)
+    outcome = find(table, "latest_application_of_company", "COMPANY:bayer healthcare", today)
+    assert isinstance(outcome, Finding)
+    assert outcome.value == "FDA:NDA021952"
+    single = find(table, "latest_application_of_company", "COMPANY:abraxis bioscience", today)
+    assert reason(single) == "hops_needed: the company has a single application"
+
+
+def test_years_between_two_approvals_are_calendar_years(table: FactTable) -> None:
+    both = drug("Omalizumab"), drug("Dupilumab")
+    outcome = find(table, "years_between_approvals", *both)
+    assert isinstance(outcome, Finding)
+    assert outcome.value == value("number", "14 years")
+    earlier = find(table, "earlier_approved_drug", *both)
+    assert isinstance(earlier, Finding)
+    assert earlier.value == both[0]
+    same = find(table, "earlier_approved_drug", both[0], both[0])
+    assert reason(same) == "cardinality: both were approved in the same year"
