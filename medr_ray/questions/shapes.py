@@ -159,18 +159,21 @@ _DECLARATIONS = (
                 ),
             ),
         ),
+        weight=1.5,
     ),
     Shape(
         "trial_to_protection",
         "go from a trial over its drug and application to patents and exclusivity",
         "multi_hop",
         _extend(_DRUG_OF_TRIAL, _extend(_APPLICATIONS, _PROTECTION)),
+        weight=1.5,
     ),
     Shape(
         "trial_to_safety",
         "go from a trial over its drug to the drug's liver safety",
         "multi_hop",
         _extend(_DRUG_OF_TRIAL, _LIVER),
+        weight=1.5,
     ),
     Shape(
         "trial_to_company",
@@ -188,6 +191,7 @@ _DECLARATIONS = (
                 ("first_application_for_drug", *_NEXT_DRUG_OF_SPONSOR, "generic_makers_of_drug"),
             ),
         ),
+        weight=1.5,
     ),
     Shape(
         "drug_to_protection",
@@ -207,6 +211,7 @@ _DECLARATIONS = (
             ("approval_date_of_drug",),
             ("approval_year_of_drug",),
         ),
+        weight=0.6,
     ),
     Shape(
         "company_to_drug",
@@ -249,6 +254,7 @@ _DECLARATIONS = (
             ("first_application_for_drug", "patents_of_application"),
             ("countries_of_trial",),
         ),
+        weight=0.6,
     ),
     Shape(
         "compare_arms",

@@ -594,7 +594,7 @@ KINDS = (
         ("application",),
         "date",
         follow("original_approval_date"),
-        Wording(question=("On what date did the FDA approve {0}?", "When was {0} approved?")),
+        Wording(question=("On what date did the FDA approve {0}?",)),
         Wording(
             question=(
                 "{0}的获批日期是哪一天？",
@@ -640,7 +640,7 @@ KINDS = (
         ("application",),
         "text",
         _find_trade_name,
-        Wording(question=("Under what brand name is the product of {0} sold?",)),
+        Wording(question=("What is the brand name of the product approved under {0}?",)),
         Wording(
             question=(
                 "{0}所涉产品以什么商品名销售？",
@@ -680,7 +680,7 @@ KINDS = (
         find_last_patent_expiry,
         Wording(
             question=(
-                "When does the last of the patents that the Orange Book lists for {0} expire?",
+                "What is the latest expiry date of the patents that the Orange Book lists for {0}?",
                 "What is the latest expiry date of the Orange Book patents listed for {0}?",
             )
         ),
@@ -721,9 +721,7 @@ KINDS = (
         "date",
         find_last_exclusivity_end,
         Wording(
-            question=(
-                "When does the last regulatory exclusivity listed in the Orange Book for {0} end?",
-            )
+            question=("When does the last exclusivity end that the Orange Book lists for {0}?",)
         ),
         Wording(
             question=(
@@ -742,10 +740,10 @@ KINDS = (
         count_generic_makers,
         Wording(
             question=(
-                "According to Drugs@FDA, how many companies have a marketed generic of {0} as the "
-                "sole active ingredient?",
                 "How many companies does Drugs@FDA list with a marketed generic that has {0} as "
                 "its sole active ingredient?",
+                "How many companies have a marketed generic in Drugs@FDA whose only active "
+                "ingredient is {0}?",
             ),
         ),
         Wording(

@@ -65,7 +65,7 @@ KINDS = (
         find_likelihood,
         Wording(
             question=(
-                "What likelihood score does LiverTox give {0} as a cause of liver injury?",
+                "What likelihood score for liver injury does LiverTox give {0}?",
                 "How likely is {0} to cause liver injury, by LiverTox's likelihood score?",
             )
         ),
