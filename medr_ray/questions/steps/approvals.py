@@ -498,7 +498,7 @@ KINDS = (
                 "FDA首次批准{0}所依据的上市申请",
                 "{0}首次获FDA批准的上市申请",
             ),
-            statement=("{0}首次获FDA批准时，依据的是单独一份上市申请。",),
+            statement=("{0}最初凭一份上市申请获FDA批准。",),
             reference="该申请",
             question=(
                 "FDA首次批准{0}所依据的是哪份上市申请？",
@@ -517,9 +517,8 @@ KINDS = (
             noun=("the latest application that the FDA had approved by {1} for {0}",),
         ),
         Wording(
-            noun=("{0}在{1}前最近获FDA批准的上市申请（NDA或BLA）",),
-            statement=("截至{1}，{0}已有多份上市申请（NDA或BLA）获FDA批准。",),
-            reference="其中最近获批的一份",
+            statement=("到{1}为止，{0}已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",),
+            reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
         _propose_drugs_until,
@@ -598,7 +597,7 @@ KINDS = (
         Wording(
             question=(
                 "{0}的获批日期是哪一天？",
-                "FDA于何时批准{0}？",
+                "{0}于何时获FDA批准？",
             ),
         ),
         _DRUGS_AT_FDA,
@@ -612,7 +611,7 @@ KINDS = (
         Wording(question=("Did {0} receive standard or priority review from the FDA?",)),
         Wording(
             question=(
-                "FDA对{0}采用的是标准审评还是优先审评？",
+                "{0}获得的是标准审评还是优先审评？",
                 "{0}接受的是FDA的标准审评还是优先审评？",
             ),
         ),
@@ -628,7 +627,7 @@ KINDS = (
         Wording(question=("What submission classification did the FDA give {0}?",)),
         Wording(
             question=(
-                "FDA对{0}给出的申报分类是什么？",
+                "{0}属于FDA的哪一申报分类（submission classification）？",
                 "{0}在Drugs@FDA中属于哪一申报分类（submission classification）？",
             ),
         ),
@@ -765,9 +764,8 @@ KINDS = (
             noun=("the latest new drug application listed under {0} in Drugs@FDA on {1}",),
         ),
         Wording(
-            noun=("{0}名下在{1}前最近获FDA批准的上市申请（NDA或BLA）",),
-            statement=("截至{1}，{0}名下已有多份上市申请（NDA或BLA）获FDA批准。",),
-            reference="其中最近获批的一份",
+            statement=("到{1}为止，{0}名下已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",),
+            reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
         _propose_companies_until,
@@ -784,8 +782,8 @@ KINDS = (
             reference="that application",
         ),
         Wording(
-            noun=("{0}于{1}获FDA批准的上市申请（NDA或BLA）",),
-            statement=("{0}有一份上市申请（NDA或BLA）于{1}获FDA批准。",),
+            noun=("{0}名下于{1}获FDA批准的上市申请（NDA或BLA）",),
+            statement=("{0}名下有一份上市申请（NDA或BLA）于{1}获FDA批准。",),
             reference="该申请",
         ),
         _DRUGS_AT_FDA,
@@ -825,7 +823,8 @@ KINDS = (
             ),
         ),
         Wording(
-            noun=("{0}与{1}中更早获FDA批准的一种",),
+            statement=("{0}与{1}之中，有一种更早获得FDA批准。",),
+            reference="该药物",
             question=(
                 "{0}与{1}，哪一种更早获得FDA批准？",
                 "FDA先批准的是{0}，还是{1}？",

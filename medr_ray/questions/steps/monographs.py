@@ -92,7 +92,6 @@ KINDS = (
             question=("Which of the drugs studied in {0} has a LiverTox likelihood score of {1}?",),
         ),
         Wording(
-            noun=("{0}所研究的药物中肝损伤可能性评分（LiverTox）为{1}的一种",),
             statement=("在{0}所研究的药物中，只有一种的肝损伤可能性评分（LiverTox）为{1}。",),
             reference="该药物",
             question=(

@@ -389,7 +389,6 @@ KINDS = (
             question=("Which of the drugs studied in {0} did the FDA approve first?",),
         ),
         Wording(
-            noun=("{0}所研究的药物中最早获FDA批准的一种",),
             statement=("在{0}所研究的药物中，有一种最早获得FDA批准。",),
             reference="该药物",
             question=(

@@ -66,11 +66,14 @@ def list_placeholders(form: str) -> set[str]:
 
 
 def test_every_kind_is_worded_in_chinese() -> None:
+    """What English nests in a phrase may be a sentence of its own in Chinese."""
     missing = [
-        f"{kind.name}.{part}"
+        kind.name
         for kind in STEP_KINDS.values()
-        for part in (*PARTS, "reference")
-        if getattr(kind.english, part) and not getattr(kind.chinese, part)
+        if (kind.english.question and not kind.chinese.question)
+        or (kind.english.noun and not (kind.chinese.noun or kind.chinese.statement))
+        or (kind.english.statement and not kind.chinese.statement)
+        or (kind.chinese.statement and not kind.chinese.reference)
     ]
 
     assert missing == []
@@ -163,7 +166,7 @@ def test_a_long_chain_is_several_chinese_sentences() -> None:
     text = write_question(plan, MENTIONS["zh"], "zh", form=0, as_of="2019-07-01")
 
     assert text == (
-        "临床试验NCT05246267所研究的药物首次获FDA批准时，依据的是单独一份上市申请。"
+        "临床试验NCT05246267所研究的药物最初凭一份上市申请获FDA批准。"
         "截至2019年7月1日，该申请由哪家公司持有？"
     )
 
