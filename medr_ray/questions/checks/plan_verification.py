@@ -16,11 +16,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from medr_ray.core.records import Language
 from medr_ray.graph.facts.fact_table import FactTable
-from medr_ray.graph.facts.registry_relations import print_date
 from medr_ray.questions.answer_matching import normalize_words, occurs_in
 from medr_ray.questions.plans import SolvedPlan, SolvedStep, list_places
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
+from medr_ray.questions.wording.value_names import word_date
 
 _MAX_ANSWER_WORDS = 12
 # Words, up to four hops and beyond. Two sentences of a person are hardly longer.
@@ -162,9 +162,7 @@ class PlanVerifier:
             yield f"back_reading: the text has {len(readings)} meanings"
         elif readings[0].plan != solved.plan:
             yield "back_reading: the text means another plan"
-        elif bool(readings[0].as_of) != bool(as_of) or (
-            self._language == "en" and as_of and readings[0].as_of != print_date(as_of)
-        ):
+        elif readings[0].as_of != (word_date(as_of, self._language) if as_of else ""):
             yield "back_reading: the text states another date"
 
     def _check_answer(self, solved: SolvedPlan) -> Iterator[str]:

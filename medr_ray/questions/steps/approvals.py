@@ -611,7 +611,7 @@ KINDS = (
         Wording(question=("Did {0} receive standard or priority review from the FDA?",)),
         Wording(
             question=(
-                "{0}获得的是标准审评还是优先审评？",
+                "{0}采用的是标准审评还是优先审评？",
                 "{0}接受的是FDA的标准审评还是优先审评？",
             ),
         ),
@@ -764,7 +764,9 @@ KINDS = (
             noun=("the latest new drug application listed under {0} in Drugs@FDA on {1}",),
         ),
         Wording(
-            statement=("到{1}为止，{0}名下已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",),
+            statement=(
+                "到{1}为止，{0}名下已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",
+            ),
             reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,

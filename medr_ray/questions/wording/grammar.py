@@ -18,19 +18,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Language
-from medr_ray.graph.facts.registry_relations import print_date
 from medr_ray.questions.plans import NAMED, PlanNode
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.kinds import StepKind
 from medr_ray.questions.wording.mentions import Mentions
-from medr_ray.questions.wording.value_names import print_chinese_date
+from medr_ray.questions.wording.value_names import word_date
 
 # Phrases within a phrase, at most: deeper ones are hard to read, and get a sentence of their own.
 # In Chinese all that describes a noun stands before it.
 _MAX_NESTED: Mapping[Language, int] = {"en": 2, "zh": 1}
+_DATE = {
+    "en": r"(?P<date>(?:\b\d{1,2} )?(?:\b[A-Z][a-z]+ )?\b\d{4}\b)",
+    "zh": r"(?P<date>\d{4}年(?:\d{1,2}月)?(?:\d{1,2}日)?)",
+}
+# The date of the question; "that date" where the sentence before has named it last.
 _AS_OF = {
-    "en": re.compile(r"\bAs of (?P<date>(?:\d{1,2} )?(?:[A-Z][a-z]+ )?\d{4}), ", re.IGNORECASE),
-    "zh": re.compile(r"截至(?P<date>\d{4}年(?:\d{1,2}月)?(?:\d{1,2}日)?)，"),
+    "en": re.compile(rf"\bAs of (?:{_DATE['en']}|that date), ", re.IGNORECASE),
+    "zh": re.compile(rf"截至(?:{_DATE['zh']}|当日)，"),
 }
 
 
@@ -53,7 +57,10 @@ def write_question(
     words = [writer.word_noun(node) for node in plan.inputs]
     question = writer.choose(plan.step_kind.wording(language).question).format(*words)
     if as_of:
-        question = _prefix_date(question, as_of, language)
+        is_named = _find_last_date("".join(writer.sentences), language) == word_date(
+            as_of, language
+        )
+        question = _prefix_date(question, "" if is_named else as_of, language)
     separator = "" if language == "zh" else " "
     sentences = [_capitalise(sentence) for sentence in (*writer.sentences, question)]
     return separator.join(sentences)
@@ -94,9 +101,17 @@ class _Writer:
 
 
 def _prefix_date(question: str, as_of: str, language: Language) -> str:
+    """The question with its date in front; with "that date" where ``as_of`` is ""."""
     if language == "zh":
-        return f"截至{print_chinese_date(as_of)}，{question}"
-    return f"as of {print_date(as_of)}, {question[:1].lower()}{question[1:]}"
+        return f"截至{word_date(as_of, language) if as_of else '当日'}，{question}"
+    date = word_date(as_of, language) if as_of else "that date"
+    return f"as of {date}, {question[:1].lower()}{question[1:]}"
+
+
+def _find_last_date(text: str, language: Language) -> str:
+    """The last date in a text, as it stands there; "" where there is none."""
+    dates = [match["date"] for match in re.finditer(_DATE[language], text)]
+    return dates[-1] if dates else ""
 
 
 def _capitalise(sentence: str) -> str:
@@ -109,7 +124,9 @@ def _capitalise(sentence: str) -> str:
 def read_question(text: str, mentions: Mentions, language: Language) -> list[ReadQuestion]:
     """All plans that the grammar words as the text, each once; [] where there is none."""
     match = _AS_OF[language].search(text)
-    as_of = match["date"] if match else ""
+    as_of = ""
+    if match:
+        as_of = match["date"] or _find_last_date(text[: match.start()], language)
     without_date = text[: match.start()] + text[match.end() :] if match else text
     reader = _Reader(mentions, language)
     plans = dict.fromkeys(reader.read_sentences(without_date.strip(), None))

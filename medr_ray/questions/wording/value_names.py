@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language, LiteralValue
-from medr_ray.graph.facts.registry_relations import make_value_id, print_value
+from medr_ray.graph.facts.registry_relations import make_value_id, print_date, print_value
 
 VALUE_PREFIX = "VALUE:"
 _INHERITANCE_SUFFIX = " inheritance"
@@ -71,6 +71,11 @@ def print_chinese_date(iso_date: str) -> str:
     """An ISO date of any precision: "2019年8月12日", "2019年8月", "2019年"."""
     parts = [str(int(part)) for part in iso_date.split("-")]
     return "".join(part + unit for part, unit in zip(parts, "年月日", strict=False))
+
+
+def word_date(iso_date: str, language: Language) -> str:
+    """An ISO date of any precision in the words of a language."""
+    return print_chinese_date(iso_date) if language == "zh" else print_date(iso_date)
 
 
 def find_chinese_date(text: str) -> Sequence[str]:

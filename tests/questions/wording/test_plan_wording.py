@@ -16,6 +16,7 @@ from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.kinds import StepKind
 from medr_ray.questions.wording.grammar import read_question, write_question
 from medr_ray.questions.wording.mentions import Mentions, fits_type
+from medr_ray.questions.wording.value_names import word_date
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 TABLE = build_worded_table()
@@ -52,9 +53,12 @@ def list_nodes(step_type: str) -> Iterator[PlanNode]:
 
 
 def list_plans(kind: StepKind) -> Iterator[PlanNode]:
-    """The step with each node in each place; two places never have the same value."""
+    """The step with each node in each place. Two places never have the same value; and where a step
+    is a sentence of its own, the other place has no step: one reference would mean either."""
     for nodes in itertools.product(*map(list_nodes, kind.inputs)):
-        if len(set(nodes)) == len(nodes):
+        steps = [node for node in nodes if not node.is_named]
+        is_clear = len(steps) < 2 or all(node.step_kind.chinese.noun for node in steps)
+        if len(set(nodes)) == len(nodes) and is_clear:
             yield PlanNode(kind.name, nodes)
 
 
@@ -154,8 +158,10 @@ def draw_inputs(draw: st.DrawFn, kind: StepKind, depth: int) -> tuple[PlanNode, 
 def test_chains_are_read_as_the_same_plan(plan: PlanNode, language: Language, form: int) -> None:
     mentions = MENTIONS[language]
     text = write_question(plan, mentions, language, form, as_of="2019-07-01")
+    readings = read_question(text, mentions, language)
 
-    assert [read.plan for read in read_question(text, mentions, language)] == [plan], text
+    assert [read.plan for read in readings] == [plan], text
+    assert readings[0].as_of == word_date("2019-07-01", language)
 
 
 def test_a_long_chain_is_several_chinese_sentences() -> None:
@@ -169,6 +175,24 @@ def test_a_long_chain_is_several_chinese_sentences() -> None:
         "临床试验NCT05246267所研究的药物最初凭一份上市申请获FDA批准。"
         "截至2019年7月1日，该申请由哪家公司持有？"
     )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_date_that_the_sentence_before_names_is_not_said_twice(language: Language) -> None:
+    latest = PlanNode(
+        "latest_application_for_drug", (name("DRUGBANK:DB15233"), name("VALUE:date/2019-07-01"))
+    )
+    plan = PlanNode("sponsor_of_application", (latest,))
+    mentions = MENTIONS[language]
+
+    same = write_question(plan, mentions, language, form=2, as_of="2019-07-01")
+    other = write_question(plan, mentions, language, form=2, as_of="2025-04-08")
+
+    assert {"en": "As of that date, which company", "zh": "截至当日，"}[language] in same
+    assert {"en": "As of 8 April 2025, which", "zh": "截至2025年4月8日，"}[language] in other
+    for text, as_of in ((same, "2019-07-01"), (other, "2025-04-08")):
+        read = read_question(text, mentions, language)
+        assert [(r.plan, r.as_of) for r in read] == [(plan, word_date(as_of, language))]
 
 
 def test_a_name_may_contain_what_stands_between_two_inputs() -> None:
