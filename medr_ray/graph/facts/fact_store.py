@@ -7,7 +7,7 @@ answers.
 
 import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -68,6 +68,23 @@ def read_entity_names(directory: Directory) -> pl.DataFrame:
     )
 
 
+def read_stored_facts(
+    directory: Directory, predicates: Collection[str], columns: Sequence[str]
+) -> pa.Table:
+    """Columns of all facts that have one of the predicates, in no particular order: of each
+    registry the newest edition alone, companies under one id. The parts of the stage are neither.
+    Raises DataError where there is no store."""
+    rows = _open_tables(directory).open_table(_FACTS).search()
+    return rows.where(sql_in("predicate", sorted(predicates))).select(list(columns)).to_arrow()
+
+
+def _open_tables(directory: Directory) -> Any:
+    database = connect_database(directory)
+    if _FACTS not in database.list_tables().tables:
+        raise DataError(f"{directory.uri}: no facts here; run `medr facts run`")
+    return database
+
+
 class FactStore:
     """Facts and entities of a finished facts stage, read on demand."""
 
@@ -81,9 +98,7 @@ class FactStore:
     @classmethod
     def open(cls, directory: Directory) -> "FactStore":
         """The store of a facts directory. Raises DataError where there is none."""
-        database = connect_database(directory)
-        if _FACTS not in database.list_tables().tables:
-            raise DataError(f"{directory.uri}: no facts here; run `medr facts run`")
+        database = _open_tables(directory)
         return cls(database.open_table(_FACTS), database.open_table(_ENTITIES))
 
     def facts_about(self, entity_id: str) -> list[Fact]:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from medr_ray.core.records import FactSource, LiteralKind, LiteralValue, NodeType
 from medr_ray.core.run import Directory
-from medr_ray.graph.facts.artifacts import FACT_ENTITIES, FACTS
+from medr_ray.graph.facts.artifacts import FACT_ENTITIES
+from medr_ray.graph.facts.fact_store import read_stored_facts
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.knowledge.name_normalization import fold_name
 
@@ -143,11 +144,8 @@ def _read_facts(directory: Directory, predicates: Collection[str]) -> Iterator[S
     columns = [
         "fact_id", "subject", "predicate", "object", "literal", "as_of", "qualifiers", "evidence"
     ]  # fmt: skip
-    predicate_names = pa.array(sorted(predicates))
-    for name in directory.list_files(FACTS.name):
-        table = directory.read_table(f"{FACTS.name}/{name}", columns)
-        chosen = table.filter(pc.is_in(table["predicate"], value_set=predicate_names))
-        for row in chosen.to_pylist():
+    for batch in read_stored_facts(directory, predicates, columns).to_batches():
+        for row in batch.to_pylist():
             yield _make_fact(row)
 
 
@@ -169,7 +167,9 @@ def _make_fact(row: Mapping[str, Any]) -> StatedFact:
 
 def _read_entities(directory: Directory, entity_ids: Collection[str]) -> dict[str, TableEntity]:
     table = directory.read_columns(FACT_ENTITIES, ["entity_id", "entity_type", "names"])
-    chosen = table.filter(pc.is_in(table["entity_id"], value_set=pa.array(sorted(entity_ids))))
+    chosen = table.filter(
+        pc.is_in(table["entity_id"], value_set=pa.array(sorted(entity_ids), pa.string()))
+    )
     return {
         row["entity_id"]: TableEntity(row["entity_type"], tuple(row["names"]))
         for row in chosen.to_pylist()
