@@ -706,8 +706,8 @@ KINDS = (
         ),
         Wording(
             question=(
-                "橙皮书为{0}列出了多少项专利？",
-                "{0}在橙皮书中列有多少项专利？",
+                "不计儿科延长，橙皮书为{0}列出了多少项不同的专利？",
+                "{0}在橙皮书中列有多少项不同的专利（不计儿科延长）？",
             ),
         ),
         _ORANGE_BOOK,
@@ -764,9 +764,7 @@ KINDS = (
             noun=("the latest new drug application listed under {0} in Drugs@FDA on {1}",),
         ),
         Wording(
-            statement=(
-                "到{1}为止，{0}名下已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",
-            ),
+            statement=("到{1}为止，Drugs@FDA在{0}名下列有多份新药申请（NDA），其中一份获批最晚。",),
             reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
@@ -784,8 +782,8 @@ KINDS = (
             reference="that application",
         ),
         Wording(
-            noun=("{0}名下于{1}获FDA批准的上市申请（NDA或BLA）",),
-            statement=("{0}名下有一份上市申请（NDA或BLA）于{1}获FDA批准。",),
+            noun=("Drugs@FDA中列于{0}名下、于{1}获批的新药申请（NDA）",),
+            statement=("Drugs@FDA在{0}名下列有一份于{1}获批的新药申请（NDA）。",),
             reference="该申请",
         ),
         _DRUGS_AT_FDA,
@@ -805,8 +803,8 @@ KINDS = (
         ),
         Wording(
             question=(
-                "{0}名下的上市申请（NDA或BLA）中，有多少份于{1}获FDA批准？",
-                "FDA于{1}批准了{0}名下的多少份上市申请（NDA或BLA）？",
+                "Drugs@FDA在{0}名下所列、产品仍在售的新药申请（NDA）中，有多少份于{1}获批？",
+                "Drugs@FDA中列于{0}名下且产品仍在售的新药申请（NDA），有多少份于{1}获批？",
             ),
         ),
         _DRUGS_AT_FDA,

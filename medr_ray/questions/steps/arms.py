@@ -344,7 +344,6 @@ def _word_letter(rank: Rank) -> tuple[Wording, Wording]:
             ),
         ),
         Wording(
-            noun=(f"{{0}}中主要结局指标“{{1}}”{chinese}的一组所用的、英文名以{{2}}开头的药物",),
             statement=(
                 f"在{{0}}中，主要结局指标“{{1}}”{chinese}的一组所用药物里，只有一种的英文名以{{2}}"
                 "开头。",
@@ -377,7 +376,6 @@ def _word_only_drug(rank: Rank) -> tuple[Wording, Wording]:
             ),
         ),
         Wording(
-            noun=(f"{{0}}中只用于主要结局指标“{{1}}”{chinese}一组的药物",),
             statement=(f"在{{0}}中，有一种药物只用于主要结局指标“{{1}}”{chinese}的一组。",),
             reference="该药物",
             question=(f"在{{0}}中，哪种药物只用于主要结局指标“{{1}}”{chinese}的一组？",),
@@ -455,7 +453,6 @@ KINDS = (
             ),
         ),
         Wording(
-            noun=("{0}中只用于试验组、不用于阳性对照组的药物",),
             statement=("在{0}中，有一种药物只用于试验组，不用于阳性对照组。",),
             reference="该药物",
             question=("在{0}中，哪种药物只用于试验组，而不用于阳性对照组？",),

@@ -177,22 +177,21 @@ def test_a_long_chain_is_several_chinese_sentences() -> None:
     )
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_date_that_the_sentence_before_names_is_not_said_twice(language: Language) -> None:
+def test_a_date_that_the_sentence_before_names_is_not_said_twice() -> None:
     latest = PlanNode(
         "latest_application_for_drug", (name("DRUGBANK:DB15233"), name("VALUE:date/2019-07-01"))
     )
     plan = PlanNode("sponsor_of_application", (latest,))
-    mentions = MENTIONS[language]
+    mentions = MENTIONS["zh"]
 
-    same = write_question(plan, mentions, language, form=2, as_of="2019-07-01")
-    other = write_question(plan, mentions, language, form=2, as_of="2025-04-08")
+    same = write_question(plan, mentions, "zh", form=2, as_of="2019-07-01")
+    other = write_question(plan, mentions, "zh", form=2, as_of="2025-04-08")
 
-    assert {"en": "As of that date, which company", "zh": "截至当日，"}[language] in same
-    assert {"en": "As of 8 April 2025, which", "zh": "截至2025年4月8日，"}[language] in other
-    for text, as_of in ((same, "2019-07-01"), (other, "2025-04-08")):
-        read = read_question(text, mentions, language)
-        assert [(r.plan, r.as_of) for r in read] == [(plan, word_date(as_of, language))]
+    assert "。截至当日，" in same
+    assert "。截至2025年4月8日，" in other
+    for text, as_of in ((same, "2019年7月1日"), (other, "2025年4月8日")):
+        read = read_question(text, mentions, "zh")
+        assert [(r.plan, r.as_of) for r in read] == [(plan, as_of)]
 
 
 def test_a_name_may_contain_what_stands_between_two_inputs() -> None:
