@@ -14,7 +14,7 @@ from rich.console import Console
 from support.without_ray import use_this_process
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import FactSource, LiteralValue
+from medr_ray.core.records import FactSource, LiteralValue, content_id
 from medr_ray.core.run import RunDirectory, StageContext
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.entities.form_patterns import write_lexicon
@@ -262,7 +262,9 @@ def state(
 ) -> StatedFact:
     """A fact made for a test."""
     return StatedFact(
-        f"fact-{subject}-{predicate}-{obj}-{source}-{as_of}-{sorted(qualifiers.items())}",
+        content_id(
+            "fact", subject, predicate, obj, source, as_of, record_id, sorted(qualifiers.items())
+        ),
         subject,
         predicate,
         obj,

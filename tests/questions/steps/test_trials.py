@@ -3,7 +3,7 @@
 import pytest
 from support.registry_facts import change_facts, drug, state, value
 
-from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.kinds import Finding, Outcome, Refusal
 
@@ -83,38 +83,41 @@ def test_countries_are_counted_where_a_person_can_check_them(table: FactTable) -
     assert reason(find(table, "countries_of_trial", "NCT:NCT02443155")) == "form: 18 countries"
 
 
-def test_the_arm_with_more_serious_events_is_compared_by_shares(table: FactTable) -> None:
-    trial = "NCT:NCT00267202"
-    outcome = find(table, "arm_with_more_serious_events", trial)
-    assert value_of(outcome) == value("text", "Omalizumab")
-    facts = table.facts_of("serious_adverse_events", trial)
-    shares = {
-        fact.qualifier("group"): (fact.number or 0) / float(fact.qualifier("at_risk"))
-        for fact in facts
-    }
-    assert max(shares, key=lambda group: shares[group]) == "Omalizumab"
-    equal = find(table, "arm_with_more_serious_events", "NCT:NCT00123630")
-    assert reason(equal) == "cardinality: both arms have the same share"
-    small = find(table, "arm_with_more_serious_events", "NCT:NCT00367016")
-    assert "too small" in reason(small)
-
-
-def test_a_larger_arm_with_more_events_may_have_the_smaller_share(table: FactTable) -> None:
-    trial = "NCT:NCT1"
-    arms = tuple(
+def state_events(*arms: tuple[str, int, int]) -> tuple[StatedFact, ...]:
+    """Arms of a trial: (title, participants with serious events, participants at risk)."""
+    return tuple(
         state(
-            trial,
+            "NCT:NCT1",
             "serious_adverse_events",
             value("number", str(count)),
             number=count,
             group=group,
             at_risk=str(at_risk),
         )
-        for group, count, at_risk in (("Drug", 12, 400), ("Placebo", 10, 100))
+        for group, count, at_risk in arms
     )
-    changed = change_facts(table, add=arms)
-    outcome = find(changed, "arm_with_more_serious_events", trial)
+
+
+def test_arms_are_compared_by_shares_and_not_by_counts() -> None:
+    facts = state_events(("Drug", 30, 400), ("Placebo", 28, 100))
+    outcome = find(FactTable.build(facts, {}), "arm_with_more_serious_events", "NCT:NCT1")
     assert value_of(outcome) == value("text", "Placebo")
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        (("Drug", 20, 100), ("Placebo", 40, 200)),
+        (("Drug", 201, 1000), ("Placebo", 200, 1000)),
+        (("Drug", 2, 4), ("Placebo", 1, 4)),
+        (("Drug", 20, 100),),
+        (("Drug", 20, 100), ("Placebo", 50, 100), ("Other", 5, 100)),
+    ],
+)
+def test_arms_that_chance_may_part_are_not_compared(arms: tuple[tuple[str, int, int], ...]) -> None:
+    facts = state_events(*arms)
+    outcome = find(FactTable.build(facts, {}), "arm_with_more_serious_events", "NCT:NCT1")
+    assert isinstance(outcome, Refusal)
 
 
 def test_the_earlier_approved_of_two_drugs_follows_both_records(table: FactTable) -> None:
