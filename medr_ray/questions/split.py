@@ -136,15 +136,16 @@ class _Picker:
     def _is_capped(self, candidate: Candidate) -> bool:
         answer_cap = max(_MIN_CAP, round(self.config.max_answer_share * self.limit))
         hop_cap = max(_MIN_CAP, round(self.config.max_hop_share * self.limit))
-        shape_share = self.config.max_shape_share
+        shape_cap = max(1, int(self.config.max_shape_share * self.limit))
         if candidate.shape == UNANSWERABLE:
-            shape_share = min(shape_share, MAX_UNANSWERABLE_SHARE)
+            # A small set has none of them.
+            shape_cap = min(shape_cap, int(MAX_UNANSWERABLE_SHARE * self.limit))
         # The answer "B" of one kind of question is not that of another.
         answer = (candidate.chain[-1], candidate.answer)
         return (
             self._answer_counts[answer] >= answer_cap
             or self._hop_counts[candidate.hops] >= hop_cap
-            or self._shape_counts[candidate.shape] >= max(1, int(shape_share * self.limit))
+            or self._shape_counts[candidate.shape] >= shape_cap
         )
 
     def _count(self, candidate: Candidate) -> None:
@@ -168,16 +169,23 @@ def pick_balanced(
     other nor a candidate of ``earlier``."""
     ordered = sorted(candidates, key=lambda candidate: hash_sort_key(run_seed, candidate.key))
     size = len(ordered) if limit is None else min(limit, len(ordered))
+    repeats: dict[str, tuple[Candidate, str]] = {}
     while True:
         duplicates = DuplicateFilter()
         for candidate in earlier:
             duplicates.add(to_compared_question(candidate))
         picker = _Picker(config, size, duplicates)
+        picker.pick(ordered)
+        repeats.update((candidate.key, (candidate, reason)) for candidate, reason in picker.repeats)
         # The caps are shares of the size of the result, which is only known after a pass: passes
         # are repeated until it no longer changes. A pass never picks more than its limit.
-        if len(picker.pick(ordered)) == size:
-            return picker
+        if len(picker.picked) == size:
+            break
         size = len(picker.picked)
+    # A pass that reaches its limit ends before it sees every repeat that an earlier one saw.
+    picked_keys = {candidate.key for candidate in picker.picked}
+    picker.repeats = [pair for key, pair in repeats.items() if key not in picked_keys]
+    return picker
 
 
 def find_hubs(candidates: Sequence[Candidate]) -> frozenset[str]:
