@@ -123,9 +123,10 @@ def test_a_line_torn_by_a_kill_is_named_and_costs_only_itself(tmp_path: Path) ->
 
 def test_two_reviews_of_one_reader_at_once_keep_all_verdicts(tmp_path: Path) -> None:
     write_reviewed_run(tmp_path, make_questions(60))
+    # Of the two sides, so that no question is in both draws.
     reviews = [
-        start_review(tmp_path, "-n", "20", "--seed", seed, "--reviewer", "anna")
-        for seed in ("1", "2", "3")
+        start_review(tmp_path, "-n", "20", "--split", split, "--reviewer", "anna")
+        for split in ("train", "heldout")
     ]
     for process in reviews:
         assert process.stdin is not None
@@ -136,7 +137,7 @@ def test_two_reviews_of_one_reader_at_once_keep_all_verdicts(tmp_path: Path) -> 
             process.communicate(timeout=_SECONDS)
             assert process.returncode == 0
     rows = read_rows(tmp_path, "anna")
-    assert sorted(row["seed"] for row in rows) == [1] * 20 + [2] * 20 + [3] * 20
+    assert sorted(row["split"] for row in rows) == ["heldout"] * 20 + ["train"] * 20
 
 
 def test_keys_of_a_terminal_are_taken_as_they_are_pressed(tmp_path: Path) -> None:
