@@ -107,6 +107,16 @@ _DRUG_OF_ARM: tuple[Chain, ...] = (
     ("experimental_drug_of_trial",),
     ("trial_by_acronym", "experimental_drug_of_trial"),
 )
+_DRUG_BY_TWO_REGISTRIES: tuple[Chain, ...] = (
+    ("drug_of_trial_with_score",),
+    ("drug_of_trial_by_company",),
+    ("drug_of_trial_approved_before",),
+)
+_DESCRIBED_DRUG: tuple[Chain, ...] = (
+    ("drug_of_company_by_year_and_score",),
+    ("drug_of_company_with_priority_review",),
+)
+_TRIAL_OF_TWO: tuple[Chain, ...] = (("larger_trial",), ("earlier_trial",))
 # From the drug of an arm: the approval, the company that got the latest one, patents, exclusivity.
 _AFTER_DRUG_OF_ARM: tuple[Chain, ...] = (
     ("approval_year_of_drug",),
@@ -278,14 +288,54 @@ _DECLARATIONS = (
         "find what two registries agree on",
         "intersection",
         (
-            ("drug_of_trial_with_score",),
+            *_DRUG_BY_TWO_REGISTRIES,
+            ("drug_of_trial_with_score", "approval_year_of_drug"),
+            ("drug_of_trial_by_company", "approval_year_of_drug"),
             *_extend(
-                (("drug_of_trial_with_score",),),
+                _DRUG_BY_TWO_REGISTRIES,
                 (
-                    ("approval_year_of_drug",),
                     ("first_application_for_drug", "sponsor_of_application"),
                     ("first_application_for_drug", "last_patent_expiry_of_application"),
                     ("generic_makers_of_drug",),
+                ),
+            ),
+            ("drug_of_trial_by_company", "liver_injury_likelihood_of_drug"),
+            ("drug_of_trial_approved_before", "liver_injury_likelihood_of_drug"),
+        ),
+    ),
+    Shape(
+        "describe_drug",
+        "recognise a drug by its company, its year and a third fact, and follow it",
+        "intersection",
+        (
+            *_DESCRIBED_DRUG,
+            *_extend(
+                _DESCRIBED_DRUG,
+                (
+                    ("generic_makers_of_drug",),
+                    ("approval_date_of_drug",),
+                    ("first_application_for_drug", "last_patent_expiry_of_application"),
+                    ("first_application_for_drug", "exclusivity_end_of_application"),
+                ),
+            ),
+            ("drug_of_company_with_priority_review", "liver_injury_likelihood_of_drug"),
+        ),
+    ),
+    Shape(
+        "compare_trials",
+        "compare two trials of one disease, and follow one of them",
+        "comparative",
+        (
+            *_TRIAL_OF_TWO,
+            *_extend(
+                _TRIAL_OF_TWO,
+                (
+                    ("sponsor_of_trial",),
+                    ("drug_of_trial",),
+                    ("drug_of_trial", "approval_year_of_drug"),
+                    ("drug_of_trial", "liver_injury_likelihood_of_drug"),
+                    ("drug_of_trial", "first_application_for_drug", "sponsor_of_application"),
+                    ("comparator_drug_of_trial",),
                 ),
             ),
         ),

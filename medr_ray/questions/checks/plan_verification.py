@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from medr_ray.core.records import Language
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.answer_matching import normalize_words, occurs_in
-from medr_ray.questions.plans import SolvedPlan, SolvedStep, list_places
+from medr_ray.questions.plans import PlanNode, SolvedPlan, SolvedStep, list_places
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
 from medr_ray.questions.wording.value_names import word_date
@@ -137,6 +137,9 @@ class PlanVerifier:
         for place, step in enumerate(solved.steps):
             if not step.value or step.value.startswith(_VALUE_PREFIX):
                 continue
+            # Whose facts these are is not known before the choice.
+            if _is_chosen(place, solved, places):
+                continue
             for later in range(place + 1, last + 1):
                 if place in places[later][1] or not values[later]:
                     continue
@@ -173,6 +176,18 @@ class PlanVerifier:
             yield f"form: the answer is longer than {_MAX_ANSWER_WORDS} words"
         if _GENERIC_ANSWER.fullmatch(answer):
             yield "form: the answer is too generic"
+
+
+def _is_chosen(
+    place: int, solved: SolvedPlan, places: Sequence[tuple[PlanNode, tuple[int, ...]]]
+) -> bool:
+    """Whether a step is what a later one chooses among its inputs."""
+    return any(
+        place in inputs
+        and solved.steps[later].value == solved.steps[place].value
+        and node.step_kind.offers_answer
+        for later, (node, inputs) in enumerate(places)
+    )
 
 
 def _check_length(solved: SolvedPlan, text: str) -> Iterator[str]:

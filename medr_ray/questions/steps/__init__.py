@@ -3,12 +3,20 @@
 A new kind is one ``StepKind`` in its module: how it is found in the facts, and its words.
 """
 
-from medr_ray.questions.steps import approvals, arms, diseases, monographs, papers, trials
+from medr_ray.questions.steps import (
+    approvals,
+    arms,
+    diseases,
+    monographs,
+    papers,
+    selections,
+    trials,
+)
 from medr_ray.questions.steps.kinds import StepKind
 
 STEP_KINDS: dict[str, StepKind] = {
     kind.name: kind
-    for module in (trials, arms, approvals, monographs, papers, diseases)
+    for module in (trials, arms, approvals, selections, monographs, papers, diseases)
     for kind in module.KINDS
 }
 

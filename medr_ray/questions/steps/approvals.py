@@ -127,8 +127,25 @@ def find_first_application(table: FactTable, drug: str) -> Outcome:
     outcome = _find_approved(table, drug, min)
     if isinstance(outcome, Refusal):
         return outcome
+    if _has_earlier_combination(table, drug, outcome.value):
+        return Refusal("cardinality: an application for a combination is as old")
     problem = _find_earlier_year(table, drug, outcome)
     return problem or Finding(outcome.value, outcome.facts)
+
+
+def _has_earlier_combination(table: FactTable, drug: str, application: str) -> bool:
+    """Whether a further full application with the drug among its ingredients is not younger."""
+    own = _approval_date(table, application)
+    others = {
+        product.subject
+        for ingredient in table.facts_to("active_ingredient", drug)
+        for product in table.facts_to("has_product", ingredient.subject)
+        if product.subject.startswith(_FULL_APPLICATIONS) and product.subject != application
+    }
+    dates = [_approval_date(table, other) for other in others]
+    return own is None or any(
+        date is not None and read_date(date.object) <= read_date(own.object) for date in dates
+    )
 
 
 def find_latest_application(table: FactTable, drug: str, until: str) -> Outcome:
@@ -332,7 +349,7 @@ def find_last_exclusivity_end(table: FactTable, application: str) -> Outcome:
 # --- companies ------------------------------------------------------------------------
 
 
-def _list_company_applications(table: FactTable, company: str) -> dict[str, StatedFact]:
+def list_company_applications(table: FactTable, company: str) -> dict[str, StatedFact]:
     """The new drug applications of a company with a product on the market, with the listing. The
     file also keeps applications whose approval was withdrawn, without saying so."""
     return {
@@ -342,7 +359,7 @@ def _list_company_applications(table: FactTable, company: str) -> dict[str, Stat
     }
 
 
-def _check_company(table: FactTable, company: str) -> Refusal | None:
+def check_company(table: FactTable, company: str) -> Refusal | None:
     """A refusal where another sponsor's name begins alike: "Sanofi" and "Sanofi US Services" are
     one company to a reader."""
     stem = company.partition(" ")[0]
@@ -358,12 +375,12 @@ def _check_company(table: FactTable, company: str) -> Refusal | None:
 
 def find_latest_application_of_company(table: FactTable, company: str, until: str) -> Outcome:
     """The new drug application of a company that the FDA approved last, up to a date."""
-    problem = _check_company(table, company)
+    problem = check_company(table, company)
     if problem is not None:
         return problem
     if _is_after_file(table, until):
         return Refusal("date: after the date of the registry's file")
-    applications = _list_company_applications(table, company)
+    applications = list_company_applications(table, company)
     dates = {
         application: date
         for application in applications
@@ -385,7 +402,7 @@ def find_latest_application_of_company(table: FactTable, company: str, until: st
 
 def find_application_of_company_and_date(table: FactTable, company: str, date: str) -> Outcome:
     """The new drug application of a company that was approved on a date."""
-    problem = _check_company(table, company)
+    problem = check_company(table, company)
     if problem is not None:
         return problem
     facts = [
@@ -395,7 +412,7 @@ def find_application_of_company_and_date(table: FactTable, company: str, date: s
         for approved in table.facts_of("original_approval_date", fact.subject)
         if approved.object == date
     ]
-    if len(_list_company_applications(table, company)) < 2:
+    if len(list_company_applications(table, company)) < 2:
         return Refusal("hops_needed: the company has a single application")
     pairs = [fact for pair in facts for fact in pair]
     return take_single(
@@ -413,12 +430,12 @@ def _propose_company_dates(table: FactTable) -> Iterator[tuple[str, ...]]:
 
 def count_approvals_in_year(table: FactTable, company: str, year: str) -> Outcome:
     """How many of a company's new drug applications were approved in a year."""
-    problem = _check_company(table, company)
+    problem = check_company(table, company)
     if problem is not None:
         return problem
     facts = [
         fact
-        for application in _list_company_applications(table, company)
+        for application in list_company_applications(table, company)
         for fact in table.facts_of("original_approval_date", application)
         if read_date(fact.object)[:4] == read_date(year)
     ]

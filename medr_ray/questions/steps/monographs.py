@@ -14,7 +14,7 @@ from medr_ray.questions.steps.kinds import (
 )
 
 _LIVERTOX = ("livertox",)
-_PROVISIONAL = "*"  # behind a score that rests on suspicion alone
+PROVISIONAL = "*"  # behind a score that rests on suspicion alone
 _MAX_SCORED_DRUGS = 4  # of a trial, so that each can be looked up
 
 
@@ -38,7 +38,7 @@ def find_drug_with_score(table: FactTable, trial: str, score: str) -> Outcome:
         outcome = find_likelihood(table, drug)
         if isinstance(outcome, Refusal):
             return outcome
-        if outcome.value.endswith(_PROVISIONAL):
+        if outcome.value.endswith(PROVISIONAL):
             return Refusal("cardinality: a score is provisional")
         facts += outcome.facts
         if outcome.value == score:

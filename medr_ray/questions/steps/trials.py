@@ -29,7 +29,7 @@ _MIN_SHARE_DIFFERENCE = 0.05  # of the participants
 _MAX_COUNTRIES = 12  # a count that a person can still check
 
 
-def _is_actual(fact: StatedFact) -> bool:
+def is_actual(fact: StatedFact) -> bool:
     """Whether a date or a count is not that of a plan. Older records have no type and are left
     out: they may be either."""
     return "ACTUAL" in (fact.qualifier("date_type"), fact.qualifier("count_type"))
@@ -39,7 +39,8 @@ def _is_principal(fact: StatedFact) -> bool:
     return fact.qualifier("role") == "PRINCIPAL_INVESTIGATOR"
 
 
-def _list_drugs(table: FactTable, trial: str) -> list[str]:
+def list_drugs(table: FactTable, trial: str) -> list[str]:
+    """The drugs under study, each once, where the trial studies nothing else."""
     facts = table.facts_of("studies_intervention", trial)
     return list(dict.fromkeys(fact.object for fact in facts))
 
@@ -110,7 +111,7 @@ def make_text(text: str) -> str:
 
 def find_earlier_approved_drug(table: FactTable, trial: str) -> Outcome:
     """Of the drugs under study, the one that the FDA approved first."""
-    drugs = _list_drugs(table, trial)
+    drugs = list_drugs(table, trial)
     if not 2 <= len(drugs) <= 3 or table.facts_of("studies_among_others", trial):
         return Refusal(f"cardinality: {len(drugs)} drugs under study")
     years = {}
@@ -277,7 +278,7 @@ KINDS = (
         "start_of_trial",
         ("trial",),
         "date",
-        follow("start_date", _is_actual),
+        follow("start_date", is_actual),
         Wording(question=("When did {0} start?", "On what date did {0} begin?")),
         Wording(
             question=(
@@ -292,7 +293,7 @@ KINDS = (
         "participants_of_trial",
         ("trial",),
         "number",
-        follow("enrolment", _is_actual),
+        follow("enrolment", is_actual),
         Wording(
             question=(
                 "How many participants did {0} enrol?",
