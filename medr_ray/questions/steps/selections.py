@@ -16,7 +16,6 @@ from medr_ray.questions.steps.approvals import (
     file_date,
     find_drug_of_application,
     find_first_approval_year,
-    list_company_applications,
     make_year,
     read_date,
 )
@@ -34,7 +33,8 @@ from medr_ray.questions.steps.monographs import PROVISIONAL, find_likelihood
 from medr_ray.questions.steps.trials import is_actual, list_drugs
 
 _MAX_CHOICES = 6  # a person can look each of them up
-_FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
+_NEW_DRUG_APPLICATION = "FDA:NDA"
+_FULL_APPLICATIONS = (_NEW_DRUG_APPLICATION, "FDA:BLA")
 # Two trials of less different size are hardly worth comparing.
 _MIN_SIZE_RATIO = 1.1
 _PRIORITY = "VALUE:category/PRIORITY"
@@ -46,17 +46,27 @@ _YEARS_APART = 5  # from the years of approval on both sides to the year that th
 
 def _list_drugs_of_year(
     table: FactTable, company: str, year: str
-) -> dict[str, tuple[StatedFact, ...]]:
-    """The drugs that alone are the ingredient of a full application which the company holds and
-    the FDA approved in that year, with the application's facts."""
+) -> dict[str, tuple[StatedFact, ...]] | Refusal:
+    """The drugs of the new drug applications of that year that are listed under the company, on the
+    market or not, each with the facts of its only application."""
     drugs: dict[str, tuple[StatedFact, ...]] = {}
-    for application, held in list_company_applications(table, company).items():
-        approved = table.facts_of("original_approval_date", application)
-        if not approved or read_date(approved[0].object)[:4] != read_date(year):
+    for held in table.facts_to("application_sponsor", company):
+        approved = table.facts_of("original_approval_date", held.subject)
+        if (
+            not held.subject.startswith(_NEW_DRUG_APPLICATION)
+            or not approved
+            or read_date(approved[0].object)[:4] != read_date(year)
+        ):
             continue
-        outcome = find_drug_of_application(table, application)
-        if isinstance(outcome, Finding):
-            drugs[outcome.value] = (held, approved[0], *outcome.facts)
+        outcome = find_drug_of_application(table, held.subject)
+        # A combination is a drug too, but not one with a property of its own.
+        if isinstance(outcome, Refusal):
+            return outcome
+        if outcome.value in drugs:
+            return Refusal("cardinality: several applications for one drug")
+        drugs[outcome.value] = (held, approved[0], *outcome.facts)
+    if not 2 <= len(drugs) <= _MAX_CHOICES:
+        return Refusal(f"hops_needed: {len(drugs)} drugs of the company in that year")
     return drugs
 
 
@@ -68,8 +78,8 @@ def _find_by_property(find_property: Find, name: str) -> Find:
         if problem is not None:
             return problem
         drugs = _list_drugs_of_year(table, company, year)
-        if not 2 <= len(drugs) <= _MAX_CHOICES:
-            return Refusal(f"hops_needed: {len(drugs)} drugs of the company in that year")
+        if isinstance(drugs, Refusal):
+            return drugs
         facts: list[StatedFact] = []
         winners = []
         for drug, own in drugs.items():
@@ -98,14 +108,14 @@ def _find_review(table: FactTable, drug: str, application: str) -> Outcome:
 def _propose_by_property(find_property: Find) -> Callable[[FactTable], Iterator[tuple[str, ...]]]:
     def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
         years_by_company: dict[str, set[str]] = defaultdict(set)
-        for company in table.objects("application_sponsor"):
-            for application in list_company_applications(table, company):
-                for fact in table.facts_of("original_approval_date", application):
-                    years_by_company[company].add(make_year(read_date(fact.object)[:4]))
-        for company, years in years_by_company.items():
+        for application in table.subjects("original_approval_date"):
+            for fact in table.facts_of("original_approval_date", application):
+                for held in table.facts_of("application_sponsor", application):
+                    years_by_company[held.object].add(make_year(read_date(fact.object)[:4]))
+        for company, years in sorted(years_by_company.items()):
             for year in sorted(years):
                 drugs = _list_drugs_of_year(table, company, year)
-                if not 2 <= len(drugs) <= _MAX_CHOICES:
+                if isinstance(drugs, Refusal):
                     continue
                 outcomes = [
                     find_property(table, drug, facts[0].subject) for drug, facts in drugs.items()
@@ -182,10 +192,13 @@ def _list_holders(table: FactTable, drug: str) -> dict[str, tuple[StatedFact, ..
 
 
 def find_drug_of_company(table: FactTable, trial: str, company: str, date: str) -> Outcome:
-    """Of the drugs of a trial, the one for which the company held a full application on the date
-    of the registry's file."""
+    """Of the drugs of a trial, the one for which the registry's file lists a full application
+    under the company."""
     if (date,) != file_date(table):
         return Refusal("date: who held an application is known for another date")
+    problem = check_company(table, company)
+    if problem is not None:
+        return problem
     drugs = _list_several_drugs(table, trial)
     if isinstance(drugs, Refusal):
         return drugs
@@ -276,16 +289,16 @@ KINDS = (
         ),
         Wording(
             statement=(
-                "截止{2}在Drugs@FDA列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种的肝损伤可能性"
+                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种的肝损伤可能性"
                 "评分（LiverTox）为{3}。",
             ),
             noun=(
-                "截止{2}在Drugs@FDA列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中肝损伤可能性评分"
+                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中肝损伤可能性评分"
                 "（LiverTox）为{3}的一种",
             ),
             reference="该药物",
             question=(
-                "截止{2}在Drugs@FDA列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种的肝损伤可能性评分"
+                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种的肝损伤可能性评分"
                 "（LiverTox）为{3}？",
             ),
         ),
@@ -315,14 +328,14 @@ KINDS = (
         ),
         Wording(
             statement=(
-                "截止{2}在Drugs@FDA列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种获得优先审评。",
+                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种获得优先审评。",
             ),
             noun=(
-                "截止{2}在Drugs@FDA列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中获得优先审评的一种",
+                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中获得优先审评的一种",
             ),
             reference="该药物",
             question=(
-                "截止{2}在Drugs@FDA列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种获得了优先审评？",
+                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种获得了优先审评？",
             ),
         ),
         ("drugs_at_fda",),
@@ -357,24 +370,27 @@ KINDS = (
         find_drug_of_company,
         Wording(
             statement=(
-                "Of the drugs studied in {0}, there is one for which {1} held an FDA new drug "
-                "application or biologics licence on {2}.",
+                "Of the drugs studied in {0}, there is one for which Drugs@FDA listed an NDA or "
+                "BLA under {1} on {2}.",
             ),
             noun=(
-                "the drug studied in {0} for which {1} held an FDA new drug application or "
-                "biologics licence on {2}",
+                "the drug studied in {0} for which Drugs@FDA listed an NDA or BLA under {1} on {2}",
             ),
             reference="that drug",
             question=(
-                "For which of the drugs studied in {0} did {1} hold an FDA new drug application "
-                "or biologics licence on {2}?",
+                "For which of the drugs studied in {0} did Drugs@FDA list an NDA or BLA under {1} "
+                "on {2}?",
             ),
         ),
         Wording(
-            statement=("在{0}所研究的药物中，只有一种的FDA上市申请（NDA或BLA）在{2}由{1}持有。",),
-            noun=("{0}所研究的药物中在{2}由{1}持有FDA上市申请（NDA或BLA）的一种",),
+            statement=(
+                "在{0}所研究的药物中，Drugs@FDA（{2}）在{1}名下只列有其中一种的上市申请（NDA或BLA）。",
+            ),
+            noun=("{0}所研究的药物中Drugs@FDA（{2}）在{1}名下列有上市申请（NDA或BLA）的一种",),
             reference="该药物",
-            question=("{0}所研究的药物中，哪一种的FDA上市申请（NDA或BLA）在{2}由{1}持有？",),
+            question=(
+                "{0}所研究的药物中，Drugs@FDA（{2}）在{1}名下列有哪一种的上市申请（NDA或BLA）？",
+            ),
         ),
         ("clinical_trials", "drugs_at_fda"),
         _propose_trials_and_companies,
