@@ -55,14 +55,19 @@ def test_applications_of_combinations_and_generics_are_no_first_approval(table: 
         state("PRODUCT:NDA000001/001", "active_ingredient", name, "drugs_at_fda")
         for name in (drug("Omalizumab"), drug("Loratadine"))
     )
-    date = state(
-        "FDA:NDA000001", "original_approval_date", value("date", "1980-01-01"), "drugs_at_fda"
+    later, earlier = (
+        state("FDA:NDA000001", "original_approval_date", value("date", day), "drugs_at_fda")
+        for day in ("2015-01-01", "1980-01-01")
     )
-    changed = change_facts(table, add=(product, *ingredients, date))
+    changed = change_facts(table, add=(product, *ingredients, later))
     assert "FDA:NDA000001" not in list_applications(changed, drug("Omalizumab"))
     outcome = find(changed, "first_application_for_drug", drug("Omalizumab"))
     assert isinstance(outcome, Finding)
     assert outcome.value == "FDA:BLA103976"
+    # A combination that is as old is the first approval of the substance.
+    changed = change_facts(table, add=(product, *ingredients, earlier))
+    refusal = find(changed, "first_application_for_drug", drug("Omalizumab"))
+    assert "combination" in reason(refusal)
     gemcitabine = find(table, "first_application_for_drug", drug("Gemcitabine"))
     assert isinstance(gemcitabine, Finding)
     assert gemcitabine.value == "FDA:NDA020509"
