@@ -186,6 +186,13 @@ _DECLARATIONS = (
         weight=1.5,
     ),
     Shape(
+        "drug_safety",
+        "find how LiverTox judges a drug",
+        "lookup",
+        _LIVER,
+        weight=0.4,
+    ),
+    Shape(
         "trial_to_company",
         "follow a trial's drug to its company and on to the company's latest drug",
         "multi_hop",
