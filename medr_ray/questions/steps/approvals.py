@@ -28,6 +28,8 @@ _GENERIC_APPLICATION = "FDA:ANDA"
 _MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 _MAX_COUNT = 12  # what a person can still check
 # Drugs@FDA starts in 1939; LiverTox may name a year some months off at the turn of a year only.
+# Older drugs were on the market before the application that the file has of them.
+_RELIABLE_SINCE = "1985"
 # Ingredients that are no single substance.
 _MIXTURE = re.compile(
     r"\b(?:acids|salts|electrolytes|vitamins|allergens?|extracts?|pollens?|oils?|water|dextrose)$",
@@ -195,6 +197,8 @@ def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal
     date = _approval_date(table, outcome.value)
     if date is not None and years and read_date(date.object)[:4] not in years:
         return Refusal("contradiction: LiverTox has another year of approval")
+    if date is not None and not years and read_date(date.object)[:4] < _RELIABLE_SINCE:
+        return Refusal("source: no second source for an approval of long ago")
     if date is not None and years and min(years) < read_date(date.object)[:4]:
         return Refusal("contradiction: LiverTox has an earlier year of approval")
     return None
