@@ -352,3 +352,16 @@ def _print_company_word(word: str, is_shouted: bool, forms: WordForms) -> str:
     if not _VOWELS.search(word) or (len(word) <= _MAX_INITIALS and not forms.is_small(word)):
         return word
     return re.sub(r"[^\W\d]+", lambda match: match[0].capitalize(), word)
+
+
+# --- persons ----------------------------------------------------------------------------
+
+_DEGREES = re.compile(
+    r"(?:,?\s+(?:M\.?D|Ph\.?\s?D|M\.?Sc|M\.?P\.?H|M\.?S|B\.?Sc|Dr\.?\s?P\.?H|D\.?O|D\.?Sc|Pharm\.?\s?D"
+    r"|R\.?N|FRCP\w?|FACP|MBBS|PI)\b\.?)+$"
+)
+
+
+def print_person(name: str) -> str:
+    """A person's name without degrees behind it."""
+    return _DEGREES.sub("", name).rstrip(", ") or name

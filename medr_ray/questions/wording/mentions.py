@@ -24,6 +24,7 @@ from medr_ray.questions.wording.display_names import (
     print_company,
     print_disease,
     print_drug,
+    print_person,
     print_whole_company,
 )
 from medr_ray.questions.wording.value_names import (
@@ -62,7 +63,7 @@ _MAX_TITLE_WORDS = 14  # a longer title would fill the question
 _ORGANISATIONS = ("company", "institution")
 _MONTHS = tuple(calendar.month_name)[1:]
 # Types whose display name may differ from every name of the records.
-_REWRITTEN = ("company", "institution", "drug", "substance", "disease", "phenotype")
+_REWRITTEN = ("company", "institution", "drug", "substance", "disease", "phenotype", "person")
 
 
 class Mentions:
@@ -105,7 +106,7 @@ class Mentions:
             return print_drug(names[0], self._forms, is_generic=entity_type == "drug")
         if entity_type in ("disease", "phenotype"):
             return print_disease(names, self._forms)
-        return names[0]
+        return print_person(names[0]) if entity_type == "person" else names[0]
 
     @functools.cached_property
     def _forms(self) -> WordForms:
@@ -210,12 +211,16 @@ class Mentions:
 
     def _find_english(self, name: str, step_type: str, only_type: str | None) -> list[str]:
         entity_ids = (*self._table.find_by_name(name), *self._displayed.get(fold_name(name), ()))
-        return [
+        fitting = [
             entity_id
             for entity_id in dict.fromkeys(entity_ids)
             if fits_type(self._type_of(entity_id), step_type)
             and (only_type is None or self._type_of(entity_id) == only_type)
         ]
+        # "AstraZeneca" is the company that goes by this name, and not its subsidiaries for which
+        # a registry has it as a short name.
+        usual = [i for i in fitting if fold_name(self.display_name(i)) == fold_name(name)]
+        return usual or fitting
 
     @functools.cached_property
     def _displayed(self) -> Mapping[str, Sequence[str]]:

@@ -143,6 +143,19 @@ def test_the_legal_form_stays_where_two_companies_would_have_one_name() -> None:
     assert display("company", "Kowa Inc", others=others) == "Kowa Inc"
 
 
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("Shoichi Maruyama MD PhD", "Shoichi Maruyama"),
+        ("Fujika Katsuki, Ph.D.", "Fujika Katsuki"),
+        ("Federico FC Cappuzzo, PI", "Federico FC Cappuzzo"),
+        ("Tapan M Kadia", "Tapan M Kadia"),
+    ],
+)
+def test_persons(name: str, printed: str) -> None:
+    assert display("person", name) == printed
+
+
 def test_an_article_is_small_in_mid_sentence() -> None:
     assert display("institution", "The Ohio State University") == "the Ohio State University"
 

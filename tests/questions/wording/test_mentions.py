@@ -76,13 +76,24 @@ def test_a_chinese_name_without_its_noun_is_understood_too() -> None:
 def test_a_name_that_two_companies_share_is_ambiguous() -> None:
     table = {
         "COMPANY:lilly": TableEntity("company", ("Lilly",)),
-        "COMPANY:lilly industries": TableEntity("company", ("Lilly Industries", "LILLY")),
+        "INSTITUTION:lilly": TableEntity("institution", ("Lilly",)),
         "COMPANY:pfizer": TableEntity("company", ("Pfizer",)),
     }
     mentions = build_mentions(table)
 
     assert mentions.is_ambiguous("COMPANY:lilly", "company")
     assert not mentions.is_ambiguous("COMPANY:pfizer", "company")
+
+
+def test_a_short_name_is_that_of_the_company_that_goes_by_it() -> None:
+    table = {
+        "COMPANY:astrazeneca": TableEntity("company", ("AstraZeneca",)),
+        "COMPANY:astrazeneca uk": TableEntity("company", ("ASTRAZENECA UK LTD", "ASTRAZENECA")),
+    }
+    mentions = build_mentions(table)
+
+    assert mentions.find("AstraZeneca", "company") == ["COMPANY:astrazeneca"]
+    assert mentions.word("COMPANY:astrazeneca uk") == "AstraZeneca UK"
 
 
 def test_a_company_and_an_institution_of_one_name_differ_in_chinese_alone() -> None:
