@@ -92,7 +92,8 @@ class Mentions:
         """The name of an entity as a person writes it in the middle of an English sentence."""
         name = self._print_name(entity_id)
         if self._type_of(entity_id) in _ORGANISATIONS and len(self._organisations[name]) > 1:
-            return print_whole_company(self._table.names_of(entity_id)[0], self._forms)
+            longest = max(self._table.names_of(entity_id), key=len)
+            return print_whole_company(longest, self._forms)
         return name
 
     def _print_name(self, entity_id: str) -> str:
@@ -229,7 +230,8 @@ class Mentions:
         for entity_id, entity in self._table.entities.items():
             if entity.entity_type in _REWRITTEN:
                 name = self.display_name(entity_id)
-                if entity_id not in self._table.find_by_name(name):
+                is_recorded = name in entity.names or entity_id in self._table.find_by_name(name)
+                if not is_recorded:
                     displayed.setdefault(fold_name(name), []).append(entity_id)
         return displayed
 
