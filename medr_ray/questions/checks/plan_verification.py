@@ -17,16 +17,13 @@ from collections.abc import Collection, Iterator, Sequence
 from medr_ray.core.records import Language
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.answer_matching import normalize_words, occurs_in
+from medr_ray.questions.checks.text_lints import describe_excess
 from medr_ray.questions.plans import PlanNode, SolvedPlan, SolvedStep, list_places
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
 from medr_ray.questions.wording.value_names import word_date
 
 _MAX_ANSWER_WORDS = 12
-# Words, up to four hops and beyond. Two sentences of a person are hardly longer.
-_MAX_WORDS = 45
-_MAX_WORDS_OF_LONG_CHAIN = 75
-_LONG_CHAIN = 5
 _GENERIC_ANSWER = re.compile(r"(?:arm|group|cohort|part)s? ?[a-z0-9]{0,2}", re.IGNORECASE)
 # Words that a question may have although its answer has them.
 _COMMON_WORDS = frozenset(
@@ -84,7 +81,7 @@ class PlanVerifier:
         return [
             *self._check_leaks(solved, text),
             *self._check_hidden(solved, text),
-            *_check_length(solved, text),
+            *self._check_length(solved, text),
             *self._check_answer(solved),
         ]
 
@@ -168,6 +165,11 @@ class PlanVerifier:
         elif readings[0].as_of != (word_date(as_of, self._language) if as_of else ""):
             yield "back_reading: the text states another date"
 
+    def _check_length(self, solved: SolvedPlan, text: str) -> Iterator[str]:
+        excess = describe_excess(text, self._language, solved.plan.hops)
+        if excess:
+            yield f"form: {excess}"
+
     def _check_answer(self, solved: SolvedPlan) -> Iterator[str]:
         if not solved.answer:
             return
@@ -188,9 +190,3 @@ def _is_chosen(
         and node.step_kind.offers_answer
         for later, (node, inputs) in enumerate(places)
     )
-
-
-def _check_length(solved: SolvedPlan, text: str) -> Iterator[str]:
-    limit = _MAX_WORDS if solved.plan.hops < _LONG_CHAIN else _MAX_WORDS_OF_LONG_CHAIN
-    if len(text.split()) > limit:
-        yield f"form: longer than {limit} words"

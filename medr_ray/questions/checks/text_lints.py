@@ -129,19 +129,26 @@ _DOUBLED_CHINESE = re.compile(r"的的|是是|在在|与与|和和")
 _QUESTION_MARKS = ("?", "？")
 
 
-def _find_length(linted: _LintedText) -> Iterator[str]:
-    is_long_chain = linted.hops > _SHORT_CHAIN
-    if linted.language == "zh":
-        count = len(_CHINESE.findall(linted.text))
-        count += _CHARACTERS_OF_A_FOREIGN_WORD * len(_FOREIGN_WORD.findall(linted.text))
+def describe_excess(text: str, language: Language, hops: int) -> str:
+    """How long a question is, and how long it may be, where it is longer ("47 words, more than
+    45"); else ""."""
+    is_long_chain = hops > _SHORT_CHAIN
+    if language == "zh":
+        count = len(_CHINESE.findall(text))
+        count += _CHARACTERS_OF_A_FOREIGN_WORD * len(_FOREIGN_WORD.findall(text))
         limit = _MAX_CHARACTERS_OF_LONG_CHAIN if is_long_chain else _MAX_CHARACTERS
         unit = "characters"
     else:
-        count = len(linted.text.split())
+        count = len(text.split())
         limit = _MAX_WORDS_OF_LONG_CHAIN if is_long_chain else _MAX_WORDS
         unit = "words"
-    if count > limit:
-        yield f"{count} {unit}, more than {limit}"
+    return f"{count} {unit}, more than {limit}" if count > limit else ""
+
+
+def _find_length(linted: _LintedText) -> Iterator[str]:
+    excess = describe_excess(linted.text, linted.language, linted.hops)
+    if excess:
+        yield excess
 
 
 def _find_leftovers(linted: _LintedText) -> Iterator[str]:
