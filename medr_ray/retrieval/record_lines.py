@@ -31,6 +31,7 @@ FIELD_PREDICATES: Mapping[FactSource, Mapping[str, str]] = {
         "country": "trial_country",
         "enrollment count": "enrolment",
         "facility": "trial_site",
+        "intervention names": "arm_intervention",
         "interventions name": "studies_intervention",
         "label": "trial_arm",
         "lead sponsor name": "lead_sponsor",

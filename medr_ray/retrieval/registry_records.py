@@ -64,11 +64,12 @@ _OWN_SUBJECTS: Mapping[FactSource, Callable[[str], str]] = {
 _PAPER_PREFIX = "PMID:"
 _SEPARATOR = "; "
 # Fields of a line beside the registry's own: the object's name, the value in the form of the facts,
-# the subject, and the date of an earlier edition.
+# the subject, the date of an earlier edition, and the unit of a result.
 NAME = "name"
 VALUE = "value"
 SUBJECT = "of"
 AS_OF = "as of"
+UNIT = "unit"
 # How the line of a reference says that the paper reports the results, as the registry's own field
 # does; the other papers of a trial are merely cited.
 RESULTS_REFERENCE = ("reference_type", "RESULT")
@@ -189,6 +190,9 @@ def _render_line(fact: Fact, own_subject: str, entities: Mapping[str, RegistryEn
         fields.append((SUBJECT, _name_entity(fact.subject, entities)))
     if fact.predicate == "reports_results_in":
         fields.append(RESULTS_REFERENCE)
+    if fact.predicate == "primary_outcome_result" and fact.literal is not None:
+        # Of other numbers the field says what is counted.
+        fields.append((UNIT, fact.literal.unit))
     fields += [(qualifier.name, qualifier.value) for qualifier in fact.qualifiers]
     return _SEPARATOR.join(f"{field}: {_to_line(value)}" for field, value in fields)
 

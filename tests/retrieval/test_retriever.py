@@ -1,5 +1,6 @@
 """Search over a small real index: disease records of HPO beside made-up abstracts."""
 
+import dataclasses
 import datetime
 import unicodedata
 from pathlib import Path
@@ -16,6 +17,7 @@ from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval import index
 from medr_ray.retrieval.disease_records import document_from_disease
 from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.registry_records import list_registry_documents
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
@@ -53,6 +55,7 @@ RETRACTED = Document(
 HIV = Document(
     "PMID:4", "pubmed", "HIV/AIDS care", "HIV/AIDS care\nCare of HIV/AIDS.", None, (), False, "J"
 )
+HIV_BY_NUMBER = dataclasses.replace(HIV, document_id="PMID:34095178")
 ARTICLES = [GUIDELINE, CASE, RETRACTED, HIV]
 # Words of questions are common ones where there are articles.
 STUDIES = [
@@ -105,6 +108,21 @@ def test_the_record_of_the_named_disease_comes_first(retriever: Retriever) -> No
     hit = retriever.search("Marfan syndrome mode of inheritance")[0]
     assert hit.document_id == "HPO:OMIM:154700"
     assert hit.snippet.startswith("Inheritance: Autosomal dominant inheritance; HPO: HP:0000006")
+
+
+def test_a_number_in_the_query_finds_its_document_and_the_line_that_is_asked(
+    tmp_path: Path,
+) -> None:
+    trials = list_registry_documents("clinical_trials")[:200]
+    retriever = open_retriever(
+        build(tmp_path, [*ARTICLES, HIV_BY_NUMBER, *trials]), snippet_sentences=1
+    )
+    trial = next(trial for trial in trials if "\nconditions: " in trial.text)
+    hit = retriever.search(f"{trial.number} conditions")[0]
+    assert hit.document_id == trial.document_id
+    assert hit.snippet.startswith("conditions: ")
+    # The number of an article is in no text.
+    assert retriever.search("PMID 34095178")[0].document_id == HIV_BY_NUMBER.document_id
 
 
 @pytest.mark.parametrize("method", ["search", "medical_search"])

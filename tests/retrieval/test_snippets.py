@@ -94,6 +94,16 @@ def test_sentences_count_by_what_the_title_leaves_open() -> None:
     assert select_sentences("seizures", [title], 1, title) == [title]
 
 
+def test_the_line_that_answers_is_shown_and_not_the_one_with_the_number() -> None:
+    lines = [
+        "Delirium in acute care",
+        "ClinicalTrials.gov: NCT04652622; as of: 2023-01-06",
+        "conditions: Delirium",
+    ]
+    query = "NCT04652622 conditions"
+    assert select_sentences(query, lines, 1, lines[0], "NCT04652622") == [lines[2]]
+
+
 def test_of_equal_sentences_the_earlier_is_shown() -> None:
     assert select_sentences("fever", ["Fever once.", "Fever twice."], 1) == ["Fever once."]
 

@@ -18,6 +18,7 @@ from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
 from medr_ray.knowledge.registries.identifiers import make_patent_id
 from medr_ray.knowledge.registries.literals import parse_date
 from medr_ray.retrieval.record_lines import RecordLine, find_source, read_record_lines
+from medr_ray.retrieval.registry_records import UNIT
 from medr_ray.trajectories.solver.name_ids import (
     NUMBERED_PREFIXES,
     make_name_id,
@@ -156,7 +157,7 @@ class Notes:
         object_type = FACT_PREDICATES[line.predicate].object_type
         for kind in _LITERAL_KINDS:
             if kind == object_type:
-                return _identify_value(kind, line.value)
+                return _identify_value(kind, line.value, line.qualifier(UNIT))
         if object_type == "paper":
             return f"PMID:{line.name}", None
         if object_type == "patent":
@@ -179,7 +180,7 @@ class Notes:
             self._add_fact(document, document.document_id, "registered_as", f"NCT:{trial}")
 
 
-def _identify_value(kind: LiteralKind, text: str) -> tuple[str, float | None] | None:
+def _identify_value(kind: LiteralKind, text: str, unit: str) -> tuple[str, float | None] | None:
     if kind == "date":
         try:
             return make_value_id(parse_date(text)), None
@@ -187,7 +188,7 @@ def _identify_value(kind: LiteralKind, text: str) -> tuple[str, float | None] | 
             return None
     if kind == "number":
         number = _parse_number(text)
-        return None if number is None else (f"VALUE:number/{text}", number)
+        return None if number is None else (f"VALUE:number/{text} {unit}".rstrip(), number)
     return make_value_id(LiteralValue(kind, text)), None
 
 

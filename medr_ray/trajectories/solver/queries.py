@@ -6,8 +6,10 @@ question has it. Several phrasings of a look-up are tried one after the other.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from medr_ray.core.records import FactSource
+from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.retrieval.documents import (
     FDA_APPROVALS,
     HPO,
@@ -61,14 +63,6 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
     "drugs_of_trial": (
         ("clinical_trials", "{0} interventions name drug"),
         ("clinical_trials", "{0} intervention type DRUG, comparator"),
-    ),
-    "drug_with_higher_result": (
-        ("clinical_trials", "{0} value outcome group, interventions name"),
-        ("clinical_trials", "{0} primary outcome value of each group"),
-    ),
-    "drug_with_lower_result": (
-        ("clinical_trials", "{0} value outcome group, interventions name"),
-        ("clinical_trials", "{0} primary outcome value of each group"),
     ),
     "investigator_of_trial": (
         ("clinical_trials", "{0} overall officials name principal investigator"),
@@ -211,6 +205,14 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
     ),
 }
 
+_OF_ARMS = ("_arm", "comparator_drug_of_trial", "experimental_drug_of_trial")
+_ARM_PHRASINGS: tuple[tuple[FactSource, str], ...] = (
+    ("clinical_trials", "{0} intervention names, arm type"),
+    ("clinical_trials", "{0} label arm type"),
+    ("clinical_trials", "{0} value unit group outcome time frame"),
+    ("clinical_trials", "{0} intervention names arm EXPERIMENTAL, ACTIVE_COMPARATOR"),
+)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -232,6 +234,13 @@ def generate_queries(look_up: LookUp, notes: Notes) -> Iterator[Query]:
 
 
 def list_phrasings(kind: str) -> Sequence[tuple[FactSource, str]]:
-    """(registry, words) for each phrasing of a kind's searches. KeyError for one that is never
-    looked up itself, because it is worked out from others."""
-    return _PHRASINGS[kind]
+    """(registry, words) for each phrasing of a kind's searches. Kinds that compare the arms of a
+    trial read several of its fields; a kind without words of its own is searched by its name."""
+    if kind in _PHRASINGS:
+        return _PHRASINGS[kind]
+    if kind.endswith(_OF_ARMS):
+        return _ARM_PHRASINGS
+    # Sources of kinds are registries.
+    sources = cast(tuple[FactSource, ...], STEP_KINDS[kind].sources)
+    words = kind.replace("_", " ")
+    return tuple((source, f"{{0}} {words}") for source in sources)

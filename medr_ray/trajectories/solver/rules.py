@@ -186,9 +186,18 @@ def _find_gene_of_both(workings: Workings, first: str, second: str) -> str:
 # --- trials ---------------------------------------------------------------------------
 
 
+def _list_read_drugs(workings: Workings, trial: str) -> list[str]:
+    """The drugs that the interventions or the arms of a trial name."""
+    stated = [
+        drug
+        for predicate in ("studies_intervention", "arm_intervention")
+        for drug in workings.objects(predicate, trial)
+    ]
+    return _distinct(stated)
+
+
 def _find_drug_of_trial(workings: Workings, trial: str) -> str:
-    drugs = workings.objects("studies_intervention", trial)
-    return workings.require(drugs, "drug_of_trial", trial)
+    return workings.require(_list_read_drugs(workings, trial), "drug_of_trial", trial)
 
 
 def _find_condition(workings: Workings, trial: str) -> str:
@@ -247,7 +256,7 @@ def _find_missing(kind: str, predicate: str) -> Rule:
 
 def _list_drugs_of_trial(workings: Workings, trial: str) -> list[str]:
     """The drugs under study, of which there are at least two."""
-    drugs = workings.objects("studies_intervention", trial)
+    drugs = _list_read_drugs(workings, trial)
     if len(drugs) < 2:
         raise Unstated(LookUp("drugs_of_trial", (trial,)))
     return drugs

@@ -113,15 +113,11 @@ class Solver:
         return next((call for call in calls if self._log.is_open(call)), None)
 
     def _generate_calls(self, look_up: LookUp) -> Iterator[PlannedCall]:
-        """The calls for a look-up: a search, then reading the record if it was shown, then further
-        searches."""
-        queries = list(generate_queries(look_up, self._notes))
-        for place, query in enumerate(queries):
-            if place == 1:
-                yield from self._generate_readings(look_up, queries[0].text)
+        """The calls for a look-up: for each phrasing a search, then reading the record for it if it
+        was shown."""
+        for query in generate_queries(look_up, self._notes):
             yield PlannedCall(query.text, query.sources)
-        if len(queries) == 1:
-            yield from self._generate_readings(look_up, queries[0].text)
+            yield from self._generate_readings(look_up, query.text)
 
     def _generate_readings(self, look_up: LookUp, goal: str) -> Iterator[PlannedCall]:
         if not self._tools.can_read:

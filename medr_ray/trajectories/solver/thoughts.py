@@ -13,6 +13,7 @@ from typing import Any, Literal
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
 from medr_ray.questions.drafting.answer_names import NOT_RECORDED
+from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.rules import Established, LookUp
 
@@ -63,8 +64,16 @@ class ThoughtWriter:
 
     def describe(self, look_up: LookUp, notes: Notes) -> str:
         """What is looked for: "lead sponsor of NCT00777179"."""
-        names = map(notes.print_name, look_up.inputs)
-        return str(self._words["targets"][look_up.kind]).format(*names)
+        names = [*map(notes.print_name, look_up.inputs)]
+        return self._find_target(look_up.kind).format(*names)
+
+    def _find_target(self, kind: str) -> str:
+        """The words of a target; where it has none of its own, those of a question."""
+        targets: dict[str, str] = self._words["targets"]
+        if kind in targets:
+            return targets[kind]
+        nouns = STEP_KINDS[kind].wording(self._language).noun
+        return nouns[0].removeprefix("the ") if nouns else kind.replace("_", " ") + ": {0}"
 
     def _choose(self, key: str) -> str:
         forms: list[str] = self._words[key]
