@@ -94,8 +94,9 @@ class CandidateFinder:
             for row in self._search_vector(vector, where, columns):
                 candidates.setdefault(row["document_id"], self._build_candidate(row, vector))
         runs = _list_runs(tokens)
+        numbered = frozenset(_list_numbered_ids(tokens))
         # In the order of ids, whichever search found them first.
-        return [_mark_named_title(candidates[key], runs) for key in sorted(candidates)]
+        return [_mark_named(candidates[key], runs, numbered) for key in sorted(candidates)]
 
     def find_document(self, document_id: str) -> Document | None:
         """A document by its id; None if there is none or it is later than the cut-off."""
@@ -263,7 +264,10 @@ def _list_runs(tokens: list[str]) -> set[str]:
     return runs
 
 
-def _mark_named_title(candidate: Candidate, runs: set[str]) -> Candidate:
-    """The candidate with the length of its title, where the whole title is in the query."""
+def _mark_named(candidate: Candidate, runs: set[str], numbered: Collection[str]) -> Candidate:
+    """The candidate with the length of its title, where the whole title is in the query; one that
+    the query names by its number, which no other has, as if by the longest title."""
+    if candidate.document.document_id in numbered:
+        return replace(candidate, title_words=_LONGEST_TITLE)
     key = title_key(candidate.document.title)
     return replace(candidate, title_words=len(key.split(" "))) if key in runs else candidate

@@ -36,7 +36,8 @@ class Candidate:
     """A document and how it matches the query.
 
     ``bm25`` is 0 where full text did not find it, ``cosine`` None where it has no vector.
-    ``title_words`` counts the words of its title where the whole title occurs in the query, else 0.
+    ``title_words`` counts the words of its title where the whole title occurs in the query, else 0;
+    it is that of the longest title where the query has the document's number.
     """
 
     document: Document

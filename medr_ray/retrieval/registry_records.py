@@ -83,6 +83,11 @@ _GENERIC_PARTS = frozenset({"name", "date", "count", "id"})
 _CONTAINER_WORDS = frozenset({"struct", "info"})
 
 
+def find_kind(source: FactSource) -> str:
+    """The kind of evidence that a registry's records are."""
+    return _KINDS.get(source, "record")
+
+
 def count_registry_documents(registry: str, folder: Path | None = None) -> int:
     """The number of documents of a registry of the snapshot. Raises DataError where the snapshot
     does not have it."""
@@ -155,7 +160,7 @@ def document_from_record(record: RecordFacts) -> Document:
         publication_types=(),
         retracted=False,
         journal=name,
-        evidence=_KINDS.get(record.source, "record"),
+        evidence=find_kind(record.source),
         references=tuple(dict.fromkeys(cited)),
     )
 

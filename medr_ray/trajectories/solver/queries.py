@@ -18,6 +18,7 @@ from medr_ray.retrieval.documents import (
     REGISTRIES,
     TRIALS,
 )
+from medr_ray.retrieval.registry_records import find_kind
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.rules import LookUp
 
@@ -216,11 +217,12 @@ _ARM_PHRASINGS: tuple[tuple[FactSource, str], ...] = (
 
 @dataclass(frozen=True)
 class Query:
-    """The words of a search, and the sources of the index that may have the record, the best
-    first."""
+    """The words of a search, the sources of the index that may have the record, the best first, and
+    the kind of evidence that it is among the records of registries."""
 
     text: str
     sources: tuple[str, ...]
+    kind: str
 
 
 def generate_queries(look_up: LookUp, notes: Notes) -> Iterator[Query]:
@@ -230,7 +232,7 @@ def generate_queries(look_up: LookUp, notes: Notes) -> Iterator[Query]:
     title = notes.print_title(look_up.inputs[0])
     for source, phrasing in list_phrasings(look_up.kind):
         text = phrasing.format(*names, title=title, **dates)
-        yield Query(text, _INDEX_SOURCES[source])
+        yield Query(text, _INDEX_SOURCES[source], find_kind(source))
 
 
 def list_phrasings(kind: str) -> Sequence[tuple[FactSource, str]]:

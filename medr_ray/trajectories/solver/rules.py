@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.approvals import list_ingredients, make_year, read_date
 from medr_ray.questions.steps.kinds import Finding
@@ -25,6 +26,7 @@ _MODE = re.compile(r"MODE:(?:autosomal|x linked|y linked|mitochondrial|semidomin
 _APPROVAL_YEARS = ("us_approval_year", "first_us_approval_year")
 _SEARCHES_BEFORE_ABSENCE = 2  # before a record that was seen counts as not stating a field
 _SEARCHES_BEFORE_CHECKS = 2  # before what they brought up is looked at one by one
+_TEXT_PREFIX = "VALUE:text/"
 _WORLDWIDE = "Worldwide"
 
 
@@ -101,6 +103,10 @@ class Workings:
     def subjects(self, predicate: str, obj: str) -> list[str]:
         """The subjects that facts state, each once, in the order of reading."""
         return _distinct(fact.subject for fact in self.table.facts_to(predicate, obj))
+
+    def list_names(self, name_id: str) -> set[str]:
+        """The names of something that were read, folded."""
+        return set(map(fold_name, self.table.names_of(name_id)))
 
     def require(self, values: Sequence[str], kind: str, *inputs: str) -> str:
         """The first value; raises Unstated where there is none."""
@@ -278,9 +284,21 @@ def _find_drug_with_score(workings: Workings, trial: str, score: str) -> str:
 # --- approvals ------------------------------------------------------------------------
 
 
+def _read_text(value_id: str) -> str:
+    """The words of a text's id, folded."""
+    return fold_name(value_id.removeprefix(_TEXT_PREFIX))
+
+
 def _list_full_applications(workings: Workings, drug: str) -> list[str]:
-    """The applications for the drug alone that were read of."""
+    """The applications for the drug alone that were read of; a trial may name it by its trade
+    name."""
     products = workings.subjects("active_ingredient", drug)
+    names = workings.list_names(drug)
+    products += [
+        product
+        for product in workings.table.subjects("trade_name")
+        if names & {_read_text(name) for name in workings.objects("trade_name", product)}
+    ]
     applications = _distinct(
         application
         for product in products
@@ -290,7 +308,7 @@ def _list_full_applications(workings: Workings, drug: str) -> list[str]:
         application
         for application in applications
         if application.startswith(_FULL_APPLICATIONS)
-        and list_ingredients(workings.table, application) == (drug,)
+        and len(list_ingredients(workings.table, application)) < 2
     ]
 
 

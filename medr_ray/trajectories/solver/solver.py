@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from medr_ray.questions.plans import PlanNode
+from medr_ray.retrieval.documents import REGISTRIES
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.queries import generate_queries
 from medr_ray.trajectories.solver.rules import Established, LookUp, Unstated, Workings
@@ -41,11 +42,17 @@ class Toolset:
 @dataclass(frozen=True)
 class PlannedCall:
     """A call for a look-up, before it is known which tool takes it: a search for ``text`` among
-    ``sources``, or with ``document_id`` a reading of that document for ``text``."""
+    ``sources``, or with ``document_id`` a reading of that document for ``text``.
+
+    ``kind`` is the kind of evidence that is looked for among the records of registries. ``place``
+    counts the phrasings before: each goes to another tool.
+    """
 
     text: str
     sources: tuple[str, ...] = ()
     document_id: str = ""
+    kind: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +122,8 @@ class Solver:
     def _generate_calls(self, look_up: LookUp) -> Iterator[PlannedCall]:
         """The calls for a look-up: for each phrasing a search, then reading the record for it if it
         was shown."""
-        for query in generate_queries(look_up, self._notes):
-            yield PlannedCall(query.text, query.sources)
+        for place, query in enumerate(generate_queries(look_up, self._notes)):
+            yield PlannedCall(query.text, query.sources, kind=query.kind, place=place)
             yield from self._generate_readings(look_up, query.text)
 
     def _generate_readings(self, look_up: LookUp, goal: str) -> Iterator[PlannedCall]:
@@ -140,11 +147,13 @@ def choose_tool(call: PlannedCall, tools: Toolset, attempt: int) -> tuple[str, M
     leads to the next tool."""
     if call.document_id:
         return READ, {"url": call.document_id, "goal": call.text}
-    name = tools.searches[attempt % len(tools.searches)]
+    name = tools.searches[(call.place + attempt) % len(tools.searches)]
     arguments = {"query": call.text}
     source = _choose_source(call.sources, tools.sources)
     if name == MEDICAL_SEARCH and source:
         arguments["source"] = source
+        if source == REGISTRIES:
+            arguments["type"] = call.kind
     return name, arguments
 
 
