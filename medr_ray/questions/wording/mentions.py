@@ -91,7 +91,9 @@ class Mentions:
     def display_name(self, entity_id: str) -> str:
         """The name of an entity as a person writes it in the middle of an English sentence."""
         name = self._print_name(entity_id)
-        if self._type_of(entity_id) in _ORGANISATIONS and len(self._organisations[name]) > 1:
+        # A table may know an entity that none of its records names.
+        namesakes = self._organisations.get(name, ())
+        if self._type_of(entity_id) in _ORGANISATIONS and len(namesakes) > 1:
             longest = max(self._table.names_of(entity_id), key=len)
             return print_whole_company(longest, self._forms)
         return name
