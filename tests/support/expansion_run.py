@@ -1,6 +1,7 @@
 """A run over real disease records whose stages up to the index are finished, so that ``medr graph
 run`` makes the graph alone; made without Ray."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -21,15 +22,21 @@ from medr_ray.retrieval.disease_records import document_from_disease
 _EARLIER_STAGES = ("corpus", "entities", "facts", "index")
 
 
-def write_run(root: Path, seeds: int, diseases: int) -> Path:
+def write_run(
+    root: Path, seeds: int, diseases: int, index_sources: Sequence[str] = ("hpo",)
+) -> Path:
     """The run ``root/default`` and its configuration file, which is returned: an index of so many
-    diseases that have a gene, and the first of them as seeds."""
+    diseases that have a gene, and the first of them as seeds. It has no facts.
+
+    ``index_sources`` are those that the configuration says are indexed.
+    """
     text = root / "nothing.xml"
     text.write_text("<PubmedArticleSet/>")
     settings = {
         "run": {"root": str(root)},
         "corpus": {"sources": [str(text)]},
         "facts": {"sources": []},
+        "index": {"sources": list(index_sources)},
         "retrieval": {"mode": "text"},
         "ray": {"num_cpus": 3},
     }
