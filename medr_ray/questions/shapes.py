@@ -348,6 +348,18 @@ _DECLARATIONS = (
         ),
     ),
     Shape(
+        "label",
+        "read what drug labels state, alike in all of them",
+        "lookup",
+        (
+            ("molecular_weight_of_drug",),
+            ("reaction_share_on_drug",),
+            ("reaction_share_on_placebo",),
+            ("more_frequent_reaction",),
+        ),
+        weight=0.4,
+    ),
+    Shape(
         "disease_to_gene",
         "find the gene of a rare disease, or the disease of a gene, and its course",
         "multi_hop",

@@ -147,7 +147,8 @@ def drop_contaminated(
     clean = []
     rejected = []
     for candidate in candidates:
-        reason = check.find_rejection_reason(candidate.text)
+        values = [step.value for step in candidate.steps]
+        reason = check.find_rejection_reason(candidate.text) or check.find_shared_trial(values)
         if reason is not None:
             rejected.append(reject_candidate(candidate, reason))
             continue

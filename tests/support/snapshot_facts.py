@@ -9,14 +9,15 @@ from medr_ray.knowledge.registries.snapshot import locate_snapshot, read_snapsho
 
 
 def build_snapshot_table(
-    record_ids: Mapping[FactSource, Collection[str]], *others: StatedFact
+    record_ids: Mapping[FactSource, Collection[str] | None], *others: StatedFact
 ) -> FactTable:
-    """The facts of these records as the snapshot has them, and further ones."""
+    """The facts of these records as the snapshot has them, of all where None are named; and
+    further ones."""
     facts = list(others)
     names: dict[str, TableEntity] = {}
     for source, wanted in record_ids.items():
         for record in read_snapshot(source, locate_snapshot("")):
-            if record.record_id not in wanted:
+            if wanted is not None and record.record_id not in wanted:
                 continue
             for entity in record.entities:
                 earlier = names.get(entity.entity_id)

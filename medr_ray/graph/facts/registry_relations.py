@@ -176,6 +176,7 @@ def print_value(value_id: str) -> tuple[str, tuple[str, ...]]:
         name = _CODED_WORD.sub(lambda match: _print_code(match[0]), text)
         spellings = (text,)
     elif kind == "number":
+        name = text.replace(" %", "%")
         # It is right without its unit too.
         spellings = (text.partition(" ")[0],)
     return name, tuple(dict.fromkeys(spelling for spelling in spellings if spelling != name))

@@ -4,13 +4,15 @@ A question is contaminated when it shares 13 words in a row with a benchmark's q
 words of a benchmark's question of 8 to 12 words (the lengths GPT-3 was checked by, arXiv
 2005.14165, appendix C), or when the Jaccard similarity of their character 3-shingles is at least
 0.6. The similarity also covers short and Chinese questions. It errs towards rejecting: a short
-question in the form of a benchmark's question is similar enough.
+question in the form of a benchmark's question is similar enough. So is one that leads over a trial
+whose number a benchmark's question has, whatever it asks.
 
 Encrypted benchmarks stay encrypted: their text appears in no reason, error or file. Those name the
 benchmark and the number of the item, counted from 1.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from medr_ray.questions.answer_figures import fold_signs
@@ -24,11 +26,16 @@ CHARACTERS_PER_SHINGLE = 3
 MIN_TEXT_SIMILARITY = 0.6  # Jaccard similarity from which a question is contaminated
 
 
+_TRIAL_NUMBER = re.compile(r"\bNCT\d{8}\b", re.IGNORECASE)
+_TRIAL_PREFIX = "NCT:"
+
+
 class ContaminationCheck:
     """Compares questions with the items of benchmarks, which are given by name."""
 
     def __init__(self, benchmarks: Mapping[str, Sequence[BenchmarkItem]]) -> None:
         self._item_by_word_run: dict[tuple[str, ...], str] = {}
+        self._item_by_trial: dict[str, str] = {}
         self._shingle_index: ShingleIndex[str] = ShingleIndex(MIN_TEXT_SIMILARITY)
         for name, items in benchmarks.items():
             for item in items:
@@ -36,6 +43,8 @@ class ContaminationCheck:
 
     def _add_item(self, item_name: str, question: str) -> None:
         self._shingle_index.add(item_name, _character_shingles(question))
+        for number in _TRIAL_NUMBER.findall(question):
+            self._item_by_trial.setdefault(_TRIAL_PREFIX + number.upper(), item_name)
         words = normalize_words(question)
         # A short item is one run of all its words; below MIN_ITEM_WORDS it has no run.
         length = min(MIN_SHARED_WORDS, max(MIN_ITEM_WORDS, len(words)))
@@ -51,6 +60,14 @@ class ContaminationCheck:
         """
         names = _benchmark_names(paths)
         return cls({name: read_benchmark(path) for path, name in zip(paths, names, strict=True)})
+
+    def find_shared_trial(self, values: Iterable[str]) -> str | None:
+        """Return the reason to reject a question that leads over these ids; None where no trial
+        among them is one of a benchmark's."""
+        for value in values:
+            if value in self._item_by_trial:
+                return f"uncontaminated: shares a trial with {self._item_by_trial[value]}"
+        return None
 
     def find_rejection_reason(self, text: str) -> str | None:
         """Return the reason to reject the question, which names the item that it repeats.

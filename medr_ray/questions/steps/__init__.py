@@ -7,6 +7,7 @@ from medr_ray.questions.steps import (
     approvals,
     arms,
     diseases,
+    labels,
     monographs,
     papers,
     selections,
@@ -16,7 +17,7 @@ from medr_ray.questions.steps.kinds import StepKind
 
 STEP_KINDS: dict[str, StepKind] = {
     kind.name: kind
-    for module in (trials, arms, approvals, selections, monographs, papers, diseases)
+    for module in (trials, arms, approvals, selections, labels, monographs, papers, diseases)
     for kind in module.KINDS
 }
 
@@ -24,6 +25,7 @@ STEP_KINDS: dict[str, StepKind] = {
 PREDICATES_READ = frozenset(
     {
         "active_ingredient",
+        "adverse_reaction_share",
         "application_sponsor",
         "arm_among_others",
         "arm_intervention",
@@ -36,10 +38,13 @@ PREDICATES_READ = frozenset(
         "has_inheritance",
         "has_prevalence",
         "has_product",
+        "label_generic_name",
+        "label_substance",
         "lead_sponsor",
         "liver_injury_likelihood",
         "liver_injury_likelihood_in_use",
         "marketing_status",
+        "molecular_weight",
         "one_of_exclusivity_end_dates",
         "onset_period",
         "original_approval_date",

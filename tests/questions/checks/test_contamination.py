@@ -250,3 +250,19 @@ def test_chinese_benchmark_questions_are_found_when_a_tenth_is_changed(shared_da
     for item in read_benchmark(path):
         shorter = item.question[len(item.question) // 10 :]
         assert f"item {item.number} of" in (contamination.find_rejection_reason(shorter) or "")
+
+
+@pytest.mark.parametrize(
+    ("values", "is_shared"),
+    [
+        (("NCT:NCT00974311", "DRUGBANK:DB08899"), True),
+        (("NCT:NCT00974312",), False),
+        ((), False),
+    ],
+)
+def test_a_trial_of_a_benchmark_is_not_asked_about(
+    values: tuple[str, ...], is_shared: bool
+) -> None:
+    item = BenchmarkItem(7, "Which company sponsored trial NCT00974311 of enzalutamide?")
+    reason = ContaminationCheck({"b.csv": [item]}).find_shared_trial(values)
+    assert (reason == "uncontaminated: shares a trial with item 7 of b.csv") is is_shared
