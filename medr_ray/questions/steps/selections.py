@@ -289,16 +289,12 @@ KINDS = (
         ),
         Wording(
             statement=(
-                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种的肝损伤可能性"
+                "Drugs@FDA（截至{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种的肝损伤可能性"
                 "评分（LiverTox）为{3}。",
-            ),
-            noun=(
-                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中肝损伤可能性评分"
-                "（LiverTox）为{3}的一种",
             ),
             reference="该药物",
             question=(
-                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种的肝损伤可能性评分"
+                "Drugs@FDA（截至{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种的肝损伤可能性评分"
                 "（LiverTox）为{3}？",
             ),
         ),
@@ -328,14 +324,11 @@ KINDS = (
         ),
         Wording(
             statement=(
-                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种获得优先审评。",
-            ),
-            noun=(
-                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中获得优先审评的一种",
+                "Drugs@FDA（截至{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，只有一种获得优先审评。",
             ),
             reference="该药物",
             question=(
-                "Drugs@FDA（{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种获得了优先审评？",
+                "Drugs@FDA（截至{2}）中列于{0}名下、于{1}获批的新药申请（NDA）所涉药物中，哪一种获得了优先审评？",
             ),
         ),
         ("drugs_at_fda",),
@@ -355,7 +348,6 @@ KINDS = (
         ),
         Wording(
             statement=("在{0}所研究的药物中，只有一种在{1}之前首次获FDA批准。",),
-            noun=("{0}所研究的药物中在{1}之前首次获FDA批准的一种",),
             reference="该药物",
             question=("{0}所研究的药物中，哪一种在{1}之前首次获FDA批准？",),
         ),
@@ -384,12 +376,11 @@ KINDS = (
         ),
         Wording(
             statement=(
-                "在{0}所研究的药物中，Drugs@FDA（{2}）在{1}名下只列有其中一种的上市申请（NDA或BLA）。",
+                "在{0}所研究的药物中，Drugs@FDA（截至{2}）在{1}名下只列有其中一种的上市申请（NDA或BLA）。",
             ),
-            noun=("{0}所研究的药物中Drugs@FDA（{2}）在{1}名下列有上市申请（NDA或BLA）的一种",),
             reference="该药物",
             question=(
-                "{0}所研究的药物中，Drugs@FDA（{2}）在{1}名下列有哪一种的上市申请（NDA或BLA）？",
+                "{0}所研究的药物中，Drugs@FDA（截至{2}）在{1}名下列有哪一种的上市申请（NDA或BLA）？",
             ),
         ),
         ("clinical_trials", "drugs_at_fda"),
@@ -408,7 +399,6 @@ KINDS = (
             question=("Which enrolled more participants, {0} or {1}?",),
         ),
         Wording(
-            noun=("{0}与{1}中实际入组人数较多的一项",),
             statement=("{0}与{1}中，有一项的实际入组人数多于另一项。",),
             reference="人数较多的试验",
             question=("{0}与{1}，哪一项的实际入组人数更多？",),
@@ -430,7 +420,6 @@ KINDS = (
             question=("Which started first, {0} or {1}?",),
         ),
         Wording(
-            noun=("{0}与{1}中较早启动的一项",),
             statement=("{0}与{1}中，有一项的启动时间早于另一项。",),
             reference="较早启动的试验",
             question=("{0}与{1}，哪一项启动得更早？",),

@@ -258,17 +258,20 @@ KINDS = (
         follow("lead_sponsor"),
         Wording(
             noun=("the lead sponsor of {0}",),
-            question=("Who is the lead sponsor of {0}?", "Which organisation sponsored {0}?"),
+            question=(
+                "Who is the lead sponsor of {0}?",
+                "Which lead sponsor does ClinicalTrials.gov name for {0}?",
+            ),
             statement=("{0} had a single lead sponsor.",),
             reference="that sponsor",
         ),
         Wording(
             noun=("{0}的牵头申办方",),
-            statement=("{0}由一家机构牵头申办。",),
+            statement=("{0}由一个申办者牵头申办。",),
             reference="该申办方",
             question=(
-                "{0}的牵头申办方是哪家机构？",
-                "{0}由哪家机构牵头申办？",
+                "{0}的牵头申办方是谁？",
+                "{0}由谁牵头申办？",
             ),
         ),
         _REGISTRY,
@@ -423,7 +426,7 @@ KINDS = (
         find_no_collaborator,
         Wording(question=("Which collaborator does the ClinicalTrials.gov record of {0} name?",)),
         Wording(
-            question=("在ClinicalTrials.gov的登记记录中，{0}的合作方是哪家机构？",),
+            question=("在ClinicalTrials.gov的登记记录中，{0}的合作方是谁？",),
         ),
         _REGISTRY,
         _propose_trials,
@@ -449,15 +452,15 @@ KINDS = (
             noun=("the collaborator named for {0}",),
             statement=("The sponsor of {0} had a single collaborator.",),
             reference="that collaborator",
-            question=("Which organisation is named as the collaborator of {0}?",),
+            question=("Which collaborator does ClinicalTrials.gov name for {0}?",),
         ),
         Wording(
             noun=("{0}登记的合作方",),
             statement=("{0}的申办方只有一个合作方。",),
             reference="该合作方",
             question=(
-                "{0}登记的合作方是哪家机构？",
-                "{0}登记了哪家机构为合作方？",
+                "{0}登记的合作方是谁？",
+                "谁是{0}登记的合作方？",
             ),
         ),
         _REGISTRY,

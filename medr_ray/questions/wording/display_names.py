@@ -203,14 +203,14 @@ def _print_sentence_case(name: str, forms: WordForms) -> str:
 
 def _print_word(word: str, following: str, forms: WordForms) -> str:
     """A word with a capital that the name's beginning or its style may have given it."""
+    parts = [part for part in word.split("-") if part]
+    if len(parts) > 1 and all(part.isdigit() or forms.is_small(part) for part in parts):
+        return word.lower()
     usual = forms.usual_form(word)
     if usual and not usual.islower():
         return usual
-    parts = [part for part in word.split("-") if part]
     if any(re.search("[A-Z]", part[1:]) for part in parts) and not usual:
         return word
-    if len(parts) > 1 and all(part.isdigit() or forms.is_small(part) for part in parts):
-        return word.lower()
     is_common = _COMMON_ENDING.search(word.lower()) is not None
     if following in _EPONYMOUS:
         return word.lower() if is_common or forms.is_small_before(word, following) else word

@@ -11,7 +11,7 @@ EVIDENCE = (
     "Treatment of nephrotic syndrome and of advanced small cell lung cancer",
     "The IgE response and the best target for a hand with heart disease",
     "Reduced autism, epilepsy and peanut allergy in a limited stage",
-    "Types of Niemann-Pick disease and of Niemann-Pick disease, as Golden described",
+    "Peanut-Allergy reactions, and types of Niemann-Pick disease, as Golden described",
     "Deficiency of clotting factors that need vitamin K",
 )
 
@@ -60,6 +60,7 @@ DISEASES = {
     "Heart-hand syndrome": "heart-hand syndrome",
     "Long QT syndrome 10": "long QT syndrome 10",
     "Autism-epilepsy syndrome": "autism-epilepsy syndrome",
+    "Peanut-Allergy Cardiomyopathy": "peanut-allergy cardiomyopathy",
     "Niemann-pick disease, type B": "Niemann-Pick disease, type B",
     "CARASIL syndrome": "CARASIL syndrome",
     "GNE myopathy": "GNE myopathy",
