@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from medr_ray.core.records import FactSource
 from medr_ray.retrieval.disease_records import read_line, split_lines
 from medr_ray.retrieval.documents import REGISTRY_PREFIXES
-from medr_ray.retrieval.registry_records import AS_OF, NAME, RESULTS_REFERENCE, SUBJECT, VALUE
+from medr_ray.retrieval.registry_records import (
+    AS_OF,
+    NAME,
+    REGISTRY_NAMES,
+    RESULTS_REFERENCE,
+    SUBJECT,
+    VALUE,
+)
 from medr_ray.retrieval.snippets import ELLIPSIS
 
 # The predicate of each field, in the words of ``registry_records.word_field``. A field that stands
@@ -123,9 +130,10 @@ class RecordLine:
         return dict(self.qualifiers).get(name, "")
 
 
-def read_record_lines(document_id: str, text: str) -> list[RecordLine]:
+def read_record_lines(document_id: str, text: str, title: str = "") -> list[RecordLine]:
     """What the lines of a record state that a snippet or a quotation joins; [] for a document that
-    is no record, or whose lines are sections."""
+    is no record, or whose lines are sections. ``title`` is the document's: its line may be among
+    them."""
     if document_id.partition(":")[0] not in _SOURCES:
         return []
     source = find_source(document_id)
@@ -133,7 +141,7 @@ def read_record_lines(document_id: str, text: str) -> list[RecordLine]:
         return [line for part in split_lines(text) if (line := _read_annotation(part))]
     if source not in FIELD_PREDICATES:
         return []
-    lines = [_read_line(source, part) for part in _split_lines(source, text)]
+    lines = [_read_line(source, part) for part in _split_lines(source, text, title)]
     return [line for line in lines if line is not None]
 
 
@@ -151,8 +159,11 @@ def _read_annotation(text: str) -> RecordLine | None:
     return RecordLine(predicate, name, name, name, qualifiers=qualifiers)
 
 
-def _split_lines(source: FactSource, text: str) -> list[str]:
-    """The parts that begin with a field; what is before the first, such as a title, is none."""
+def _split_lines(source: FactSource, text: str, title: str) -> list[str]:
+    """The parts that begin with a field; what is before the first is none."""
+    if title:
+        # A snippet has the title last, a quotation first.
+        text = text.removesuffix(f" {title}")
     beginnings = [
         match.start(1)
         for match in _find_fields(source).finditer(text)
@@ -166,7 +177,8 @@ def _split_lines(source: FactSource, text: str) -> list[str]:
 @functools.cache
 def _find_fields(source: FactSource) -> re.Pattern[str]:
     # The longest first, because "completion date" ends "primary completion date".
-    fields = sorted(FIELD_PREDICATES[source], key=len, reverse=True)
+    # The name of the registry begins the line with the record's number.
+    fields = sorted([*FIELD_PREDICATES[source], REGISTRY_NAMES[source]], key=len, reverse=True)
     alternatives = [*map(re.escape, fields)]
     if source == "livertox":
         alternatives.append(_SECTION)

@@ -38,7 +38,7 @@ FILE_SOURCES: Mapping[FactSource, str] = {
     "clinical_trials": TRIALS,
     "livertox": LIVERTOX,
 }
-_REGISTRY_NAMES: Mapping[FactSource, str] = {
+REGISTRY_NAMES: Mapping[FactSource, str] = {
     "hpo": "Human Phenotype Ontology annotations",
     "orphanet": "Orphanet",
     "drugs_at_fda": "Drugs@FDA",
@@ -145,7 +145,7 @@ def make_document_id(source: FactSource, record_id: str) -> str:
 def document_from_record(record: RecordFacts) -> Document:
     """The document of a record that states at least one fact."""
     title = _to_line(record.title) or record.record_id
-    name = _REGISTRY_NAMES[record.source]
+    name = REGISTRY_NAMES[record.source]
     heading = f"{name}: {record.record_id}"
     if record.as_of:
         heading += f"{_SEPARATOR}{AS_OF}: {record.as_of}"

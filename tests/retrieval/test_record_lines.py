@@ -8,6 +8,7 @@ import pytest
 
 from medr_ray.core.records import FactSource
 from medr_ray.knowledge.registries.snapshot import list_record_ids, read_snapshot
+from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.record_lines import FIELD_PREDICATES, read_record_lines
 from medr_ray.retrieval.registry_records import document_from_record
 
@@ -27,21 +28,25 @@ _NOT_READ = {"prevalence_value", "incidence_value", "reported_cases"}
 _EVERY = 97  # record of a registry, so that the test takes seconds
 
 
-def _sample(source: FactSource) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(Document id, lines, predicates) of some records."""
+def _sample(source: FactSource) -> Iterator[tuple[Document, list[str], list[str]]]:
+    """(Document, lines, predicates) of some records."""
     record_ids = set(sorted(list_record_ids(source))[::_EVERY])
     for record in read_snapshot(source, None, record_ids):
         document = document_from_record(record)
-        lines = document.text.split("\n")[2:]
-        yield document.document_id, lines, [fact.predicate for fact in record.facts]
+        lines = document.text.split("\n")
+        yield document, lines, [fact.predicate for fact in record.facts]
 
 
 @pytest.mark.parametrize("source", sorted(FIELD_PREDICATES))
 def test_the_lines_of_a_record_state_its_facts(source: FactSource) -> None:
     missing: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
-    for document_id, lines, predicates in _sample(source):
-        stated = {line.predicate for text in lines for line in read_record_lines(document_id, text)}
+    for document, lines, predicates in _sample(source):
+        stated = {
+            line.predicate
+            for text in lines
+            for line in read_record_lines(document.document_id, text)
+        }
         expected = {*predicates, *(_ALIKE.get(predicate, predicate) for predicate in predicates)}
         wrong.update(stated - expected)
         missing.update(
@@ -56,9 +61,13 @@ def test_the_lines_of_a_record_state_its_facts(source: FactSource) -> None:
 
 @pytest.mark.parametrize("source", sorted(FIELD_PREDICATES))
 def test_joined_lines_are_parted_where_they_were_joined(source: FactSource) -> None:
-    for document_id, lines, _ in _sample(source):
-        apart = [line for text in lines for line in read_record_lines(document_id, text)]
-        assert read_record_lines(document_id, " ".join(lines)) == apart
+    for document, lines, _ in _sample(source):
+        title, heading, *stating = lines
+        apart = [line for text in stating for line in read_record_lines(document.document_id, text)]
+        # A snippet has the lines in any order, the title last.
+        for joined in ([title, heading, *stating], [*stating, heading, title]):
+            text = " ".join(joined)
+            assert read_record_lines(document.document_id, text, title) == apart
 
 
 def test_a_line_that_was_cut_states_what_its_whole_fields_say() -> None:

@@ -65,7 +65,7 @@ class Notes:
             earlier = self.documents.get(document.document_id)
             if earlier is None or not earlier.was_read:
                 self.documents[document.document_id] = document
-            for line in read_record_lines(document.document_id, text):
+            for line in read_record_lines(document.document_id, text, document.title):
                 self._add_line(document, line)
             if document.document_id.startswith("PMID:"):
                 self._add_paper(document, text)
