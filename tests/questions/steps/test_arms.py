@@ -5,8 +5,11 @@ from support.snapshot_facts import build_snapshot_table
 
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.plans import PlanNode, name, solve_plan
+from medr_ray.questions.shapes import SHAPES, build_plan
 from medr_ray.questions.steps.kinds import Refusal
 from medr_ray.questions.steps.trials import make_text
+from medr_ray.questions.wording.grammar import read_question, write_question
+from medr_ray.questions.wording.mentions import Mentions
 
 # NCT03563716: tiragolumab and atezolizumab against atezolizumab, with response and survival.
 # NCT02856893: gefitinib and osimertinib in three sequences. NCT04256421: survival is the same.
@@ -63,3 +66,35 @@ def test_the_drug_of_an_arm(
     table: FactTable, kind: str, trial: str, texts: tuple[str, ...], answer: str
 ) -> None:
     assert find(table, kind, trial, *texts) == answer
+
+
+# What MedBrowseComp asks of other trials: the ingredient of the better regimen by its letter, then
+# the company of its latest approval, its patents, its exclusivity.
+ENDINGS = (
+    (),
+    ("latest_application_for_drug", "sponsor_of_application"),
+    ("first_application_for_drug", "last_patent_expiry_of_application"),
+    ("first_application_for_drug", "exclusivity_end_of_application"),
+)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_drug_of_the_better_arm_is_followed(ending: tuple[str, ...]) -> None:
+    chains = SHAPES["compare_arms"].chains
+    assert ("drug_by_letter_in_best_arm", *ending) in chains
+    assert ("drug_by_letter_in_worst_arm", *ending) in chains
+
+
+def test_the_better_arm_is_asked_about_in_words(table: FactTable) -> None:
+    plan = build_plan(
+        ("drug_by_letter_in_best_arm", "approval_year_of_drug"),
+        ("NCT:NCT02856893", make_text(PFS), make_text("O")),
+        table,
+    )
+    mentions = Mentions(table, "en")
+    text = write_question(plan, mentions, "en", form=0)
+    assert text == (
+        "In which year did the FDA first approve the drug starting with O in the arm of trial "
+        "NCT02856893 that did best on the primary outcome “PFS Rate at 18 Months”?"
+    )
+    assert [question.plan for question in read_question(text, mentions, "en")] == [plan]
