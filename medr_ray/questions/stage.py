@@ -300,6 +300,8 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
         endpoints["questions.closed_book"] = config.questions.closed_book
     if config.questions.writer == "llm":
         endpoints["llm"] = config.llm
+        if config.questions.back_reader_model is not None:
+            endpoints["questions.back_reader_model"] = config.questions.back_reader_model
     yield from find_endpoint_problems(endpoints)
     if not list_units(config.questions):
         yield (

@@ -18,6 +18,13 @@ class QuestionsConfig(Section):
     """Which questions are asked, and how they are examined."""
 
     writer: Backend = Field("rules", description="who words the questions")
+    back_reader: Backend = Field(
+        "rules",
+        description="who reads what a model worded back into a plan, which must be the draft's",
+    )
+    back_reader_model: EndpointConfig | None = Field(
+        None, description="chat model of the llm back-reader; null: that of the writer"
+    )
     language: Language = Field("en", description="language of the questions")
     shapes: tuple[ShapeName, ...] | None = Field(
         None, min_length=1, description="shapes of questions to ask; null: all (questions.shapes)"
@@ -88,6 +95,10 @@ class QuestionsConfig(Section):
         if self.closed_book is not None and not self.closed_book.model:
             raise ValueError(
                 "closed_book.model is empty: name the model that the endpoint is to run"
+            )
+        if self.back_reader_model is not None and not self.back_reader_model.model:
+            raise ValueError(
+                "back_reader_model.model is empty: name the model that the endpoint is to run"
             )
         models = [(endpoint.base_url, endpoint.model) for endpoint in self.calibration]
         if not all(name for _, name in models):

@@ -9,6 +9,7 @@ from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Finding,
     Outcome,
     Refusal,
@@ -528,6 +529,15 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
+        cues=Cues(
+            (
+                "!company first * application",
+                "first approve",
+                "approve * first",
+                "application * first",
+            ),
+            asides=("approve",),
+        ),
     ),
     StepKind(
         "latest_application_for_drug",
@@ -545,6 +555,16 @@ KINDS = (
         _propose_drugs_until,
         constants=file_date,
         hops=2,
+        cues=Cues(
+            (
+                "last approve? * application",
+                "application * approve? last",
+                "last approve",
+                "approve several * application & last",
+                "several * application * approve & last",
+            ),
+            asides=("approve", "several application", "day before"),
+        ),
     ),
     StepKind(
         "approval_year_of_drug",
@@ -566,6 +586,7 @@ KINDS = (
         ("drugs_at_fda", "livertox"),
         propose_objects("active_ingredient"),
         hops=2,
+        cues=Cues(("first approve", "approve * first")),
     ),
     StepKind(
         "approval_date_of_drug",
@@ -582,6 +603,7 @@ KINDS = (
         ("drugs_at_fda", "livertox"),
         propose_objects("active_ingredient"),
         hops=2,
+        cues=Cues(("first approve", "approve * first")),
     ),
     StepKind(
         "sponsor_of_application",
@@ -608,6 +630,10 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
+        cues=Cues(
+            ("hold", "sponsor * first? * application", "application * sponsor", "company sponsor"),
+            chinese=("hold", "sponsor"),
+        ),
     ),
     StepKind(
         "approval_date_of_application",
@@ -623,6 +649,7 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_subjects("original_approval_date"),
+        cues=Cues(("approve",)),
     ),
     StepKind(
         "review_priority_of_application",
@@ -639,6 +666,7 @@ KINDS = (
         _DRUGS_AT_FDA,
         propose_subjects("review_priority"),
         offers_answer=True,
+        cues=Cues(("priority",), asides=("review",)),
     ),
     StepKind(
         "submission_class_of_application",
@@ -654,6 +682,7 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_subjects("submission_class"),
+        cues=Cues(("submission_class",)),
     ),
     StepKind(
         "trade_name_of_application",
@@ -669,6 +698,7 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
+        cues=Cues(("brand",), asides=("market", "approve")),
     ),
     StepKind(
         "drug_of_application",
@@ -692,6 +722,7 @@ KINDS = (
         ),
         _DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
+        cues=Cues(("ingredient",)),
     ),
     StepKind(
         "last_patent_expiry_of_application",
@@ -713,6 +744,15 @@ KINDS = (
         _ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
+        cues=Cues(
+            (
+                "last * patent & expire",
+                "patent * last & expire",
+                "last expire & patent",
+                "expire * last & patent",
+            ),
+            asides=("patent", "expire", "protect", "several"),
+        ),
     ),
     StepKind(
         "patents_of_application",
@@ -734,6 +774,7 @@ KINDS = (
         _ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
+        cues=Cues(("patent",), asides=("protect", "extensions_apart")),
     ),
     StepKind(
         "exclusivity_end_of_application",
@@ -752,6 +793,14 @@ KINDS = (
         _ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
+        cues=Cues(
+            (
+                "last * exclusivity & end|expire",
+                "exclusivity * last & end|expire",
+                "last end|expire & exclusivity",
+            ),
+            asides=("exclusivity",),
+        ),
     ),
     StepKind(
         "generic_makers_of_drug",
@@ -775,6 +824,7 @@ KINDS = (
         _DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
         hops=2,
+        cues=Cues(("generic",), asides=("market", "approve", "ingredient", "hold")),
     ),
     StepKind(
         "latest_application_of_company",
@@ -792,6 +842,16 @@ KINDS = (
         _propose_companies_until,
         constants=file_date,
         hops=2,
+        cues=Cues(
+            (
+                "company hold? * last approve? * application",
+                "company hold? * day before? last approve? * application",
+                "company hold? * application * approve? last",
+                "last approve? * application * hold? * company|sponsor",
+                "hold several approve? application & last",
+            ),
+            asides=("approve", "hold * several approve? application", "application * hold"),
+        ),
     ),
     StepKind(
         "application_by_company_and_date",
@@ -810,6 +870,7 @@ KINDS = (
         _DRUGS_AT_FDA,
         _propose_company_dates,
         hops=2,
+        cues=Cues(("application & approve", "application * day"), asides=("approve", "hold")),
     ),
     StepKind(
         "approvals_of_company_in_year",
@@ -831,6 +892,7 @@ KINDS = (
         _DRUGS_AT_FDA,
         _propose_company_years,
         hops=2,
+        cues=Cues(("application & approve",), asides=("hold", "market")),
     ),
     StepKind(
         "earlier_approved_drug",
@@ -855,6 +917,7 @@ KINDS = (
         _propose_drug_pairs,
         hops=2,
         offers_answer=True,
+        cues=Cues(("first|earlier approve", "approve * first|earlier"), asides=("several", "two")),
     ),
     StepKind(
         "years_between_approvals",
@@ -875,5 +938,9 @@ KINDS = (
         ("drugs_at_fda", "livertox"),
         _propose_drug_pairs,
         hops=3,
+        cues=Cues(
+            ("span & years & first approve", "span & years & approve * first"),
+            asides=("several", "year"),
+        ),
     ),
 )

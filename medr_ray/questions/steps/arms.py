@@ -13,6 +13,7 @@ from typing import Literal
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Find,
     Outcome,
     Refusal,
@@ -322,6 +323,14 @@ _CHINESE_RESULTS: dict[Rank, str] = {
     "lowest": "数值最低",
 }
 
+_RESULT_MEANINGS: dict[Rank, str] = {
+    "best": "best",
+    "worst": "worst",
+    "highest": "higher",
+    "lowest": "lower",
+}
+_ARM_ASIDES = ("arm", "compare", "two", "value", "several", "letter")
+
 
 def _word_letter(rank: Rank) -> tuple[Wording, Wording]:
     result, chinese = _ENGLISH_RESULTS[rank], _CHINESE_RESULTS[rank]
@@ -394,6 +403,9 @@ def _make_kinds(rank: Rank) -> tuple[StepKind, StepKind]:
             _REGISTRY,
             _propose_letters,
             hops=2,
+            cues=Cues(
+                (f"{_RESULT_MEANINGS[rank]} & primary_outcome & arm & letter",), asides=_ARM_ASIDES
+            ),
         ),
         StepKind(
             f"drug_only_in_{rank}_arm",
@@ -404,6 +416,7 @@ def _make_kinds(rank: Rank) -> tuple[StepKind, StepKind]:
             _REGISTRY,
             _propose_outcomes,
             hops=2,
+            cues=Cues((f"{_RESULT_MEANINGS[rank]} & primary_outcome & arm",), asides=_ARM_ASIDES),
         ),
     )
 
@@ -434,6 +447,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("arm_intervention"),
+        cues=Cues(("comparator",), asides=("arm",)),
     ),
     StepKind(
         "experimental_drug_of_trial",
@@ -459,5 +473,9 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("arm_intervention"),
+        cues=Cues(
+            ("experimental & comparator & without", "experimental drug"),
+            asides=("arm", "comparator", "without"),
+        ),
     ),
 )

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Finding,
     Outcome,
     Refusal,
@@ -239,6 +240,7 @@ KINDS = (
         ),
         _TABLES,
         propose_subjects("associated_gene"),
+        cues=Cues(("gene & cause|mutation",), asides=("cause", "mutation")),
     ),
     StepKind(
         "disease_of_gene",
@@ -262,6 +264,7 @@ KINDS = (
         ),
         _TABLES,
         _propose_genes,
+        cues=Cues(("cause", "mutation")),
     ),
     StepKind(
         "inheritance_of_disease",
@@ -279,6 +282,7 @@ KINDS = (
         ),
         _TABLES,
         propose_subjects("has_inheritance"),
+        cues=Cues(("inherit",)),
     ),
     StepKind(
         "prevalence_of_disease",
@@ -299,6 +303,7 @@ KINDS = (
         ),
         _ORPHANET,
         propose_subjects("has_prevalence"),
+        cues=Cues(("worldwide & prevalence",), asides=("score",)),
     ),
     StepKind(
         "onset_of_disease",
@@ -314,6 +319,7 @@ KINDS = (
         ),
         _ORPHANET,
         propose_subjects("onset_period"),
+        cues=Cues(("onset",), asides=("start",)),
     ),
     StepKind(
         "disease_by_gene_and_inheritance",
@@ -338,6 +344,7 @@ KINDS = (
         _TABLES,
         _propose_genes_and_modes,
         hops=2,
+        cues=Cues(("mode",), asides=("cause", "mutation", "inherit", "several")),
     ),
     StepKind(
         "gene_of_both_diseases",
@@ -362,5 +369,8 @@ KINDS = (
         _TABLES,
         _propose_disease_pairs,
         hops=2,
+        cues=Cues(
+            ("gene & cause|mutation|share_gene",), asides=("cause", "mutation", "share_gene")
+        ),
     ),
 )

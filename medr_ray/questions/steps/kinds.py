@@ -58,13 +58,29 @@ def _no_constants(table: FactTable) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Cues:
+    """What in a text speaks of a step, whatever its words (``wording.cues``): ``english`` is
+    evidence for it in English, and in Chinese too where ``chinese`` says nothing else. ``asides``
+    may stand beside the evidence and are none."""
+
+    english: tuple[str, ...]
+    chinese: tuple[str, ...] = ()
+    asides: tuple[str, ...] = ()
+
+    def evidence(self, language: Language) -> tuple[str, ...]:
+        """The cues in a language."""
+        return (self.chinese or self.english) if language == "zh" else self.english
+
+
+@dataclass(frozen=True)
 class StepKind:
     """A kind of step.
 
     ``propose`` gives the named inputs that a plan may begin with, ``constants`` the values of the
     inputs after the first where it follows another step, such as the date of a registry's file.
     ``hops`` is the number of look-ups that the step takes, ``sources`` are the registries that it
-    asks. With ``offers_answer`` its question names the values among which the answer is.
+    asks. With ``offers_answer`` its question names the values among which the answer is. A kind
+    without ``cues`` is read from its own wording alone.
     """
 
     name: str
@@ -78,6 +94,12 @@ class StepKind:
     constants: Callable[[FactTable], tuple[str, ...]] = field(default=_no_constants, compare=False)
     hops: int = 1
     offers_answer: bool = False
+    cues: Cues = Cues(())
+
+    @property
+    def has_constants(self) -> bool:
+        """Whether its inputs after the first are constants wherever it follows another step."""
+        return self.constants is not _no_constants
 
     def wording(self, language: Language) -> Wording:
         """The words in a language."""

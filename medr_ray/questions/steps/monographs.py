@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Finding,
     Outcome,
     Refusal,
@@ -77,6 +78,10 @@ KINDS = (
         ),
         _LIVERTOX,
         propose_subjects("liver_injury_likelihood"),
+        cues=Cues(
+            ("likelihood & liver_injury|livertox", "score & livertox"),
+            asides=("cause", "score", "likelihood", "liver_injury"),
+        ),
     ),
     StepKind(
         "drug_of_trial_with_score",
@@ -102,5 +107,9 @@ KINDS = (
         ("clinical_trials", "livertox"),
         _propose_trials_and_scores,
         hops=2,
+        cues=Cues(
+            ("category & score|likelihood",),
+            asides=("test", "several", "likelihood", "score", "liver_injury", "cause", "livertox"),
+        ),
     ),
 )

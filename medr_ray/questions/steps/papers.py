@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Outcome,
     Refusal,
     StepKind,
@@ -54,6 +55,7 @@ KINDS = (
         ),
         _PUBMED,
         _propose_trial_papers,
+        cues=Cues(("journal",), asides=("report",)),
     ),
     StepKind(
         "year_of_paper",
@@ -69,6 +71,7 @@ KINDS = (
         ),
         _PUBMED,
         _propose_trial_papers,
+        cues=Cues(("report",)),
     ),
     StepKind(
         "first_author_of_paper",
@@ -84,6 +87,7 @@ KINDS = (
         ),
         _PUBMED,
         _propose_trial_papers,
+        cues=Cues(("first * author", "author * first"), asides=("report",)),
     ),
     StepKind(
         "retraction_of_paper",
@@ -100,5 +104,6 @@ KINDS = (
         ),
         _PUBMED,
         propose_subjects("retracted_by"),
+        cues=Cues(("retract",), asides=("notice",)),
     ),
 )

@@ -9,6 +9,7 @@ from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.questions.steps.approvals import find_first_approval_year
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Finding,
     Outcome,
     Refusal,
@@ -195,6 +196,14 @@ KINDS = (
         _REGISTRY,
         _propose_acronyms,
         hops=1,
+        cues=Cues(
+            ("text",),
+            asides=(
+                "lead? sponsor|run * company",
+                "company * lead? sponsor|run",
+                "acronym",
+            ),
+        ),
     ),
     StepKind(
         "drug_of_trial",
@@ -224,6 +233,18 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("studies_intervention"),
+        cues=Cues(
+            (
+                "drug * test",
+                "test * drug",
+                "test * trial",
+                "trial * test",
+                "trial drug",
+                "drug trial",
+                "text * test",
+                "text * drug",
+            )
+        ),
     ),
     StepKind(
         "condition_of_trial",
@@ -250,6 +271,16 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("studies_condition"),
+        cues=Cues(
+            (
+                "disease * test",
+                "test * disease",
+                "trial * disease",
+                "disease * trial",
+                "enrol * participant? * disease",
+            ),
+            asides=("enrol", "participant"),
+        ),
     ),
     StepKind(
         "sponsor_of_trial",
@@ -276,6 +307,10 @@ KINDS = (
         ),
         _REGISTRY,
         _propose_trials,
+        cues=Cues(
+            ("lead sponsor", "sponsor trial|paper", "trial sponsor", "run * trial", "trial * run"),
+            chinese=("sponsor", "lead sponsor"),
+        ),
     ),
     StepKind(
         "start_of_trial",
@@ -291,6 +326,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("start_date"),
+        cues=Cues(("start",)),
     ),
     StepKind(
         "participants_of_trial",
@@ -311,6 +347,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("enrolment"),
+        cues=Cues(("participant", "enrol")),
     ),
     StepKind(
         "countries_of_trial",
@@ -326,6 +363,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("trial_country"),
+        cues=Cues(("country",), asides=("center",)),
     ),
     StepKind(
         "investigator_of_trial",
@@ -341,6 +379,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("overall_official"),
+        cues=Cues(("investigator",), asides=("lead|run",)),
     ),
     StepKind(
         "paper_of_trial",
@@ -359,6 +398,18 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("reports_results_in"),
+        cues=Cues(
+            (
+                "result * report",
+                "report * result",
+                "paper * result",
+                "result * paper",
+                "trial * report",
+                "report * trial",
+                "result * trial",
+            ),
+            asides=("result", "report"),
+        ),
     ),
     StepKind(
         "arm_with_more_serious_events",
@@ -380,6 +431,10 @@ KINDS = (
         _REGISTRY,
         propose_subjects("serious_adverse_events"),
         hops=2,
+        cues=Cues(
+            ("higher share & serious_event & arm", "share higher & serious_event & arm"),
+            asides=("participant", "two", "compare"),
+        ),
     ),
     StepKind(
         "earlier_approved_drug_of_trial",
@@ -403,6 +458,14 @@ KINDS = (
         ("clinical_trials", "drugs_at_fda", "livertox"),
         propose_subjects("studies_intervention"),
         hops=3,
+        cues=Cues(
+            (
+                "several|drugs & first|earlier approve",
+                "several|drugs & approve * first|earlier",
+                "test * approve first",
+            ),
+            asides=("test", "several", "two"),
+        ),
     ),
     StepKind(
         "acronym_of_trial",
@@ -418,6 +481,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("trial_acronym"),
+        cues=Cues(("acronym",)),
     ),
     StepKind(
         "missing_collaborator_of_trial",
@@ -430,6 +494,7 @@ KINDS = (
         ),
         _REGISTRY,
         _propose_trials,
+        cues=Cues(("clinical_trials & collaborator",)),
     ),
     StepKind(
         "missing_acronym_of_trial",
@@ -442,6 +507,7 @@ KINDS = (
         ),
         _REGISTRY,
         _propose_trials,
+        cues=Cues(("clinical_trials & acronym",)),
     ),
     StepKind(
         "collaborator_of_trial",
@@ -465,6 +531,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("collaborator"),
+        cues=Cues(("collaborator",), asides=("sponsor",)),
     ),
     StepKind(
         "trial_of_paper",
@@ -485,5 +552,16 @@ KINDS = (
         ),
         ("pubmed",),
         propose_subjects("registered_as"),
+        cues=Cues(
+            (
+                "report * trial",
+                "trial * report",
+                "paper * trial",
+                "trial * paper",
+                "report * paper",
+                "paper * report",
+            ),
+            asides=("number", "result", "clinical_trials"),
+        ),
     ),
 )

@@ -212,11 +212,15 @@ class Mentions:
         # A model may write a name without the noun and the brackets.
         return list(dict.fromkeys(entity_ids)) or self._find_english(text, step_type, None)
 
-    def _find_english(self, name: str, step_type: str, only_type: str | None) -> list[str]:
+    def find_entities(self, name: str) -> list[str]:
+        """The entities of any type that have the name, or that a question mentions by it."""
         entity_ids = (*self._table.find_by_name(name), *self._displayed.get(fold_name(name), ()))
+        return list(dict.fromkeys(entity_ids))
+
+    def _find_english(self, name: str, step_type: str, only_type: str | None) -> list[str]:
         fitting = [
             entity_id
-            for entity_id in dict.fromkeys(entity_ids)
+            for entity_id in self.find_entities(name)
             if fits_type(self._type_of(entity_id), step_type)
             and (only_type is None or self._type_of(entity_id) == only_type)
         ]

@@ -1,0 +1,455 @@
+"""Back-reading: which plan a text means, whoever wrote it.
+
+A question goes out with the answer of its draft, so its text has to mean the draft's plan. The
+grammar reads its own wording exactly; the ``rules`` back-reader reads any other text by what it
+names and by cues (``cues``): a plan fits where it begins with all that the text names, every step
+of it has its evidence, every word is evidence, an aside or without meaning, and what the text asks
+for is what the plan finds. A text that no plan fits, or two, means nothing.
+
+``compare`` says in which way a text differs from a draft. It is strict: whatever it cannot place is
+a difference.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from medr_ray.core.records import Language
+from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.questions.plans import NAMED, PlanNode
+from medr_ray.questions.steps import STEP_KINDS
+from medr_ray.questions.steps.kinds import StepKind
+from medr_ray.questions.wording.cues import END_OF_SENTENCE, NOUNS, SOURCES, Token, find_cue
+from medr_ray.questions.wording.grammar import ReadQuestion, read_question
+from medr_ray.questions.wording.mentions import Mentions, fits_type
+from medr_ray.questions.wording.name_finding import Name, NameFinder, parse_date
+from medr_ray.questions.wording.vocabulary import EMPTY, Word, open_vocabulary
+
+_DATE_PREFIX = "VALUE:date/"
+_TEXT_PREFIX = "VALUE:text/"
+_END = re.compile(r"[.。;；]")
+_SIGNS = frozenset(",，、:：()（）“”\"'‘’《》—-–?？/·")
+# Meanings that ask, and those of them that are part of any question.
+# "What was the enrolment of …?", "Did … get standard or priority review?"
+_ASKING = frozenset(
+    {"which", "how", "how_many", "who", "when", "year", "years", "date", "enrol", "expire"}
+    | {"end", "start", "choice"}
+)
+_PLAIN_ASKING = frozenset({"which", "how", "choice"})
+_OPEN_ASKING = frozenset({"which", "how"})
+# By what a plan finds: what a text may ask with, at least one of them.
+_ASKED_WITH = {
+    "company": {"who", "which"},
+    "person": {"who", "which"},
+    "institution": {"who", "which"},
+    "number": {"how_many", "years", "enrol"},
+    "date": {"when", "date", "expire", "end", "start"},
+    "year": {"year"},
+    "category": {"which", "how", "choice"},
+    "drug": {"which", "how", "choice"},
+}
+_ASKED_BESIDE = {"date": {"when", "date"}, "year": {"year", "when"}}
+_NOUN_TYPES = {
+    "drug": ("drug",),
+    "drugs": ("drug",),
+    "ingredient": ("drug",),
+    "trial": ("trial",),
+    "company": ("company", "institution"),
+    "application": ("application",),
+    "disease": ("disease",),
+    "gene": ("gene",),
+    "paper": ("paper",),
+    "journal": ("journal",),
+    "arm": ("text",),
+    "year": ("year",),
+}
+# The word for the type of what is named, in the cues.
+_TYPE_MEANINGS = {"substance": "drug", "institution": "company", "person": "company"}
+_VALUE_MEANINGS = {"value": "mode", "category": "category", "text": "text", "date": "day"}
+_PREPOSITION = re.compile(r"\b(?:under|in|of|by|for|to|from|with|on) $", re.IGNORECASE)
+_MAX_PLANS = 2_000  # plans tried for a text; a text of a question has some dozens
+
+
+class BackReader(Protocol):
+    """The back-reader's role."""
+
+    name: str
+
+    def read(self, texts: Sequence[str]) -> list["Reading"]:
+        """What each text means, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a text means: the plans that fit it, one where it is clear; or, where none does,
+    ``problem`` says what has no place."""
+
+    questions: tuple[ReadQuestion, ...] = ()
+    problem: str = ""
+    steps: frozenset[str] = frozenset()  # of which the text speaks, in a plan or in none
+    is_exact: bool = False  # read by the grammar
+
+
+class RulesBackReader:
+    """The back-reader without a model: the grammar first, then names and cues."""
+
+    name = "rules"
+
+    def __init__(self, table: FactTable, mentions: Mentions, language: Language) -> None:
+        self._mentions = mentions
+        self._language = language
+        self._finder = NameFinder(table, mentions, language)
+
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        return [self.read_text(text) for text in texts]
+
+    def read_text(self, text: str) -> Reading:
+        """What one text means."""
+        exact = read_question(text, self._mentions, self._language)
+        if exact:
+            return Reading(tuple(exact), is_exact=True)
+        if text.count("?") + text.count("？") != 1 or text.rstrip()[-1:] not in "?？":
+            return Reading(problem="the text is not one question that ends it")
+        return _CueReading(text, self._finder.find(text), self._language).read()
+
+
+# --- reading by cues ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What a plan is put together from: a node and its type."""
+
+    node: PlanNode
+    type: str
+    is_file_date: bool = False  # the date of "as of", which only a step with constants takes
+
+
+@dataclass
+class _Evidence:
+    """The places of a text by the kinds that they speak of."""
+
+    cues: dict[str, frozenset[int]] = field(default_factory=dict)
+    asides: dict[str, frozenset[int]] = field(default_factory=dict)
+
+
+class _CueReading:
+    """The reading of one text."""
+
+    def __init__(self, text: str, names: Sequence[Name], language: Language) -> None:
+        self._text = text
+        self._language = language
+        self._names = names
+        self._words = list(_split_words(text, names, language))
+        self._dates = [name for name in names if name.options and name.options[0][1] in _DATES]
+        self._marked = [name for name in self._dates if self._is_marked(name)]
+        self._tokens = [token for word in self._words for token in _make_token(word, self._marked)]
+        self._evidence = self._gather_evidence()
+
+    def read(self) -> Reading:
+        spoken = frozenset(self._evidence.cues)
+        unknown = [token.text for token in self._tokens if not token.meanings]
+        if unknown:
+            return Reading(problem=f"“{'”, “'.join(unknown)}” has no place", steps=spoken)
+        nameless = [name.text for name in self._names if not name.options]
+        if nameless:
+            return Reading(problem=f"no record has {', '.join(nameless)}", steps=spoken)
+        if len({_read_date(name) for name in self._marked}) > 1:
+            return Reading(problem="the text is of several dates", steps=spoken)
+        fitting: dict[ReadQuestion, int] = {}
+        problems: list[tuple[int, str]] = []
+        for as_of, leaves in self._choose_leaves():
+            for plan in self._build_plans(leaves):
+                problem = self._find_problem(plan)
+                if problem:
+                    problems.append((plan.hops, problem))
+                else:
+                    fitting[ReadQuestion(plan, as_of)] = self._count_cue_places(plan)
+        if not fitting:
+            named = ", ".join(name.text for name in self._names) or "nothing"
+            # That of the plan that goes furthest says most.
+            _, problem = max(problems, default=(0, f"no question of these steps names {named}"))
+            return Reading(problem=problem, steps=spoken)
+        return Reading(_choose_questions(fitting), steps=spoken)
+
+    # --- what is there ------------------------------------------------------------
+
+    def _is_marked(self, name: Name) -> bool:
+        before = [word for word in self._words if isinstance(word, Word) and word.end <= name.start]
+        return bool(before) and "as_of" in before[-1].meanings
+
+    def _gather_evidence(self) -> _Evidence:
+        evidence = _Evidence()
+        for kind in STEP_KINDS.values():
+            cues = _find_cues(kind.cues.evidence(self._language), self._tokens)
+            if cues:
+                evidence.cues[kind.name] = cues
+                evidence.asides[kind.name] = _find_cues(kind.cues.asides, self._tokens)
+        return evidence
+
+    def _choose_leaves(self) -> Iterator[tuple[str, list[list[_Item]]]]:
+        """What plans may begin with, and the date that is left for the facts that age."""
+        others = [name for name in self._names if name not in self._dates]
+        unmarked = [name for name in self._dates if name not in self._marked]
+        choices: list[tuple[str, list[Name]]] = []
+        if self._marked:
+            # The date that the records are of may be that of a step, too.
+            marked = self._marked[0]
+            choices.append((_read_date(marked), unmarked))
+            choices.append((_read_date(marked), [marked, *unmarked]))
+            choices.append(("", [marked, *unmarked]))
+        else:
+            choices.append(("", unmarked))
+            choices += [
+                (_read_date(date), [name for name in unmarked if name is not date])
+                for date in unmarked
+                if len(_read_date(date)) > len("2019")
+            ]
+        for as_of, dates in choices:
+            leaves = _drop_repeated([*others, *dates])
+            yield as_of, [_list_items(name, name in self._marked) for name in leaves]
+
+    # --- plans --------------------------------------------------------------------
+
+    def _build_plans(self, leaves: list[list[_Item]]) -> Iterator[PlanNode]:
+        """Every plan of steps with evidence that uses each name once."""
+        starts: list[tuple[_Item, ...]] = [()]
+        for options in leaves:
+            starts = [(*start, option) for start in starts for option in options]
+        tried: set[frozenset[tuple[PlanNode, str]]] = set()
+        stack = [start for start in starts if start]
+        while stack and len(tried) < _MAX_PLANS:
+            items = stack.pop()
+            key = frozenset((item.node, item.type) for item in items)
+            if key in tried:
+                continue
+            tried.add(key)
+            if len(items) == 1 and not items[0].node.is_named:
+                yield items[0].node
+            used = {node.kind for item in items for node in item.node.walk()}
+            for name in self._evidence.cues:
+                if name not in used:
+                    stack += _take_step(STEP_KINDS[name], items)
+
+    def _find_problem(self, plan: PlanNode) -> str:
+        """What of the text has no place in a plan; "" where the plan fits."""
+        asked = self._find_asked_problem(plan)
+        if asked:
+            return asked
+        covered = self._cover(plan)
+        left = [token.text for i, token in enumerate(self._tokens) if i not in covered]
+        return f"“{'”, “'.join(left)}” has no place" if left else ""
+
+    def _cover(self, plan: PlanNode) -> set[int]:
+        kinds = _list_kinds(plan)
+        output = plan.step_kind.output
+        asking = _PLAIN_ASKING | _ASKED_WITH.get(output, set()) | _ASKED_BESIDE.get(output, set())
+        free = NOUNS | asking | {END_OF_SENTENCE} | (SOURCES & set(plan.sources))
+        covered = {
+            place
+            for place, token in enumerate(self._tokens)
+            if token.is_named or token.is_free or not token.meanings.isdisjoint(free)
+        }
+        for kind in kinds:
+            covered |= self._evidence.cues[kind] | self._evidence.asides[kind]
+        return covered
+
+    def _count_cue_places(self, plan: PlanNode) -> int:
+        places = (self._evidence.cues[kind] for kind in _list_kinds(plan))
+        return len(frozenset[int]().union(*places))
+
+    def _find_asked_problem(self, plan: PlanNode) -> str:
+        output = plan.step_kind.output
+        needed = _ASKED_WITH.get(output, _OPEN_ASKING)
+        asking = [i for i, token in enumerate(self._tokens) if self._asks(i, token)]
+        if not any(self._tokens[place].meanings & needed for place in asking):
+            return f"the text does not ask for a {output}"
+        for place in asking:
+            noun = self._read_noun_asked(place)
+            if noun and output not in noun:
+                return f"the text asks for a {noun[0]}, not for a {output}"
+        return ""
+
+    def _asks(self, place: int, token: Token) -> bool:
+        return not token.is_named and not token.meanings.isdisjoint(_ASKING)
+
+    def _read_noun_asked(self, place: int) -> tuple[str, ...]:
+        """The types that the noun after "which" may be of; () where there is none."""
+        token = self._tokens[place]
+        if "which" not in token.meanings or place + 1 >= len(self._tokens):
+            return ()
+        following = self._tokens[place + 1]
+        if following.is_named or token.is_relative:
+            return ()
+        types = [_NOUN_TYPES[meaning] for meaning in following.meanings if meaning in _NOUN_TYPES]
+        return tuple(dict.fromkeys(name for names in types for name in names))
+
+
+_DATES = ("date", "year")
+
+
+def _choose_questions(fitting: Mapping[ReadQuestion, int]) -> tuple[ReadQuestion, ...]:
+    """Of the questions that fit, by how many places are evidence for them: those without a detour,
+    and of these the ones that the most of the text speaks of."""
+    kinds = {question: _list_kinds(question.plan) for question in fitting}
+    direct = [
+        question
+        for question in fitting
+        if not any(kinds[other] < kinds[question] for other in fitting)
+    ]
+    best = max(fitting[question] for question in direct)
+    return tuple(question for question in direct if fitting[question] == best)
+
+
+def _list_kinds(plan: PlanNode) -> frozenset[str]:
+    return frozenset(node.kind for node in plan.walk() if not node.is_named)
+
+
+def _split_words(text: str, names: Sequence[Name], language: Language) -> Iterator[Word | Name]:
+    place = 0
+    for name in names:
+        yield from open_vocabulary(language).split(text[place : name.start], place)
+        yield name
+        place = name.end
+    yield from open_vocabulary(language).split(text[place:], place)
+
+
+def _make_token(word: Word | Name, marked: Sequence[Name]) -> Iterator[Token]:
+    """The token of a word; none where it has no meaning of its own."""
+    if isinstance(word, Name):
+        if word not in marked:
+            types = {entity_type for _, entity_type in word.options}
+            yield Token(frozenset(map(_word_type, types)), word.text, is_named=True)
+    elif _END.fullmatch(word.text):
+        yield Token(frozenset({END_OF_SENTENCE}), word.text)
+    elif word.text not in _SIGNS and not _says_nothing(word):
+        yield Token(word.meanings - {EMPTY}, word.text, is_free=EMPTY in word.meanings)
+
+
+def _says_nothing(word: Word) -> bool:
+    # "As of" is read with the date after it.
+    return word.meanings == {EMPTY} or "as_of" in word.meanings
+
+
+def _word_type(entity_type: str) -> str:
+    return _VALUE_MEANINGS.get(entity_type) or _TYPE_MEANINGS.get(entity_type, entity_type)
+
+
+def _find_cues(cues: Sequence[str], tokens: Sequence[Token]) -> frozenset[int]:
+    return frozenset[int]().union(*(find_cue(cue, tokens) for cue in cues))
+
+
+def _list_items(name: Name, is_marked: bool) -> list[_Item]:
+    return [_Item(PlanNode(NAMED, value=value), kind, is_marked) for value, kind in name.options]
+
+
+def _drop_repeated(names: Sequence[Name]) -> list[Name]:
+    """Names, each once, the first: a text may say one twice."""
+    first: dict[tuple[tuple[str, str], ...], Name] = {}
+    for name in names:
+        first.setdefault(name.options, name)
+    return list(first.values())
+
+
+def _read_date(name: Name) -> str:
+    return name.options[0][0].removeprefix(_DATE_PREFIX)
+
+
+def _take_step(kind: StepKind, items: tuple[_Item, ...]) -> Iterator[tuple[_Item, ...]]:
+    """The items after a step, for each way to take it."""
+    for places in _choose_inputs(kind, items):
+        inputs = tuple(items[place].node for place in places)
+        rest = tuple(item for i, item in enumerate(items) if i not in places)
+        yield (*rest, _Item(PlanNode(kind.name, inputs), kind.output))
+
+
+def _choose_inputs(
+    kind: StepKind, items: tuple[_Item, ...], taken: tuple[int, ...] = ()
+) -> Iterator[tuple[int, ...]]:
+    if len(taken) == len(kind.inputs):
+        yield taken
+        return
+    for place, item in enumerate(items):
+        if place not in taken and _fits(item, kind, len(taken)):
+            yield from _choose_inputs(kind, items, (*taken, place))
+
+
+def _fits(item: _Item, kind: StepKind, place: int) -> bool:
+    step_type = kind.inputs[place]
+    if item.type != step_type and not fits_type(item.type, step_type):
+        return False
+    if step_type == "text" and _is_letter(item) != _takes_letter(kind, place):
+        return False
+    if item.is_file_date:
+        return kind.has_constants and place > 0
+    # A step from several things begins a question: it names them all ("the X trial of company Y").
+    return len(kind.inputs) == 1 or item.node.is_named or (kind.has_constants and place == 0)
+
+
+def _is_letter(item: _Item) -> bool:
+    return len(item.node.value) == len(_TEXT_PREFIX) + 1
+
+
+def _takes_letter(kind: StepKind, place: int) -> bool:
+    """Whether the input is the letter that a name begins with: the last of two texts."""
+    return kind.inputs.count("text") > 1 and place == len(kind.inputs) - 1
+
+
+# --- comparing ------------------------------------------------------------------------
+
+
+def unify_plan(plan: PlanNode) -> PlanNode:
+    """The plan in one form of several that mean the same: inputs of the same type in one order ("A
+    or B", "B or A"), a first approval as that of the first application."""
+    if plan.is_named:
+        return plan
+    inputs = tuple(unify_plan(node) for node in plan.inputs)
+    if plan.kind == "approval_date_of_drug":
+        return PlanNode(
+            "approval_date_of_application", (PlanNode("first_application_for_drug", inputs),)
+        )
+    if len(inputs) > 1 and len(set(plan.step_kind.inputs)) == 1:
+        inputs = tuple(sorted(inputs, key=repr))
+    return PlanNode(plan.kind, inputs)
+
+
+def compare(reading: Reading, plan: PlanNode, as_of: str) -> str:
+    """How what a text means differs from a draft; "" where it does not."""
+    if not reading.questions:
+        return "; ".join([*_list_missing_steps(reading, plan), reading.problem])
+    meanings = {unify_plan(question.plan) for question in reading.questions}
+    if len(meanings) > 1:
+        return f"the text has {len(meanings)} meanings"
+    question = reading.questions[0]
+    difference = _compare_plans(question.plan, plan)
+    if difference:
+        return difference
+    if parse_as_of(question.as_of) != as_of:
+        return f'the text is as of "{question.as_of}", the draft as of "{as_of}"'
+    return ""
+
+
+def _list_missing_steps(reading: Reading, plan: PlanNode) -> list[str]:
+    kinds = dict.fromkeys(node.kind for node in plan.walk() if not node.is_named)
+    return [f"the step “{name}” is missing" for name in kinds if name not in reading.steps]
+
+
+def _compare_plans(text_plan: PlanNode, plan: PlanNode) -> str:
+    if unify_plan(text_plan) == unify_plan(plan):
+        return ""
+    if text_plan.kind != plan.kind:
+        return f"the text asks for “{text_plan.kind}”, the draft for “{plan.kind}”"
+    read, drafted = (
+        {node.value if node.is_named else node.kind for node in tree.walk()}
+        for tree in (text_plan, plan)
+    )
+    parts = [f"the text has “{name}”, which the draft has not" for name in sorted(read - drafted)]
+    parts += [f"the text lacks “{name}”" for name in sorted(drafted - read)]
+    return "; ".join(parts) or "the steps are taken in another order"
+
+
+def parse_as_of(words: str) -> str:
+    """The ISO date of a date in words, or in numbers already; "" for none."""
+    return parse_date(words) if words else ""
