@@ -235,9 +235,9 @@ class _CueReading:
 
     def _find_problem(self, plan: PlanNode) -> str:
         """What of the text has no place in a plan; "" where the plan fits."""
-        asked = self._find_asked_problem(plan)
-        if asked:
-            return asked
+        asking_problem = self._find_asked_problem(plan)
+        if asking_problem:
+            return asking_problem
         covered = self._cover(plan)
         left = [token.text for i, token in enumerate(self._tokens) if i not in covered]
         return f"“{'”, “'.join(left)}” has no place" if left else ""

@@ -110,7 +110,7 @@ class ModelBackReader:
     def _build_plans(self, text: str, reply: PlanReply) -> list[PlanNode]:
         """The plans that a reply means, several where a name is that of several entities.
         ValueError where it is no plan, or uses a name or a step twice or never."""
-        named = {thing.id: thing.text for thing in reply.named}
+        named = {entity.id: entity.text for entity in reply.named}
         types = _find_types(reply, named)
         options: dict[str, list[PlanNode]] = {}
         for name, words in named.items():
