@@ -346,6 +346,7 @@ _DECLARATIONS = (
                 ),
             ),
         ),
+        weight=0.4,
     ),
     Shape(
         "label",
