@@ -26,7 +26,6 @@ _MODE = re.compile(r"MODE:(?:autosomal|x linked|y linked|mitochondrial|semidomin
 _APPROVAL_YEARS = ("us_approval_year", "first_us_approval_year")
 _SEARCHES_BEFORE_ABSENCE = 2  # before a record that was seen counts as not stating a field
 _SEARCHES_BEFORE_CHECKS = 2  # before what they brought up is looked at one by one
-_TEXT_PREFIX = "VALUE:text/"
 _WORLDWIDE = "Worldwide"
 
 
@@ -103,10 +102,6 @@ class Workings:
     def subjects(self, predicate: str, obj: str) -> list[str]:
         """The subjects that facts state, each once, in the order of reading."""
         return _distinct(fact.subject for fact in self.table.facts_to(predicate, obj))
-
-    def list_names(self, name_id: str) -> set[str]:
-        """The names of something that were read, folded."""
-        return set(map(fold_name, self.table.names_of(name_id)))
 
     def require(self, values: Sequence[str], kind: str, *inputs: str) -> str:
         """The first value; raises Unstated where there is none."""
@@ -284,29 +279,31 @@ def _find_drug_with_score(workings: Workings, trial: str, score: str) -> str:
 # --- approvals ------------------------------------------------------------------------
 
 
-def _read_text(value_id: str) -> str:
-    """The words of a text's id, folded."""
-    return fold_name(value_id.removeprefix(_TEXT_PREFIX))
+def _list_by_trade_name(workings: Workings, drug: str) -> list[str]:
+    """The applications whose record has the name of the drug in its title, behind the number:
+    "BLA103976 XOLAIR"."""
+    names = set(map(fold_name, workings.table.names_of(drug)))
+    return [
+        document.document_id
+        for document in workings.notes.documents.values()
+        if document.document_id.startswith(_FULL_APPLICATIONS)
+        and names & set(map(fold_name, document.title.partition(" ")[2].split(", ")))
+    ]
 
 
 def _list_full_applications(workings: Workings, drug: str) -> list[str]:
     """The applications for the drug alone that were read of; a trial may name it by its trade
     name."""
     products = workings.subjects("active_ingredient", drug)
-    names = workings.list_names(drug)
-    products += [
-        product
-        for product in workings.table.subjects("trade_name")
-        if names & {_read_text(name) for name in workings.objects("trade_name", product)}
-    ]
-    applications = _distinct(
+    applications = [
         application
         for product in products
         for application in workings.subjects("has_product", product)
-    )
+    ]
+    applications += _list_by_trade_name(workings, drug)
     return [
         application
-        for application in applications
+        for application in _distinct(applications)
         if application.startswith(_FULL_APPLICATIONS)
         and len(list_ingredients(workings.table, application)) < 2
     ]
@@ -319,7 +316,8 @@ def _check_candidates(workings: Workings, drug: str) -> None:
     if searches < _SEARCHES_BEFORE_CHECKS or _list_full_applications(workings, drug):
         return
     for document in [*workings.notes.documents]:
-        if document.startswith(_FULL_APPLICATIONS):
+        is_open = not list_ingredients(workings.table, document)
+        if document.startswith(_FULL_APPLICATIONS) and is_open:
             workings.find("drug_of_application", document)
 
 
