@@ -20,6 +20,7 @@ from medr_ray.questions.steps.approvals import (
     read_date,
 )
 from medr_ray.questions.steps.kinds import (
+    Cues,
     Find,
     Finding,
     Outcome,
@@ -354,6 +355,10 @@ KINDS = (
         ("clinical_trials", "drugs_at_fda", "livertox"),
         _propose_trials_and_years,
         hops=3,
+        cues=Cues(
+            ("approve & before & day", "approve & before & year"),
+            asides=("test", "several", "first * approve", "approve * first", "before"),
+        ),
     ),
     StepKind(
         "drug_of_trial_by_company",
@@ -407,6 +412,10 @@ KINDS = (
         _propose_trial_pairs,
         hops=2,
         offers_answer=True,
+        cues=Cues(
+            ("higher & participant|enrol", "higher * trial"),
+            asides=("participant", "enrol", "several"),
+        ),
     ),
     StepKind(
         "earlier_trial",
@@ -428,5 +437,9 @@ KINDS = (
         _propose_trial_pairs,
         hops=2,
         offers_answer=True,
+        cues=Cues(
+            ("start * first|earlier", "earlier * trial", "first|earlier * start"),
+            asides=("several",),
+        ),
     ),
 )

@@ -42,6 +42,10 @@ class Vocabulary:
                 self._meanings.setdefault(form, set()).add(meaning)
         self._longest = max(map(len, self._meanings))
 
+    def list_meanings(self) -> list[frozenset[str]]:
+        """What each entry means."""
+        return [frozenset(meanings) for meanings in self._meanings.values()]
+
     def find_meanings(self, text: str) -> frozenset[str]:
         """What a word or phrase may mean. An entry in capitals ("NDA") means something in capitals
         alone."""
