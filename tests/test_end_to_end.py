@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import copy_files
 from support.object_storage import bucket
+from support.registry_facts import write_small_snapshot
 from support.tiny_model import build_tiny_model
 
 from medr_ray.core.records import content_id
@@ -47,7 +48,7 @@ KILLED_IN = {"trajectories": "parts/*.parquet", "sft": "train/checkpoint_*"}
 _SMALL = {
     "corpus.limit_per_file": 6000,
     "entities.rare_documents": 36,
-    "facts.sources": "[pubmed]",
+    "facts.sources": "[hpo, snapshot]",
     "index.embed": "none",
     "graph.max_seeds": 48,
     "graph.steps": 3,
@@ -77,7 +78,12 @@ _SMALL = {
 
 
 def command(root: Path | str, model: Path, *more: str) -> list[str]:
-    settings = _SMALL | {"run.root": root, "run.name": "small", "models.policy": model}
+    settings = _SMALL | {
+        "run.root": root,
+        "run.name": "small",
+        "models.policy": model,
+        "facts.snapshot": model.parent / "snapshot",
+    }
     overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     return [
         str(Path(sys.executable).with_name("medr")),
@@ -97,7 +103,11 @@ def run(root: Path | str, model: Path, *more: str) -> str:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_model(tmp_path_factory.mktemp("model"), context=8192)
+    """A tiny model, in a folder with a small snapshot of the registries beside it."""
+    root = tmp_path_factory.mktemp("inputs")
+    write_small_snapshot(root / "snapshot")
+    (root / "model").mkdir()
+    return build_tiny_model(root / "model", context=8192)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +207,7 @@ def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path)
     assert {split[result.task_id] for result in results} == {"heldout"}
 
 
-def test_a_trajectory_is_traced_down_to_its_sentence(finished: Path, model: Path) -> None:
+def test_a_trajectory_is_traced_down_to_its_fields(finished: Path, model: Path) -> None:
     trajectory = ids(finished)[1][0]
     medr = str(Path(sys.executable).with_name("medr"))
     traced = subprocess.run(
@@ -206,7 +216,7 @@ def test_a_trajectory_is_traced_down_to_its_sentence(finished: Path, model: Path
         text=True,
         check=True,
     ).stdout
-    for kind in ("traj-", "q-", "chain-", "rel-", "HPO:"):
+    for kind in ("traj-", "q-", "fact-", "record", "field"):
         assert kind in traced
 
 
