@@ -48,7 +48,7 @@ KILLED_IN = {"trajectories": "parts/*.parquet", "sft": "train/checkpoint_*"}
 _SMALL = {
     "corpus.limit_per_file": 6000,
     "entities.rare_documents": 36,
-    "facts.sources": "[hpo, snapshot]",
+    "facts.sources": "[snapshot]",
     "index.embed": "none",
     "graph.max_seeds": 48,
     "graph.steps": 3,

@@ -56,7 +56,7 @@ def test_a_text_that_holds_the_answer_is_refused(table: FactTable) -> None:
     solved = solve(table, TO_COMPANY, OF_INSTITUTE)
     text = word(table, solved)
     leaking = text.replace("trial", "Genentech's trial")
-    assert "no_leak" in list_checks(refuse(table, solved, leaking))
+    assert 'no_leak: the text holds "Genentech"' in refuse(table, solved, leaking)
 
 
 def test_a_text_that_holds_the_answers_words_in_another_order_is_refused(table: FactTable) -> None:
