@@ -127,7 +127,7 @@ _MODIFIER = re.compile(
     re.IGNORECASE,
 )
 _NUMBERED_MODIFIER = re.compile(r"(?P<words>.+?) (?P<number>\d+[A-Z]?)$", re.IGNORECASE)
-_NUMBER = re.compile(r"(?:type )?(?:\d+[A-Z]*|[IVX]+[A-Z]?)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:type )?(?:\d+[A-Z]*\d*|[IVX]+[A-Z]?)", re.IGNORECASE)
 _MARKS = re.compile(r"[@{}\[\]?]")
 
 
@@ -162,7 +162,7 @@ def _restore_order(name: str) -> str:
         numbered = _NUMBERED_MODIFIER.fullmatch(segment)
         if _NUMBER.fullmatch(segment):
             number = f" {segment}"
-        elif segment.startswith("with ") or segment.startswith("due to "):
+        elif segment.startswith(("with ", "without ", "due to ")):
             tail = f" {segment}"
         elif segment.endswith(" type"):
             tail = f", {segment}"
@@ -190,7 +190,7 @@ def _print_sentence_case(name: str, forms: WordForms) -> str:
     printed = {}
     for position, word in enumerate(words):
         usual = forms.usual_form(word)
-        if not word[0].isalpha() or len(word) < 2 or usual == word:
+        if not word[0].isalpha() or len(word) < 2:
             continue
         following = words[position + 1] if position + 1 < len(words) else ""
         if position == 0 or is_title_case:
@@ -204,7 +204,7 @@ def _print_sentence_case(name: str, forms: WordForms) -> str:
 def _print_word(word: str, following: str, forms: WordForms) -> str:
     """A word with a capital that the name's beginning or its style may have given it."""
     parts = [part for part in word.split("-") if part]
-    if len(parts) > 1 and all(part.isdigit() or forms.is_small(part) for part in parts):
+    if len(parts) > 1 and all(part.isdigit() or _is_small_part(part, forms) for part in parts):
         return word.lower()
     usual = forms.usual_form(word)
     if usual and not usual.islower():
@@ -215,6 +215,11 @@ def _print_word(word: str, following: str, forms: WordForms) -> str:
     if following in _EPONYMOUS:
         return word.lower() if is_common or forms.is_small_before(word, following) else word
     return word.lower() if usual or is_common else word
+
+
+def _is_small_part(part: str, forms: WordForms) -> bool:
+    """Whether a part of a hyphenated word is a common noun; a letter is a symbol ("E-mediated")."""
+    return len(part) > 1 and forms.is_small(part)
 
 
 # --- drugs ------------------------------------------------------------------------------

@@ -38,7 +38,10 @@ DISEASES = {
     "Cardiomyopathy, familial hypertrophic, 17": "familial hypertrophic cardiomyopathy 17",
     "Deafness, autosomal recessive 74": "autosomal recessive deafness 74",
     "Basal ganglia calcification, idiopathic, 1": "idiopathic basal ganglia calcification 1",
-    "Arthrogryposis, distal, type 7": "distal arthrogryposis type 7",
+    "Arthrogryposis, distal, type 2B3": "distal arthrogryposis type 2B3",
+    "Ciliary dyskinesia, primary, 48, without situs inversus": (
+        "primary ciliary dyskinesia 48 without situs inversus"
+    ),
     "Renal failure, progressive, with hypertension": "progressive renal failure with hypertension",
     "Hydrocephalus, nonsyndromic, autosomal recessive 1": (
         "autosomal recessive nonsyndromic hydrocephalus 1"
