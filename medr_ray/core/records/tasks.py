@@ -24,8 +24,6 @@ class GuidanceStep:
     subject_type: str
     predicate: str
     object_type: str
-    clinical: str = ""
-    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
