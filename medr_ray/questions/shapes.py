@@ -140,7 +140,7 @@ _DECLARATIONS = (
         "lookup",
         # The acronym comes with the sponsor, which is then not asked.
         (*_TRIAL_FIELDS, *_extend(_TRIAL_BY_ACRONYM, _TRIAL_FIELDS[1:])),
-        weight=0.4,
+        weight=0.2,
     ),
     Shape(
         "paper_to_trial",
@@ -228,7 +228,7 @@ _DECLARATIONS = (
             ("approval_date_of_drug",),
             ("approval_year_of_drug",),
         ),
-        weight=0.6,
+        weight=0.4,
     ),
     Shape(
         "company_to_drug",
@@ -333,7 +333,6 @@ _DECLARATIONS = (
         "compare two trials of one disease, and follow one of them",
         "comparative",
         (
-            *_TRIAL_OF_TWO,
             *_extend(
                 _TRIAL_OF_TWO,
                 (
@@ -367,8 +366,15 @@ _DECLARATIONS = (
         (
             ("gene_of_disease",),
             ("disease_of_gene",),
-            *_extend((("disease_of_gene",),), _DISEASE_FIELDS),
+            *_extend((("disease_of_gene",),), _DISEASE_FIELDS[1:]),
         ),
+    ),
+    Shape(
+        "gene_to_inheritance",
+        "go from a gene to how its disease is inherited",
+        "multi_hop",
+        (("disease_of_gene", "inheritance_of_disease"),),
+        weight=0.2,
     ),
     Shape(
         "disease_record",

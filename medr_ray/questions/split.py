@@ -81,6 +81,7 @@ class _Picker:
     _shape_counts: Counter[str] = field(default_factory=Counter)
     _chain_counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
     _answer_counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _entity_counts: Counter[str] = field(default_factory=Counter)
     _hop_counts: Counter[int] = field(default_factory=Counter)
     _specialty_counts: Counter[str] = field(default_factory=Counter)
     _hop_sum: int = 0
@@ -140,6 +141,9 @@ class _Picker:
         if candidate.shape == UNANSWERABLE:
             # A small set has none of them.
             shape_cap = min(shape_cap, int(MAX_UNANSWERABLE_SHARE * self.limit))
+        entity_cap = max(_MIN_CAP, round(self.config.max_entity_share * self.limit))
+        if any(self._entity_counts[entity] >= entity_cap for entity in candidate.leading_entities):
+            return True
         # The answer "B" of one kind of question is not that of another.
         answer = (candidate.chain[-1], candidate.answer)
         return (
@@ -153,6 +157,7 @@ class _Picker:
         self._shape_counts[candidate.shape] += 1
         self._chain_counts[candidate.chain] += 1
         self._answer_counts[candidate.chain[-1], candidate.answer] += 1
+        self._entity_counts.update(candidate.leading_entities)
         self._hop_counts[candidate.hops] += 1
         self._specialty_counts[candidate.specialty] += 1
         self._hop_sum += candidate.hops

@@ -48,6 +48,12 @@ class QuestionsConfig(Section):
     max_answer_share: float = Field(
         0.05, gt=0, le=1, description="largest share of questions with the same answer"
     )
+    max_entity_share: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="largest share of questions that lead over the same drug, company or trial",
+    )
     max_hop_share: float = Field(
         1.0, gt=0, le=1, description="largest share of questions with the same number of hops"
     )

@@ -26,6 +26,7 @@ class StatedFact(NamedTuple):
     """A fact between two ids, with the record that states it.
 
     ``number`` is that of a number or an amount, else None. ``qualifiers`` are (name, value).
+    ``printed`` is the value as the record prints it.
     """
 
     fact_id: str
@@ -37,6 +38,7 @@ class StatedFact(NamedTuple):
     qualifiers: tuple[tuple[str, str], ...]
     source: FactSource
     record_id: str
+    printed: str = ""
 
     def qualifier(self, name: str) -> str:
         """The value of a qualifier; "" where the fact does not have it."""
@@ -162,6 +164,7 @@ def _make_fact(row: Mapping[str, Any]) -> StatedFact:
         tuple((item["name"], item["value"]) for item in row["qualifiers"]),
         evidence["source"],
         evidence["record_id"],
+        evidence["value"],
     )
 
 

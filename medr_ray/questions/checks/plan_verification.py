@@ -13,12 +13,14 @@ That each step has one value is checked where it is found (``questions.steps``).
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from medr_ray.core.records import Language
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.answer_matching import normalize_words, occurs_in
 from medr_ray.questions.checks.text_lints import describe_excess
-from medr_ray.questions.plans import PlanNode, SolvedPlan, SolvedStep, list_places
+from medr_ray.questions.plans import PlanNode, SolvedPlan, SolvedStep, list_places, solve_plan
+from medr_ray.questions.steps.kinds import Refusal
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
 from medr_ray.questions.wording.value_names import word_date
@@ -74,13 +76,18 @@ class PlanVerifier:
 
     def check_facts(self, solved: SolvedPlan) -> list[str]:
         """The reasons that do not depend on the words."""
-        return [*self._check_shortcuts(solved), *self._check_evidence(solved)]
+        return [
+            *self._check_shortcuts(solved),
+            *self._check_choices(solved),
+            *self._check_evidence(solved),
+        ]
 
     def check_text(self, solved: SolvedPlan, text: str) -> list[str]:
         """The reasons in the words, apart from what they mean."""
         return [
             *self._check_leaks(solved, text),
             *self._check_hidden(solved, text),
+            *self._check_hidden_answer(solved),
             *self._check_length(solved, text),
             *self._check_answer(solved),
         ]
@@ -114,6 +121,16 @@ class PlanVerifier:
                     yield f'hops_needed: the text names the hidden "{hidden_name}"'
                     break
 
+    def _check_hidden_answer(self, solved: SolvedPlan) -> Iterator[str]:
+        """Something on the way that has the answer in its name ends the search too early."""
+        if not solved.answer or solved.answer.startswith(f"{_VALUE_PREFIX}number"):
+            return
+        answer = self._list_names(solved.answer)[0]
+        for step in solved.steps[:-1]:
+            if not step.node.is_named and occurs_in(answer, self._list_names(step.value)[0]):
+                yield "hops_needed: what is found on the way has the answer in its name"
+                return
+
     def _list_names(self, value: str) -> Sequence[str]:
         if value.startswith(_VALUE_PREFIX):
             return (self._mentions.word(value),)
@@ -142,6 +159,21 @@ class PlanVerifier:
                     continue
                 if self._table.are_linked(step.value, values[later]):
                     yield f"hops_needed: a fact links steps {place + 1} and {later + 1} directly"
+
+    def _check_choices(self, solved: SolvedPlan) -> Iterator[str]:
+        """Where a step chooses one of its inputs, each of them has to lead on, to another answer:
+        else the choice is not needed."""
+        for step in solved.steps[:-1]:
+            inputs = [given for given in step.node.inputs if given.is_named]
+            if step.value not in {given.value for given in inputs}:
+                continue
+            for given in inputs:
+                if given.value == step.value:
+                    continue
+                other = solve_plan(_put_in_place(solved.plan, step.node, given), self._table)
+                if isinstance(other, Refusal) or other.answer == solved.answer:
+                    yield "hops_needed: only one of those to choose from leads to an answer"
+                    return
 
     def _check_evidence(self, solved: SolvedPlan) -> Iterator[str]:
         for step in solved.steps:
@@ -190,3 +222,10 @@ def _is_chosen(
         and node.step_kind.offers_answer
         for later, (node, inputs) in enumerate(places)
     )
+
+
+def _put_in_place(plan: PlanNode, place: PlanNode, node: PlanNode) -> PlanNode:
+    """The plan with a node in the place of another."""
+    if plan == place:
+        return node
+    return replace(plan, inputs=tuple(_put_in_place(given, place, node) for given in plan.inputs))

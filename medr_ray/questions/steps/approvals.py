@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps.kinds import (
     Cues,
     Finding,
@@ -375,6 +376,10 @@ def check_company(table: FactTable, company: str) -> Refusal | None:
     ]
     if len(relatives) > 1:
         return Refusal("cardinality: another sponsor's name begins alike")
+    # Companies that were joined, such as King Pharms and King Pfizer, are listed apart.
+    listed = {fold_name(fact.printed) for fact in table.facts_to("application_sponsor", company)}
+    if len(listed) > 1:
+        return Refusal("cardinality: the company is listed under several names")
     return None
 
 
@@ -545,7 +550,7 @@ KINDS = (
         "application",
         find_latest_application,
         Wording(
-            noun=("the latest application that the FDA had approved by {1} for {0}",),
+            noun=("the latest NDA or BLA that the FDA had approved by {1} for {0}",),
         ),
         Wording(
             statement=("到{1}为止，{0}已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",),
@@ -585,7 +590,6 @@ KINDS = (
         ),
         ("drugs_at_fda", "livertox"),
         propose_objects("active_ingredient"),
-        hops=2,
         cues=Cues(("first approve", "approve * first")),
     ),
     StepKind(
@@ -602,7 +606,6 @@ KINDS = (
         Wording(question=("FDA首次批准{0}是在哪一天？", "{0}首次获FDA批准的日期是哪一天？")),
         ("drugs_at_fda", "livertox"),
         propose_objects("active_ingredient"),
-        hops=2,
         cues=Cues(("first approve", "approve * first")),
     ),
     StepKind(

@@ -16,6 +16,7 @@ from medr_ray.questions.steps.approvals import (
     file_date,
     find_drug_of_application,
     find_first_approval_year,
+    list_applications,
     make_year,
     read_date,
 )
@@ -182,13 +183,13 @@ def _propose_trials_and_years(table: FactTable) -> Iterator[tuple[str, ...]]:
 
 
 def _list_holders(table: FactTable, drug: str) -> dict[str, tuple[StatedFact, ...]]:
-    """Who holds a full application with the drug among its ingredients, with the facts."""
+    """Who holds a full application for the drug alone, with the facts. A kit with the drug as its
+    diluent is no application for it."""
     holders: dict[str, tuple[StatedFact, ...]] = {}
-    for ingredient in table.facts_to("active_ingredient", drug):
-        for product in table.facts_to("has_product", ingredient.subject):
-            if product.subject.startswith(_FULL_APPLICATIONS):
-                for fact in table.facts_of("application_sponsor", product.subject):
-                    holders.setdefault(fact.object, (fact, product, ingredient))
+    for application, facts in list_applications(table, drug).items():
+        if application.startswith(_FULL_APPLICATIONS):
+            for fact in table.facts_of("application_sponsor", application):
+                holders.setdefault(fact.object, (fact, *facts))
     return holders
 
 
