@@ -59,7 +59,12 @@ def test_hops_and_registries_decide_which_chains_are_drafted() -> None:
     assert 0 < len(short) < len(every)
     assert all(sum(STEP_KINDS[kind].hops for kind in unit.chain) <= 2 for unit in short)
     curated = list_units(QuestionsConfig(sources=("hpo", "orphanet")))
-    assert {unit.shape for unit in curated} == {"disease_to_gene", "disease_record", "shared_gene"}
+    assert {unit.shape for unit in curated} == {
+        "disease_record",
+        "disease_to_gene",
+        "gene_to_inheritance",
+        "shared_gene",
+    }
     chosen = list_units(QuestionsConfig(shapes=("years_between",)))
     assert {unit.shape for unit in chosen} == {"years_between"}
 

@@ -3,6 +3,7 @@
 - ``no_leak``: the text has no name of the answer.
 - ``hops_needed``: the text names nothing that is to be found on the way, and no fact links what is
   named, or found early, with what is found later past the steps between.
+- ``class``: every trial on the way is one.
 - ``evidence``: every step has a fact whose record can be searched.
 - ``date``: facts that age are of one date, which the text states.
 - ``back_reading``: the grammar reads the text as this plan and as no other.
@@ -52,6 +53,7 @@ _COMMON_WORDS = frozenset(
     ]
 )
 _VALUE_PREFIX = "VALUE:"
+_OBSERVATIONAL = "VALUE:category/OBSERVATIONAL"
 
 
 class PlanVerifier:
@@ -79,6 +81,7 @@ class PlanVerifier:
         return [
             *self._check_shortcuts(solved),
             *self._check_choices(solved),
+            *self._check_trials(solved),
             *self._check_evidence(solved),
         ]
 
@@ -174,6 +177,13 @@ class PlanVerifier:
                 if isinstance(other, Refusal) or other.answer == solved.answer:
                     yield "hops_needed: only one of those to choose from leads to an answer"
                     return
+
+    def _check_trials(self, solved: SolvedPlan) -> Iterator[str]:
+        """A registered study that only observes is no trial."""
+        for step in solved.steps:
+            for fact in self._table.facts_of("study_type", step.value):
+                if fact.object == _OBSERVATIONAL:
+                    yield "class: an observational study is no trial"
 
     def _check_evidence(self, solved: SolvedPlan) -> Iterator[str]:
         for step in solved.steps:

@@ -65,6 +65,7 @@ PREDICATES_READ = frozenset(
         "studies_among_others",
         "studies_condition",
         "studies_intervention",
+        "study_type",
         "submission_class",
         "trade_name",
         "trial_acronym",
