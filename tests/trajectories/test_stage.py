@@ -71,8 +71,9 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
     )
     plan = {
         "GALC": [two_thoughts],
-        "Norrie": [two_thoughts, one_thought],
+        "Norrie": [two_thoughts],
         "NCT01781637": [two_thoughts],
+        "ficolin3": [one_thought],
     }
     with endpoint(plan) as up:
         config = load_config(

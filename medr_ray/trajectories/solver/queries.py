@@ -12,6 +12,7 @@ from medr_ray.core.records import FactSource
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.retrieval.documents import (
     FDA_APPROVALS,
+    FDA_LABELS,
     HPO,
     LIVERTOX,
     PUBMED,
@@ -28,6 +29,7 @@ _INDEX_SOURCES: Mapping[FactSource, tuple[str, ...]] = {
     "clinical_trials": (TRIALS, REGISTRIES),
     "drugs_at_fda": (FDA_APPROVALS, REGISTRIES),
     "orange_book": (FDA_APPROVALS, REGISTRIES),
+    "drug_labels": (FDA_LABELS, REGISTRIES),
     "livertox": (LIVERTOX, REGISTRIES),
     "orphanet": (REGISTRIES,),
     "hpo": (HPO,),
