@@ -144,14 +144,13 @@ _DECLARATIONS = (
     ),
     Shape(
         "paper_to_trial",
-        "go from a paper to the registration of its trial",
+        "go from a paper to the registration of its trial, or from a trial to the paper on it",
         "multi_hop",
         (
             ("trial_of_paper",),
             *_extend(_TRIAL_OF_PAPER, _TRIAL_FIELDS),
-            ("paper_of_trial", "journal_of_paper"),
-            ("paper_of_trial", "year_of_paper"),
-            ("paper_of_trial", "first_author_of_paper"),
+            ("paper_of_trial",),
+            ("trial_by_acronym", "paper_of_trial"),
         ),
     ),
     Shape(

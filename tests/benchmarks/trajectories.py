@@ -84,7 +84,7 @@ async def _teach(
     requests: Sequence[RolloutRequest], config: PipelineConfig, run: RunDirectory
 ) -> list[Trajectory]:
     """The dialogues, one after another: a search keeps a core busy anyway."""
-    factory = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)
+    factory = RulesTeacherFactory.from_config(config)
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     tools = open_tools(config, run.stage("index")).tools
     return [

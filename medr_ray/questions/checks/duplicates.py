@@ -3,7 +3,7 @@
 Two questions are near-duplicates when
 
 - their texts are the same after normalisation, or
-- they follow the same facts (equal ``chain_fingerprint``) to the same answer, or one starts at the
+- they follow the same facts (equal ``fingerprint``) to the same answer, or one starts at the
   other's answer (the same chain from its other end), or
 - they start from the same names, have the same answer, and their texts share most of their words in
   sequence (Jaccard similarity of word 3-shingles of at least 0.8).
@@ -20,9 +20,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Generic, TypeVar
 
-import networkx as nx
-
-from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.answer_matching import canonical_form, normalize_words
 
 # Jaccard similarity of word 3-shingles from which two wordings count as the same question.
@@ -34,34 +31,6 @@ _SHARED_PER_EXTRA_ELEMENT = 4
 # Tolerance for products and quotients of the threshold that should be whole numbers.
 _ROUNDING_TOLERANCE = 1e-9
 T = TypeVar("T", bound=Hashable)
-
-
-# --- chains ---------------------------------------------------------------------------
-
-
-def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]]) -> str:
-    """Return the Weisfeiler-Lehman hash (JMLR 12:2539, 2011) of a chain.
-
-    ``nodes`` are entity ids; ``edges`` are relations as the graph states them (subject, predicate,
-    object). The order of nodes and edges does not matter, nor the end the chain is walked from. The
-    direction of a relation matters unless its predicate is symmetric. Compare hashes within one run
-    only.
-    """
-    graph = nx.Graph()
-    for node in nodes:
-        graph.add_node(node, label=node)
-    for relation in set(edges):
-        # Each relation is a node of its own, so that two relations may join the same pair.
-        subject, predicate, obj = relation
-        symmetric = predicate in PREDICATES and PREDICATES[predicate].symmetric
-        graph.add_node(relation, label=predicate)
-        graph.add_edge(relation, subject, label="end" if symmetric else "subject")
-        graph.add_edge(relation, obj, label="end" if symmetric else "object")
-    # One iteration is enough: entity ids are unique, so a relation's label then covers its
-    # predicate, its ends and its direction.
-    return nx.weisfeiler_lehman_graph_hash(
-        graph, node_attr="label", edge_attr="label", iterations=1
-    )
 
 
 # --- texts ----------------------------------------------------------------------------
@@ -143,8 +112,7 @@ class ShingleIndex(Generic[T]):
 class ComparedQuestion:
     """The parts of a question that are compared with other questions.
 
-    ``fingerprint`` is that of its chain. ``starts`` are the names of the entities it starts from,
-    also of those it only describes.
+    ``fingerprint`` is an id of the facts that it rests on, ``start_names`` what it begins with.
     """
 
     question_id: str

@@ -9,7 +9,6 @@ from medr_ray.questions.steps import (
     diseases,
     labels,
     monographs,
-    papers,
     selections,
     trials,
 )
@@ -17,7 +16,7 @@ from medr_ray.questions.steps.kinds import StepKind
 
 STEP_KINDS: dict[str, StepKind] = {
     kind.name: kind
-    for module in (trials, arms, approvals, selections, labels, monographs, papers, diseases)
+    for module in (trials, arms, approvals, selections, labels, monographs, diseases)
     for kind in module.KINDS
 }
 
@@ -34,7 +33,6 @@ PREDICATES_READ = frozenset(
         "enrolment",
         "exclusivity_end_date",
         "first_us_approval_year",
-        "has_author",
         "has_inheritance",
         "has_prevalence",
         "has_product",
@@ -54,11 +52,8 @@ PREDICATES_READ = frozenset(
         "patent_expiry_date",
         "primary_outcome_result",
         "protected_by_patent",
-        "publication_year",
-        "published_in",
         "registered_as",
         "reports_results_in",
-        "retracted_by",
         "review_priority",
         "serious_adverse_events",
         "start_date",

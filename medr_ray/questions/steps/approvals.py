@@ -553,7 +553,9 @@ KINDS = (
             noun=("the latest NDA or BLA that the FDA had approved by {1} for {0}",),
         ),
         Wording(
-            statement=("到{1}为止，{0}已有多份上市申请（NDA或BLA）获FDA批准，其中一份获批最晚。",),
+            statement=(
+                "到{1}为止，{0}获FDA批准的上市申请（NDA或BLA）不止一份，其中一份获批最晚。",
+            ),
             reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
@@ -770,8 +772,8 @@ KINDS = (
         ),
         Wording(
             question=(
-                "不计儿科延长，橙皮书为{0}列出了多少项不同的专利？",
-                "{0}在橙皮书中列有多少项不同的专利（不计儿科延长）？",
+                "不计儿科独占期延长，橙皮书为{0}列出了多少项不同的专利？",
+                "{0}在橙皮书中列有多少项不同的专利（不计儿科独占期延长）？",
             ),
         ),
         _ORANGE_BOOK,
@@ -820,8 +822,8 @@ KINDS = (
         ),
         Wording(
             question=(
-                "据Drugs@FDA，{0}的在售单方仿制药由多少家公司持有？",
-                "Drugs@FDA中，{0}的单方仿制药有多少家公司在售？",
+                "据Drugs@FDA，有多少家公司持有{0}的单方仿制药申请（ANDA）且其产品未停产？",
+                "Drugs@FDA中，{0}的单方仿制药申请（ANDA）由多少家公司持有（产品未停产）？",
             ),
         ),
         _DRUGS_AT_FDA,
@@ -838,7 +840,9 @@ KINDS = (
             noun=("the latest new drug application listed under {0} in Drugs@FDA on {1}",),
         ),
         Wording(
-            statement=("到{1}为止，Drugs@FDA在{0}名下列有多份新药申请（NDA），其中一份获批最晚。",),
+            statement=(
+                "到{1}为止，Drugs@FDA在{0}名下所列的新药申请（NDA）不止一份，其中一份获批最晚。",
+            ),
             reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
@@ -888,8 +892,8 @@ KINDS = (
         ),
         Wording(
             question=(
-                "Drugs@FDA在{0}名下所列、产品仍在售的新药申请（NDA）中，有多少份于{1}获批？",
-                "Drugs@FDA中列于{0}名下且产品仍在售的新药申请（NDA），有多少份于{1}获批？",
+                "Drugs@FDA在{0}名下所列、产品未停产的新药申请（NDA）中，有多少份于{1}获批？",
+                "Drugs@FDA中列于{0}名下且产品未停产的新药申请（NDA），有多少份于{1}获批？",
             ),
         ),
         _DRUGS_AT_FDA,

@@ -314,7 +314,7 @@ KINDS = (
         Wording(
             question=(
                 "据Orphanet，{0}在哪个年龄阶段起病？",
-                "Orphanet记载的{0}起病年龄阶段是什么？",
+                "据Orphanet，{0}的起病年龄阶段是哪一个？",
             ),
         ),
         _ORPHANET,

@@ -72,7 +72,7 @@ KINDS = (
         ),
         Wording(
             question=(
-                "LiverTox对{0}给出的肝损伤可能性评分是什么？",
+                "LiverTox对{0}给出的肝损伤可能性评分是哪一级？",
                 "在LiverTox中，{0}的肝损伤可能性评分是哪一级？",
             ),
         ),

@@ -388,13 +388,16 @@ KINDS = (
         follow("reports_results_in"),
         Wording(
             noun=("the paper that reports the results of {0}",),
-            statement=("The results of {0} were published in a single paper.",),
             reference="that paper",
+            question=(
+                "What is the PMID of the paper that reports the results of {0}?",
+                "Which paper (PMID) reports the results of {0}?",
+            ),
         ),
         Wording(
             noun=("报告{0}结果的论文",),
-            statement=("{0}的结果发表在一篇论文中。",),
             reference="该论文",
+            question=("报告{0}结果的论文的PMID是多少？", "{0}的结果发表在哪篇论文中（PMID）？"),
         ),
         _REGISTRY,
         propose_subjects("reports_results_in"),

@@ -106,10 +106,6 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
     ),
     # Papers.
     "paper_by_title": (("pubmed", "{0}"), ("pubmed", "article {0}")),
-    "first_author_of_paper": (("pubmed", "{title} authors"),),
-    "journal_of_paper": (("pubmed", "{title} journal"),),
-    "retraction_of_paper": (("pubmed", "retraction {title}"),),
-    "year_of_paper": (("pubmed", "{title} publication year"),),
     # Approvals.
     "application_by_company_and_date": (
         ("drugs_at_fda", "{0} submission status date {iso1}"),

@@ -1,9 +1,5 @@
 """Which questions repeat one another, and which only look alike."""
 
-import random
-from collections.abc import Sequence
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,66 +7,9 @@ from medr_ray.questions.checks.duplicates import (
     ComparedQuestion,
     DuplicateFilter,
     ShingleIndex,
-    chain_fingerprint,
     jaccard_similarity,
     sliding_windows,
 )
-
-_EDGES = [
-    ("OMIM:1", "associated_gene", "GENE:A"),
-    ("OMIM:2", "associated_gene", "GENE:A"),
-    ("OMIM:2", "treated_with", "DRUG:d"),
-]
-_NODES = ["OMIM:1", "GENE:A", "OMIM:2", "DRUG:d"]
-
-
-# --- chains ---------------------------------------------------------------------------
-
-
-def test_a_chain_from_its_other_end_is_the_same_chain() -> None:
-    assert chain_fingerprint(_NODES, _EDGES) == chain_fingerprint(_NODES[::-1], _EDGES[::-1])
-
-
-@given(st.randoms())
-def test_the_order_of_nodes_and_edges_does_not_matter(shuffler: random.Random) -> None:
-    nodes, edges = list(_NODES), list(_EDGES)
-    shuffler.shuffle(nodes)
-    shuffler.shuffle(edges)
-    assert chain_fingerprint(nodes, edges) == chain_fingerprint(_NODES, _EDGES)
-
-
-@pytest.mark.parametrize(
-    "edges",
-    [
-        _EDGES[:2],
-        [*_EDGES[:2], ("OMIM:2", "induced_by", "DRUG:d")],
-        [*_EDGES[:2], ("DRUG:d", "treated_with", "OMIM:2")],
-        [*_EDGES[:2], ("OMIM:1", "treated_with", "DRUG:d")],
-        [*_EDGES, ("OMIM:2", "induced_by", "DRUG:d")],
-        [*_EDGES[:2], ("OMIM:2", "treated_with", "DRUG:e")],
-    ],
-)
-def test_other_facts_are_another_chain(edges: Sequence[tuple[str, str, str]]) -> None:
-    nodes = sorted({node for subject, _, obj in edges for node in (subject, obj)})
-    assert chain_fingerprint(nodes, edges) != chain_fingerprint(_NODES, _EDGES)
-
-
-def test_chains_of_one_shape_about_other_entities_differ() -> None:
-    renamed = [
-        (subject.replace("OMIM:1", "OMIM:9"), predicate, obj) for subject, predicate, obj in _EDGES
-    ]
-    assert chain_fingerprint(["OMIM:9", *_NODES[1:]], renamed) != chain_fingerprint(_NODES, _EDGES)
-
-
-def test_a_symmetric_relation_has_no_direction() -> None:
-    forward, backward = (
-        ("GENE:A", "gene_interaction", "GENE:B"),
-        ("GENE:B", "gene_interaction", "GENE:A"),
-    )
-    assert chain_fingerprint(["GENE:A", "GENE:B"], [forward]) == chain_fingerprint(
-        ["GENE:A", "GENE:B"], [backward]
-    )
-
 
 # --- sets -----------------------------------------------------------------------------
 
