@@ -8,8 +8,9 @@ steps from the same names.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medr_ray.core.records import QuestionStep
+from medr_ray.core.records import LiteralValue, QuestionStep
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
+from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.kinds import Outcome, Refusal, StepKind
 
@@ -93,6 +94,14 @@ class SolvedPlan:
         if len(dates) > 1:
             raise ValueError(f"facts of several dates: {sorted(dates)}")
         return next(iter(dates), "")
+
+    @property
+    def stated_date(self) -> str:
+        """The date that the question has to add: ``as_of``, unless it names that date already."""
+        as_of = self.as_of
+        date = make_value_id(LiteralValue("date", as_of))
+        is_named = any(step.node.is_named and step.value == date for step in self.steps)
+        return "" if is_named else as_of
 
     @property
     def facts(self) -> tuple[StatedFact, ...]:

@@ -169,12 +169,9 @@ class Drafter:
         values = [step.value for step in solved.steps if step.node.kind == NAMED]
         key = content_id("plan", list(unit.chain), values)
         try:
-            as_of = solved.as_of
+            as_of = solved.stated_date
         except ValueError as error:
             return RejectedDraft(key, unit.shape, "", (f"date: {error}",))
-        # A date that the question names already is not said twice.
-        if f"VALUE:date/{as_of}" in values:
-            as_of = ""
         # The form follows from the plan, so that the same plan has the same words in every run.
         form = int(key[-4:], 16)
         text = write_question(solved.plan, self._mentions, self._config.language, form, as_of)

@@ -85,7 +85,7 @@ class Reworder:
             if step.value and not step.node.is_named
             for name in self._list_names(step.value)
         ]
-        return Draft(solved.plan, solved.as_of, candidate.text, tuple(dict.fromkeys(hidden)))
+        return Draft(solved.plan, solved.stated_date, candidate.text, tuple(dict.fromkeys(hidden)))
 
     def _list_names(self, value: str) -> tuple[str, ...]:
         name, others = self._mentions.answer_names(value)
