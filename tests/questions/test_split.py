@@ -174,7 +174,7 @@ def test_shapes_are_taken_by_their_weights_and_the_chains_within_them_in_turn() 
 def test_no_answer_takes_more_than_its_share() -> None:
     same = [make_candidate(number, answer="COMPANY:same") for number in range(100)]
     others = make_many(95, start=1000)
-    config = QuestionsConfig(max_shape_share=1, max_answer_share=0.05)
+    config = QuestionsConfig(max_shape_share=1, max_answer_share=0.05, max_entity_share=1)
     chosen = pick_balanced([*same, *others], config, 0, None).picked
     answers = Counter(candidate.answer for candidate in chosen)
     assert answers["COMPANY:same"] == 5
