@@ -297,10 +297,11 @@ _DECLARATIONS = (
             *_DRUG_BY_TWO_REGISTRIES,
             ("drug_of_trial_with_score", "approval_year_of_drug"),
             ("drug_of_trial_by_company", "approval_year_of_drug"),
+            # A drug that is chosen by a company is not asked for its company.
+            ("drug_of_trial_with_score", "first_application_for_drug", "sponsor_of_application"),
             *_extend(
                 _DRUG_BY_TWO_REGISTRIES,
                 (
-                    ("first_application_for_drug", "sponsor_of_application"),
                     ("first_application_for_drug", "last_patent_expiry_of_application"),
                     ("generic_makers_of_drug",),
                 ),
