@@ -53,6 +53,7 @@ _COMMON_WORDS = frozenset(
     ]
 )
 _VALUE_PREFIX = "VALUE:"
+_TELLING = 5  # letters of a word of a brand or an acronym that gives it away
 _OBSERVATIONAL = "VALUE:category/OBSERVATIONAL"
 
 
@@ -107,6 +108,13 @@ class PlanVerifier:
         for answer_name in answer_names:
             if occurs_in(answer_name, text):
                 yield f'no_leak: the text holds "{answer_name}"'
+                return
+        # A brand that its company is named after.
+        if solved.plan.step_kind.output == "text":
+            words = {word for word in normalize_words(answer_names[0]) if len(word) >= _TELLING}
+            shared = sorted(words & set(normalize_words(text)))
+            if shared:
+                yield f'no_leak: the text holds "{shared[0]}" of the answer'
                 return
         telling = set(normalize_words(answer_names[0])) - _COMMON_WORDS
         if telling and telling <= set(normalize_words(text)):

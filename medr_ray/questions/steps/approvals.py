@@ -27,6 +27,8 @@ _ORANGE_BOOK = ("drugs_at_fda", "orange_book")
 _FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
 _NEW_DRUG_APPLICATION = "FDA:NDA"
 _GENERIC_APPLICATION = "FDA:ANDA"
+# Antibiotics of before 1997, reference products among them, have numbers of this series.
+_OLD_ANTIBIOTIC = "FDA:ANDA06"
 _MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 _MAX_COUNT = 12  # what a person can still check
 # Drugs@FDA starts in 1939; LiverTox may name a year some months off at the turn of a year only.
@@ -273,11 +275,16 @@ def count_generic_makers(table: FactTable, drug: str) -> Outcome:
     companies: set[str] = set()
     for application, own in list_applications(table, drug).items():
         if application.startswith(_GENERIC_APPLICATION) and _is_marketed(table, application):
+            if application.startswith(_OLD_ANTIBIOTIC):
+                return Refusal("class: an old antibiotic application is no generic's for certain")
             sponsors = table.facts_of("application_sponsor", application)
             companies.update(fact.object for fact in sponsors)
             facts += [*own, *sponsors]
     if not 2 <= len(companies) <= _MAX_COUNT:
         return Refusal(f"form: {len(companies)} companies")
+    # Of one family of companies the registry lists several now and then.
+    if len({company.partition(" ")[0] for company in companies}) < len(companies):
+        return Refusal("cardinality: two of the companies may be one")
     dates = {fact.as_of for fact in facts}
     value = make_value_id(
         LiteralValue("number", str(len(companies)), float(len(companies)), "companies")
@@ -814,8 +821,6 @@ KINDS = (
         count_generic_makers,
         Wording(
             question=(
-                "How many companies does Drugs@FDA list with a marketed generic that has {0} as "
-                "its sole active ingredient?",
                 "How many companies have a marketed generic in Drugs@FDA whose only active "
                 "ingredient is {0}?",
             ),

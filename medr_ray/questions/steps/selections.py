@@ -399,7 +399,7 @@ KINDS = (
         "trial",
         find_larger_trial,
         Wording(
-            noun=("the larger of {0} and {1}",),
+            noun=("whichever of {0} and {1} enrolled more participants",),
             statement=("One of {0} and {1} enrolled more participants than the other.",),
             reference="the larger of them",
             question=("Which enrolled more participants, {0} or {1}?",),
@@ -424,7 +424,7 @@ KINDS = (
         "trial",
         find_earlier_trial,
         Wording(
-            noun=("the earlier of {0} and {1}",),
+            noun=("whichever of {0} and {1} started first",),
             statement=("One of {0} and {1} started before the other.",),
             reference="the earlier of them",
             question=("Which started first, {0} or {1}?",),
