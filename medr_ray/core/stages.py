@@ -30,7 +30,7 @@ STAGES = {
     ),
     "index": StageEntry(
         "medr_ray.retrieval.stage:INDEX_STAGE",
-        "The searchable documents: citations and HPO disease records.",
+        "The searchable documents: citations, disease records, records of registries.",
     ),
     "graph": StageEntry(
         "medr_ray.graph.stage:GRAPH_STAGE",

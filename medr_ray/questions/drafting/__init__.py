@@ -1,2 +1,1 @@
-"""Drafts candidate questions from a seed's chain and graph: paths, the patterns that their words
-describe, obfuscation levels, and the finished record."""
+"""Drafting: plans of every shape proposed and solved, candidates, and the finished record."""
