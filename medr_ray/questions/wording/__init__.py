@@ -1,1 +1,2 @@
-"""Writers that put a path into words, by rules (``writers``) or by a model (``llm_writer``)."""
+"""Words of plans: the grammar that writes and reads, mentions of names and values, a model's wording,
+and the back-readers that hold any text to its plan."""
