@@ -55,26 +55,23 @@ class TableEntity:
 
 @dataclass
 class FactTable:
-    """Facts by (predicate, subject) and (predicate, object), each list sorted by fact id."""
+    """Facts by predicate and subject, and by predicate and object, each list sorted by fact id."""
 
     entities: Mapping[str, TableEntity] = field(default_factory=dict)
-    _by_subject: dict[tuple[str, str], list[StatedFact]] = field(default_factory=dict)
-    _by_object: dict[tuple[str, str], list[StatedFact]] = field(default_factory=dict)
+    _by_subject: dict[str, dict[str, list[StatedFact]]] = field(default_factory=dict)
+    _by_object: dict[str, dict[str, list[StatedFact]]] = field(default_factory=dict)
     _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _neighbours: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-
     _newest: dict[str, str] = field(default_factory=dict)
     _sorted_ids: list[str] = field(default_factory=list)
 
     @classmethod
     def build(cls, facts: Iterable[StatedFact], entities: Mapping[str, TableEntity]) -> "FactTable":
         """The table of facts, with the names of the entities in them."""
-        by_subject: dict[tuple[str, str], list[StatedFact]] = defaultdict(list)
-        by_object: dict[tuple[str, str], list[StatedFact]] = defaultdict(list)
-        table = cls(entities, by_subject, by_object)
+        table = cls(entities)
         for fact in sorted(facts, key=lambda fact: fact.fact_id):
-            by_subject[fact.predicate, fact.subject].append(fact)
-            by_object[fact.predicate, fact.object].append(fact)
+            for index, end in ((table._by_subject, fact.subject), (table._by_object, fact.object)):
+                index.setdefault(fact.predicate, {}).setdefault(end, []).append(fact)
             table._newest[fact.predicate] = max(table._newest.get(fact.predicate, ""), fact.as_of)
             table._neighbours[fact.subject].add(fact.object)
             table._neighbours[fact.object].add(fact.subject)
@@ -92,24 +89,25 @@ class FactTable:
 
     def facts_of(self, predicate: str, subject: str) -> Sequence[StatedFact]:
         """The facts with that predicate and subject."""
-        return self._by_subject.get((predicate, subject), ())
+        return self._by_subject.get(predicate, {}).get(subject, ())
 
     def facts_to(self, predicate: str, obj: str) -> Sequence[StatedFact]:
         """The facts with that predicate and object."""
-        return self._by_object.get((predicate, obj), ())
+        return self._by_object.get(predicate, {}).get(obj, ())
 
     def subjects(self, predicate: str) -> Iterator[str]:
         """Every subject of a predicate, sorted."""
-        yield from sorted(subject for name, subject in self._by_subject if name == predicate)
+        yield from sorted(self._by_subject.get(predicate, {}))
 
     def objects(self, predicate: str) -> Iterator[str]:
         """Every object of a predicate, sorted."""
-        yield from sorted(obj for name, obj in self._by_object if name == predicate)
+        yield from sorted(self._by_object.get(predicate, {}))
 
     def list_values(self, kind: LiteralKind) -> list[str]:
         """The ids of all typed values of a kind in the facts, sorted."""
         prefix = f"VALUE:{kind}/"
-        return sorted({obj for _, obj in self._by_object if obj.startswith(prefix)})
+        objects = itertools.chain.from_iterable(self._by_object.values())
+        return sorted({obj for obj in objects if obj.startswith(prefix)})
 
     def ids_with_prefix(self, prefix: str) -> list[str]:
         """The ids of the named entities that begin with a prefix, sorted."""

@@ -17,6 +17,7 @@ from medr_ray.questions.steps.kinds import (
     StepKind,
     Wording,
     follow,
+    make_number,
     propose_objects,
     propose_subjects,
     take_single,
@@ -24,14 +25,13 @@ from medr_ray.questions.steps.kinds import (
 
 _DRUGS_AT_FDA = ("drugs_at_fda",)
 _ORANGE_BOOK = ("drugs_at_fda", "orange_book")
-_FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
-_NEW_DRUG_APPLICATION = "FDA:NDA"
+FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
+NEW_DRUG_APPLICATION = "FDA:NDA"
 _GENERIC_APPLICATION = "FDA:ANDA"
 # Antibiotics of before 1997, reference products among them, have numbers of this series.
 _OLD_ANTIBIOTIC = "FDA:ANDA06"
 _MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 _MAX_COUNT = 12  # what a person can still check
-# Drugs@FDA starts in 1939; LiverTox may name a year some months off at the turn of a year only.
 # Older drugs were on the market before the application that the file has of them.
 _RELIABLE_SINCE = "1985"
 # Ingredients that are no single substance.
@@ -91,7 +91,7 @@ def _find_approved(
     applications = {
         application: facts
         for application, facts in list_applications(table, drug).items()
-        if application.startswith(_FULL_APPLICATIONS)
+        if application.startswith(FULL_APPLICATIONS)
     }
     if not applications:
         return Refusal("cardinality: no application for the drug alone")
@@ -146,7 +146,7 @@ def _has_earlier_combination(table: FactTable, drug: str, application: str) -> b
         product.subject
         for ingredient in table.facts_to("active_ingredient", drug)
         for product in table.facts_to("has_product", ingredient.subject)
-        if product.subject.startswith(_FULL_APPLICATIONS) and product.subject != application
+        if product.subject.startswith(FULL_APPLICATIONS) and product.subject != application
     }
     dates = [_approval_date(table, other) for other in others]
     return own is None or any(
@@ -161,7 +161,7 @@ def find_latest_application(table: FactTable, drug: str, until: str) -> Outcome:
     applications = [
         application
         for application in list_applications(table, drug)
-        if application.startswith(_FULL_APPLICATIONS)
+        if application.startswith(FULL_APPLICATIONS)
     ]
     if len(applications) < 2:
         return Refusal("hops_needed: the drug has a single application")
@@ -178,26 +178,21 @@ def file_date(table: FactTable) -> tuple[str, ...]:
     return (make_value_id(LiteralValue("date", table.newest_date("application_sponsor"))),)
 
 
-def _propose_drugs_until(table: FactTable) -> Iterator[tuple[str, ...]]:
-    date = file_date(table)
-    for (drug,) in propose_objects("active_ingredient")(table):
-        yield (drug, *date)
+def _propose_until(predicate: str) -> Callable[[FactTable], Iterator[tuple[str, ...]]]:
+    """Every object of a predicate, with the date of the file."""
 
+    def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
+        date = file_date(table)
+        for obj in table.objects(predicate):
+            yield (obj, *date)
 
-def _propose_companies_until(table: FactTable) -> Iterator[tuple[str, ...]]:
-    date = file_date(table)
-    for (company,) in propose_objects("application_sponsor")(table):
-        yield (company, *date)
+    return propose
 
 
 def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal | None:
     """A refusal where LiverTox has another year of approval than Drugs@FDA: old applications are
     missing there now and then."""
-    years = {
-        read_date(fact.object)[:4]
-        for predicate in ("us_approval_year", "first_us_approval_year")
-        for fact in table.facts_of(predicate, drug)
-    }
+    years = {read_date(fact.object)[:4] for fact in _list_livertox_years(table, drug)}
     date = _approval_date(table, outcome.value)
     if date is not None and years and read_date(date.object)[:4] not in years:
         return Refusal("contradiction: LiverTox has another year of approval")
@@ -208,20 +203,22 @@ def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal
     return None
 
 
-def find_first_approval_year(table: FactTable, drug: str) -> Outcome:
-    """The year of the first approval, where Drugs@FDA and LiverTox agree."""
-    outcome = find_first_application(table, drug)
-    if isinstance(outcome, Refusal):
-        return outcome
-    date = _approval_date(table, outcome.value)
-    if date is None:
-        return Refusal("cardinality: no approval date")
-    year = read_date(date.object)[:4]
-    agreeing = [
+def _list_livertox_years(table: FactTable, drug: str) -> list[StatedFact]:
+    return [
         fact
         for predicate in ("us_approval_year", "first_us_approval_year")
         for fact in table.facts_of(predicate, drug)
-        if read_date(fact.object)[:4] == year
+    ]
+
+
+def find_first_approval_year(table: FactTable, drug: str) -> Outcome:
+    """The year of the first approval, where Drugs@FDA and LiverTox agree."""
+    outcome = find_first_approval_date(table, drug)
+    if isinstance(outcome, Refusal):
+        return outcome
+    year = read_date(outcome.value)[:4]
+    agreeing = [
+        fact for fact in _list_livertox_years(table, drug) if read_date(fact.object)[:4] == year
     ]
     if not agreeing:
         return Refusal("source: no second source for the year of approval")
@@ -286,9 +283,7 @@ def count_generic_makers(table: FactTable, drug: str) -> Outcome:
     if len({company.partition(" ")[0] for company in companies}) < len(companies):
         return Refusal("cardinality: two of the companies may be one")
     dates = {fact.as_of for fact in facts}
-    value = make_value_id(
-        LiteralValue("number", str(len(companies)), float(len(companies)), "companies")
-    )
+    value = make_number("companies", len(companies))
     return Finding(value, tuple(facts), max(dates))
 
 
@@ -337,8 +332,7 @@ def count_patents(table: FactTable, application: str) -> Outcome:
     patents = _list_patents(table, application)
     if not 2 <= len(patents) <= _MAX_COUNT:
         return Refusal(f"form: {len(patents)} patents")
-    count = len(patents)
-    value = make_value_id(LiteralValue("number", str(count), float(count), "patents"))
+    value = make_number("patents", len(patents))
     facts = tuple(patents.values())
     return Finding(value, facts, facts[0].as_of)
 
@@ -368,7 +362,7 @@ def list_company_applications(table: FactTable, company: str) -> dict[str, State
     return {
         fact.subject: fact
         for fact in table.facts_to("application_sponsor", company)
-        if fact.subject.startswith(_NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
+        if fact.subject.startswith(NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
     }
 
 
@@ -425,7 +419,7 @@ def find_application_of_company_and_date(table: FactTable, company: str, date: s
     facts = [
         (fact, approved)
         for fact in table.facts_to("application_sponsor", company)
-        if fact.subject.startswith(_NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
+        if fact.subject.startswith(NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
         for approved in table.facts_of("original_approval_date", fact.subject)
         if approved.object == date
     ]
@@ -439,7 +433,7 @@ def find_application_of_company_and_date(table: FactTable, company: str, date: s
 
 def _propose_company_dates(table: FactTable) -> Iterator[tuple[str, ...]]:
     for application in table.subjects("original_approval_date"):
-        if application.startswith(_FULL_APPLICATIONS):
+        if application.startswith(FULL_APPLICATIONS):
             for sponsor in table.facts_of("application_sponsor", application):
                 for date in table.facts_of("original_approval_date", application):
                     yield sponsor.object, date.object
@@ -458,9 +452,7 @@ def count_approvals_in_year(table: FactTable, company: str, year: str) -> Outcom
     ]
     if not 2 <= len(facts) <= _MAX_COUNT:
         return Refusal(f"form: {len(facts)} approvals")
-    value = make_value_id(
-        LiteralValue("number", str(len(facts)), float(len(facts)), "applications")
-    )
+    value = make_number("applications", len(facts))
     return Finding(value, tuple(facts), facts[0].as_of)
 
 
@@ -510,7 +502,7 @@ def find_years_between_approvals(table: FactTable, first: str, second: str) -> O
             return approved
         years.append(int(read_date(approved.value)))
     span = abs(years[0] - years[1])
-    value = make_value_id(LiteralValue("number", str(span), float(span), "years"))
+    value = make_number("years", span)
     return Finding(value, outcome.facts)
 
 
@@ -566,7 +558,7 @@ KINDS = (
             reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
-        _propose_drugs_until,
+        _propose_until("active_ingredient"),
         constants=file_date,
         hops=2,
         cues=Cues(
@@ -851,7 +843,7 @@ KINDS = (
             reference="该最晚获批的申请",
         ),
         _DRUGS_AT_FDA,
-        _propose_companies_until,
+        _propose_until("application_sponsor"),
         constants=file_date,
         hops=2,
         cues=Cues(

@@ -19,10 +19,10 @@ from medr_ray.questions.steps.kinds import (
     Refusal,
     StepKind,
     Wording,
+    make_text,
     propose_subjects,
     take_single,
 )
-from medr_ray.questions.steps.trials import make_text
 
 Rank = Literal["best", "worst", "highest", "lowest"]
 

@@ -15,6 +15,7 @@ from medr_ray.questions.steps.kinds import (
     Refusal,
     StepKind,
     Wording,
+    propose_objects,
     propose_subjects,
     take_single,
 )
@@ -28,7 +29,6 @@ _NO_SINGLE_DISEASE = re.compile(
     r"|(?:neoplasms|diseases|disorders|infections|syndromes|anomalies|tumou?rs)(?:,.*)?$",
     re.IGNORECASE,
 )
-_SUBTYPE = re.compile(r"\b(?:type )?(?:\d+[a-z]*|[ivx]+[a-z]?)$", re.IGNORECASE)
 _MAX_GENES = 12  # of a disease whose gene is asked together with another
 # Modes of inheritance that exclude each other; "sporadic" or "multifactorial" are no such mode.
 _MODES = frozenset(
@@ -121,7 +121,7 @@ def find_disease_by_gene_and_inheritance(table: FactTable, gene: str, mode: str)
 
 
 def _propose_genes_and_modes(table: FactTable) -> Iterator[tuple[str, ...]]:
-    for (gene,) in _propose_genes(table):
+    for gene in table.objects("associated_gene"):
         modes = {
             outcome.value
             for fact in table.facts_to("associated_gene", gene)
@@ -129,11 +129,6 @@ def _propose_genes_and_modes(table: FactTable) -> Iterator[tuple[str, ...]]:
         }
         for mode in sorted(modes):
             yield gene, mode
-
-
-def _propose_genes(table: FactTable) -> Iterator[tuple[str, ...]]:
-    for gene in table.objects("associated_gene"):
-        yield (gene,)
 
 
 def _is_worldwide(fact: StatedFact) -> bool:
@@ -200,7 +195,7 @@ def _count_genes(facts: Collection[StatedFact]) -> int:
 
 def _propose_disease_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:
     pairs = set()
-    for (gene,) in _propose_genes(table):
+    for gene in table.objects("associated_gene"):
         diseases = sorted({fact.subject for fact in table.facts_to("associated_gene", gene)})
         several = [
             disease
@@ -263,7 +258,7 @@ KINDS = (
             ),
         ),
         _TABLES,
-        _propose_genes,
+        propose_objects("associated_gene"),
         cues=Cues(("cause", "mutation")),
     ),
     StepKind(

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from medr_ray.core.records import Language, NodeType
+from medr_ray.core.records import Language, LiteralValue, NodeType
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
+from medr_ray.graph.facts.registry_relations import make_value_id
 
 ValueType = Literal["date", "year", "number", "category", "text"]
 StepType = NodeType | ValueType
@@ -106,6 +107,19 @@ class StepKind:
         return self.chinese if language == "zh" else self.english
 
 
+# --- values that steps find ------------------------------------------------------------
+
+
+def make_number(unit: str, number: int) -> str:
+    """The id of a counted value."""
+    return make_value_id(LiteralValue("number", str(number), float(number), unit))
+
+
+def make_text(text: str) -> str:
+    """The id of a text."""
+    return make_value_id(LiteralValue("text", text))
+
+
 # --- ways to find ---------------------------------------------------------------------
 
 Accept = Callable[[StatedFact], bool]
@@ -121,16 +135,6 @@ def follow(predicate: str, accept: Accept = _accept_any, *, ages: bool = False) 
     def find(table: FactTable, subject: str) -> Outcome:
         facts = [fact for fact in table.facts_of(predicate, subject) if accept(fact)]
         return take_single(facts, [fact.object for fact in facts], predicate, ages=ages)
-
-    return find
-
-
-def follow_back(predicate: str, accept: Accept = _accept_any, *, ages: bool = False) -> Find:
-    """The single subject of a predicate."""
-
-    def find(table: FactTable, obj: str) -> Outcome:
-        facts = [fact for fact in table.facts_to(predicate, obj) if accept(fact)]
-        return take_single(facts, [fact.subject for fact in facts], predicate, ages=ages)
 
     return find
 

@@ -17,10 +17,10 @@ from medr_ray.questions.steps.kinds import (
     Refusal,
     StepKind,
     Wording,
+    make_text,
     propose_objects,
     take_single,
 )
-from medr_ray.questions.steps.trials import make_text
 
 _LABELS = ("drug_labels",)
 _PLACEBO = "placebo"

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.questions.steps.approvals import (
+    FULL_APPLICATIONS,
+    NEW_DRUG_APPLICATION,
     check_company,
     file_date,
     find_drug_of_application,
@@ -35,8 +37,6 @@ from medr_ray.questions.steps.monographs import PROVISIONAL, find_likelihood
 from medr_ray.questions.steps.trials import is_actual, list_drugs
 
 _MAX_CHOICES = 6  # a person can look each of them up
-_NEW_DRUG_APPLICATION = "FDA:NDA"
-_FULL_APPLICATIONS = (_NEW_DRUG_APPLICATION, "FDA:BLA")
 # Two trials of less different size are hardly worth comparing.
 _MIN_SIZE_RATIO = 1.1
 _PRIORITY = "VALUE:category/PRIORITY"
@@ -55,7 +55,7 @@ def _list_drugs_of_year(
     for held in table.facts_to("application_sponsor", company):
         approved = table.facts_of("original_approval_date", held.subject)
         if (
-            not held.subject.startswith(_NEW_DRUG_APPLICATION)
+            not held.subject.startswith(NEW_DRUG_APPLICATION)
             or not approved
             or read_date(approved[0].object)[:4] != read_date(year)
         ):
@@ -187,7 +187,7 @@ def _list_holders(table: FactTable, drug: str) -> dict[str, tuple[StatedFact, ..
     diluent is no application for it."""
     holders: dict[str, tuple[StatedFact, ...]] = {}
     for application, facts in list_applications(table, drug).items():
-        if application.startswith(_FULL_APPLICATIONS):
+        if application.startswith(FULL_APPLICATIONS):
             for fact in table.facts_of("application_sponsor", application):
                 holders.setdefault(fact.object, (fact, *facts))
     return holders

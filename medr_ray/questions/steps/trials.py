@@ -4,9 +4,7 @@ with what result."""
 import re
 from collections.abc import Iterator
 
-from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
-from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.questions.steps.approvals import find_first_approval_year
 from medr_ray.questions.steps.kinds import (
     Cues,
@@ -16,6 +14,8 @@ from medr_ray.questions.steps.kinds import (
     StepKind,
     Wording,
     follow,
+    make_number,
+    make_text,
     propose_subjects,
     take_single,
 )
@@ -78,11 +78,6 @@ def count_countries(table: FactTable, trial: str) -> Outcome:
     return Finding(make_number("countries", count), tuple(facts), max(dates))
 
 
-def make_number(unit: str, number: int) -> str:
-    """The id of a counted value."""
-    return make_value_id(LiteralValue("number", str(number), float(number), unit))
-
-
 # --- results by arm -------------------------------------------------------------------
 
 
@@ -103,11 +98,6 @@ def find_arm_with_more_serious_events(table: FactTable, trial: str) -> Outcome:
         return Refusal("form: too few events to compare")
     arm = facts[0] if shares[0] > shares[1] else facts[1]
     return Finding(make_text(arm.qualifier("group")), tuple(facts))
-
-
-def make_text(text: str) -> str:
-    """The id of a text."""
-    return make_value_id(LiteralValue("text", text))
 
 
 def find_earlier_approved_drug(table: FactTable, trial: str) -> Outcome:
@@ -149,10 +139,6 @@ def _propose_acronyms(table: FactTable) -> Iterator[tuple[str, ...]]:
         for acronym in table.facts_of("trial_acronym", trial):
             for sponsor in table.facts_of("lead_sponsor", trial):
                 yield acronym.object, sponsor.object
-
-
-def _propose_trials(table: FactTable) -> Iterator[tuple[str, ...]]:
-    return propose_subjects("lead_sponsor")(table)
 
 
 def find_no_acronym(table: FactTable, trial: str) -> Outcome:
@@ -306,7 +292,7 @@ KINDS = (
             ),
         ),
         _REGISTRY,
-        _propose_trials,
+        propose_subjects("lead_sponsor"),
         cues=Cues(
             ("lead sponsor", "sponsor trial|paper", "trial sponsor", "run * trial", "trial * run"),
             chinese=("sponsor", "lead sponsor"),
@@ -496,7 +482,7 @@ KINDS = (
             question=("在ClinicalTrials.gov的登记记录中，{0}的合作方是谁？",),
         ),
         _REGISTRY,
-        _propose_trials,
+        propose_subjects("lead_sponsor"),
         cues=Cues(("clinical_trials & collaborator",)),
     ),
     StepKind(
@@ -509,7 +495,7 @@ KINDS = (
             question=("在ClinicalTrials.gov的登记记录中，{0}的英文简称是什么？",),
         ),
         _REGISTRY,
-        _propose_trials,
+        propose_subjects("lead_sponsor"),
         cues=Cues(("clinical_trials & acronym",)),
     ),
     StepKind(

@@ -67,7 +67,6 @@ _NOUN_TYPES = {
 # The word for the type of what is named, in the cues.
 _TYPE_MEANINGS = {"substance": "drug", "institution": "company", "person": "company"}
 _VALUE_MEANINGS = {"value": "mode", "category": "category", "text": "text", "date": "day"}
-_PREPOSITION = re.compile(r"\b(?:under|in|of|by|for|to|from|with|on) $", re.IGNORECASE)
 _MAX_PLANS = 2_000  # plans tried for a text; a text of a question has some dozens
 
 

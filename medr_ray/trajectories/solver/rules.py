@@ -514,15 +514,3 @@ RULES: Mapping[str, Rule] = {
     "trial_of_paper": _find_trial_of_paper,
     "years_between_approvals": _find_years_between,
 }
-# What no record prints, because it is counted or calculated from what records print.
-CALCULATED = frozenset(
-    {
-        "approvals_of_company_in_year",
-        "countries_of_trial",
-        "generic_makers_of_drug",
-        "patents_of_application",
-        "years_between_approvals",
-    }
-)
-# What a record is asked for that does not state it.
-ABSENT = frozenset({"missing_acronym_of_trial", "missing_collaborator_of_trial"})
