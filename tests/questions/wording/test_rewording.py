@@ -20,7 +20,7 @@ UNIT = DraftingUnit(
 # The date of the company's listing is named: it is not said a second time.
 UNIT_OF_NAMED_DATE = DraftingUnit(
     "company_to_drug",
-    ("latest_application_of_company", "drug_of_application", "generic_makers_of_drug"),
+    ("latest_application_of_company", "trade_name_of_application"),
 )
 
 
