@@ -17,31 +17,21 @@ from medr_ray.graph.facts.hops import Hop, make_hop
 from medr_ray.graph.facts.identification import can_be_asked
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.qualifiers import find_restriction
-from medr_ray.knowledge.shares import find_comparison, is_exact
+from medr_ray.knowledge.shares import is_exact
 
-MAX_CLAUSES = 2  # stated of one entity; more would be a list of findings rather than a clue
+_MAX_CLAUSES = 2  # stated of one entity; more would be a list of findings rather than a clue
 _MAX_TARGETS = 60  # a hop that fits more entities is too vague to be asked
 
 
 class Disambiguator:
-    """The clauses that can be stated of each entity of a graph.
+    """The clauses that can be stated of each entity of a graph."""
 
-    At most ``max_clauses`` are stated at once. With ``compare`` shares are stated as comparisons.
-    """
-
-    def __init__(
-        self,
-        relations: Iterable[Relation],
-        facts: FactIndex,
-        compare: bool = False,
-        max_clauses: int = MAX_CLAUSES,
-    ) -> None:
+    def __init__(self, relations: Iterable[Relation], facts: FactIndex) -> None:
         self._facts = facts
-        self._max_clauses = max_clauses
         self._clauses: dict[str, list[Clause]] = defaultdict(list)
         for relation in relations:
             for forward in (True, False):
-                clause = make_clause(relation, forward, compare)
+                clause = make_clause(relation, forward)
                 if clause is not None:
                     entity = relation.subject if forward else relation.object
                     self._clauses[entity].append(clause)
@@ -50,43 +40,23 @@ class Disambiguator:
         """Everything that can be stated of the entity."""
         return self._clauses.get(entity, ())
 
-    def disambiguate_walk(
-        self, hops: Sequence[Hop], taken: Collection[str], spare_last: bool = False
-    ) -> tuple[Hop, ...]:
-        """The hops with the clauses that make each fit one entity alone, as far as that can be
-        done.
-
-        No clause names an entity of ``taken``. With ``spare_last`` the last hop is left as it is.
-        """
-        disambiguated: list[Hop] = []
-        before = ""
-        for number, hop in enumerate(hops):
-            if spare_last and number == len(hops) - 1:
-                disambiguated.append(hop)
-                break
-            named = {clause.other for earlier in disambiguated for clause in earlier.also}
-            disambiguated.append(self.disambiguate_hop(hop, before, {*taken, *named}))
-            before = hop.start
-        return tuple(disambiguated)
-
-    def disambiguate_hop(self, hop: Hop, before: str, taken: Collection[str]) -> Hop:
-        """The hop, asked after the entity ``before``, with the clauses that its target needs; as it
-        is where none are needed or none suffice.
+    def disambiguate_hop(self, hop: Hop) -> Hop:
+        """The hop with the clauses that its target needs; as it is where none are needed or none
+        suffice.
 
         The clauses are chosen greedily: each is the one that excludes the most of the entities that
         still fit.
         """
-        rivals = hop.possible_targets(hop.start, before, self._facts) - {hop.target}
+        rivals = hop.possible_targets(self._facts) - {hop.target}
         if not 0 < len(rivals) <= _MAX_TARGETS:
             return hop
-        excluded = {*taken, hop.start}
         usable = [
             clause
             for clause in self.clauses_about(hop.target)
-            if clause.other not in excluded and clause.relation_id != hop.relation_id
+            if clause.other != hop.start and clause.relation_id != hop.relation_id
         ]
         chosen: list[Clause] = []
-        while rivals and len(chosen) < self._max_clauses:
+        while rivals and len(chosen) < _MAX_CLAUSES:
             best = self._find_most_selective(
                 [clause for clause in usable if clause not in chosen], rivals
             )
@@ -129,11 +99,7 @@ def find_askable_steps(
     relations: Sequence[Relation], facts: FactIndex
 ) -> frozenset[tuple[str, str]]:
     """(entity, relation id) of every step whose words, with the clauses its target needs, fit only
-    that target among all facts of the index, and that can be asked bare or in a source.
-
-    The entity before the step is not considered, so steps that only the wording "the other ..."
-    makes unique are not included.
-    """
+    that target among all facts of the index, and that can be asked bare or in a source."""
     disambiguator = Disambiguator(relations, facts)
     askable = set()
     for relation in relations:
@@ -141,14 +107,14 @@ def find_askable_steps(
             hop = make_hop(relation, start)
             if hop is None:
                 continue
-            (hop,) = disambiguator.disambiguate_walk([hop], (start,))
-            is_unique = hop.possible_targets(start, "", facts) == {hop.target}
+            hop = disambiguator.disambiguate_hop(hop)
+            is_unique = hop.possible_targets(facts) == {hop.target}
             if is_unique and can_be_asked(hop, relation, facts):
                 askable.add((start, relation.relation_id))
     return frozenset(askable)
 
 
-def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Clause | None:
+def make_clause(relation: Relation, forward: bool) -> Clause | None:
     """The clause that a relation states of its subject (``forward``) or object; None where its
     predicate has no such wording, or its qualifier is vague."""
     predicate = PREDICATES[relation.predicate]
@@ -157,10 +123,9 @@ def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Cla
         return None
     qualifier = ""
     if "{clinical}" in wording:
-        words = find_comparison(relation.clinical) if compare else relation.clinical
-        if words is None or not is_exact(relation.clinical):
+        if not is_exact(relation.clinical):
             return None
-        qualifier = words
+        qualifier = relation.clinical
     elif find_restriction(relation.clinical):
         return None
     other = relation.object if forward else relation.subject

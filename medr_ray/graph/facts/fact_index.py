@@ -6,7 +6,6 @@ disease records. A graph keeps only some relations of a disease, so a question t
 the graph alone could have other correct answers in the index.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -74,12 +73,8 @@ class FactIndex:
         self._targets: dict[HopKey, dict[str, list[str]]] = {}  # by qualifier
         # Qualifiers by (subject, predicate, object).
         self._qualifiers: dict[tuple[str, str, str], tuple[str, ...]] = {}
-        self._neighbours: dict[str, set[str]] = defaultdict(set)
-        self._facts_by_subject: dict[str, set[IndexedFact]] = defaultdict(set)
+        self._facts: set[IndexedFact] = set()
         self._cached_targets: dict[Any, frozenset[str]] = {}
-        # The entities that a hop can start from, by (predicate, direction) and qualifier. The inner
-        # dictionaries serve as sets that keep the order of insertion: callers draw from them.
-        self._askable: dict[tuple[str, bool], dict[str, dict[str, None]]] = defaultdict(dict)
         # What each authority states, by hop.
         self._curated: dict[HopKey, dict[str, set[str]]] = {}
 
@@ -103,7 +98,7 @@ class FactIndex:
         """Add a fact; one that involves no entity of the run is ignored."""
         if fact.subject not in self.entities and fact.object not in self.entities:
             return
-        if fact in self._facts_by_subject[fact.subject]:
+        if fact in self._facts:
             return
         symmetric = PREDICATES[fact.predicate].symmetric
         for forward, entity, target in (
@@ -116,14 +111,11 @@ class FactIndex:
             # A symmetric fact can be asked from either end in either direction.
             for direction in (True, False) if symmetric else (forward,):
                 self._add_target((fact.predicate, direction, entity), fact.clinical, target)
-            self._neighbours[entity].add(target)
-        self._facts_by_subject[fact.subject].add(fact)
+        self._facts.add(fact)
         self._cached_targets.clear()
 
     def _add_target(self, key: HopKey, qualifier: str, target: str) -> None:
         self._targets.setdefault(key, {}).setdefault(qualifier, []).append(target)
-        predicate, forward, entity = key
-        self._askable[predicate, forward].setdefault(qualifier, {})[entity] = None
 
     def find_targets(
         self,
@@ -177,32 +169,6 @@ class FactIndex:
         if qualifier in qualifiers:
             return True
         return any(may_mean(qualifier, clinical) for clinical in qualifiers)
-
-    def find_qualifiers(self, start: str, predicate: str, forward: bool, end: str) -> list[str]:
-        """The qualifiers of the facts that connect ``start`` with ``end`` in this way, sorted."""
-        key = (start, predicate, end) if forward else (end, predicate, start)
-        return sorted(self._qualifiers.get(key, ()))
-
-    def askable_entities(self, predicate: str, forward: bool, qualifier: str) -> Iterator[str]:
-        """Every entity that such a hop can start from, in the order they were added; an entity may
-        come more than once."""
-        by_qualifier = self._askable.get((predicate, forward), {})
-        exact = by_qualifier.get(qualifier)
-        if exact is not None and not is_report(qualifier):
-            yield from exact
-            return
-        for clinical, entities in by_qualifier.items():
-            if may_mean(qualifier, clinical):
-                yield from entities
-
-    def are_linked(self, entity: str, other: str) -> bool:
-        """Whether any fact connects the two, in either direction."""
-        return other in self._neighbours.get(entity, ())
-
-    def facts_about(self, subject: str) -> list[IndexedFact]:
-        """The facts that have ``subject`` as their subject, in a fixed order."""
-        facts = self._facts_by_subject.get(subject, ())
-        return sorted(facts, key=lambda fact: (fact.predicate, fact.object, fact.clinical))
 
 
 def qualifiers_of(relation: Relation) -> list[str]:

@@ -7,8 +7,7 @@ words name the report instead. Every entity that these words fit is one of its
 ``possible_targets``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts.fact_index import Clause, FactIndex, qualifiers_of
@@ -23,9 +22,8 @@ class Hop:
     """One step from a ``start`` entity to its ``target``; ``forward`` when it goes from subject to
     object.
 
-    ``clinical`` is the qualifier or report that the question prints, or "". With ``other`` the
-    entity before ``start`` fits as well and is excluded in words ("the other disease associated
-    with ..."). ``also`` are the clauses that are stated of the target.
+    ``clinical`` is the qualifier or report that the words print, or "". ``also`` are the clauses
+    that are stated of the target.
     """
 
     relation_id: str
@@ -34,23 +32,17 @@ class Hop:
     clinical: str
     start: str
     target: str
-    other: bool = False
     also: tuple[Clause, ...] = ()
 
     @property
     def directed_predicate(self) -> str:
         return directed_name(self.predicate, self.forward)
 
-    @property
-    def target_type(self) -> str:
-        """The entity type of where it leads."""
-        predicate = PREDICATES[self.predicate]
-        return predicate.object_type if self.forward else predicate.subject_type
-
-    def possible_targets(self, start: str, before: str, facts: FactIndex) -> frozenset[str]:
-        """Every entity that the hop's words fit when it starts at ``start``, after ``before``."""
-        targets = facts.find_targets(start, self.predicate, self.forward, self.clinical, self.also)
-        return targets - {before} if self.other else targets
+    def possible_targets(self, facts: FactIndex) -> frozenset[str]:
+        """Every entity that the hop's words fit."""
+        return facts.find_targets(
+            self.start, self.predicate, self.forward, self.clinical, self.also
+        )
 
 
 def make_hop(relation: Relation, start: str) -> Hop | None:
@@ -83,34 +75,3 @@ def _find_first_report(relation: Relation) -> str:
     """The first report of a relation that only reports state, else ""."""
     qualifiers = qualifiers_of(relation)
     return qualifiers[0] if all(map(is_report, qualifiers)) else ""
-
-
-def make_walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
-    """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity
-    comes twice."""
-    hops: list[Hop] = []
-    entity = start
-    seen = {start}
-    for relation in relations:
-        hop = make_hop(relation, entity)
-        if hop is None or hop.target in seen:
-            return None
-        hops.append(hop)
-        seen.add(hop.target)
-        entity = hop.target
-    return tuple(hops)
-
-
-def mark_other_hops(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
-    """Mark the hops that would lead back to the entity before them as "other"."""
-    entities_before = ("", *(hop.start for hop in hops))
-    # One entity more than hops: the start of the last hop is before no other.
-    pairs = zip(entities_before, hops, strict=False)
-    return tuple(mark_other_hop(hop, before, facts) for before, hop in pairs)
-
-
-def mark_other_hop(hop: Hop, before: str, facts: FactIndex) -> Hop:
-    """The hop after the entity ``before`` ("" for none), as "other" where it would lead back
-    there."""
-    targets = facts.find_targets(hop.start, hop.predicate, hop.forward, hop.clinical)
-    return replace(hop, other=before in targets)
