@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medr_ray.core.records import Language, Question, literal_values
+from medr_ray.core.records import Language, Question, QuestionStep, literal_values
 from medr_ray.questions.answer_matching import normalize_words
 
 LintName = Literal[
@@ -79,19 +79,35 @@ def find_lints(
 
 
 def lint_questions(questions: Sequence[Question]) -> dict[str, int]:
-    """In how many of the questions each lint found something. Names are those of their steps."""
-    names = {(step.name, step.value_type) for question in questions for step in question.steps}
-    name_words = collect_name_words(names)
+    """In how many of the questions each lint found something.
+
+    Which words of diseases and drugs keep their capital is learnt from the names in all questions.
+    A company's name and the like are those of the question's own steps: "Research" in one is no
+    reason to write it so in another.
+    """
+    common: set[tuple[str, str]] = set()
+    own: list[set[tuple[str, str]]] = []
+    for question in questions:
+        names = {(step.name, _find_name_type(step)) for step in question.steps}
+        common |= {name for name in names if name[1] in _COMMON_NOUN_TYPES}
+        own.append({name for name in names if name[1] not in _COMMON_NOUN_TYPES})
+    common_words = collect_name_words(common)
     return count_lints(
         find_lints(
             question.task.text,
             question.task.language,
             question.complexity,
             question.task.answer,
-            name_words,
+            common_words | collect_name_words(names),
         )
-        for question in questions
+        for question, names in zip(questions, own, strict=True)
     )
+
+
+def _find_name_type(step: QuestionStep) -> str:
+    """The type of a step's name. What a question names as it is printed, such as the acronym of a
+    trial, has the type of all values: that it is a text stands in its id."""
+    return "text" if step.value.startswith(_TEXT_PREFIX) else step.value_type
 
 
 def count_lints(lints: Iterable[Iterable[TextLint]]) -> dict[str, int]:
@@ -304,6 +320,14 @@ def _find_superlatives(linted: _LintedText) -> Iterator[str]:
 
 # Types whose names are common nouns but for a word such as Marfan's; others' are names throughout.
 _COMMON_NOUN_TYPES = frozenset({"disease", "phenotype", "value", "drug", "substance"})
+# Types of which no name begins with a proper name, but for codes.
+_GENERIC_TYPES = frozenset({"drug", "category"})
+_TEXT_PREFIX = "VALUE:text/"
+# What registries and their keepers are called. "Drugs" is a name in "Drugs@FDA" alone.
+_REGISTRY = re.compile(
+    r"\b(?:Drugs@FDA|Orange Book|ClinicalTrials\.gov|LiverTox|Orphanet|PubMed|DailyMed|DrugBank"
+    r"|Human Phenotype Ontology|(?:US |U\.S\. )?Food and Drug Administration)\b"
+)
 # Endings of common nouns and adjectives of medicine. The writers have their own list: a lint that
 # shared it would never see its faults.
 _COMMON_ENDING = re.compile(
@@ -317,7 +341,7 @@ _ALWAYS_CAPITAL = frozenset(
         *("september", "october", "november", "december"),
         *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
         *("i", "us", "usa", "american", "european", "english"),
-        *("chinese", "japanese", "orphanet", "orange", "book", "greek", "latin", "roman"),
+        *("chinese", "japanese", "greek", "latin", "roman"),
     )
 )
 # A name as a catalogue sorts it: "Cardiomyopathy, familial hypertrophic 1", "Hemochromatosis, type
@@ -341,21 +365,23 @@ _POSSESSIVE = re.compile(r"['’]s?$")
 def collect_name_words(names: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The words that keep their capital in the middle of a sentence, folded, from (name, type).
 
-    All words of a company's, a person's or a gene's name do. Of a disease's or drug's those do that
-    names have in capitals at least as often as not, behind the first word, which tables print with
-    a capital anyway; a word that is only ever the first does unless it ends as common nouns do.
+    All words of a company's, a person's or a gene's name do, and of a category in several words
+    ("Type 1 - New Molecular Entity"). Of a disease's or drug's those do that names have in capitals
+    at least as often as not, behind the first word, which tables print with a capital anyway. Of a
+    disease's, a word that is only ever the first does too, unless it ends as common nouns do.
     """
     kept: set[str] = set()
     first_words: set[str] = set()
     balance: Counter[str] = Counter()
     for name, name_type in set(names):
         words = _WORD.findall(name)
-        # A value in capitals is a trial's acronym; a drug or a disease in capitals is shouted.
-        is_acronym = name_type == "value" and name.isupper()
-        if is_acronym or name_type not in _COMMON_NOUN_TYPES:
+        # A period of life ("Adult") and a class of frequency are common nouns.
+        is_common = name_type in _COMMON_NOUN_TYPES or (name_type == "category" and len(words) == 1)
+        if not is_common:
             kept.update(map(_fold_word, words))
         elif words and not name.isupper():
-            first_words.add(words[0])
+            if name_type not in _GENERIC_TYPES:
+                first_words.add(words[0])
             for word in words[1:]:
                 balance[_fold_word(word)] += 1 if word[0].isupper() else -1
     for word in first_words:
@@ -370,7 +396,7 @@ def collect_name_words(names: Iterable[tuple[str, str]]) -> frozenset[str]:
 def _find_capitals(linted: _LintedText) -> Iterator[str]:
     if linted.language == "zh":
         return
-    for sentence in _split_sentences(linted.unquoted):
+    for sentence in _split_sentences(_REGISTRY.sub("registry", linted.unquoted)):
         for match in list(_WORD.finditer(sentence))[1:]:
             word = match[0]
             if word[0].isupper() and not _may_be_capital(word, linted.name_words):

@@ -228,12 +228,16 @@ def _is_small_part(part: str, forms: WordForms) -> bool:
 _ISOTOPE = re.compile(
     r"(C|N|O|F|P|I|Y|AT|CO|CR|CU|FE|GA|IN|KR|LU|RA|RB|SM|SR|TC|TL|XE|ZR)-(\d{1,3})(M?)"
 )
-_NUMBERED_NAME = re.compile(r"[A-Z][a-z]{3,}-\d\w*")  # "Beta-1a", no code such as "Gm-090"
+# "Beta-1a", "Omega-3-acid" and "OMEGA-3ACID", no code such as "Gm-090" or "KINE-101".
+_NUMBERED_NAME = re.compile(r"[A-Z][a-z]{3,}-\d\w*(?:-[a-z]+)*|[A-Z]{4,}-\d-?[A-Z]{3,}")
+# A toxin's serotype ends the word, but for the letters of a later maker.
+_SEROTYPE = re.compile(r"[A-Z](?:-[a-z]{4})?$")
 
 
 def print_drug(name: str, forms: WordForms, *, is_generic: bool) -> str:
     """The name of a drug; ``is_generic`` where it is a name of DrugBank, not one that a trial may
     have for a brand or a code."""
+    name = name.strip()
     if name.isupper() and len(name) <= _MAX_INITIALS + 1:
         return name
     return _WORD.sub(lambda match: _print_drug_word(match[0], name, forms, is_generic), name)
@@ -252,7 +256,8 @@ def _print_drug_word(word: str, name: str, forms: WordForms, is_generic: bool) -
         return word if is_code or not _VOWELS.search(word) else word.lower()
     if any(re.search("[A-Z]", part[1:]) for part in word.split("-")):
         # "IncobotulinumtoxinA" has a small letter in mid-sentence, "ToleroMune" has not.
-        return word[:1].lower() + word[1:] if is_generic and word[-1].isupper() else word
+        is_common = is_generic and _SEROTYPE.search(word) is not None
+        return word[:1].lower() + word[1:] if is_common else word
     if is_generic or all(
         forms.is_small(part) or forms.is_drug_ending(part) for part in word.split("-")
     ):

@@ -1,17 +1,24 @@
 """Lints of a question's text: each seen on what it is for, and silent on what is right."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.reviewed_run import make_reviewed_question
 
+from medr_ray.core.records import Question
+from medr_ray.core.run import StageContext
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.checks.text_lints import (
     LINT_NAMES,
     collect_name_words,
     count_lints,
     find_lints,
+    lint_questions,
 )
 from medr_ray.questions.counts import count_questions
+from medr_ray.questions.steps import STEP_KINDS
 
 NAMES = collect_name_words(
     [
@@ -25,7 +32,11 @@ NAMES = collect_name_words(
         ("Omphalocele", "disease"),
         ("Chest", "journal"),
         ("Spondylometaphyseal dysplasia, Kozlowski type", "disease"),
-        ("MOTIVATION", "value"),
+        ("Hyalospine", "text"),
+        ("MOTIVATION", "text"),
+        ("Type 1 - New Molecular Entity", "category"),
+        ("Childhood", "category"),
+        ("Omega-3-acid ethyl esters", "drug"),
         ("IOFETAMINE HYDROCHLORIDE", "drug"),
         ("Pfizer Laboratories", "company"),
         ("NOVO NORDISK INC", "company"),
@@ -60,6 +71,10 @@ def names_of_lints(
         ("Which gene causes OMPHALOCELE?", ["capital"]),
         ("Which company sells IOFETAMINE HYDROCHLORIDE?", ["capital"]),
         ("Which drug is for Infections of the Nervous System?", ["capital"]),
+        ("Which company sells Omega-3-acid ethyl esters?", ["capital"]),
+        ("Which of the Drugs at the FDA is it?", ["capital"]),
+        ("Which Orange is in the Book?", ["capital"]),
+        ("Which disease begins in Childhood?", ["capital"]),
         ("Which gene causes cardiomyopathy, familial hypertrophic 1?", ["inverted_name"]),
         ("Which gene causes hemochromatosis, type 1?", ["inverted_name"]),
         ("Which gene causes mesothelioma, malignant?", ["inverted_name"]),
@@ -81,6 +96,10 @@ def test_english_texts_with_a_fault(text: str, lints: list[str]) -> None:
     [
         "Which gene causes Marfan syndrome?",
         "Who is the principal investigator of the MOTIVATION trial?",
+        "Who is the principal investigator of Hyalospine?",
+        "As of 1 July 2019, which drug does Drugs@FDA list under Pfizer Laboratories?",
+        "Which does ClinicalTrials.gov name, the Orange Book list, and Orphanet class?",
+        "To which drug did the US Food and Drug Administration give Type 1 - New Molecular Entity?",
         "Was Pfizer or Novo Nordisk the first to market a drug for Parkinson’s disease?",
         "As of 1 July 2019, which company holds the FDA application for the drug that trial"
         " NCT01234567 tested in Best vitelliform macular dystrophy?",
@@ -160,6 +179,38 @@ def test_an_answer_that_the_text_says(
 def test_which_words_are_names() -> None:
     assert {"marfan", "best", "parkinson", "pfizer", "novo", "nordisk", "fbn1"} <= NAMES
     assert not {"omphalocele", "infections", "nervous", "system", "abnormality", "disease"} & NAMES
+
+
+@pytest.mark.parametrize("name", STEP_KINDS)
+def test_no_wording_of_a_step_has_a_capital_but_in_names(name: str) -> None:
+    wording = STEP_KINDS[name].english
+    for form in (*wording.noun, *wording.statement, *wording.question):
+        text = form.format(*["lower"] * len(STEP_KINDS[name].inputs))
+        # Behind a word, so that the first is looked at too where a phrase is put into a sentence.
+        sentence = f"Then {text[:1].lower() + text[1:]}"
+        assert "capital" not in names_of_lints(sentence), form
+
+
+def test_the_capitals_of_real_questions_are_those_of_names(finished: StageContext) -> None:
+    questions = finished.directory.read(QUESTIONS)
+    assert len({question.shape for question in questions}) > 12
+    assert any("Drugs@FDA" in question.task.text for question in questions)
+    assert lint_questions(questions)["capital"] == 0
+    headlines = [change_text(question, question.task.text.title()) for question in questions]
+    assert lint_questions(headlines)["capital"] == len(questions)
+
+
+def change_text(question: Question, text: str) -> Question:
+    return replace(question, task=replace(question.task, text=text))
+
+
+def test_a_name_in_one_question_is_none_in_another(finished: StageContext) -> None:
+    first, second = finished.directory.read(QUESTIONS)[:2]
+    company = replace(first.steps[0], name="Research Products", value_type="company")
+    text = "Which drug do Research Products sell?"
+    named = replace(change_text(first, text), steps=(company, *first.steps[1:]))
+    assert lint_questions([named])["capital"] == 0
+    assert lint_questions([named, change_text(second, text)])["capital"] == 1
 
 
 def test_a_text_counts_once_for_a_lint_and_every_lint_is_listed() -> None:
