@@ -333,8 +333,10 @@ _REGISTRY = re.compile(
 _COMMON_ENDING = re.compile(
     r"(?:ia|osis|itis|emia|oma|pathy|trophy|plasia|ism|uria|derma|ency|ance|ation|tion|sion|lysis|cele"
     r"|megaly|penia|rrhea|plegia|paresis|ectasia|ity|ness|ment|al|ic|ive|ary|ar|ous|form|ated|i[sz]ed|ing|ure"
-    r"|mab|nib|ine|ol|ide|ate|cin|vir|tan|pril|one|ase|onset|stature)$"
+    r"|mab|nib|ine|ol|ide|ate|cin|vir|tan|pril|one|(?<=\w{4})ase|onset|stature)$"
 )
+# "Renpenning syndrome", "Bohring-Opitz syndrome": where persons' names stand, "-ing" is theirs.
+_EPONYM_ENDING = re.compile(r"[^\W\d_]+ing(?:-[^\W\d_][\w-]*)? (?:syndrome|disease)\b")
 _ALWAYS_CAPITAL = frozenset(
     (
         *("january", "february", "march", "april", "may", "june", "july", "august"),
@@ -380,7 +382,9 @@ def collect_name_words(names: Iterable[tuple[str, str]]) -> frozenset[str]:
         if not is_common:
             kept.update(map(_fold_word, words))
         elif words and not name.isupper():
-            if name_type not in _GENERIC_TYPES:
+            if _EPONYM_ENDING.match(name):
+                kept.add(_fold_word(words[0]))
+            elif name_type not in _GENERIC_TYPES:
                 first_words.add(words[0])
             for word in words[1:]:
                 balance[_fold_word(word)] += 1 if word[0].isupper() else -1

@@ -118,8 +118,11 @@ _EPONYMOUS = frozenset({"disease", "syndrome"})
 _COMMON_ENDING = re.compile(
     r"(?:ia|osis|itis|emia|aemia|oma|pathy|trophy|plasia|ism|uria|derma|sia|ency|ation|ure|tion|lysis"
     r"|cele|megaly|penia|rrhea|plegia|paresis|ectomy|ectasia|lethal|al|ic|ive|ary|ar|ous|form|ed|ent"
-    r"|ac|phyma|stoma|genesis|dactyly|cephaly|chondrosis|ness|ity)$"
+    r"|ac|phyma|stoma|genesis|dactyly|cephaly|chondrosis|ness|ity|(?<=\w{4})ase)$"
 )
+# "Dopamine beta-hydroxylase deficiency": what lacks, or does harm, is a substance and no person.
+_OF_SUBSTANCE = frozenset({"deficiency", "poisoning", "intolerance", "allergy", "embryopathy"})
+_SUBSTANCE_ENDING = re.compile(r"(?:ine|ate|ide|in|ol|ose|yl)$")
 # A segment behind a comma that stands before the noun where nothing is inverted.
 _MODIFIER = re.compile(
     r"(?:.*[\s-])?(?:\w+(?:al|ic|ive|ary|ory|ar|ous|ed|ing|ile|ent|ant|form|less|oid|genic|able)|adult"
@@ -193,12 +196,25 @@ def _print_sentence_case(name: str, forms: WordForms) -> str:
         if not word[0].isalpha() or len(word) < 2:
             continue
         following = words[position + 1] if position + 1 < len(words) else ""
-        if position == 0 or is_title_case:
+        if position == 0 and _is_of_substance(words):
+            printed[position] = word.lower()
+        elif position == 0 or is_title_case:
             printed[position] = _print_word(word, following.lower(), forms)
         elif usual and forms.share(word, usual) >= _MIN_MAJORITY:
             # "Niemann-pick", "ige": what OMIM shouts was put in small letters by a rule.
             printed[position] = usual
     return _replace_words(name, printed)
+
+
+def _is_of_substance(words: Sequence[str]) -> bool:
+    """Whether a disease is named after a substance, whose name comes first."""
+    first, *others = words
+    return (
+        first.istitle()
+        and first[:2].isalpha()  # "L-Arginine" is written so
+        and _SUBSTANCE_ENDING.search(first) is not None
+        and not _OF_SUBSTANCE.isdisjoint(others)
+    )
 
 
 def _print_word(word: str, following: str, forms: WordForms) -> str:

@@ -65,6 +65,13 @@ DISEASES = {
     "Autism-epilepsy syndrome": "autism-epilepsy syndrome",
     "Peanut-Allergy Cardiomyopathy": "peanut-allergy cardiomyopathy",
     "Niemann-pick disease, type B": "Niemann-Pick disease, type B",
+    "Antisynthetase syndrome": "antisynthetase syndrome",
+    "Aase syndrome": "Aase syndrome",
+    "Dopamine beta-hydroxylase deficiency": "dopamine beta-hydroxylase deficiency",
+    "Christmas factor deficiency": "Christmas factor deficiency",
+    "L-Arginine:glycine amidinotransferase deficiency": (
+        "L-Arginine:glycine amidinotransferase deficiency"
+    ),
     "CARASIL syndrome": "CARASIL syndrome",
     "GNE myopathy": "GNE myopathy",
     "Spondylometaphyseal dysplasia, Golden type": "spondylometaphyseal dysplasia, Golden type",
