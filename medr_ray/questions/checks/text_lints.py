@@ -231,7 +231,8 @@ _MIN_TELLING_LETTERS = 3  # shorter words are in too many texts
 # In Chinese texts: endings that say what kind of thing an answer is, and not which.
 _CHINESE_KIND = re.compile(r"(?:综合征|综合症|疾病|遗传|公司|基因|药物|试验|病|症|型|剂)+$")
 _CHOICE = re.compile(
-    r"\bor\b|\bwhich of\b|\bversus\b|\bvs\b|还是|或|哪一?[种个项组家]更", re.IGNORECASE
+    r"\bor\b|\bwhich of\b|\bversus\b|\bvs\b|\bcompar(?:e|ed|ing)\b|还是|或|哪一?[种个项组家]更",
+    re.IGNORECASE,
 )
 
 _PEOPLE_EN = (

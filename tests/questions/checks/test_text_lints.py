@@ -163,6 +163,7 @@ def test_the_limit_of_a_long_chain_is_higher() -> None:
         ("Which company sells Pfizer's drug?", "en", "Pfizer Inc.", True),
         ("Which company was first, Pfizer or Bayer?", "en", "Pfizer Inc.", False),
         ("Which of Pfizer and Bayer was the first?", "en", "Pfizer Inc.", False),
+        ("Comparing Pfizer and Bayer, which was the first?", "en", "Pfizer Inc.", False),
         ("In which arm of the trial were more events?", "en", "Arm B (P+T)", False),
         ("In which year was it approved?", "en", "2019", False),
         ("As of 1 July 2019, in which year was it approved?", "en", "2019", False),
