@@ -1,8 +1,7 @@
-"""Qualifiers: the part of a relation that a question prints beside it, either a share of patients
-(``shares``) or a published report (``published_reports``)."""
+"""Qualifiers: what is said beside a relation, either a share of patients (``shares``) or a
+published report (``published_reports``)."""
 
-from medr_ray.knowledge import published_reports as reports
-from medr_ray.knowledge import shares
+from medr_ray.knowledge.published_reports import is_report
 
 # How the parts of a clinical context begin that describe a treatment or its study. All others
 # restrict what the relation is true of.
@@ -21,18 +20,9 @@ def find_restriction(clinical: str) -> str:
 
 
 def may_mean(qualifier: str, stated: str) -> bool:
-    """Whether a question's ``qualifier`` may mean a fact that is stated with the qualifier
-    ``stated``. An empty one means every fact."""
+    """Whether a step with the ``qualifier`` may mean a fact that is stated with the qualifier
+    ``stated``. An empty one means every fact, and what is stated without a report may have been
+    reported anywhere."""
     if not qualifier or qualifier == stated:
         return True
-    if reports.is_report(qualifier):
-        return reports.may_match_report(qualifier, stated)
-    return shares.may_lie_within(qualifier, stated)
-
-
-def generalise_qualifier(qualifier: str) -> str | None:
-    """The qualifier in a less precise form: a share as a comparison, a report with a span of years.
-    None where a share lies in no comparison."""
-    if reports.is_report(qualifier):
-        return reports.with_year_span(qualifier)
-    return shares.find_comparison(qualifier)
+    return is_report(qualifier) and not is_report(stated)

@@ -2,51 +2,21 @@
 
 import pytest
 
+from medr_ray.core.records import NodeType, literal_values
 from medr_ray.knowledge.predicates import (
-    CHINESE_WORDING,
-    DIRECTED_NAMES,
     INVERSE,
     PREDICATES,
     TEXT_PREDICATES,
     TURN_LIMITS,
     VALUE,
-    Predicate,
-)
-from medr_ray.knowledge.predicates.kinds import (
-    KIND_WORDING,
-    announce,
-    announce_in_chinese,
-    strip_announcement,
-    strip_chinese_announcement,
 )
 from medr_ray.knowledge.registries import FACT_PREDICATES
-
-predicates = pytest.mark.parametrize(
-    "predicate", PREDICATES.values(), ids=lambda predicate: predicate.name
-)
 
 
 def test_ranks_are_given_once() -> None:
     places = list(range(len(PREDICATES)))
     assert [predicate.record_rank for predicate in PREDICATES.values()] == places
     assert sorted(predicate.expansion_rank for predicate in PREDICATES.values()) == places
-
-
-@predicates
-def test_every_english_phrase_has_a_chinese_one(predicate: Predicate) -> None:
-    chinese = predicate.chinese
-    assert bool(chinese.phrase) == bool(predicate.phrase)
-    assert bool(chinese.inverse_phrase) == bool(predicate.inverse_phrase)
-    assert bool(chinese.clause) == bool(predicate.clause)
-    if not predicate.symmetric:
-        assert bool(chinese.inverse_clause) == bool(predicate.inverse_clause)
-
-
-def test_the_chinese_wording_is_found_by_directed_name() -> None:
-    assert CHINESE_WORDING["has_onset"] == "{known}的发病年龄"
-    assert CHINESE_WORDING["inverse:treated_with"] == "用{known}治疗的{other}疾病"
-    assert CHINESE_WORDING["clause:inverse:treated_with"] == "可用于治疗{other}"
-    assert {key.removeprefix("clause:") for key in CHINESE_WORDING} <= set(DIRECTED_NAMES)
 
 
 def test_at_most_one_predicate_is_assumed_for_a_pair_of_types() -> None:
@@ -87,11 +57,7 @@ def test_a_registry_predicate_has_the_types_of_its_facts(name: str) -> None:
         fact_predicate.subject_type, fact_predicate.subject_type
     )
     object_type = node_type.get(fact_predicate.object_type, fact_predicate.object_type)
-    assert predicate.object_type == (object_type if object_type in KIND_WORDING else VALUE)
+    assert predicate.object_type == (
+        object_type if object_type in literal_values(NodeType) else VALUE
+    )
     assert not predicate.cues
-
-
-@pytest.mark.parametrize("kind", KIND_WORDING)
-def test_an_announced_name_is_found_again(kind: str) -> None:
-    assert strip_announcement(announce(kind, "NCT01234567")) == "NCT01234567"
-    assert strip_chinese_announcement(announce_in_chinese(kind, "NCT01234567")) == "NCT01234567"

@@ -152,8 +152,8 @@ class FactIndex:
                 if all(clause.may_hold_of(target, self) for clause in clauses)
             )
         by_qualifier = self._targets.get((predicate, forward, start), {})
-        # Equal qualifiers need no comparison of meanings. Reports are an exception: a vague year or
-        # journal may fit further reports, so all of them are compared.
+        # Equal qualifiers need no comparison of meanings. Reports are an exception: what is stated
+        # without one may be in it as well.
         if qualifier in by_qualifier and not is_report(qualifier):
             return by_qualifier[qualifier]
         return (

@@ -1,5 +1,5 @@
-"""Which hops single out their target in the world, and in which source one can be asked that does
-not.
+"""Which hops single out their target in the world, and which can be asked in a source though they
+do not.
 
 A hop identifies its target where its predicate is functional in that direction, where the record it
 starts from lists every value, or where the predicate is functional under a condition and curated
@@ -8,9 +8,6 @@ when at least two authorities (OMIM, Orphanet, DECIPHER) have this value and no 
 another one, or calls it a risk only. All other facts are many-valued: that a table has one value
 says nothing about medicine. Such a hop is asked with its source, and no question goes on from it.
 """
-
-from collections.abc import Mapping
-from typing import NamedTuple
 
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts.fact_index import FactIndex
@@ -23,21 +20,9 @@ _AGREEING_AUTHORITIES = 2
 # Not asked of one source alone: OMIM files the families under the name of the common disease, and a
 # gene has other diseases than the one that a table happens to have.
 _NEEDS_AGREEMENT = frozenset({"has_inheritance", "inverse:associated_gene"})
-
-
-class SourceName(NamedTuple):
-    """A source as a question names it."""
-
-    english: str
-    chinese: str
-
-
 # The sources that mean to be complete about a disease. Of any other source, that it has one value
 # alone says nothing.
-COMPLETE_SOURCES: Mapping[str, SourceName] = {
-    "hpo": SourceName("the HPO annotations", "HPO注释"),
-    "orphanet": SourceName("Orphanet", "Orphanet"),
-}
+_COMPLETE_SOURCES = frozenset({"hpo", "orphanet"})
 
 
 def is_identifying(hop: Hop, facts: FactIndex) -> bool:
@@ -56,14 +41,12 @@ def can_be_asked(hop: Hop, relation: Relation, facts: FactIndex) -> bool:
     return (
         is_identifying(hop, facts)
         or is_report(hop.clinical)
-        or bool(find_complete_source(hop, relation))
+        or _is_in_complete_source(hop, relation)
     )
 
 
-def find_complete_source(hop: Hop, relation: Relation) -> str:
-    """The source in which a hop that does not identify can be asked, a key of
-    ``COMPLETE_SOURCES``; "" where there is none."""
+def _is_in_complete_source(hop: Hop, relation: Relation) -> bool:
+    """Whether a hop that does not identify its target can be asked in a source that is complete."""
     if hop.directed_predicate in _NEEDS_AGREEMENT:
-        return ""
-    sources = {evidence.source for evidence in relation.evidence}
-    return next((source for source in COMPLETE_SOURCES if source in sources), "")
+        return False
+    return any(evidence.source in _COMPLETE_SOURCES for evidence in relation.evidence)

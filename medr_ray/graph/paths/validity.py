@@ -13,10 +13,9 @@ adds the rules that the configuration requests.
 """
 
 import functools
-import itertools
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,15 +88,6 @@ def turn_between(into: str, out: str) -> int:
         return NEVER
     number = _TURN_NUMBER.get((into, out), FREE)
     return NEVER if number != FREE and not TURN_LIMITS[number].at_most else number
-
-
-def is_grammatical(walked: Sequence[str]) -> bool:
-    """Whether the grammar allows the steps of a walk, given by their directed predicates."""
-    turns = [turn_between(*pair) for pair in itertools.pairwise(walked)]
-    if NEVER in turns:
-        return False
-    limited = set(turns) - {FREE}
-    return all(turns.count(turn) <= TURN_LIMITS[turn].at_most for turn in limited)
 
 
 def _get_end_type(directed: str, arriving: bool) -> str:

@@ -9,7 +9,7 @@ A new predicate is one more declaration in the module of its topic. All tables h
 rooms are built from the declarations.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from medr_ray.knowledge.predicates import (
     approvals,
@@ -38,7 +38,6 @@ from medr_ray.knowledge.predicates.declaration import (
     PRODUCT,
     TRIAL,
     VALUE,
-    ChineseWording,
     Cue,
     Predicate,
     TurnLimit,
@@ -46,9 +45,7 @@ from medr_ray.knowledge.predicates.declaration import (
 
 __all__ = [
     "APPLICATION",
-    "CHINESE_WORDING",
     "COMPANY",
-    "DIRECTED_NAMES",
     "DISEASE",
     "DRUG",
     "GENE",
@@ -64,7 +61,6 @@ __all__ = [
     "TRIAL",
     "TURN_LIMITS",
     "VALUE",
-    "ChineseWording",
     "Cue",
     "Predicate",
     "TurnLimit",
@@ -98,7 +94,6 @@ def _name_by_rank(declarations: Iterable[Predicate]) -> dict[str, Predicate]:
 TEXT_PREDICATES: dict[str, Predicate] = _name_by_rank(_TEXT_DECLARATIONS)
 PREDICATES: dict[str, Predicate] = _name_by_rank((*_TEXT_DECLARATIONS, *_REGISTRY_DECLARATIONS))
 PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}  # of facts in a record
-DIRECTED_NAMES = (*PREDICATES, *(f"{INVERSE}{name}" for name in PREDICATES))
 
 # The turns that a chain may make at most once or never. All other turns are free.
 TURN_LIMITS: tuple[TurnLimit, ...] = (
@@ -113,17 +108,3 @@ def directed_name(predicate: str, forward: bool) -> str:
     """A predicate's name with ``INVERSE`` in front for the direction from object to subject; a
     symmetric predicate has one name for both."""
     return predicate if forward or PREDICATES[predicate].symmetric else f"{INVERSE}{predicate}"
-
-
-def _chinese_phrases() -> Iterator[tuple[str, str]]:
-    """(key, wording) of all phrases, then of all clauses. A key is a directed name, for a clause
-    with ``clause:`` in front."""
-    for name, predicate in PREDICATES.items():
-        yield name, predicate.chinese.phrase
-        yield f"{INVERSE}{name}", predicate.chinese.inverse_phrase
-    for name, predicate in PREDICATES.items():
-        yield f"clause:{name}", predicate.chinese.clause
-        yield f"clause:{INVERSE}{name}", predicate.chinese.inverse_clause
-
-
-CHINESE_WORDING = {key: wording for key, wording in _chinese_phrases() if wording}

@@ -1,5 +1,5 @@
-"""The parts of a predicate's declaration: types, wording in English and Chinese, cues in sentences,
-ranks, and limits on the turns that a chain of relations makes with it."""
+"""The parts of a predicate's declaration: types, wording, cues in sentences, ranks, and limits
+on the turns that a chain of relations makes with it."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -67,21 +67,6 @@ class Cue:
 
 
 @dataclass(frozen=True)
-class ChineseWording:
-    """The phrases and clauses of ``Predicate`` in Chinese, "" if there is none.
-
-    Their placeholders are ``{known}`` (the known entity), ``{other}`` and ``{clinical}`` (the
-    qualifier). In a clause, ``{other}`` is the name of the other entity. In a phrase, it is the
-    word for "another", where the entity before must be excluded.
-    """
-
-    phrase: str
-    inverse_phrase: str = ""
-    clause: str = ""
-    inverse_clause: str = ""
-
-
-@dataclass(frozen=True)
 class TurnLimit:
     """How often a chain may enter an entity by a step of ``into`` and leave it by one of ``out``,
     with the reason. Steps are directed predicates; two such steps are a turn."""
@@ -120,8 +105,6 @@ class Predicate:
     object_type: NodeType
     phrase: str
     sentence: str
-    # Not compared, like the cues: predicates are hashed often, and the other fields identify them.
-    chinese: ChineseWording = field(compare=False)
     record_rank: int
     expansion_rank: int
     preposition: str = "of"
@@ -131,6 +114,7 @@ class Predicate:
     inverse_clause: str = ""
     symmetric: bool = False
     assumed_when_tied: bool = False
+    # Not compared: predicates are hashed often, and the other fields identify them.
     cues: tuple[Cue, ...] = field(default=(), compare=False)
 
     @property
@@ -172,12 +156,6 @@ class Predicate:
         return _join_words(
             self.inverse_phrase.format(clinical=clinical), self.inverse_preposition, obj
         )
-
-    def render_clause(self, other: str, forward: bool, clinical: str = "") -> str:
-        """A relative clause about the subject (``forward``) or the object, such as "that is
-        associated with the gene FBN1"."""
-        clause = self.clause if forward else self.inverse_clause
-        return clause.format(other=other, clinical=clinical)
 
     def prints_clinical(self, forward: bool) -> bool:
         """Whether the noun phrase in that direction contains the qualifier."""

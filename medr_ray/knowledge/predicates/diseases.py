@@ -3,7 +3,6 @@
 from medr_ray.knowledge.predicates.cue_words import BE, DETERMINER, LEADS_TO, PLAIN_WORD
 from medr_ray.knowledge.predicates.declaration import (
     DISEASE,
-    ChineseWording,
     Cue,
     Predicate,
     TurnLimit,
@@ -50,12 +49,6 @@ PREDICATES = (
         inverse_preposition="by",
         clause="that is complicated by {other}",
         inverse_clause="that is a complication of {other}",
-        chinese=ChineseWording(
-            phrase="{known}的并发症",
-            inverse_phrase="并发{known}的{other}疾病",
-            clause="可并发{other}",
-            inverse_clause="是{other}的并发症",
-        ),
         record_rank=7,
         expansion_rank=6,
         cues=_COMPLICATION_CUES,
@@ -68,11 +61,6 @@ PREDICATES = (
         sentence="The broader disease of {subject} is {object}.",
         clause="that is a kind of {other}",
         inverse_clause="of which {other} is a kind",
-        chinese=ChineseWording(
-            phrase="{known}所属的上位疾病",
-            clause="属于{other}",
-            inverse_clause="包括{other}",
-        ),
         record_rank=8,
         expansion_rank=3,
         cues=_SUBTYPE_CUES,

@@ -7,7 +7,7 @@ from medr_ray.knowledge.predicates.cue_words import (
     RAISES_OR_LOWERS,
     UP_TO_TWO_WORDS,
 )
-from medr_ray.knowledge.predicates.declaration import DRUG, GENE, ChineseWording, Cue, Predicate
+from medr_ray.knowledge.predicates.declaration import DRUG, GENE, Cue, Predicate
 
 _MODULATOR = (
     "(?:inhibitors?|antagonists?|blockers?|agonists?|activators?|modulators?|"
@@ -164,12 +164,6 @@ PREDICATES = (
         inverse_preposition="of",
         clause="that acts on the product of {other}",
         inverse_clause="whose product is acted on by {other}",
-        chinese=ChineseWording(
-            phrase="{known}所作用产物的编码基因",
-            inverse_phrase="作用于{known}产物的{other}药物",
-            clause="作用于{other}的产物",
-            inverse_clause="其产物受{other}作用",
-        ),
         record_rank=12,
         expansion_rank=11,
         assumed_when_tied=True,
@@ -187,11 +181,6 @@ PREDICATES = (
         clause="that is given together with {other}",
         inverse_clause="that is given together with {other}",
         symmetric=True,
-        chinese=ChineseWording(
-            phrase="与{known}联用的药物",
-            inverse_phrase="与{known}联用的{other}药物",
-            clause="可与{other}联用",
-        ),
         record_rank=14,
         expansion_rank=13,
         assumed_when_tied=True,

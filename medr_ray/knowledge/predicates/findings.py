@@ -11,7 +11,6 @@ from medr_ray.knowledge.predicates.cue_words import (
 from medr_ray.knowledge.predicates.declaration import (
     DISEASE,
     PHENOTYPE,
-    ChineseWording,
     Cue,
     Predicate,
     TurnLimit,
@@ -84,12 +83,6 @@ PREDICATES = (
         inverse_preposition="",
         clause="in which {clinical} show {other}",
         inverse_clause="that {clinical} with {other} show",
-        chinese=ChineseWording(
-            phrase="{known}在{clinical}中出现的表现",
-            inverse_phrase="{clinical}出现{known}的{other}疾病",
-            clause="{clinical}出现{other}",
-            inverse_clause="{other}的{clinical}中出现",
-        ),
         record_rank=3,
         expansion_rank=14,
     ),
@@ -104,12 +97,6 @@ PREDICATES = (
         inverse_preposition="with",
         clause="that presents with {other}",
         inverse_clause="that is reported in {other}",
-        chinese=ChineseWording(
-            phrase="{known}的已报道体征",
-            inverse_phrase="表现为{known}的{other}疾病",
-            clause="表现为{other}",
-            inverse_clause="在{other}中有报道",
-        ),
         record_rank=6,
         expansion_rank=7,
         assumed_when_tied=True,

@@ -5,7 +5,6 @@ from medr_ray.knowledge.predicates.declaration import (
     PAPER,
     TRIAL,
     VALUE,
-    ChineseWording,
     Predicate,
 )
 
@@ -20,12 +19,6 @@ PREDICATES = (
         inverse_preposition="in",
         clause="that was published in {other}",
         inverse_clause="that published {other}",
-        chinese=ChineseWording(
-            phrase="发表{known}的期刊",
-            inverse_phrase="发表于{known}的{other}论文",
-            clause="发表于{other}",
-            inverse_clause="发表了{other}",
-        ),
         record_rank=31,
         expansion_rank=31,
     ),
@@ -36,7 +29,6 @@ PREDICATES = (
         phrase="year of publication",
         sentence="The year of publication of {subject} is {object}.",
         clause="whose year of publication is {other}",
-        chinese=ChineseWording(phrase="{known}的发表年份", clause="其发表年份为{other}"),
         record_rank=32,
         expansion_rank=32,
     ),
@@ -51,12 +43,6 @@ PREDICATES = (
         inverse_preposition="",
         clause="that names {other}",
         inverse_clause="that is named in {other}",
-        chinese=ChineseWording(
-            phrase="{known}所注明的试验",
-            inverse_phrase="注明{known}的{other}论文",
-            clause="注明{other}",
-            inverse_clause="为{other}所注明",
-        ),
         record_rank=33,
         expansion_rank=33,
     ),

@@ -1,6 +1,6 @@
 """Mode of inheritance and age of onset: a disease and a value."""
 
-from medr_ray.knowledge.predicates.declaration import DISEASE, VALUE, ChineseWording, Predicate
+from medr_ray.knowledge.predicates.declaration import DISEASE, VALUE, Predicate
 
 PREDICATES = (
     Predicate(
@@ -10,10 +10,6 @@ PREDICATES = (
         phrase="mode of inheritance",
         sentence="The mode of inheritance of {subject} is {object}.",
         clause="whose mode of inheritance is {other}",
-        chinese=ChineseWording(
-            phrase="{known}的遗传方式",
-            clause="其遗传方式为{other}",
-        ),
         record_rank=0,
         expansion_rank=0,
     ),
@@ -24,10 +20,6 @@ PREDICATES = (
         phrase="age of onset",
         sentence="The age of onset of {subject} is {object}.",
         clause="whose age of onset is {other}",
-        chinese=ChineseWording(
-            phrase="{known}的发病年龄",
-            clause="其发病年龄为{other}",
-        ),
         record_rank=1,
         expansion_rank=1,
     ),
