@@ -148,9 +148,8 @@ def test_facts_are_found_where_they_are_stated(
     questions = questions[:: len(questions) // 200][:200]
     first = shown_count = 0
     for record, fact in questions:
-        hit = getattr(retriever, method)(
-            PREDICATES[fact.predicate].name_object(record.title, fact.clinical)
-        )[0]
+        phrase = PREDICATES[fact.predicate].phrase.format(clinical=fact.clinical)
+        hit = getattr(retriever, method)(f"{phrase} of {record.title}")[0]
         first += hit.document_id == record.document_id
         shown_count += hit.document_id == record.document_id and fact.object_name in hit.snippet
     assert len(questions) == 200

@@ -4,42 +4,33 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from medr_ray.knowledge.predicates import PREDICATES, TEXT_PREDICATES, Predicate
+from medr_ray.questions.steps import STEP_KINDS
 
-_PLACEHOLDER = re.compile(r"\{\w+\}")
+_PLACEHOLDER = re.compile(r"\{\d\}")
 _NAME = r"[^;:\n]+?"
 
 
+def list_forms() -> Iterator[str]:
+    """Every English form of every kind of step, with a placeholder for each input."""
+    for kind in STEP_KINDS.values():
+        yield from kind.english.noun
+        yield from kind.english.statement
+        yield from kind.english.question
+
+
 @cache
-def list_moulds() -> tuple[re.Pattern[str], ...]:
-    """Every template of every predicate, with anything in place of its names. The phrases of what
-    sentences state count without a name as well; those of registries are names of their fields."""
-    templates = [template for name in PREDICATES for template in _list_templates(PREDICATES[name])]
-    for predicate in TEXT_PREDICATES.values():
-        templates += [predicate.phrase, predicate.inverse_phrase]
-    return tuple(_compile(template) for template in dict.fromkeys(templates) if template)
+def _list_moulds() -> tuple[re.Pattern[str], ...]:
+    return tuple(_compile(form) for form in dict.fromkeys(list_forms()))
 
 
-def _list_templates(predicate: Predicate) -> Iterator[str]:
-    yield predicate.sentence
-    yield predicate.clause
-    yield predicate.inverse_clause
-    for phrase, preposition in (
-        (predicate.phrase, predicate.preposition),
-        (predicate.inverse_phrase, predicate.inverse_preposition),
-    ):
-        if phrase:
-            yield " ".join(filter(None, (phrase, preposition, "{name}")))
-
-
-def _compile(template: str) -> re.Pattern[str]:
-    fixed = map(re.escape, _PLACEHOLDER.split(template.rstrip(".")))
-    return re.compile(rf"\b{_NAME.join(fixed)}\b", re.IGNORECASE)
+def _compile(form: str) -> re.Pattern[str]:
+    fixed = map(re.escape, _PLACEHOLDER.split(form.rstrip(".?")))
+    return re.compile(rf"(?<!\w){_NAME.join(fixed)}(?!\w)", re.IGNORECASE)
 
 
 def find_mould(text: str) -> str | None:
-    """The first words of a text that a template could have made; None where there are none."""
-    for pattern in list_moulds():
+    """The first words of a text that a form could have made; None where there are none."""
+    for pattern in _list_moulds():
         match = pattern.search(text)
         if match:
             return match.group()

@@ -1,9 +1,9 @@
 """The relation types of the pipeline, each declared once: types, wording, cues, ranks and limits on
 turns.
 
-All rooms use the same wording: to word a hop of a question, to read a question back, and to name
-what the teacher looks for. No document has it: what is searchable is real text, or a record in the
-fields of its registry.
+The wording says which steps of a chain can be put into words, and words the queries of a growing
+graph. No document has it: what is searchable is real text, or a record in the fields of its
+registry.
 
 A new predicate is one more declaration in the module of its topic. All tables here and in other
 rooms are built from the declarations.

@@ -85,8 +85,7 @@ class Predicate:
 
     - ``phrase`` names the object from the subject's side ("mode of inheritance"), and
       ``inverse_phrase`` the subject from the object's side; "" where no question goes that way.
-      ``preposition`` and ``inverse_preposition`` join a phrase and the name after it.
-    - ``sentence`` states the relation between ``{subject}`` and ``{object}``.
+      ``inverse_preposition`` joins the latter and the name after it.
     - ``clause`` is a relative clause about the subject ("that is complicated by {other}"),
       ``inverse_clause`` one about the object; "" if there is none.
     - All of them may contain ``{clinical}``, the qualifier of the relation.
@@ -104,10 +103,8 @@ class Predicate:
     subject_type: NodeType
     object_type: NodeType
     phrase: str
-    sentence: str
     record_rank: int
     expansion_rank: int
-    preposition: str = "of"
     inverse_phrase: str = ""
     inverse_preposition: str = "of"
     clause: str = ""
@@ -142,14 +139,6 @@ class Predicate:
         if fact_predicate is None:
             return "many"
         return fact_predicate.cardinality if forward else fact_predicate.inverse
-
-    def render_sentence(self, subject: str, obj: str, clinical: str = "") -> str:
-        """The sentence that states the relation between two names."""
-        return self.sentence.format(subject=subject, object=obj, clinical=clinical)
-
-    def name_object(self, subject: str, clinical: str = "") -> str:
-        """A noun phrase for the object, such as "mode of inheritance of Marfan syndrome"."""
-        return _join_words(self.phrase.format(clinical=clinical), self.preposition, subject)
 
     def name_subject(self, obj: str, clinical: str = "") -> str:
         """A noun phrase for the subject, such as "disease associated with the gene FBN1"."""
