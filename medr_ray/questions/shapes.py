@@ -70,27 +70,23 @@ _APPLICATIONS: tuple[Chain, ...] = (
 _APPROVAL_FIELDS: tuple[Chain, ...] = (
     ("sponsor_of_application",),
     ("submission_class_of_application",),
-    ("trade_name_of_application",),
 )
 _DRUG_FIELDS: tuple[Chain, ...] = (
     ("approval_date_of_drug",),
     ("approval_year_of_drug",),
-    ("generic_makers_of_drug",),
+    ("generic_applications_of_drug",),
 )
 _PROTECTION: tuple[Chain, ...] = (
     ("last_patent_expiry_of_application",),
     ("patents_of_application",),
     ("exclusivity_end_of_application",),
+    ("years_of_protection",),
 )
 _LIVER: tuple[Chain, ...] = (("liver_injury_likelihood_of_drug",),)
 _NEXT_DRUG_OF_SPONSOR: Chain = (
     "sponsor_of_application",
     "latest_application_of_company",
     "drug_of_application",
-)
-_APPLICATION_OF_COMPANY: tuple[Chain, ...] = (
-    ("application_by_company_and_date",),
-    ("latest_application_of_company",),
 )
 _DISEASE_FIELDS: tuple[Chain, ...] = (
     ("inheritance_of_disease",),
@@ -122,7 +118,7 @@ _AFTER_DRUG_OF_ARM: tuple[Chain, ...] = (
     ("approval_year_of_drug",),
     ("approval_date_of_drug",),
     ("liver_injury_likelihood_of_drug",),
-    ("generic_makers_of_drug",),
+    ("generic_applications_of_drug",),
     *_extend(
         _APPLICATIONS,
         (
@@ -140,7 +136,7 @@ _DECLARATIONS = (
         "lookup",
         # The acronym comes with the sponsor, which is then not asked.
         (*_TRIAL_FIELDS, *_extend(_TRIAL_BY_ACRONYM, _TRIAL_FIELDS[1:])),
-        weight=0.2,
+        weight=0.1,
     ),
     Shape(
         "paper_to_trial",
@@ -164,7 +160,7 @@ _DECLARATIONS = (
                 (
                     ("approval_date_of_drug",),
                     ("approval_year_of_drug",),
-                    ("generic_makers_of_drug",),
+                    ("generic_applications_of_drug",),
                 ),
             ),
         ),
@@ -204,7 +200,11 @@ _DECLARATIONS = (
                     *_NEXT_DRUG_OF_SPONSOR,
                     "liver_injury_likelihood_of_drug",
                 ),
-                ("first_application_for_drug", *_NEXT_DRUG_OF_SPONSOR, "generic_makers_of_drug"),
+                (
+                    "first_application_for_drug",
+                    *_NEXT_DRUG_OF_SPONSOR,
+                    "generic_applications_of_drug",
+                ),
             ),
         ),
         weight=1.5,
@@ -214,6 +214,7 @@ _DECLARATIONS = (
         "find when the protection of a drug ends",
         "temporal",
         _extend(_FIRST_APPLICATION, _PROTECTION),
+        weight=2.0,
     ),
     Shape(
         "drug_approval",
@@ -230,19 +231,35 @@ _DECLARATIONS = (
         weight=0.4,
     ),
     Shape(
-        "company_to_drug",
-        "go from a company's application to its drug, and judge the drug",
+        "patent_to_drug",
+        "go from a patent over the drug that it protects to the drug's approval and safety",
         "multi_hop",
         _extend(
-            _APPLICATION_OF_COMPANY,
+            (("drug_of_patent",),),
+            (
+                ("approval_date_of_drug",),
+                ("approval_year_of_drug",),
+                ("liver_injury_likelihood_of_drug",),
+                ("first_application_for_drug", "submission_class_of_application"),
+                ("first_application_for_drug", "exclusivity_end_of_application"),
+            ),
+        ),
+        weight=1.5,
+    ),
+    Shape(
+        "company_to_drug",
+        "go from a company to its latest approval, and judge the drug",
+        "multi_hop",
+        _extend(
+            (("latest_application_of_company",),),
             (
                 ("drug_of_application",),
                 ("drug_of_application", "liver_injury_likelihood_of_drug"),
-                ("drug_of_application", "generic_makers_of_drug"),
+                ("drug_of_application", "generic_applications_of_drug"),
                 ("trade_name_of_application",),
             ),
         ),
-        weight=0.7,
+        weight=0.5,
     ),
     Shape(
         "compare_approvals",
@@ -255,6 +272,12 @@ _DECLARATIONS = (
         ),
     ),
     Shape(
+        "compare_protection",
+        "compare two drugs by the patents that protect them",
+        "comparative",
+        (("later_protected_drug",),),
+    ),
+    Shape(
         "years_between",
         "subtract the dates of two approvals",
         "quantitative",
@@ -265,12 +288,12 @@ _DECLARATIONS = (
         "count a small closed set in a registry",
         "quantitative",
         (
-            ("generic_makers_of_drug",),
+            ("generic_applications_of_drug",),
             ("approvals_of_company_in_year",),
             ("first_application_for_drug", "patents_of_application"),
             ("countries_of_trial",),
         ),
-        weight=0.6,
+        weight=1.5,
     ),
     Shape(
         "compare_arms",
@@ -303,12 +326,13 @@ _DECLARATIONS = (
                 _DRUG_BY_TWO_REGISTRIES,
                 (
                     ("first_application_for_drug", "last_patent_expiry_of_application"),
-                    ("generic_makers_of_drug",),
+                    ("generic_applications_of_drug",),
                 ),
             ),
             ("drug_of_trial_by_company", "liver_injury_likelihood_of_drug"),
             ("drug_of_trial_approved_before", "liver_injury_likelihood_of_drug"),
         ),
+        weight=0.3,
     ),
     Shape(
         "describe_drug",
@@ -319,7 +343,7 @@ _DECLARATIONS = (
             *_extend(
                 _DESCRIBED_DRUG,
                 (
-                    ("generic_makers_of_drug",),
+                    ("generic_applications_of_drug",),
                     ("approval_date_of_drug",),
                     ("first_application_for_drug", "last_patent_expiry_of_application"),
                     ("first_application_for_drug", "exclusivity_end_of_application"),
@@ -327,25 +351,17 @@ _DECLARATIONS = (
             ),
             ("drug_of_company_with_priority_review", "liver_injury_likelihood_of_drug"),
         ),
+        weight=0.3,
     ),
     Shape(
         "compare_trials",
-        "compare two trials of one disease, and follow one of them",
+        "compare two trials of one drug for one disease",
         "comparative",
         (
-            *_extend(
-                _TRIAL_OF_TWO,
-                (
-                    ("sponsor_of_trial",),
-                    ("drug_of_trial",),
-                    ("drug_of_trial", "approval_year_of_drug"),
-                    ("drug_of_trial", "liver_injury_likelihood_of_drug"),
-                    ("drug_of_trial", "first_application_for_drug", "sponsor_of_application"),
-                    ("comparator_drug_of_trial",),
-                ),
-            ),
+            # Other ends are the same for both, which studied one drug for one condition.
+            *_extend(_TRIAL_OF_TWO, (("sponsor_of_trial",),)),
         ),
-        weight=0.4,
+        weight=0.1,
     ),
     Shape(
         "label",
@@ -374,7 +390,7 @@ _DECLARATIONS = (
         "go from a gene to how its disease is inherited",
         "multi_hop",
         (("disease_of_gene", "inheritance_of_disease"),),
-        weight=0.2,
+        weight=0.1,
     ),
     Shape(
         "disease_record",

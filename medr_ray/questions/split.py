@@ -163,6 +163,26 @@ class _Picker:
         self._hop_sum += candidate.hops
 
 
+def limit_common_answers(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, in their order, without those whose answer more than half of the questions
+    of one kind would have: who always answered so would be right too often."""
+    kept: list[Candidate] = []
+    by_kind: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for candidate in candidates:
+        by_kind[candidate.chain[-1]][candidate.answer] += 1
+    limits = {
+        kind: max(_MIN_CAP, counts.total() - counts.most_common(1)[0][1])
+        for kind, counts in by_kind.items()
+    }
+    chosen: Counter[tuple[str, str]] = Counter()
+    for candidate in candidates:
+        answer = (candidate.chain[-1], candidate.answer)
+        if chosen[answer] < limits[answer[0]]:
+            chosen[answer] += 1
+            kept.append(candidate)
+    return kept
+
+
 def pick_balanced(
     candidates: Sequence[Candidate],
     config: QuestionsConfig,
@@ -172,7 +192,9 @@ def pick_balanced(
 ) -> "_Picker":
     """Choose as many candidates as the caps allow, at most ``limit``; they repeat neither each
     other nor a candidate of ``earlier``."""
-    ordered = sorted(candidates, key=lambda candidate: hash_sort_key(run_seed, candidate.key))
+    ordered = limit_common_answers(
+        sorted(candidates, key=lambda candidate: hash_sort_key(run_seed, candidate.key))
+    )
     size = len(ordered) if limit is None else min(limit, len(ordered))
     repeats: dict[str, tuple[Candidate, str]] = {}
     while True:

@@ -3,6 +3,7 @@ companies."""
 
 import itertools
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from medr_ray.core.records import LiteralValue
@@ -266,25 +267,33 @@ def _find_trade_name(table: FactTable, application: str) -> Outcome:
     return outcome
 
 
-def count_generic_makers(table: FactTable, drug: str) -> Outcome:
-    """How many companies have a marketed generic of the drug alone."""
+def count_generic_applications(table: FactTable, drug: str) -> Outcome:
+    """How many abbreviated new drug applications for the drug alone have a product on the market.
+
+    Applications and not companies are counted: of one family of companies the registry lists
+    several now and then. All of them have to print the same ingredient, so that no salt or form
+    can be taken for another.
+    """
     facts: list[StatedFact] = []
-    companies: set[str] = set()
+    applications = 0
+    printed: set[str] = set()
     for application, own in list_applications(table, drug).items():
         if application.startswith(_GENERIC_APPLICATION) and _is_marketed(table, application):
             if application.startswith(_OLD_ANTIBIOTIC):
                 return Refusal("class: an old antibiotic application is no generic's for certain")
-            sponsors = table.facts_of("application_sponsor", application)
-            companies.update(fact.object for fact in sponsors)
-            facts += [*own, *sponsors]
-    if not 2 <= len(companies) <= _MAX_COUNT:
-        return Refusal(f"form: {len(companies)} companies")
-    # Of one family of companies the registry lists several now and then.
-    if len({company.partition(" ")[0] for company in companies}) < len(companies):
-        return Refusal("cardinality: two of the companies may be one")
+            applications += 1
+            facts += own
+            printed.update(
+                fact.printed
+                for product in table.facts_of("has_product", application)
+                for fact in table.facts_of("active_ingredient", product.object)
+            )
+    if not 2 <= applications <= _MAX_COUNT:
+        return Refusal(f"form: {applications} applications")
+    if len(printed) > 1:
+        return Refusal("cardinality: the ingredient is printed in several ways")
     dates = {fact.as_of for fact in facts}
-    value = make_number("companies", len(companies))
-    return Finding(value, tuple(facts), max(dates))
+    return Finding(make_number("applications", applications), tuple(facts), max(dates))
 
 
 # --- patents and exclusivity ----------------------------------------------------------
@@ -325,6 +334,68 @@ def find_last_patent_expiry(table: FactTable, application: str) -> Outcome:
     last = max(dates.values(), key=read_date)
     products = table.facts_of("has_product", application)[:1]
     return Finding(last, (*products, *facts), facts[0].as_of)
+
+
+def count_years_of_protection(table: FactTable, application: str) -> Outcome:
+    """How many years lie between the approval of an application and the latest expiry date of its
+    patents, by calendar year."""
+    expiry = find_last_patent_expiry(table, application)
+    if isinstance(expiry, Refusal):
+        return expiry
+    approved = _approval_date(table, application)
+    if approved is None:
+        return Refusal("cardinality: no approval date")
+    years = [int(read_date(date)[:4]) for date in (approved.object, expiry.value)]
+    if years[1] <= years[0]:
+        return Refusal("form: the patents end in the year of approval")
+    number = make_number("years", years[1] - years[0])
+    return Finding(number, (approved, *expiry.facts), expiry.as_of)
+
+
+def find_drug_of_patent(table: FactTable, patent: str, edition: str) -> Outcome:
+    """The only active ingredient of the applications that an edition of the Orange Book, the newest
+    that was read, lists a patent for."""
+    if edition != _orange_book_date(table)[0]:
+        return Refusal("date: not the date of the registry's file")
+    facts: list[StatedFact] = []
+    ingredients: list[str] = []
+    for listing in table.facts_to("protected_by_patent", patent):
+        for product in table.facts_to("has_product", listing.subject):
+            if listing.as_of == read_date(edition):
+                facts += [listing, product, *table.facts_of("active_ingredient", listing.subject)]
+                ingredients += list_ingredients(table, product.subject)
+    return take_single(facts, ingredients, "active_ingredient")
+
+
+def _orange_book_date(table: FactTable) -> tuple[str, ...]:
+    """The date of the Orange Book's newest edition."""
+    return (make_value_id(LiteralValue("date", table.newest_date("protected_by_patent"))),)
+
+
+def _propose_patents(table: FactTable) -> Iterator[tuple[str, ...]]:
+    date = _orange_book_date(table)
+    for patent in table.objects("protected_by_patent"):
+        yield (patent, *date)
+
+
+def find_later_protected(table: FactTable, first: str, second: str) -> Outcome:
+    """Of two drugs, the one whose original application has the later last expiry of patents."""
+    dates = []
+    facts: list[StatedFact] = []
+    as_of = ""
+    for drug in (first, second):
+        application = find_first_application(table, drug)
+        if isinstance(application, Refusal):
+            return application
+        expiry = find_last_patent_expiry(table, application.value)
+        if isinstance(expiry, Refusal):
+            return expiry
+        dates.append(read_date(expiry.value))
+        facts += [*application.facts, *expiry.facts]
+        as_of = expiry.as_of
+    if dates[0][:4] == dates[1][:4]:
+        return Refusal("cardinality: the patents of both end in the same year")
+    return Finding(first if dates[0] > dates[1] else second, tuple(facts), as_of)
 
 
 def count_patents(table: FactTable, application: str) -> Outcome:
@@ -411,26 +482,6 @@ def find_latest_application_of_company(table: FactTable, company: str, until: st
     return Finding(winner, (applications[winner], dates[winner]), "" if is_stated else as_of)
 
 
-def find_application_of_company_and_date(table: FactTable, company: str, date: str) -> Outcome:
-    """The new drug application of a company that was approved on a date."""
-    problem = check_company(table, company)
-    if problem is not None:
-        return problem
-    facts = [
-        (fact, approved)
-        for fact in table.facts_to("application_sponsor", company)
-        if fact.subject.startswith(NEW_DRUG_APPLICATION) and _is_marketed(table, fact.subject)
-        for approved in table.facts_of("original_approval_date", fact.subject)
-        if approved.object == date
-    ]
-    if len(list_company_applications(table, company)) < 2:
-        return Refusal("hops_needed: the company has a single application")
-    pairs = [fact for pair in facts for fact in pair]
-    return take_single(
-        pairs, [fact.subject for fact, _ in facts], "original_approval_date", ages=True
-    )
-
-
 def _propose_company_dates(table: FactTable) -> Iterator[tuple[str, ...]]:
     for application in table.subjects("original_approval_date"):
         if application.startswith(FULL_APPLICATIONS):
@@ -467,11 +518,15 @@ def _propose_company_years(table: FactTable) -> Iterator[tuple[str, ...]]:
 
 
 def _propose_drug_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:
-    """Pairs of drugs that a trial studied together."""
-    pairs = set()
+    """Pairs of drugs that were studied for one condition, or in one trial."""
+    drugs: defaultdict[str, set[str]] = defaultdict(set)
     for trial in table.subjects("studies_intervention"):
-        drugs = sorted({fact.object for fact in table.facts_of("studies_intervention", trial)})
-        pairs |= set(itertools.combinations(drugs, 2))
+        studied = {fact.object for fact in table.facts_of("studies_intervention", trial)}
+        drugs[trial] = studied
+        conditions = {fact.object for fact in table.facts_of("studies_condition", trial)}
+        for condition in conditions:
+            drugs[condition] |= studied
+    pairs = {pair for group in drugs.values() for pair in itertools.combinations(sorted(group), 2)}
     yield from sorted(pairs)
 
 
@@ -807,26 +862,73 @@ KINDS = (
         ),
     ),
     StepKind(
-        "generic_makers_of_drug",
-        ("drug",),
+        "years_of_protection",
+        ("application",),
         "number",
-        count_generic_makers,
+        count_years_of_protection,
         Wording(
             question=(
-                "How many companies have a marketed generic in Drugs@FDA whose only active "
-                "ingredient is {0}?",
+                "How many calendar years after the approval of {0} does the last of its Orange "
+                "Book patents expire?",
+            )
+        ),
+        Wording(
+            question=("橙皮书所列专利的最晚到期日比{0}的获批日期晚多少年（按年份计）？",),
+        ),
+        _ORANGE_BOOK,
+        propose_subjects("application_sponsor"),
+        hops=3,
+        cues=Cues(
+            ("span & years & patent", "years & patent & expire & approve"),
+            asides=("approve", "protect", "last", "several"),
+        ),
+    ),
+    StepKind(
+        "drug_of_patent",
+        ("patent", "date"),
+        "drug",
+        find_drug_of_patent,
+        Wording(
+            noun=("the drug that {0} protects in the Orange Book of {1}",),
+            statement=(
+                "In the Orange Book of {1}, {0} is listed for products with a single active "
+                "ingredient.",
+            ),
+            reference="that ingredient",
+            question=("Which drug does {0} protect in the Orange Book of {1}?",),
+        ),
+        Wording(
+            noun=("{1}版橙皮书中由{0}保护的药物",),
+            statement=("在{1}版橙皮书中，{0}所保护的产品只有一种活性成分。",),
+            reference="该活性成分",
+            question=("在{1}版橙皮书中，{0}保护的是哪种药物？",),
+        ),
+        _ORANGE_BOOK,
+        _propose_patents,
+        hops=2,
+        cues=Cues(("patent",), asides=("protect", "product", "ingredient")),
+    ),
+    StepKind(
+        "generic_applications_of_drug",
+        ("drug",),
+        "number",
+        count_generic_applications,
+        Wording(
+            question=(
+                "How many abbreviated new drug applications (ANDAs) with a marketed product does "
+                "Drugs@FDA list whose only active ingredient is {0}?",
             ),
         ),
         Wording(
             question=(
-                "据Drugs@FDA，有多少家公司持有{0}的单方仿制药申请（ANDA）且其产品未停产？",
-                "Drugs@FDA中，{0}的单方仿制药申请（ANDA）由多少家公司持有（产品未停产）？",
+                "据Drugs@FDA，仅含{0}一种活性成分且仍有产品在市的仿制药申请（ANDA）共有多少份？",
+                "Drugs@FDA收录了多少份仅含{0}一种活性成分且仍有产品在市的仿制药申请（ANDA）？",
             ),
         ),
         _DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
         hops=2,
-        cues=Cues(("generic",), asides=("market", "approve", "ingredient", "hold")),
+        cues=Cues(("generic",), asides=("market", "approve", "ingredient", "application")),
     ),
     StepKind(
         "latest_application_of_company",
@@ -856,25 +958,6 @@ KINDS = (
             ),
             asides=("approve", "hold * several approve? application", "application * hold"),
         ),
-    ),
-    StepKind(
-        "application_by_company_and_date",
-        ("company", "date"),
-        "application",
-        find_application_of_company_and_date,
-        Wording(
-            noun=("the new drug application of {1} that Drugs@FDA lists under {0}",),
-            reference="that application",
-        ),
-        Wording(
-            noun=("Drugs@FDA中列于{0}名下、于{1}获批的新药申请（NDA）",),
-            statement=("Drugs@FDA在{0}名下列有一份于{1}获批的新药申请（NDA）。",),
-            reference="该申请",
-        ),
-        _DRUGS_AT_FDA,
-        _propose_company_dates,
-        hops=2,
-        cues=Cues(("application & approve", "application * day"), asides=("approve", "hold")),
     ),
     StepKind(
         "approvals_of_company_in_year",
@@ -922,6 +1005,31 @@ KINDS = (
         hops=2,
         offers_answer=True,
         cues=Cues(("first|earlier approve", "approve * first|earlier"), asides=("several", "two")),
+    ),
+    StepKind(
+        "later_protected_drug",
+        ("drug", "drug"),
+        "drug",
+        find_later_protected,
+        Wording(
+            question=(
+                "Comparing the original FDA applications for {0} and {1}, for which drug does the "
+                "last Orange Book patent expire later?",
+            ),
+        ),
+        Wording(
+            question=(
+                "比较{0}与{1}首次获FDA批准的上市申请，哪一种药物在橙皮书中所列专利的最晚到期日更晚？",
+            ),
+        ),
+        _ORANGE_BOOK,
+        _propose_drug_pairs,
+        hops=4,
+        offers_answer=True,
+        cues=Cues(
+            ("patent & expire & later|last",),
+            asides=("several", "two", "compare", "first", "application", "approve"),
+        ),
     ),
     StepKind(
         "years_between_approvals",

@@ -230,11 +230,15 @@ def _propose_trials_and_companies(table: FactTable) -> Iterator[tuple[str, ...]]
 
 
 def _propose_trial_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:
-    """Pairs of trials of one condition: each trial with the next in an order of its own, so that
-    there are no more pairs than trials."""
+    """Pairs of trials that studied one drug for one condition: each trial with the next in an order
+    of its own, so that there are no more pairs than trials."""
+    groups: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for drug in table.objects("studies_intervention"):
+        for fact in table.facts_to("studies_intervention", drug):
+            for condition in table.facts_of("studies_condition", fact.subject):
+                groups[drug, condition.object].add(fact.subject)
     pairs = set()
-    for condition in table.objects("studies_condition"):
-        trials = {fact.subject for fact in table.facts_to("studies_condition", condition)}
+    for trials in groups.values():
         ordered = sorted(trials, key=lambda trial: hashlib.sha256(trial.encode()).hexdigest())
         pairs |= set(itertools.pairwise(ordered))
     yield from sorted(pairs)

@@ -107,10 +107,6 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
     # Papers.
     "paper_by_title": (("pubmed", "{0}"), ("pubmed", "article {0}")),
     # Approvals.
-    "application_by_company_and_date": (
-        ("drugs_at_fda", "{0} submission status date {iso1}"),
-        ("drugs_at_fda", "sponsor name {0}, approved {iso1}"),
-    ),
     "approval_date_of_application": (
         ("drugs_at_fda", "{0} submission status date"),
         ("drugs_at_fda", "{0} original approval date"),
@@ -137,7 +133,11 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("drugs_at_fda", "active ingredient {0}, new molecular entity"),
         ("drugs_at_fda", "{0} application, review priority"),
     ),
-    "generic_makers_of_drug": (
+    "drug_of_patent": (
+        ("orange_book", "Orange Book patent {0} ingredient"),
+        ("orange_book", "patent no {0}"),
+    ),
+    "generic_applications_of_drug": (
         ("drugs_at_fda", "{0} ANDA sponsor name"),
         ("drugs_at_fda", "{0} generic, marketing status prescription"),
         ("drugs_at_fda", "{0} tablet ANDA active ingredient"),

@@ -412,6 +412,38 @@ def _count_patents(workings: Workings, application: str) -> str:
     return _make_count(len(_list_patents(workings, "patents_of_application", application)))
 
 
+def _count_years_of_protection(workings: Workings, application: str) -> str:
+    dates = [
+        workings.find(kind, application)
+        for kind in ("approval_date_of_application", "last_patent_expiry_of_application")
+    ]
+    approved, expired = (int(read_date(date)[:4]) for date in dates)
+    return _make_count(expired - approved)
+
+
+def _find_later_protected(workings: Workings, first: str, second: str) -> str:
+    expiries = {}
+    for drug in (first, second):
+        application = workings.find("first_application_for_drug", drug)
+        expiries[drug] = read_date(workings.find("last_patent_expiry_of_application", application))
+    return max(expiries, key=expiries.__getitem__)
+
+
+def _find_drug_of_patent(workings: Workings, patent: str, edition: str) -> str:
+    """The ingredient of a product that the patent is listed for; the record that was shown of it
+    may have its list of patents without the ingredient."""
+    kind = "drug_of_patent"
+    products = workings.subjects("protected_by_patent", patent)
+    product = workings.require(products, kind, patent, edition)
+    ingredients = [
+        drug for name in products for drug in workings.objects("active_ingredient", name)
+    ]
+    if ingredients:
+        return ingredients[0]
+    application = workings.require(workings.subjects("has_product", product), kind, patent, edition)
+    return workings.find("drug_of_application", application)
+
+
 def _find_exclusivity_end(workings: Workings, application: str) -> str:
     kind = "exclusivity_end_of_application"
     products = workings.objects("has_product", application)
@@ -441,24 +473,6 @@ def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     return _choose_latest(workings, applications, date)
 
 
-def _find_by_company_and_date(workings: Workings, company: str, date: str) -> str:
-    kind = "application_by_company_and_date"
-    approved = [
-        name
-        for name in workings.subjects("original_approval_date", date)
-        if name.startswith(_FULL_APPLICATIONS)
-    ]
-    for application in approved:
-        if not workings.objects("application_sponsor", application):
-            workings.find("sponsor_of_application", application)
-    matching = [
-        application
-        for application in approved
-        if company in workings.objects("application_sponsor", application)
-    ]
-    return workings.require(matching, kind, company, date)
-
-
 def _count_approvals(workings: Workings, company: str, year: str) -> str:
     kind = "approvals_of_company_in_year"
     workings.search_at_least(2, kind, company, year)
@@ -472,9 +486,9 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
     return _make_count(count)
 
 
-def _count_generic_makers(workings: Workings, drug: str) -> str:
-    workings.search_at_least(2, "generic_makers_of_drug", drug)
-    return _find_by_declaration(workings, "generic_makers_of_drug", drug)
+def _count_generic_applications(workings: Workings, drug: str) -> str:
+    workings.search_at_least(2, "generic_applications_of_drug", drug)
+    return _find_by_declaration(workings, "generic_applications_of_drug", drug)
 
 
 def _make_count(count: int) -> str:
@@ -482,7 +496,6 @@ def _make_count(count: int) -> str:
 
 
 RULES: Mapping[str, Rule] = {
-    "application_by_company_and_date": _find_by_company_and_date,
     "approval_date_of_drug": _find_approval_date,
     "approval_year_of_drug": _find_approval_year,
     "approvals_of_company_in_year": _count_approvals,
@@ -492,16 +505,18 @@ RULES: Mapping[str, Rule] = {
     "disease_of_gene": _find_disease,
     "drug_of_trial": _find_drug_of_trial,
     "drug_of_trial_with_score": _find_drug_with_score,
+    "drug_of_patent": _find_drug_of_patent,
     "earlier_approved_drug": _find_earlier_approved,
     "earlier_approved_drug_of_trial": _find_earlier_drug_of_trial,
     "exclusivity_end_of_application": _find_exclusivity_end,
     "first_application_for_drug": _find_first_application,
     "gene_of_both_diseases": _find_gene_of_both,
     "gene_of_disease": _find_gene,
-    "generic_makers_of_drug": _count_generic_makers,
+    "generic_applications_of_drug": _count_generic_applications,
     "inheritance_of_disease": _find_inheritance,
     "investigator_of_trial": _find_investigator,
     "last_patent_expiry_of_application": _find_last_expiry,
+    "later_protected_drug": _find_later_protected,
     "latest_application_for_drug": _find_latest_application,
     "latest_application_of_company": _find_latest_of_company,
     "missing_acronym_of_trial": _find_missing("missing_acronym_of_trial", "trial_acronym"),
@@ -513,4 +528,5 @@ RULES: Mapping[str, Rule] = {
     "trial_by_acronym": _find_trial_by_acronym,
     "trial_of_paper": _find_trial_of_paper,
     "years_between_approvals": _find_years_between,
+    "years_of_protection": _count_years_of_protection,
 }
