@@ -234,14 +234,23 @@ _DECLARATIONS = (
         "patent_to_drug",
         "go from a patent over the drug that it protects to the drug's approval and safety",
         "multi_hop",
-        _extend(
-            (("drug_of_patent",),),
-            (
-                ("approval_date_of_drug",),
-                ("approval_year_of_drug",),
-                ("liver_injury_likelihood_of_drug",),
-                ("first_application_for_drug", "submission_class_of_application"),
-                ("first_application_for_drug", "exclusivity_end_of_application"),
+        (
+            *_extend(
+                (("drug_of_patent",),),
+                (
+                    ("approval_date_of_drug",),
+                    ("approval_year_of_drug",),
+                    ("liver_injury_likelihood_of_drug",),
+                ),
+            ),
+            *_extend(
+                (("application_of_patent",),),
+                (
+                    ("submission_class_of_application",),
+                    ("exclusivity_end_of_application",),
+                    ("drug_of_application",),
+                    ("drug_of_application", "liver_injury_likelihood_of_drug"),
+                ),
             ),
         ),
         weight=1.5,
@@ -373,7 +382,7 @@ _DECLARATIONS = (
             ("reaction_share_on_placebo",),
             ("more_frequent_reaction",),
         ),
-        weight=0.4,
+        weight=0.1,
     ),
     Shape(
         "disease_to_gene",

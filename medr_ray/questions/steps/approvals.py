@@ -352,19 +352,37 @@ def count_years_of_protection(table: FactTable, application: str) -> Outcome:
     return Finding(number, (approved, *expiry.facts), expiry.as_of)
 
 
-def find_drug_of_patent(table: FactTable, patent: str, edition: str) -> Outcome:
-    """The only active ingredient of the applications that an edition of the Orange Book, the newest
-    that was read, lists a patent for."""
+def find_application_of_patent(table: FactTable, patent: str, edition: str) -> Outcome:
+    """The single application that an edition of the Orange Book, the newest that was read, lists a
+    patent for."""
     if edition != _orange_book_date(table)[0]:
         return Refusal("date: not the date of the registry's file")
-    facts: list[StatedFact] = []
-    ingredients: list[str] = []
-    for listing in table.facts_to("protected_by_patent", patent):
-        for product in table.facts_to("has_product", listing.subject):
-            if listing.as_of == read_date(edition):
-                facts += [listing, product, *table.facts_of("active_ingredient", listing.subject)]
-                ingredients += list_ingredients(table, product.subject)
-    return take_single(facts, ingredients, "active_ingredient")
+    pairs = [
+        (listing, product)
+        for listing in table.facts_to("protected_by_patent", patent)
+        for product in table.facts_to("has_product", listing.subject)
+        if listing.as_of == read_date(edition)
+    ]
+    facts = [fact for pair in pairs for fact in pair]
+    return take_single(facts, [product.subject for _, product in pairs], "application")
+
+
+def find_drug_of_patent(table: FactTable, patent: str, edition: str) -> Outcome:
+    """The active ingredient of the single application that a patent is listed for, where the
+    ingredient was first approved with it: of a later product, the patent may not protect the drug
+    itself."""
+    application = find_application_of_patent(table, patent, edition)
+    if isinstance(application, Refusal):
+        return application
+    drug = find_drug_of_application(table, application.value)
+    if isinstance(drug, Refusal):
+        return drug
+    first = find_first_application(table, drug.value)
+    if isinstance(first, Refusal):
+        return first
+    if first.value != application.value:
+        return Refusal("cardinality: the ingredient was approved before with another application")
+    return Finding(drug.value, (*application.facts, *drug.facts))
 
 
 def _orange_book_date(table: FactTable) -> tuple[str, ...]:
@@ -884,29 +902,47 @@ KINDS = (
         ),
     ),
     StepKind(
+        "application_of_patent",
+        ("patent", "date"),
+        "application",
+        find_application_of_patent,
+        Wording(
+            noun=("the application that the Orange Book of {1} lists {0} for",),
+            statement=("The Orange Book of {1} lists {0} for a single application.",),
+            reference="that application",
+            question=("For which application does the Orange Book of {1} list {0}?",),
+        ),
+        Wording(
+            noun=("{1}版橙皮书中{0}所对应的上市申请",),
+            statement=("在{1}版橙皮书中，{0}只对应一份上市申请。",),
+            reference="该申请",
+            question=("在{1}版橙皮书中，{0}对应的是哪份上市申请？",),
+        ),
+        _ORANGE_BOOK,
+        _propose_patents,
+        cues=Cues(("patent * application", "application * patent"), asides=("product",)),
+    ),
+    StepKind(
         "drug_of_patent",
         ("patent", "date"),
         "drug",
         find_drug_of_patent,
         Wording(
             noun=("the drug that {0} protects in the Orange Book of {1}",),
-            statement=(
-                "In the Orange Book of {1}, {0} is listed for products with a single active "
-                "ingredient.",
-            ),
-            reference="that ingredient",
+            statement=("In the Orange Book of {1}, {0} protects a single drug.",),
+            reference="that drug",
             question=("Which drug does {0} protect in the Orange Book of {1}?",),
         ),
         Wording(
             noun=("{1}版橙皮书中由{0}保护的药物",),
-            statement=("在{1}版橙皮书中，{0}所保护的产品只有一种活性成分。",),
-            reference="该活性成分",
+            statement=("在{1}版橙皮书中，{0}只保护一种药物。",),
+            reference="该药物",
             question=("在{1}版橙皮书中，{0}保护的是哪种药物？",),
         ),
         _ORANGE_BOOK,
         _propose_patents,
         hops=2,
-        cues=Cues(("patent",), asides=("protect", "product", "ingredient")),
+        cues=Cues(("patent * protect", "protect * patent"), asides=("product", "ingredient")),
     ),
     StepKind(
         "generic_applications_of_drug",

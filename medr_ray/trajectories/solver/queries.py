@@ -107,6 +107,10 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
     # Papers.
     "paper_by_title": (("pubmed", "{0}"), ("pubmed", "article {0}")),
     # Approvals.
+    "application_of_patent": (
+        ("orange_book", "Orange Book patent no {0}"),
+        ("orange_book", "{0} patent, patent expire date"),
+    ),
     "approval_date_of_application": (
         ("drugs_at_fda", "{0} submission status date"),
         ("drugs_at_fda", "{0} original approval date"),
@@ -132,10 +136,6 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("drugs_at_fda", "{0} active ingredient"),
         ("drugs_at_fda", "active ingredient {0}, new molecular entity"),
         ("drugs_at_fda", "{0} application, review priority"),
-    ),
-    "drug_of_patent": (
-        ("orange_book", "Orange Book patent {0} ingredient"),
-        ("orange_book", "patent no {0}"),
     ),
     "generic_applications_of_drug": (
         ("drugs_at_fda", "{0} ANDA sponsor name"),

@@ -429,18 +429,17 @@ def _find_later_protected(workings: Workings, first: str, second: str) -> str:
     return max(expiries, key=expiries.__getitem__)
 
 
-def _find_drug_of_patent(workings: Workings, patent: str, edition: str) -> str:
-    """The ingredient of a product that the patent is listed for; the record that was shown of it
-    may have its list of patents without the ingredient."""
-    kind = "drug_of_patent"
-    products = workings.subjects("protected_by_patent", patent)
-    product = workings.require(products, kind, patent, edition)
-    ingredients = [
-        drug for name in products for drug in workings.objects("active_ingredient", name)
+def _find_application_of_patent(workings: Workings, patent: str, edition: str) -> str:
+    applications = [
+        application
+        for product in workings.subjects("protected_by_patent", patent)
+        for application in workings.subjects("has_product", product)
     ]
-    if ingredients:
-        return ingredients[0]
-    application = workings.require(workings.subjects("has_product", product), kind, patent, edition)
+    return workings.require(applications, "application_of_patent", patent, edition)
+
+
+def _find_drug_of_patent(workings: Workings, patent: str, edition: str) -> str:
+    application = workings.find("application_of_patent", patent, edition)
     return workings.find("drug_of_application", application)
 
 
@@ -496,6 +495,7 @@ def _make_count(count: int) -> str:
 
 
 RULES: Mapping[str, Rule] = {
+    "application_of_patent": _find_application_of_patent,
     "approval_date_of_drug": _find_approval_date,
     "approval_year_of_drug": _find_approval_year,
     "approvals_of_company_in_year": _count_approvals,
