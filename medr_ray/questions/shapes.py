@@ -228,28 +228,22 @@ _DECLARATIONS = (
             ("approval_date_of_drug",),
             ("approval_year_of_drug",),
         ),
-        weight=0.4,
+        weight=0.3,
     ),
     Shape(
-        "patent_to_drug",
-        "go from a patent over the drug that it protects to the drug's approval and safety",
+        "patent_to_approval",
+        "go from a patent over what it protects to the approval and to all protection",
         "multi_hop",
         (
             *_extend(
-                (("drug_of_patent",),),
-                (
-                    ("approval_date_of_drug",),
-                    ("approval_year_of_drug",),
-                    ("liver_injury_likelihood_of_drug",),
-                ),
+                (("drug_of_patent",),), (("approval_date_of_drug",), ("approval_year_of_drug",))
             ),
             *_extend(
                 (("application_of_patent",),),
                 (
-                    ("submission_class_of_application",),
                     ("exclusivity_end_of_application",),
-                    ("drug_of_application",),
-                    ("drug_of_application", "liver_injury_likelihood_of_drug"),
+                    ("last_patent_expiry_of_application",),
+                    ("years_of_protection",),
                 ),
             ),
         ),
@@ -262,13 +256,12 @@ _DECLARATIONS = (
         _extend(
             (("latest_application_of_company",),),
             (
-                ("drug_of_application",),
                 ("drug_of_application", "liver_injury_likelihood_of_drug"),
                 ("drug_of_application", "generic_applications_of_drug"),
                 ("trade_name_of_application",),
             ),
         ),
-        weight=0.5,
+        weight=0.3,
     ),
     Shape(
         "compare_approvals",
@@ -279,6 +272,7 @@ _DECLARATIONS = (
             ("earlier_approved_drug_of_trial",),
             ("earlier_approved_drug_of_trial", "liver_injury_likelihood_of_drug"),
         ),
+        weight=0.3,
     ),
     Shape(
         "compare_protection",
@@ -291,6 +285,7 @@ _DECLARATIONS = (
         "subtract the dates of two approvals",
         "quantitative",
         (("years_between_approvals",),),
+        weight=0.3,
     ),
     Shape(
         "count",

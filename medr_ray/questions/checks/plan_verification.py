@@ -20,7 +20,14 @@ from medr_ray.core.records import Language
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.answer_matching import normalize_words, occurs_in
 from medr_ray.questions.checks.text_lints import describe_excess
-from medr_ray.questions.plans import PlanNode, SolvedPlan, SolvedStep, list_places, solve_plan
+from medr_ray.questions.plans import (
+    PlanNode,
+    SolvedPlan,
+    SolvedStep,
+    list_places,
+    name,
+    solve_plan,
+)
 from medr_ray.questions.steps.kinds import Refusal
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
@@ -82,6 +89,7 @@ class PlanVerifier:
         return [
             *self._check_shortcuts(solved),
             *self._check_choices(solved),
+            *self._check_alternatives(solved),
             *self._check_trials(solved),
             *self._check_evidence(solved),
         ]
@@ -186,6 +194,25 @@ class PlanVerifier:
                     yield "hops_needed: only one of those to choose from leads to an answer"
                     return
 
+    def _check_alternatives(self, solved: SolvedPlan) -> Iterator[str]:
+        """Where a step chooses the first or the last of several, another choice has to lead to
+        another answer: else the choice is not needed."""
+        for step in solved.steps[:-1]:
+            if step.node.is_named or step.node.step_kind.alternatives is None:
+                continue
+            others = set(step.node.step_kind.alternatives(self._table, *_list_inputs(step, solved)))
+            others.discard(step.value)
+            outcomes = [
+                solve_plan(_put_in_place(solved.plan, step.node, name(other)), self._table)
+                for other in sorted(others)
+            ]
+            if others and not any(
+                isinstance(outcome, SolvedPlan) and outcome.answer != solved.answer
+                for outcome in outcomes
+            ):
+                yield "hops_needed: what is chosen from leads to no other answer"
+                return
+
     def _check_trials(self, solved: SolvedPlan) -> Iterator[str]:
         """A registered study that only observes is no trial."""
         for step in solved.steps:
@@ -240,6 +267,12 @@ def _is_chosen(
         and node.step_kind.offers_answer
         for later, (node, inputs) in enumerate(places)
     )
+
+
+def _list_inputs(step: SolvedStep, solved: SolvedPlan) -> list[str]:
+    """The values of the inputs of a step."""
+    values = {other.node: other.value for other in solved.steps}
+    return [values[given] for given in step.node.inputs]
 
 
 def _put_in_place(plan: PlanNode, place: PlanNode, node: PlanNode) -> PlanNode:

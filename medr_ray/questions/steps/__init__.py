@@ -6,9 +6,12 @@ A new kind is one ``StepKind`` in its module: how it is found in the facts, and 
 from medr_ray.questions.steps import (
     approvals,
     arms,
+    companies,
+    comparisons,
     diseases,
     labels,
     monographs,
+    protection,
     selections,
     trials,
 )
@@ -16,7 +19,18 @@ from medr_ray.questions.steps.kinds import StepKind
 
 STEP_KINDS: dict[str, StepKind] = {
     kind.name: kind
-    for module in (trials, arms, approvals, selections, labels, monographs, diseases)
+    for module in (
+        trials,
+        arms,
+        approvals,
+        protection,
+        companies,
+        comparisons,
+        selections,
+        labels,
+        monographs,
+        diseases,
+    )
     for kind in module.KINDS
 }
 

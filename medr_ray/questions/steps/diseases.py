@@ -244,13 +244,13 @@ KINDS = (
         find_disease_of_gene,
         Wording(
             noun=("the disorder caused by variants in {0}",),
-            statement=("Variants in {0} cause a single known disorder.",),
+            statement=("OMIM and Orphanet list a single disorder caused by variants in {0}.",),
             reference="that disorder",
             question=("Which disorder is caused by variants in {0}?",),
         ),
         Wording(
             noun=("{0}变异所致的疾病",),
-            statement=("{0}变异只导致一种已知疾病。",),
+            statement=("据OMIM和Orphanet，{0}变异只导致一种疾病。",),
             reference="该疾病",
             question=(
                 "{0}变异会导致哪种疾病？",

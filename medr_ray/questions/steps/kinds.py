@@ -6,7 +6,7 @@ declared once, with its meaning and its wording in every language; the same word
 read (``questions.wording``).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -79,9 +79,10 @@ class StepKind:
 
     ``propose`` gives the named inputs that a plan may begin with, ``constants`` the values of the
     inputs after the first where it follows another step, such as the date of a registry's file.
-    ``hops`` is the number of look-ups that the step takes, ``sources`` are the registries that it
-    asks. With ``offers_answer`` its question names the values among which the answer is. A kind
-    without ``cues`` is read from its own wording alone.
+    ``alternatives`` are the values among which the step chooses, by the same inputs: a choice that
+    decides nothing is not asked. ``hops`` is the number of look-ups that the step takes,
+    ``sources`` are the registries that it asks. With ``offers_answer`` its question names the
+    values among which the answer is. A kind without ``cues`` is read from its own wording alone.
     """
 
     name: str
@@ -93,6 +94,7 @@ class StepKind:
     sources: tuple[str, ...]
     propose: Callable[[FactTable], Iterable[tuple[str, ...]]] = field(compare=False)
     constants: Callable[[FactTable], tuple[str, ...]] = field(default=_no_constants, compare=False)
+    alternatives: Callable[..., Collection[str]] | None = field(default=None, compare=False)
     hops: int = 1
     offers_answer: bool = False
     cues: Cues = Cues(())
@@ -113,6 +115,15 @@ class StepKind:
 def make_number(unit: str, number: int) -> str:
     """The id of a counted value."""
     return make_value_id(LiteralValue("number", str(number), float(number), unit))
+
+
+def count_years(earlier: str, later: str) -> int | Refusal:
+    """The full years between two ISO dates, where the difference of the calendar years is the same
+    number: else a reader may mean either."""
+    years = int(later[:4]) - int(earlier[:4])
+    if years < 1 or later[4:] < earlier[4:]:
+        return Refusal("form: the full years are not those of the calendar")
+    return years
 
 
 def make_text(text: str) -> str:

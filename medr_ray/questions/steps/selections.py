@@ -14,7 +14,6 @@ from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.questions.steps.approvals import (
     FULL_APPLICATIONS,
     NEW_DRUG_APPLICATION,
-    check_company,
     file_date,
     find_drug_of_application,
     find_first_approval_year,
@@ -22,6 +21,7 @@ from medr_ray.questions.steps.approvals import (
     make_year,
     read_date,
 )
+from medr_ray.questions.steps.companies import check_company
 from medr_ray.questions.steps.kinds import (
     Cues,
     Find,

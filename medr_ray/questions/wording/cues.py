@@ -21,7 +21,7 @@ NOUNS = frozenset(
     {"drug", "drugs", "trial", "company", "application", "disease", "gene", "paper", "value"}
 )
 SOURCES = frozenset(
-    {"livertox", "orphanet", "orange_book", "clinical_trials", "drugs_at_fda", "pubmed"}
+    {"livertox", "omim", "orphanet", "orange_book", "clinical_trials", "drugs_at_fda", "pubmed"}
 )
 _SKIPPED = NOUNS | SOURCES | {"which", "how", "how_many", "who", "when", "year", "date"}
 END_OF_SENTENCE = "."

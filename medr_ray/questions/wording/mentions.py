@@ -40,7 +40,7 @@ _NUMBERED: Mapping[str, tuple[str, str, str]] = {
     "trial": ("NCT:", "trial {}", "临床试验{}"),
     "paper": ("PMID:", "the paper with PMID {}", "论文（PMID {}）"),
     "application": ("FDA:", "{}", "申请（{}）"),
-    "patent": ("PATENT:US", "US patent {}", "美国专利（{}）"),
+    "patent": ("PATENT:US", "US patent {}", "美国第{}号专利"),
 }
 # The Chinese nouns in front of names in brackets, and behind the symbols of genes.
 _CHINESE_NAMED = {

@@ -14,6 +14,7 @@ from medr_ray.core.records import Language, LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.knowledge.registries.identifiers import make_patent_id
 from medr_ray.questions.wording.cues import NOUNS
 from medr_ray.questions.wording.mentions import Mentions
 from medr_ray.questions.wording.vocabulary import Word, open_vocabulary
@@ -25,7 +26,11 @@ _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 _BEFORE_BRACKET = re.compile("[\u4e00-\u9fff·]{1,30}$")
 _TRIAL = re.compile(r"(?<![a-z0-9])NCT\d{8}(?!\d)", re.IGNORECASE)
 _APPLICATION = re.compile(r"(?<![A-Za-z])(NDA|BLA|ANDA)\s*#?\s*0*(\d{3,6})(?!\d)")
-_PATENT = re.compile(r"(?:US patent |U\.S\. patent |美国专利)(?:No\. )?([\d,]+)", re.IGNORECASE)
+_PATENT = re.compile(
+    r"(?:(?:US|U\.S\.) patent (?:No\. )?|美国专利（?|美国第)(?P<number>(?:RE)?\d[\d,]*\d)"
+    r"(?:）|号专利)?",
+    re.IGNORECASE,
+)
 _PMID = re.compile(r"(?:the paper with )?PMID[ :为]{0,2}(\d+)(?:的论文)?", re.IGNORECASE)
 _QUOTED = re.compile('“([^”]+)”|《([^》]+)》|"([^"]+)"')
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -100,7 +105,8 @@ class NameFinder:
             entity_id = f"FDA:{match[1]}{int(match[2]):06}"
             yield self._name_if_recorded(match, entity_id, "application")
         for match in _PATENT.finditer(text):
-            yield self._name_if_recorded(match, f"PATENT:{match[1].replace(',', '')}", "patent")
+            patent_id = make_patent_id(match["number"].replace(",", ""))
+            yield self._name_if_recorded(match, patent_id, "patent")
         for match in _PMID.finditer(text):
             yield self._name_if_recorded(match, f"PMID:{match[1]}", "paper")
         for match in _QUOTED.finditer(text):

@@ -148,14 +148,27 @@ def test_the_last_patent_is_that_of_the_newest_edition_and_is_as_old(table: Fact
     assert "several dates of expiry" in reason(refusal)
 
 
-def test_makers_of_generics_are_counted_once_each(table: FactTable) -> None:
-    outcome = find(table, "generic_makers_of_drug", drug("Gemcitabine"))
+def test_generics_are_counted_by_application_where_the_ingredient_is_printed_alike(
+    table: FactTable,
+) -> None:
+    outcome = find(table, "generic_applications_of_drug", drug("Gemcitabine"))
     assert isinstance(outcome, Finding)
-    companies = {fact.object for fact in outcome.facts if fact.predicate == "application_sponsor"}
-    assert outcome.value == value("number", f"{len(companies)} companies")
+    counted = {fact.subject for fact in outcome.facts if fact.predicate == "has_product"}
+    assert outcome.value == value("number", f"{len(counted)} applications")
+    assert all(application.startswith("FDA:ANDA") for application in counted)
     assert outcome.as_of == file_date(table)[0].removeprefix("VALUE:date/")
-    none = find(table, "generic_makers_of_drug", drug("Omalizumab"))
-    assert reason(none) == "form: 0 companies"
+    none = find(table, "generic_applications_of_drug", drug("Omalizumab"))
+    assert reason(none) == "form: 0 applications"
+
+
+def test_generics_of_two_salts_are_not_counted_together(table: FactTable) -> None:
+    outcome = find(table, "generic_applications_of_drug", drug("Gemcitabine"))
+    assert isinstance(outcome, Finding)
+    product = next(fact for fact in outcome.facts if fact.predicate == "active_ingredient")
+    other = replace(product, fact_id="fact-other-salt", printed="GEMCITABINE INFUGEM")
+    changed = change_facts(table, drop={product.fact_id}, add=(other,))
+    refusal = find(changed, "generic_applications_of_drug", drug("Gemcitabine"))
+    assert "printed in several ways" in reason(refusal)
 
 
 def test_a_trade_name_that_holds_the_ingredient_gives_it_away(table: FactTable) -> None:

@@ -37,7 +37,7 @@ CHINESE_WORDS = {
     "PMID:19479138": "论文（PMID 19479138）",
     "PMID:34086808": "论文《Placental outcomes of phthalate exposure》",
     "FDA:NDA021234": "申请（NDA 021234）",
-    "PATENT:US8048035": "美国专利（8048035）",
+    "PATENT:US8048035": "美国第8048035号专利",
     "VALUE:date/2019-08-12": "2019年8月12日",
     "VALUE:date/2019-08": "2019年8月",
     "VALUE:date/2019": "2019年",
