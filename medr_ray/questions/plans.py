@@ -97,8 +97,11 @@ class SolvedPlan:
 
     @property
     def stated_date(self) -> str:
-        """The date that the question has to add: ``as_of``, unless it names that date already."""
+        """The date that the question has to add: ``as_of``, unless it names that date already, and
+        what is asked does not age."""
         as_of = self.as_of
+        if self.steps[-1].as_of:
+            return as_of
         date = make_value_id(LiteralValue("date", as_of))
         is_named = any(step.node.is_named and step.value == date for step in self.steps)
         return "" if is_named else as_of

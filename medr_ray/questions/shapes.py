@@ -136,7 +136,7 @@ _DECLARATIONS = (
         "lookup",
         # The acronym comes with the sponsor, which is then not asked.
         (*_TRIAL_FIELDS, *_extend(_TRIAL_BY_ACRONYM, _TRIAL_FIELDS[1:])),
-        weight=0.1,
+        weight=0.02,
     ),
     Shape(
         "paper_to_trial",
@@ -214,7 +214,7 @@ _DECLARATIONS = (
         "find when the protection of a drug ends",
         "temporal",
         _extend(_FIRST_APPLICATION, _PROTECTION),
-        weight=2.0,
+        weight=1.5,
     ),
     Shape(
         "drug_approval",
@@ -228,7 +228,7 @@ _DECLARATIONS = (
             ("approval_date_of_drug",),
             ("approval_year_of_drug",),
         ),
-        weight=0.3,
+        weight=0.2,
     ),
     Shape(
         "patent_to_approval",
@@ -243,7 +243,6 @@ _DECLARATIONS = (
                 (
                     ("exclusivity_end_of_application",),
                     ("last_patent_expiry_of_application",),
-                    ("years_of_protection",),
                 ),
             ),
         ),
@@ -281,11 +280,25 @@ _DECLARATIONS = (
         (("later_protected_drug",),),
     ),
     Shape(
+        "generic_entry",
+        "find when generics of a drug came",
+        "temporal",
+        (
+            ("first_generic_approval_of_drug",),
+            ("years_to_first_generic",),
+            *_extend(
+                _DRUG_OF_TRIAL,
+                (("first_generic_approval_of_drug",), ("years_to_first_generic",)),
+            ),
+        ),
+        weight=1.5,
+    ),
+    Shape(
         "years_between",
         "subtract the dates of two approvals",
         "quantitative",
         (("years_between_approvals",),),
-        weight=0.3,
+        weight=0.1,
     ),
     Shape(
         "count",
@@ -297,7 +310,7 @@ _DECLARATIONS = (
             ("first_application_for_drug", "patents_of_application"),
             ("countries_of_trial",),
         ),
-        weight=1.5,
+        weight=1.0,
     ),
     Shape(
         "compare_arms",
@@ -336,7 +349,7 @@ _DECLARATIONS = (
             ("drug_of_trial_by_company", "liver_injury_likelihood_of_drug"),
             ("drug_of_trial_approved_before", "liver_injury_likelihood_of_drug"),
         ),
-        weight=0.3,
+        weight=0.1,
     ),
     Shape(
         "describe_drug",
@@ -355,7 +368,7 @@ _DECLARATIONS = (
             ),
             ("drug_of_company_with_priority_review", "liver_injury_likelihood_of_drug"),
         ),
-        weight=0.3,
+        weight=0.1,
     ),
     Shape(
         "compare_trials",
@@ -394,7 +407,7 @@ _DECLARATIONS = (
         "go from a gene to how its disease is inherited",
         "multi_hop",
         (("disease_of_gene", "inheritance_of_disease"),),
-        weight=0.1,
+        weight=0.05,
     ),
     Shape(
         "disease_record",

@@ -31,6 +31,7 @@ ENTITIES = {
     "JOURNAL:nature": TableEntity("journal", ("Nature",)),
     "PERSON:PMID:1/tapan kadia": TableEntity("person", ("Tapan M Kadia",)),
     "LABEL:1": TableEntity("label", ("Piroxicam capsules",)),
+    "PATENT:US9493470": TableEntity("patent", ("9493470",)),
     "PRODUCT:NDA021234/001": TableEntity("product", ("Vabomere",)),
 }
 CATEGORIES = ("E", "E*", "A", "A[HD]", "STANDARD", "1-9 / 100 000", "PHASE2", "Childhood")

@@ -21,6 +21,7 @@ _NAMED = {
     "disease": "OMIM:310600",
     "gene": "GENE:NDP",
     "application": "FDA:NDA021234",
+    "patent": "PATENT:US9493470",
     "value": "HP:0000006",
     "category": make_value_id(LiteralValue("category", "E")),
     "date": make_value_id(LiteralValue("date", "2019-07-01")),

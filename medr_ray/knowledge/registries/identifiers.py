@@ -11,6 +11,7 @@ from medr_ray.knowledge.registries.substances import fold_substance_name
 
 __all__ = [
     "CONDITION",
+    "find_application_id",
     "make_application_id",
     "make_company_id",
     "make_institution_id",
@@ -47,6 +48,11 @@ def make_application_id(kind: str, number: str) -> str:
 def make_product_id(application_id: str, product_number: str) -> str:
     """``application_id`` is that of ``make_application_id``."""
     return f"{application_id.replace('FDA:', 'PRODUCT:')}/{product_number.strip().zfill(3)}"
+
+
+def find_application_id(product_id: str) -> str:
+    """The application of a product, the inverse of ``make_product_id``."""
+    return product_id.replace("PRODUCT:", "FDA:").rpartition("/")[0]
 
 
 def make_patent_id(number: str) -> str:

@@ -13,6 +13,7 @@ from medr_ray.questions.steps.kinds import (
     Refusal,
     StepKind,
     Wording,
+    count_years,
     follow,
     make_number,
     propose_objects,
@@ -25,6 +26,7 @@ FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
 NEW_DRUG_APPLICATION = "FDA:NDA"
 _GENERIC_APPLICATION = "FDA:ANDA"
 # Antibiotics of before 1997, reference products among them, have numbers of this series.
+_NEW_MOLECULAR_ENTITY = "VALUE:category/Type 1 - New Molecular Entity"
 _OLD_ANTIBIOTIC = "FDA:ANDA06"
 _MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 MAX_COUNT = 12  # what a person can still check
@@ -211,9 +213,20 @@ def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal
         return Refusal("contradiction: LiverTox has another year of approval")
     if date is not None and not years and read_date(date.object)[:4] < _RELIABLE_SINCE:
         return Refusal("source: no second source for an approval of long ago")
+    if date is not None and not years and not _is_new_substance(table, outcome.value):
+        return Refusal("source: no second source for the approval of what was no new substance")
     if date is not None and years and min(years) < read_date(date.object)[:4]:
         return Refusal("contradiction: LiverTox has an earlier year of approval")
     return None
+
+
+def _is_new_substance(table: FactTable, application: str) -> bool:
+    """Whether the FDA classed an application as that of a new molecular entity; a licence for a
+    biological has no class."""
+    return application.startswith("FDA:BLA") or any(
+        fact.object.startswith(_NEW_MOLECULAR_ENTITY)
+        for fact in table.facts_of("submission_class", application)
+    )
 
 
 def _list_livertox_years(table: FactTable, drug: str) -> list[StatedFact]:
@@ -262,6 +275,15 @@ def find_drug_of_application(table: FactTable, application: str) -> Outcome:
     return Finding(ingredients[0], tuple(facts[:2]))
 
 
+def _find_submission_class(table: FactTable, application: str) -> Outcome:
+    """The class of an application that is not that of a new molecular entity, which a first
+    application has nearly always."""
+    outcome = follow("submission_class")(table, application)
+    if isinstance(outcome, Finding) and outcome.value.startswith(_NEW_MOLECULAR_ENTITY):
+        return Refusal("tautology: a first application is that of a new molecular entity")
+    return outcome
+
+
 def _find_trade_name(table: FactTable, application: str) -> Outcome:
     """The name that all products of an application are sold under."""
     facts = [
@@ -297,17 +319,55 @@ def count_generic_applications(table: FactTable, drug: str) -> Outcome:
                 return Refusal("class: an old antibiotic application is no generic's for certain")
             applications += 1
             facts += own
-            printed.update(
-                fact.printed
-                for product in table.facts_of("has_product", application)
-                for fact in table.facts_of("active_ingredient", product.object)
-            )
+            for product in table.facts_of("has_product", application):
+                facts += table.facts_of("marketing_status", product.object)
+                ingredients = table.facts_of("active_ingredient", product.object)
+                printed.update(fact.printed for fact in ingredients)
     if not 2 <= applications <= MAX_COUNT:
         return Refusal(f"form: {applications} applications")
     if len(printed) > 1:
         return Refusal("cardinality: the ingredient is printed in several ways")
     dates = {fact.as_of for fact in facts}
     return Finding(make_number("applications", applications), tuple(facts), max(dates))
+
+
+def find_first_generic_approval(table: FactTable, drug: str) -> Outcome:
+    """The date of the first approval among the abbreviated new drug applications for the drug
+    alone."""
+    if _is_mixture(table, drug):
+        return Refusal("class: a mixture, or a class of substances")
+    facts: dict[str, tuple[StatedFact, ...]] = {}
+    for application, own in list_applications(table, drug).items():
+        if not application.startswith(_GENERIC_APPLICATION):
+            continue
+        date = find_approval_date(table, application)
+        if date is not None:
+            facts[application] = (*own, date)
+        elif is_marketed(table, application):
+            return Refusal("cardinality: an application has no approval date")
+    if len(facts) < 2:
+        return Refusal("hops_needed: the drug has fewer than two generic applications")
+    first = min(facts, key=lambda application: read_date(facts[application][-1].object))
+    date = facts[first][-1]
+    if read_date(date.object) < _RELIABLE_SINCE:
+        return Refusal("source: generics of long ago are not all in the file")
+    return Finding(date.object, facts[first])
+
+
+def count_years_to_first_generic(table: FactTable, drug: str) -> Outcome:
+    """How many full years passed between the first approval of a drug and that of its first
+    generic."""
+    approved = find_first_approval_date(table, drug)
+    if isinstance(approved, Refusal):
+        return approved
+    generic = find_first_generic_approval(table, drug)
+    if isinstance(generic, Refusal):
+        return generic
+    years = count_years(read_date(approved.value), read_date(generic.value))
+    if isinstance(years, Refusal):
+        return years
+    facts = (*approved.facts, *generic.facts)
+    return Finding(make_number("years", years), facts)
 
 
 KINDS = (
@@ -355,8 +415,7 @@ KINDS = (
         find_latest_application,
         Wording(
             noun=(
-                "the latest NDA or BLA that Drugs@FDA listed on {1} with {0} as its only active "
-                "ingredient",
+                "the latest NDA or BLA in Drugs@FDA on {1} with {0} as its only active ingredient",
             ),
         ),
         Wording(
@@ -389,7 +448,7 @@ KINDS = (
         Wording(
             question=(
                 "In which year did the FDA first approve {0}?",
-                "What year did {0} first receive FDA approval?",
+                "In what year did {0} first receive FDA approval?",
             )
         ),
         Wording(
@@ -485,7 +544,7 @@ KINDS = (
         "submission_class_of_application",
         ("application",),
         "category",
-        follow("submission_class"),
+        _find_submission_class,
         Wording(question=("What submission classification did the FDA give {0}?",)),
         Wording(
             question=(
@@ -536,6 +595,48 @@ KINDS = (
         DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
         cues=Cues(("ingredient",)),
+    ),
+    StepKind(
+        "first_generic_approval_of_drug",
+        ("drug",),
+        "date",
+        find_first_generic_approval,
+        Wording(
+            question=(
+                "According to Drugs@FDA, when was the first abbreviated new drug application "
+                "(ANDA) approved whose only active ingredient is {0}?",
+                "When did the FDA approve the first ANDA in Drugs@FDA whose only active ingredient "
+                "is {0}?",
+            ),
+        ),
+        Wording(
+            question=("据Drugs@FDA，首份仅含{0}一种活性成分的仿制药申请（ANDA）于何时获批？",),
+        ),
+        DRUGS_AT_FDA,
+        propose_objects("active_ingredient"),
+        hops=2,
+        cues=Cues(("first generic approve", "first * generic & approve"), asides=("ingredient",)),
+    ),
+    StepKind(
+        "years_to_first_generic",
+        ("drug",),
+        "number",
+        count_years_to_first_generic,
+        Wording(
+            question=(
+                "How many full years after the first FDA approval of {0} did the FDA approve the "
+                "first ANDA in Drugs@FDA with it as the only active ingredient?",
+            ),
+        ),
+        Wording(
+            question=(
+                "据Drugs@FDA，{0}首次获FDA批准后多少个整年，首份仅含该成分的仿制药申请（ANDA）获批？",
+            ),
+        ),
+        DRUGS_AT_FDA,
+        propose_objects("active_ingredient"),
+        hops=3,
+        cues=Cues(("years & generic & approve",), asides=("first", "ingredient")),
     ),
     StepKind(
         "generic_applications_of_drug",

@@ -34,6 +34,9 @@ _CLASS_STEMS = (
     *("vaptan", "vastatin", "vudine", "xaban", "zolam"),
 )
 
+# Further apart, no look-up is needed to say which of two drugs is the older one.
+_MAX_YEARS_APART = 3
+
 
 def _find_class_stem(table: FactTable, drug: str) -> str:
     """The longest of the stems in which the drug's name ends; "" where it ends in none."""
@@ -56,7 +59,7 @@ def _propose_drug_pairs(table: FactTable) -> Iterator[tuple[str, ...]]:
 
 
 def find_earlier_approved(table: FactTable, first: str, second: str) -> Outcome:
-    """Of two drugs, the one that the FDA approved in an earlier year."""
+    """Of two drugs of about the same age, the one that the FDA approved in an earlier year."""
     years = []
     facts: list[StatedFact] = []
     for drug in (first, second):
@@ -67,24 +70,28 @@ def find_earlier_approved(table: FactTable, first: str, second: str) -> Outcome:
         facts += outcome.facts
     if years[0] == years[1]:
         return Refusal("cardinality: both were approved in the same year")
+    if abs(int(years[0]) - int(years[1])) > _MAX_YEARS_APART:
+        return Refusal("form: which is the older one is known to everybody")
     return Finding(first if years[0] < years[1] else second, tuple(facts))
 
 
 def find_years_between_approvals(table: FactTable, first: str, second: str) -> Outcome:
     """How many full years lie between the first approvals of two drugs."""
-    outcome = find_earlier_approved(table, first, second)
-    if isinstance(outcome, Refusal):
-        return outcome
     dates = []
+    facts: list[StatedFact] = []
     for drug in (first, second):
+        year = find_first_approval_year(table, drug)
+        if isinstance(year, Refusal):
+            return year
         approved = find_first_approval_date(table, drug)
         if isinstance(approved, Refusal):
             return approved
+        facts += (*year.facts, *approved.facts)
         dates.append(read_date(approved.value))
     years = count_years(min(dates), max(dates))
     if isinstance(years, Refusal):
         return years
-    return Finding(make_number("years", years), outcome.facts)
+    return Finding(make_number("years", years), tuple(dict.fromkeys(facts)))
 
 
 def find_later_protected(table: FactTable, first: str, second: str) -> Outcome:

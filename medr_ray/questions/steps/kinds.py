@@ -121,7 +121,7 @@ def count_years(earlier: str, later: str) -> int | Refusal:
     """The full years between two ISO dates, where the difference of the calendar years is the same
     number: else a reader may mean either."""
     years = int(later[:4]) - int(earlier[:4])
-    if years < 1 or later[4:] < earlier[4:]:
+    if years < 1 or later[4:] <= earlier[4:]:
         return Refusal("form: the full years are not those of the calendar")
     return years
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
+from medr_ray.knowledge.registries.identifiers import find_application_id
 from medr_ray.questions.steps.approvals import (
     MAX_COUNT,
     find_approval_date,
@@ -28,13 +29,19 @@ from medr_ray.questions.steps.kinds import (
 ORANGE_BOOK = ("drugs_at_fda", "orange_book")
 
 
+def _list_products(table: FactTable, application: str) -> list[str]:
+    """The products of an application in any registry: the Orange Book has newer ones than the file
+    of Drugs@FDA."""
+    return table.ids_with_prefix(f"{application.replace('FDA:', 'PRODUCT:')}/")
+
+
 def _list_patents(table: FactTable, application: str) -> dict[str, StatedFact]:
     """The patents listed for the products of an application, with the listing, newest edition
     alone."""
     facts = [
         fact
-        for product in table.facts_of("has_product", application)
-        for fact in table.facts_of("protected_by_patent", product.object)
+        for product in _list_products(table, application)
+        for fact in table.facts_of("protected_by_patent", product)
     ]
     # An older edition would not say what is listed by now.
     newest = table.newest_date("protected_by_patent")
@@ -92,11 +99,9 @@ def find_application_of_patent(table: FactTable, patent: str, edition: str) -> O
     for listing in table.facts_to("protected_by_patent", patent):
         if listing.as_of != read_date(edition):
             continue
-        products = table.facts_to("has_product", listing.subject)
-        if not products:
-            return Refusal("source: the patent is listed for an application of no record")
-        facts += [listing, *products]
-        applications += [product.subject for product in products]
+        # A product that is newer than the file of Drugs@FDA has no record there.
+        facts += [listing, *table.facts_to("has_product", listing.subject)]
+        applications.append(find_application_id(listing.subject))
     return take_single(facts, applications, "application")
 
 
@@ -143,9 +148,9 @@ def find_last_exclusivity_end(table: FactTable, application: str) -> Outcome:
     """The latest date at which an exclusivity of the application ends."""
     facts = [
         fact
-        for product in table.facts_of("has_product", application)
+        for product in _list_products(table, application)
         for predicate in ("exclusivity_end_date", "one_of_exclusivity_end_dates")
-        for fact in table.facts_of(predicate, product.object)
+        for fact in table.facts_of(predicate, product)
     ]
     newest = table.newest_date("exclusivity_end_date")
     listed = [fact for fact in facts if fact.as_of == newest]

@@ -168,7 +168,7 @@ KINDS = (
         "trial",
         find_by_acronym_and_sponsor,
         Wording(
-            noun=("the {0} trial sponsored by {1}", "{1}'s {0} trial"),
+            noun=("the {0} trial sponsored by {1}",),
             reference="that trial",
         ),
         Wording(
@@ -239,7 +239,7 @@ KINDS = (
         find_only_condition,
         Wording(
             noun=("the disease studied in {0}",),
-            statement=("{0} enrolled patients with a single disease.",),
+            statement=("{0} studied a single disease.",),
             reference="that disease",
             question=("Which disease was studied in {0}?",),
         ),

@@ -37,6 +37,8 @@ _AS_OF = {
     "zh": re.compile(rf"截至(?:{_DATE['zh']}|当日)，"),
 }
 
+_SAME_DATE = "on that date"
+
 
 @dataclass(frozen=True)
 class ReadQuestion:
@@ -60,6 +62,9 @@ def write_question(
         is_named = _find_last_date("".join(writer.sentences), language) == word_date(
             as_of, language
         )
+        if language == "en":
+            # The date in front of the sentence is not said again in it.
+            question = question.replace(f"on {word_date(as_of, language)}", _SAME_DATE)
         question = _prefix_date(question, "" if is_named else as_of, language)
     separator = "" if language == "zh" else " "
     sentences = [_capitalise(sentence) for sentence in (*writer.sentences, question)]
@@ -128,6 +133,8 @@ def read_question(text: str, mentions: Mentions, language: Language) -> list[Rea
     if match:
         as_of = match["date"] or _find_last_date(text[: match.start()], language)
     without_date = text[: match.start()] + text[match.end() :] if match else text
+    if as_of and language == "en":
+        without_date = without_date.replace(_SAME_DATE, f"on {as_of}")
     reader = _Reader(mentions, language)
     plans = dict.fromkeys(reader.read_sentences(without_date.strip(), None))
     return [ReadQuestion(plan, as_of) for plan in plans]

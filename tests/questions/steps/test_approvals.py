@@ -112,8 +112,8 @@ def test_the_latest_is_asked_up_to_the_date_of_the_file_and_of_several(table: Fa
     before = find(
         table, "latest_application_for_drug", drug("Gemcitabine"), value("date", "2000-01-01")
     )
-    assert isinstance(before, Finding)
-    assert before.value == "FDA:NDA020509"
+    # What was approved in 1996 is the first of them, and nobody's latest.
+    assert reason(before) == "form: the latest approval is of long ago"
     later = find(
         table, "latest_application_for_drug", drug("Gemcitabine"), value("date", "2031-01-01")
     )
@@ -165,8 +165,8 @@ def test_generics_of_two_salts_are_not_counted_together(table: FactTable) -> Non
     outcome = find(table, "generic_applications_of_drug", drug("Gemcitabine"))
     assert isinstance(outcome, Finding)
     product = next(fact for fact in outcome.facts if fact.predicate == "active_ingredient")
-    other = replace(product, fact_id="fact-other-salt", printed="GEMCITABINE INFUGEM")
-    changed = change_facts(table, drop={product.fact_id}, add=(other,))
+    other = product._replace(fact_id="fact-other-salt", printed="GEMCITABINE")
+    changed = change_facts(table, drop=frozenset({product.fact_id}), add=(other,))
     refusal = find(changed, "generic_applications_of_drug", drug("Gemcitabine"))
     assert "printed in several ways" in reason(refusal)
 
@@ -188,13 +188,71 @@ def test_a_company_with_one_application_is_not_asked_for_its_latest(table: FactT
     assert reason(single) == "hops_needed: the company has a single application"
 
 
-def test_years_between_two_approvals_are_calendar_years(table: FactTable) -> None:
-    both = drug("Omalizumab"), drug("Dupilumab")
+def test_years_between_two_approvals_are_full_years_of_one_reading(table: FactTable) -> None:
+    both = drug("Omalizumab"), drug("Afatinib")  # June 2003, July 2013
     outcome = find(table, "years_between_approvals", *both)
     assert isinstance(outcome, Finding)
-    assert outcome.value == value("number", "14 years")
+    assert outcome.value == value("number", "10 years")
     earlier = find(table, "earlier_approved_drug", *both)
     assert isinstance(earlier, Finding)
     assert earlier.value == both[0]
-    same = find(table, "earlier_approved_drug", both[0], both[0])
-    assert reason(same) == "cardinality: both were approved in the same year"
+    # June 2003 to March 2017: 14 by the calendar, 13 full ones.
+    refusal = find(table, "years_between_approvals", both[0], drug("Dupilumab"))
+    assert reason(refusal) == "form: the full years are not those of the calendar"
+
+
+def test_a_patent_leads_to_its_application_in_the_newest_edition(table: FactTable) -> None:
+    edition = value("date", table.newest_date("protected_by_patent"))
+    outcome = find(table, "application_of_patent", "PATENT:US9493470", edition)
+    assert isinstance(outcome, Finding)
+    assert outcome.value == "FDA:NDA203469"
+    ponatinib = find(table, "drug_of_patent", "PATENT:US9493470", edition)
+    assert isinstance(ponatinib, Finding)
+    assert ponatinib.value == drug("Ponatinib")
+    older = find(table, "application_of_patent", "PATENT:US9493470", value("date", "2018-03-14"))
+    assert reason(older).startswith("date: ")
+
+
+def test_a_patent_that_another_application_has_too_leads_to_none(table: FactTable) -> None:
+    date = table.newest_date("protected_by_patent")
+    edition = value("date", date)
+    # The newer application is in the Orange Book, and not in the older file of Drugs@FDA.
+    listing = state(
+        "PRODUCT:NDA999999/001", "protected_by_patent", "PATENT:US9493470", "orange_book", date
+    )
+    changed = change_facts(table, add=(listing,))
+    refusal = find(changed, "application_of_patent", "PATENT:US9493470", edition)
+    assert reason(refusal) == "cardinality: 2 values of application"
+
+
+def test_the_years_of_protection_end_with_the_last_patent(table: FactTable) -> None:
+    # Approved in December 2012, protected until 12 December 2033: 20 full years, 21 by the year.
+    refusal = find(table, "years_of_protection", "FDA:NDA203469")
+    assert reason(refusal) == "form: the full years are not those of the calendar"
+    approved = table.facts_of("original_approval_date", "FDA:NDA203469")[0]
+    earlier = state(
+        "FDA:NDA203469", "original_approval_date", value("date", "2012-12-01"), "drugs_at_fda"
+    )
+    changed = change_facts(table, drop=frozenset({approved.fact_id}), add=(earlier,))
+    outcome = find(changed, "years_of_protection", "FDA:NDA203469")
+    assert isinstance(outcome, Finding)
+    assert outcome.value == value("number", "21 years")
+    assert outcome.as_of == table.newest_date("protected_by_patent")
+
+
+def test_of_two_drugs_the_later_protected_is_that_of_the_later_last_patent(
+    table: FactTable,
+) -> None:
+    pairs = set(STEP_KINDS["later_protected_drug"].propose(table))
+    assert tuple(sorted((drug("Afatinib"), drug("Ponatinib")))) in pairs
+    assert tuple(sorted((drug("Afatinib"), drug("Olaparib")))) not in pairs
+    both = drug("Vandetanib"), drug("Ponatinib")
+    outcome = find(table, "later_protected_drug", *both)
+    expiries = [
+        find(table, "last_patent_expiry_of_application", first.value)
+        for name in both
+        if isinstance(first := find(table, "first_application_for_drug", name), Finding)
+    ]
+    dates = [expiry.value for expiry in expiries if isinstance(expiry, Finding)]
+    assert isinstance(outcome, Finding)
+    assert outcome.value == both[dates.index(max(dates))]

@@ -98,9 +98,9 @@ def test_changed_meanings_are_refused_with_a_reason(language: Language) -> None:
         ),
         (
             "d09",
-            "As of 1 July 2019, what LiverTox likelihood score does sotalol have, the active "
-            "ingredient of the application of Arbor Pharms LLC approved on 22 October 2014?",
-            'names "sotalol", which is hidden',
+            "What LiverTox likelihood score does fostamatinib have, which US patent 8211889 "
+            "protects in the Orange Book of 8 April 2025?",
+            'names "fostamatinib", which is hidden',
         ),
         ("d18", "Which did the FDA not approve first, gemcitabine or erlotinib?", "“not”"),
         ("d18", "Which did the FDA approve first, gemcitabine or dacomitinib?", "DRUGBANK:DB11963"),

@@ -173,7 +173,7 @@ def test_a_long_chain_is_several_chinese_sentences() -> None:
 
     assert text == (
         "临床试验NCT05246267所研究的药物最初凭一份上市申请获FDA批准。"
-        "截至2019年7月1日，该申请由哪家公司持有？"
+        "截至2019年7月1日，据Drugs@FDA，该申请由哪家公司持有？"
     )
 
 
