@@ -105,7 +105,6 @@ _DRUG_OF_ARM: tuple[Chain, ...] = (
 )
 _DRUG_BY_TWO_REGISTRIES: tuple[Chain, ...] = (
     ("drug_of_trial_with_score",),
-    ("drug_of_trial_by_company",),
     ("drug_of_trial_approved_before",),
 )
 _DESCRIBED_DRUG: tuple[Chain, ...] = (
@@ -221,7 +220,6 @@ _DECLARATIONS = (
         "find how and for whom a drug was approved",
         "temporal",
         (
-            ("first_application_for_drug", "sponsor_of_application"),
             ("first_application_for_drug", "submission_class_of_application"),
             ("latest_application_for_drug", "sponsor_of_application"),
             ("latest_application_for_drug", "approval_date_of_application"),
@@ -235,9 +233,7 @@ _DECLARATIONS = (
         "go from a patent over what it protects to the approval and to all protection",
         "multi_hop",
         (
-            *_extend(
-                (("drug_of_patent",),), (("approval_date_of_drug",), ("approval_year_of_drug",))
-            ),
+            *_extend((("drug_of_patent",),), (("approval_date_of_drug",),)),
             *_extend(
                 (("application_of_patent",),),
                 (
@@ -336,8 +332,6 @@ _DECLARATIONS = (
         (
             *_DRUG_BY_TWO_REGISTRIES,
             ("drug_of_trial_with_score", "approval_year_of_drug"),
-            ("drug_of_trial_by_company", "approval_year_of_drug"),
-            # A drug that is chosen by a company is not asked for its company.
             ("drug_of_trial_with_score", "first_application_for_drug", "sponsor_of_application"),
             *_extend(
                 _DRUG_BY_TWO_REGISTRIES,
@@ -346,7 +340,6 @@ _DECLARATIONS = (
                     ("generic_applications_of_drug",),
                 ),
             ),
-            ("drug_of_trial_by_company", "liver_injury_likelihood_of_drug"),
             ("drug_of_trial_approved_before", "liver_injury_likelihood_of_drug"),
         ),
         weight=0.1,
@@ -361,7 +354,6 @@ _DECLARATIONS = (
                 _DESCRIBED_DRUG,
                 (
                     ("generic_applications_of_drug",),
-                    ("approval_date_of_drug",),
                     ("first_application_for_drug", "last_patent_expiry_of_application"),
                     ("first_application_for_drug", "exclusivity_end_of_application"),
                 ),
@@ -432,7 +424,10 @@ _DECLARATIONS = (
         "trial_to_disease",
         "go from a trial to what is curated on its rare disease",
         "multi_hop",
-        _extend(_CONDITION_OF_TRIAL, (("gene_of_disease",), *_DISEASE_FIELDS)),
+        _extend(
+            _CONDITION_OF_TRIAL,
+            (("gene_of_disease",), ("inheritance_of_disease",), ("prevalence_of_disease",)),
+        ),
     ),
     Shape(
         "not_recorded",

@@ -253,6 +253,8 @@ class PlanVerifier:
         answer = self._list_names(solved.answer)[0]
         if len(answer.split()) > _MAX_ANSWER_WORDS:
             yield f"form: the answer is longer than {_MAX_ANSWER_WORDS} words"
+        if self._mentions.has_namesake(solved.answer):
+            yield "form: several companies go by the answer's name"
         if _GENERIC_ANSWER.fullmatch(answer):
             yield "form: the answer is too generic"
 

@@ -341,17 +341,16 @@ def find_first_generic_approval(table: FactTable, drug: str) -> Outcome:
         if not application.startswith(_GENERIC_APPLICATION):
             continue
         date = find_approval_date(table, application)
-        if date is not None:
-            facts[application] = (*own, date)
-        elif is_marketed(table, application):
+        if date is None:
             return Refusal("cardinality: an application has no approval date")
+        facts[application] = (*own, date)
     if len(facts) < 2:
         return Refusal("hops_needed: the drug has fewer than two generic applications")
     first = min(facts, key=lambda application: read_date(facts[application][-1].object))
     date = facts[first][-1]
     if read_date(date.object) < _RELIABLE_SINCE:
         return Refusal("source: generics of long ago are not all in the file")
-    return Finding(date.object, facts[first])
+    return Finding(date.object, facts[first], facts[first][0].as_of)
 
 
 def count_years_to_first_generic(table: FactTable, drug: str) -> Outcome:
@@ -367,7 +366,7 @@ def count_years_to_first_generic(table: FactTable, drug: str) -> Outcome:
     if isinstance(years, Refusal):
         return years
     facts = (*approved.facts, *generic.facts)
-    return Finding(make_number("years", years), facts)
+    return Finding(make_number("years", years), facts, generic.as_of)
 
 
 KINDS = (
@@ -388,7 +387,7 @@ KINDS = (
                 "FDA首次批准{0}所依据的上市申请",
                 "{0}首次获FDA批准的上市申请",
             ),
-            statement=("{0}最初凭一份上市申请获FDA批准。",),
+            statement=("{0}首次获FDA批准时凭的是一份上市申请。",),
             reference="该申请",
             question=(
                 "FDA首次批准{0}所依据的是哪份上市申请？",
@@ -603,14 +602,12 @@ KINDS = (
         find_first_generic_approval,
         Wording(
             question=(
-                "According to Drugs@FDA, when was the first abbreviated new drug application "
-                "(ANDA) approved whose only active ingredient is {0}?",
-                "When did the FDA approve the first ANDA in Drugs@FDA whose only active ingredient "
-                "is {0}?",
+                "When was the first abbreviated new drug application (ANDA) approved that "
+                "Drugs@FDA lists with {0} as its only active ingredient?",
             ),
         ),
         Wording(
-            question=("据Drugs@FDA，首份仅含{0}一种活性成分的仿制药申请（ANDA）于何时获批？",),
+            question=("据Drugs@FDA，首份以{0}为唯一活性成分的仿制药申请（ANDA）于何时获批？",),
         ),
         DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
@@ -624,13 +621,13 @@ KINDS = (
         count_years_to_first_generic,
         Wording(
             question=(
-                "How many full years after the first FDA approval of {0} did the FDA approve the "
-                "first ANDA in Drugs@FDA with it as the only active ingredient?",
+                "How many full years after the first FDA approval of {0} was the first ANDA "
+                "approved that Drugs@FDA lists with it as its only active ingredient?",
             ),
         ),
         Wording(
             question=(
-                "据Drugs@FDA，{0}首次获FDA批准后多少个整年，首份仅含该成分的仿制药申请（ANDA）获批？",
+                "据Drugs@FDA，首份以{0}为唯一活性成分的仿制药申请（ANDA），其获批日期比该药物首次获FDA批准的日期晚多少个整年？",
             ),
         ),
         DRUGS_AT_FDA,
@@ -651,8 +648,8 @@ KINDS = (
         ),
         Wording(
             question=(
-                "据Drugs@FDA，仅含{0}一种活性成分且仍有产品在市的仿制药申请（ANDA）共有多少份？",
-                "Drugs@FDA收录了多少份仅含{0}一种活性成分且仍有产品在市的仿制药申请（ANDA）？",
+                "据Drugs@FDA，以{0}为唯一活性成分、且至少有一种产品仍在市的仿制药申请（ANDA）共有多少份？",
+                "Drugs@FDA收录了多少份以{0}为唯一活性成分、且至少有一种产品仍在市的仿制药申请（ANDA）？",
             ),
         ),
         DRUGS_AT_FDA,

@@ -99,15 +99,18 @@ def count_approvals_in_year(table: FactTable, company: str, year: str) -> Outcom
     problem = check_company(table, company)
     if problem is not None:
         return problem
-    facts = [
-        fact
-        for application in list_company_applications(table, company)
-        for fact in table.facts_of("original_approval_date", application)
-        if read_date(fact.object)[:4] == read_date(year)
-    ]
-    if not 2 <= len(facts) <= MAX_COUNT:
-        return Refusal(f"form: {len(facts)} approvals")
-    value = make_number("applications", len(facts))
+    if read_date(year) < RECENT_SINCE:
+        return Refusal("form: approvals of long ago")
+    facts: list[StatedFact] = []
+    applications = 0
+    for application, listing in list_company_applications(table, company).items():
+        for approved in table.facts_of("original_approval_date", application):
+            if read_date(approved.object)[:4] == read_date(year):
+                applications += 1
+                facts += (listing, approved)
+    if not 2 <= applications <= MAX_COUNT:
+        return Refusal(f"form: {applications} approvals")
+    value = make_number("applications", applications)
     return Finding(value, tuple(facts), facts[0].as_of)
 
 
@@ -125,11 +128,14 @@ KINDS = (
         "application",
         find_latest_application_of_company,
         Wording(
-            noun=("the latest new drug application listed under {0} in Drugs@FDA on {1}",),
+            noun=(
+                "the latest new drug application with a marketed product listed under {0} in "
+                "Drugs@FDA on {1}",
+            ),
         ),
         Wording(
             statement=(
-                "到{1}为止，Drugs@FDA在{0}名下所列的新药申请（NDA）不止一份，其中一份获批最晚。",
+                "到{1}为止，Drugs@FDA在{0}名下所列、仍有产品在市的新药申请（NDA）不止一份，其中一份获批最晚。",
             ),
             reference="该最晚获批的申请",
         ),
@@ -156,8 +162,8 @@ KINDS = (
         count_approvals_in_year,
         Wording(
             question=(
-                "How many marketed new drug applications listed under {0} in Drugs@FDA were "
-                "approved in {1}?",
+                "How many new drug applications with a marketed product, approved in {1}, does "
+                "Drugs@FDA list under {0}?",
             )
         ),
         Wording(

@@ -309,7 +309,7 @@ KINDS = (
         Wording(
             question=(
                 "据Orphanet，{0}在哪个年龄阶段起病？",
-                "据Orphanet，{0}的起病年龄阶段是哪一个？",
+                "据Orphanet，{0}的起病年龄属于哪个阶段？",
             ),
         ),
         _ORPHANET,

@@ -222,10 +222,7 @@ KINDS = (
             question=("When does the last exclusivity end that the Orange Book lists for {0}?",)
         ),
         Wording(
-            question=(
-                "橙皮书为{0}列出的市场独占期中，最晚的届满日是哪一天？",
-                "{0}在橙皮书中所列的最后一项市场独占期于何时届满？",
-            ),
+            question=("橙皮书为{0}列出的市场独占期中，最晚的届满日是哪一天？",),
         ),
         ORANGE_BOOK,
         propose_subjects("application_sponsor"),
@@ -292,10 +289,10 @@ KINDS = (
             question=("Which drug does {0} protect in the Orange Book of {1}?",),
         ),
         Wording(
-            noun=("{1}版橙皮书中由{0}保护的药物",),
-            statement=("在{1}版橙皮书中，{0}只保护一种药物。",),
+            noun=("{1}版橙皮书中{0}所涉及的药物",),
+            statement=("在{1}版橙皮书中，{0}只涉及一种药物。",),
             reference="该药物",
-            question=("在{1}版橙皮书中，{0}保护的是哪种药物？",),
+            question=("在{1}版橙皮书中，{0}涉及的是哪种药物？",),
         ),
         ORANGE_BOOK,
         _propose_patents,

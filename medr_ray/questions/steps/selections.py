@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.questions.steps.approvals import (
-    FULL_APPLICATIONS,
     NEW_DRUG_APPLICATION,
     file_date,
     find_drug_of_application,
     find_first_approval_year,
-    list_applications,
     make_year,
     read_date,
 )
@@ -182,50 +180,6 @@ def _propose_trials_and_years(table: FactTable) -> Iterator[tuple[str, ...]]:
             yield trial, make_year(str(middle - middle % _YEARS_APART))
 
 
-def _list_holders(table: FactTable, drug: str) -> dict[str, tuple[StatedFact, ...]]:
-    """Who holds a full application for the drug alone, with the facts. A kit with the drug as its
-    diluent is no application for it."""
-    holders: dict[str, tuple[StatedFact, ...]] = {}
-    for application, facts in list_applications(table, drug).items():
-        if application.startswith(FULL_APPLICATIONS):
-            for fact in table.facts_of("application_sponsor", application):
-                holders.setdefault(fact.object, (fact, *facts))
-    return holders
-
-
-def find_drug_of_company(table: FactTable, trial: str, company: str, date: str) -> Outcome:
-    """Of the drugs of a trial, the one for which the registry's file lists a full application
-    under the company."""
-    if (date,) != file_date(table):
-        return Refusal("date: who held an application is known for another date")
-    problem = check_company(table, company)
-    if problem is not None:
-        return problem
-    drugs = _list_several_drugs(table, trial)
-    if isinstance(drugs, Refusal):
-        return drugs
-    if any(fact.object == company for fact in table.facts_of("lead_sponsor", trial)):
-        return Refusal("hops_needed: the company sponsors the trial")
-    facts: list[StatedFact] = list(table.facts_of("studies_intervention", trial))
-    winners = []
-    for drug in drugs:
-        holders = _list_holders(table, drug)
-        if not holders:
-            return Refusal("cardinality: a drug of the trial has no application")
-        if company in holders:
-            winners.append(drug)
-            facts += holders[company]
-    return take_single(facts, winners, "drugs of the company")
-
-
-def _propose_trials_and_companies(table: FactTable) -> Iterator[tuple[str, ...]]:
-    for trial in table.subjects("studies_intervention"):
-        drugs = _list_several_drugs(table, trial)
-        if not isinstance(drugs, Refusal):
-            for company in sorted({c for drug in drugs for c in _list_holders(table, drug)}):
-                yield trial, company, *file_date(table)
-
-
 # --- two trials -----------------------------------------------------------------------
 
 
@@ -364,38 +318,6 @@ KINDS = (
             ("approve & before & day", "approve & before & year"),
             asides=("test", "several", "first * approve", "approve * first", "before"),
         ),
-    ),
-    StepKind(
-        "drug_of_trial_by_company",
-        ("trial", "company", "date"),
-        "drug",
-        find_drug_of_company,
-        Wording(
-            statement=(
-                "Of the drugs studied in {0}, there is one for which Drugs@FDA listed an NDA or "
-                "BLA under {1} on {2}.",
-            ),
-            noun=(
-                "the drug studied in {0} for which Drugs@FDA listed an NDA or BLA under {1} on {2}",
-            ),
-            reference="that drug",
-            question=(
-                "For which of the drugs studied in {0} did Drugs@FDA list an NDA or BLA under {1} "
-                "on {2}?",
-            ),
-        ),
-        Wording(
-            statement=(
-                "在{0}所研究的药物中，Drugs@FDA（截至{2}）在{1}名下只列有其中一种的上市申请（NDA或BLA）。",
-            ),
-            reference="该药物",
-            question=(
-                "{0}所研究的药物中，Drugs@FDA（截至{2}）在{1}名下列有哪一种的上市申请（NDA或BLA）？",
-            ),
-        ),
-        ("clinical_trials", "drugs_at_fda"),
-        _propose_trials_and_companies,
-        hops=2,
     ),
     StepKind(
         "larger_trial",

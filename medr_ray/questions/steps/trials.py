@@ -439,10 +439,7 @@ KINDS = (
         Wording(
             statement=("在{0}所研究的药物中，有一种最早获得FDA批准。",),
             reference="该药物",
-            question=(
-                "{0}所研究的药物中，哪一种最早获得FDA批准？",
-                "FDA最早批准的是{0}所研究的哪种药物？",
-            ),
+            question=("{0}研究了不止一种药物，其中哪一种最先获FDA批准？",),
         ),
         ("clinical_trials", "drugs_at_fda", "livertox"),
         propose_subjects("studies_intervention"),

@@ -91,12 +91,16 @@ class Mentions:
     def display_name(self, entity_id: str) -> str:
         """The name of an entity as a person writes it in the middle of an English sentence."""
         name = self._print_name(entity_id)
-        # A table may know an entity that none of its records names.
-        namesakes = self._organisations.get(name, ())
-        if self._type_of(entity_id) in _ORGANISATIONS and len(namesakes) > 1:
+        if self.has_namesake(entity_id):
             longest = max(self._table.names_of(entity_id), key=len)
             return print_whole_company(longest, self._forms)
         return name
+
+    def has_namesake(self, entity_id: str) -> bool:
+        """Whether another company has the same name but for its legal form."""
+        # A table may know an entity that none of its records names.
+        namesakes = self._organisations.get(self._print_name(entity_id), ())
+        return self._type_of(entity_id) in _ORGANISATIONS and len(namesakes) > 1
 
     def _print_name(self, entity_id: str) -> str:
         names = self._table.names_of(entity_id)

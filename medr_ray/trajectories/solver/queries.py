@@ -137,6 +137,11 @@ _PHRASINGS: Mapping[str, tuple[tuple[FactSource, str], ...]] = {
         ("drugs_at_fda", "active ingredient {0}, new molecular entity"),
         ("drugs_at_fda", "{0} application, review priority"),
     ),
+    "first_generic_approval_of_drug": (
+        ("drugs_at_fda", "{0} ANDA submission status date"),
+        ("drugs_at_fda", "{0} abbreviated new drug application original approval"),
+        ("drugs_at_fda", "{0} generic ANDA active ingredient"),
+    ),
     "generic_applications_of_drug": (
         ("drugs_at_fda", "{0} ANDA sponsor name"),
         ("drugs_at_fda", "{0} generic, marketing status prescription"),

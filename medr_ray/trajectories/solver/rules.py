@@ -21,6 +21,7 @@ from medr_ray.trajectories.solver.name_ids import TITLE_PREFIX
 from medr_ray.trajectories.solver.notes import Notes, find_paper
 
 _FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
+_GENERIC_APPLICATION = "FDA:ANDA"
 # Modes of inheritance as both tables name them; "sporadic" or "multifactorial" are none.
 _MODE = re.compile(r"MODE:(?:autosomal|x linked|y linked|mitochondrial|semidominant)\b")
 _APPROVAL_YEARS = ("us_approval_year", "first_us_approval_year")
@@ -485,6 +486,29 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
     return _make_count(count)
 
 
+def _count_years_to_first_generic(workings: Workings, drug: str) -> str:
+    dates = [
+        read_date(workings.find(kind, drug))
+        for kind in ("approval_date_of_drug", "first_generic_approval_of_drug")
+    ]
+    return _make_count(int(dates[1][:4]) - int(dates[0][:4]))
+
+
+def _find_first_generic(workings: Workings, drug: str) -> str:
+    kind = "first_generic_approval_of_drug"
+    workings.search_at_least(2, kind, drug)
+    products = workings.subjects("active_ingredient", drug)
+    dates = [
+        date
+        for product in products
+        for application in workings.subjects("has_product", product)
+        if application.startswith(_GENERIC_APPLICATION)
+        for date in workings.objects("original_approval_date", application)
+    ]
+    workings.require(dates, kind, drug)
+    return min(dates, key=read_date)
+
+
 def _count_generic_applications(workings: Workings, drug: str) -> str:
     workings.search_at_least(2, "generic_applications_of_drug", drug)
     return _find_by_declaration(workings, "generic_applications_of_drug", drug)
@@ -510,6 +534,7 @@ RULES: Mapping[str, Rule] = {
     "earlier_approved_drug_of_trial": _find_earlier_drug_of_trial,
     "exclusivity_end_of_application": _find_exclusivity_end,
     "first_application_for_drug": _find_first_application,
+    "first_generic_approval_of_drug": _find_first_generic,
     "gene_of_both_diseases": _find_gene_of_both,
     "gene_of_disease": _find_gene,
     "generic_applications_of_drug": _count_generic_applications,
@@ -529,4 +554,5 @@ RULES: Mapping[str, Rule] = {
     "trial_of_paper": _find_trial_of_paper,
     "years_between_approvals": _find_years_between,
     "years_of_protection": _count_years_of_protection,
+    "years_to_first_generic": _count_years_to_first_generic,
 }

@@ -197,10 +197,13 @@ def test_a_date_that_the_sentence_before_names_is_not_said_twice() -> None:
 def test_a_name_may_contain_what_stands_between_two_inputs() -> None:
     mentions = MENTIONS["en"]
     hospital = name("INSTITUTION:boston childrens hospital")
-    acronym = name(make_value_id(LiteralValue("text", "s CAR-T")))
+    acronym = name(make_value_id(LiteralValue("text", "CAR-T trial sponsored by us")))
     plan = PlanNode("start_of_trial", (PlanNode("trial_by_acronym", (acronym, hospital)),))
 
     text = write_question(plan, mentions, "en", form=1)
 
-    assert text == "On what date did Boston Children's Hospital's s CAR-T trial begin?"
+    assert text == (
+        "On what date did the CAR-T trial sponsored by us trial sponsored by Boston Children's "
+        "Hospital begin?"
+    )
     assert plan in [read.plan for read in read_question(text, mentions, "en")]
