@@ -85,17 +85,21 @@ class _Writer:
         """One of the forms."""
         return forms[self._form % len(forms)]
 
-    def word_noun(self, node: PlanNode) -> str:
-        """The phrase for what a node finds. Where it would be nested too deep, a sentence is
-        written before, and the phrase refers to it."""
+    def word_noun(self, node: PlanNode, *, is_enclosed: bool = False) -> str:
+        """The phrase for what a node finds. Where it would be nested too deep, or words of the
+        phrase around it would follow (``is_enclosed``), a sentence is written before, and the
+        phrase refers to it."""
         if node.is_named:
             return self._mentions.word(node.value)
-        words = [self.word_noun(given) for given in node.inputs]
         wording = node.step_kind.wording(self._language)
+        has_tail = bool(wording.noun) and not self.choose(wording.noun).endswith("}")
+        words = [self.word_noun(given, is_enclosed=has_tail) for given in node.inputs]
         depth = 1 + max((self._depth.get(given, 0) for given in node.inputs), default=0)
         # Every other form begins with a sentence of its own although a phrase would do.
-        is_split = depth > _MAX_NESTED[self._language] or (
-            (self._form // 2) % 2 == 1 and not self.sentences
+        is_split = (
+            depth > _MAX_NESTED[self._language]
+            or ((self._form // 2) % 2 == 1 and not self.sentences)
+            or (is_enclosed and self._language == "en")
         )
         if wording.statement and (is_split or not wording.noun):
             self.sentences.append(self.choose(wording.statement).format(*words))

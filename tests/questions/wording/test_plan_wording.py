@@ -172,9 +172,24 @@ def test_a_long_chain_is_several_chinese_sentences() -> None:
     text = write_question(plan, MENTIONS["zh"], "zh", form=0, as_of="2019-07-01")
 
     assert text == (
-        "临床试验NCT05246267所研究的药物最初凭一份上市申请获FDA批准。"
+        "临床试验NCT05246267所研究的药物首次获FDA批准时凭的是一份上市申请。"
         "截至2019年7月1日，据Drugs@FDA，该申请由哪家公司持有？"
     )
+
+
+def test_a_phrase_within_another_one_gets_a_sentence_of_its_own() -> None:
+    drug = PlanNode("drug_of_trial", (name("NCT:NCT05246267"),))
+    latest = PlanNode("latest_application_for_drug", (drug, name("VALUE:date/2019-07-01")))
+    plan = PlanNode("sponsor_of_application", (latest,))
+
+    text = write_question(plan, MENTIONS["en"], "en", form=0, as_of="2019-07-01")
+
+    assert text == (
+        "Trial NCT05246267 studied a single drug. As of 1 July 2019, which company does Drugs@FDA "
+        "list as the sponsor of the latest NDA or BLA in Drugs@FDA on that date with that drug as "
+        "its only active ingredient?"
+    )
+    assert plan in [read.plan for read in read_question(text, MENTIONS["en"], "en")]
 
 
 def test_a_date_that_the_sentence_before_names_is_not_said_twice() -> None:
