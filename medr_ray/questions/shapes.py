@@ -426,7 +426,7 @@ _DECLARATIONS = (
         "multi_hop",
         _extend(
             _CONDITION_OF_TRIAL,
-            (("gene_of_disease",), ("inheritance_of_disease",), ("prevalence_of_disease",)),
+            (("gene_of_disease",), ("prevalence_of_disease",)),
         ),
     ),
     Shape(

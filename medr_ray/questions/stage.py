@@ -47,9 +47,9 @@ from medr_ray.questions.drafting.drafter import (
 from medr_ray.questions.split import QuestionSplit, pick_balanced, split_and_balance
 
 # Raise this with every change of the columns of questions.parquet or of what a plan means, so that
-# a run whose questions have another format generates them again. It is 7 since questions are plans
-# over facts of record.
-_QUESTIONS_FORMAT = 7
+# a run whose questions have another format generates them again. It is 8 since their plans have
+# steps over patents and generic applications.
+_QUESTIONS_FORMAT = 8
 _ACCEPTED_FOLDER = "drafts/accepted"
 _REJECTED_FOLDER = "drafts/rejected"
 R = TypeVar("R")

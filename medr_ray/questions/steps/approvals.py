@@ -81,6 +81,19 @@ def _is_mixture(table: FactTable, drug: str) -> bool:
     return any(_MIXTURE.search(drug_name) for drug_name in table.names_of(drug)[:1])
 
 
+def _has_other_salts(table: FactTable, drug: str) -> bool:
+    """Whether a salt or an ester of the drug is listed as an ingredient of its own: what "the only
+    active ingredient" takes in is then open."""
+    names = table.names_of(drug)
+    stem = f"{names[0].casefold()} " if names else ""
+    return bool(stem) and any(
+        name.casefold().startswith(stem)
+        for other in table.objects("active_ingredient")
+        if other != drug
+        for name in table.names_of(other)[:1]
+    )
+
+
 def find_approval_date(table: FactTable, application: str) -> StatedFact | None:
     """The fact that dates the original approval of an application, where there is one."""
     facts = table.facts_of("original_approval_date", application)
@@ -165,6 +178,8 @@ def find_latest_application(table: FactTable, drug: str, until: str) -> Outcome:
         return Refusal("date: after the date of the registry's file")
     if len(list_full_applications(table, drug)) < 2:
         return Refusal("hops_needed: the drug has a single application")
+    if _has_other_salts(table, drug):
+        return Refusal("class: a salt or an ester of the drug is listed apart")
     outcome = _find_approved(table, drug, max, until)
     if isinstance(outcome, Refusal):
         return outcome
@@ -325,7 +340,7 @@ def count_generic_applications(table: FactTable, drug: str) -> Outcome:
                 printed.update(fact.printed for fact in ingredients)
     if not 2 <= applications <= MAX_COUNT:
         return Refusal(f"form: {applications} applications")
-    if len(printed) > 1:
+    if len(printed) > 1 or _has_other_salts(table, drug):
         return Refusal("cardinality: the ingredient is printed in several ways")
     dates = {fact.as_of for fact in facts}
     return Finding(make_number("applications", applications), tuple(facts), max(dates))
@@ -346,6 +361,8 @@ def find_first_generic_approval(table: FactTable, drug: str) -> Outcome:
         facts[application] = (*own, date)
     if len(facts) < 2:
         return Refusal("hops_needed: the drug has fewer than two generic applications")
+    if _has_other_salts(table, drug):
+        return Refusal("class: a salt or an ester of the drug is listed apart")
     first = min(facts, key=lambda application: read_date(facts[application][-1].object))
     date = facts[first][-1]
     if read_date(date.object) < _RELIABLE_SINCE:

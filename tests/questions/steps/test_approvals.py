@@ -1,8 +1,10 @@
 """Steps over approvals: what two registries agree on, what ages, what is single; real records."""
 
+from dataclasses import replace
+
 from support.registry_facts import change_facts, drug, state, value
 
-from medr_ray.graph.facts.fact_table import FactTable
+from medr_ray.graph.facts.fact_table import FactTable, TableEntity
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.questions.steps.approvals import file_date, list_applications
 from medr_ray.questions.steps.kinds import Finding, Outcome, Refusal
@@ -169,6 +171,44 @@ def test_generics_of_two_salts_are_not_counted_together(table: FactTable) -> Non
     changed = change_facts(table, drop=frozenset({product.fact_id}), add=(other,))
     refusal = find(changed, "generic_applications_of_drug", drug("Gemcitabine"))
     assert "printed in several ways" in reason(refusal)
+
+
+def test_where_an_ester_is_an_ingredient_of_its_own_neither_latest_nor_first_is_asked(
+    table: FactTable,
+) -> None:
+    (today,) = file_date(table)
+    asked = {
+        "Gemcitabine": ("latest_application_for_drug", today),
+        "Azacitidine": ("first_generic_approval_of_drug",),
+    }
+    for name, (kind, *others) in asked.items():
+        ester = f"DRUGBANK:ester of {name}"
+        added = state("PRODUCT:NDA999999/001", "active_ingredient", ester, "drugs_at_fda")
+        entities = {**table.entities, ester: TableEntity("drug", (f"{name} elaidate",))}
+        changed = replace(change_facts(table, add=(added,)), entities=entities)
+        assert isinstance(find(table, kind, drug(name), *others), Finding)
+        refusal = find(changed, kind, drug(name), *others)
+        assert reason(refusal).startswith("class: a salt or an ester")
+
+
+def test_the_first_generic_is_dated_where_all_of_them_are(table: FactTable) -> None:
+    azacitidine = drug("Azacitidine")  # approved in May 2004
+    outcome = find(table, "first_generic_approval_of_drug", azacitidine)
+    assert isinstance(outcome, Finding)
+    assert outcome.value == value("date", "2013-09-16")
+    years = find(table, "years_to_first_generic", azacitidine)
+    assert isinstance(years, Finding)
+    assert years.value == value("number", "9 years")
+    generics = [
+        application
+        for application in list_applications(table, azacitidine)
+        if application.startswith("FDA:ANDA")
+    ]
+    last = max(generics, key=lambda name: table.facts_of("original_approval_date", name)[0].object)
+    date = table.facts_of("original_approval_date", last)[0]
+    undated = change_facts(table, drop=frozenset({date.fact_id}))
+    refusal = find(undated, "first_generic_approval_of_drug", azacitidine)
+    assert reason(refusal) == "cardinality: an application has no approval date"
 
 
 def test_a_trade_name_that_holds_the_ingredient_gives_it_away(table: FactTable) -> None:
