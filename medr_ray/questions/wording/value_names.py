@@ -62,11 +62,6 @@ def name_term(term_id: str, names: Sequence[str]) -> ValueNames:
     return ValueNames(tuple(dict.fromkeys(english)), tuple(entry["chinese"]))
 
 
-def name_country(country: str) -> str:
-    """A country in Chinese, by the registry's English name. KeyError where it has none."""
-    return cast(str, _load_tables()["countries"][country])
-
-
 def print_chinese_date(iso_date: str) -> str:
     """An ISO date of any precision: "2019年8月12日", "2019年8月", "2019年"."""
     parts = [str(int(part)) for part in iso_date.split("-")]

@@ -3,12 +3,13 @@
 import pytest
 from support.worded_facts import CATEGORIES, ENTITIES, build_worded_table
 
-from medr_ray.core.records import Language
+from medr_ray.core.records import Language, LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, TableEntity
+from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.questions.answer_matching import answers_match
 from medr_ray.questions.wording.mentions import Mentions
-from medr_ray.questions.wording.value_names import name_country, name_term
+from medr_ray.questions.wording.value_names import name_term, name_value
 
 TABLE = build_worded_table()
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -147,7 +148,8 @@ def test_modes_of_inheritance_and_periods_of_onset_have_chinese_names() -> None:
     ],
 )
 def test_countries_go_by_the_names_of_the_registry(country: str, chinese: str) -> None:
-    assert name_country(country) == chinese
+    value = make_value_id(LiteralValue("category", country))
+    assert name_value(value).order("zh")[0] == chinese
 
 
 # --- answers --------------------------------------------------------------------------
