@@ -71,11 +71,6 @@ _APPROVAL_FIELDS: tuple[Chain, ...] = (
     ("sponsor_of_application",),
     ("submission_class_of_application",),
 )
-_DRUG_FIELDS: tuple[Chain, ...] = (
-    ("approval_date_of_drug",),
-    ("approval_year_of_drug",),
-    ("generic_applications_of_drug",),
-)
 _PROTECTION: tuple[Chain, ...] = (
     ("last_patent_expiry_of_application",),
     ("patents_of_application",),
@@ -367,6 +362,7 @@ _DECLARATIONS = (
         "compare two trials of one drug for one disease",
         "comparative",
         (
+            ("larger_trial",),
             # Other ends are the same for both, which studied one drug for one condition.
             *_extend(_TRIAL_OF_TWO, (("sponsor_of_trial",),)),
         ),
