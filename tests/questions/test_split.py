@@ -15,6 +15,7 @@ from medr_ray.questions.shapes import MAX_UNANSWERABLE_SHARE, SHAPES, UNANSWERAB
 from medr_ray.questions.split import (
     QuestionSplit,
     find_hubs,
+    limit_common_answers,
     pick_balanced,
     split_and_balance,
     split_seeds,
@@ -235,3 +236,21 @@ def test_the_heldout_seeds_stay_when_others_are_added(
     assert len(heldout) == round(fraction * len(seeds))
     more = split_seeds({*seeds, "another seed"}, fraction, run_seed)[1]
     assert len(heldout - more) <= 1
+
+
+@given(answers=st.lists(st.sampled_from("EEEEEABC"), max_size=60))
+def test_no_answer_is_that_of_more_than_half_of_the_questions_of_its_kind(
+    answers: list[str],
+) -> None:
+    candidates = [
+        make_candidate(number, answer=f"VALUE:category/{answer}")
+        for number, answer in enumerate(answers)
+    ]
+    kept = limit_common_answers(candidates)
+    assert kept == [candidate for candidate in candidates if candidate in kept]
+    counts = Counter(candidate.answer for candidate in kept)
+    most = max(counts.values(), default=0)
+    assert most <= max(_SMALLEST_CAP, len(kept) / 2)
+    # Only the common one is cut: the rare ones are all there.
+    for answer, count in Counter(candidate.answer for candidate in candidates).items():
+        assert counts[answer] == count or counts[answer] == most

@@ -10,6 +10,7 @@ from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.questions.checks.plan_verification import PlanVerifier
 from medr_ray.questions.plans import SolvedPlan, solve_plan
 from medr_ray.questions.shapes import build_plan
+from medr_ray.questions.steps.approvals import file_date, list_full_applications
 from medr_ray.questions.wording.grammar import write_question
 from medr_ray.questions.wording.mentions import Mentions
 
@@ -156,3 +157,25 @@ def test_the_same_entity_twice_is_no_chain(table: FactTable) -> None:
     back = replace(solved.steps[-1], value=drug("Omalizumab"))
     reasons = make_verifier(table).check_facts(SolvedPlan((*solved.steps[:-1], back)))
     assert "hops_needed: the same entity comes twice" in reasons
+
+
+def test_the_latest_of_several_that_all_give_one_answer_is_not_asked(table: FactTable) -> None:
+    (today,) = file_date(table)
+    chain = ("latest_application_for_drug", "sponsor_of_application")
+    solved = solve(table, chain, drug("Gemcitabine"), today)
+    reason = "hops_needed: what is chosen from leads to no other answer"
+    assert reason not in make_verifier(table).check_facts(solved)
+    # The company of the latest one holds all the others too.
+    others = [
+        fact
+        for application in list_full_applications(table, drug("Gemcitabine"))
+        for fact in table.facts_of("application_sponsor", application)
+    ]
+    one_holder = change_facts(
+        table,
+        drop=frozenset(fact.fact_id for fact in others),
+        add=tuple(fact._replace(object=solved.answer) for fact in others),
+    )
+    same = solve(one_holder, chain, drug("Gemcitabine"), today)
+    assert same.answer == solved.answer
+    assert reason in make_verifier(one_holder).check_facts(same)
