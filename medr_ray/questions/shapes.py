@@ -228,14 +228,9 @@ _DECLARATIONS = (
         "go from a patent over what it protects to the approval and to all protection",
         "multi_hop",
         (
-            *_extend((("drug_of_patent",),), (("approval_date_of_drug",),)),
-            *_extend(
-                (("application_of_patent",),),
-                (
-                    ("exclusivity_end_of_application",),
-                    ("last_patent_expiry_of_application",),
-                ),
-            ),
+            ("drug_of_patent", "approval_date_of_drug"),
+            ("application_of_patent", "exclusivity_end_of_application"),
+            ("application_of_patent", "last_patent_expiry_of_application"),
         ),
         weight=1.5,
     ),
@@ -420,10 +415,7 @@ _DECLARATIONS = (
         "trial_to_disease",
         "go from a trial to what is curated on its rare disease",
         "multi_hop",
-        _extend(
-            _CONDITION_OF_TRIAL,
-            (("gene_of_disease",), ("prevalence_of_disease",)),
-        ),
+        _extend(_CONDITION_OF_TRIAL, (("gene_of_disease",), ("prevalence_of_disease",))),
     ),
     Shape(
         "not_recorded",

@@ -144,10 +144,8 @@ class _Picker:
         entity_cap = max(_MIN_CAP, round(self.config.max_entity_share * self.limit))
         if any(self._entity_counts[entity] >= entity_cap for entity in candidate.leading_entities):
             return True
-        # The answer "B" of one kind of question is not that of another.
-        answer = (candidate.chain[-1], candidate.answer)
         return (
-            self._answer_counts[answer] >= answer_cap
+            self._answer_counts[candidate.asked_answer] >= answer_cap
             or self._hop_counts[candidate.hops] >= hop_cap
             or self._shape_counts[candidate.shape] >= shape_cap
         )
@@ -156,7 +154,7 @@ class _Picker:
         self.picked.append(candidate)
         self._shape_counts[candidate.shape] += 1
         self._chain_counts[candidate.chain] += 1
-        self._answer_counts[candidate.chain[-1], candidate.answer] += 1
+        self._answer_counts[candidate.asked_answer] += 1
         self._entity_counts.update(candidate.leading_entities)
         self._hop_counts[candidate.hops] += 1
         self._specialty_counts[candidate.specialty] += 1
@@ -176,9 +174,8 @@ def limit_common_answers(candidates: Sequence[Candidate]) -> list[Candidate]:
     }
     chosen: Counter[tuple[str, str]] = Counter()
     for candidate in candidates:
-        answer = (candidate.chain[-1], candidate.answer)
-        if chosen[answer] < limits[answer[0]]:
-            chosen[answer] += 1
+        if chosen[candidate.asked_answer] < limits[candidate.chain[-1]]:
+            chosen[candidate.asked_answer] += 1
             kept.append(candidate)
     return kept
 

@@ -21,6 +21,7 @@ __all__ = [
     "make_patent_id",
     "make_person_id",
     "make_product_id",
+    "make_product_prefix",
     "make_registration_id",
     "make_substance_id",
     "make_trial_id",
@@ -47,7 +48,12 @@ def make_application_id(kind: str, number: str) -> str:
 
 def make_product_id(application_id: str, product_number: str) -> str:
     """``application_id`` is that of ``make_application_id``."""
-    return f"{application_id.replace('FDA:', 'PRODUCT:')}/{product_number.strip().zfill(3)}"
+    return f"{make_product_prefix(application_id)}{product_number.strip().zfill(3)}"
+
+
+def make_product_prefix(application_id: str) -> str:
+    """What the ids of all products of an application begin with."""
+    return f"{application_id.replace('FDA:', 'PRODUCT:')}/"
 
 
 def find_application_id(product_id: str) -> str:

@@ -189,29 +189,32 @@ class PlanVerifier:
             for given in inputs:
                 if given.value == step.value:
                     continue
-                other = solve_plan(_put_in_place(solved.plan, step.node, given), self._table)
-                if isinstance(other, Refusal) or other.answer == solved.answer:
+                if self._find_other_answer(solved, step, given.value) is None:
                     yield "hops_needed: only one of those to choose from leads to an answer"
                     return
 
     def _check_alternatives(self, solved: SolvedPlan) -> Iterator[str]:
         """Where a step chooses the first or the last of several, another choice has to lead to
         another answer: else the choice is not needed."""
-        for step in solved.steps[:-1]:
+        places = list_places(solved.plan)
+        for step, (_, inputs) in zip(solved.steps[:-1], places, strict=False):
             if step.node.is_named or step.node.step_kind.alternatives is None:
                 continue
-            others = set(step.node.step_kind.alternatives(self._table, *_list_inputs(step, solved)))
-            others.discard(step.value)
-            outcomes = [
-                solve_plan(_put_in_place(solved.plan, step.node, name(other)), self._table)
-                for other in sorted(others)
-            ]
-            if others and not any(
-                isinstance(outcome, SolvedPlan) and outcome.answer != solved.answer
-                for outcome in outcomes
+            values = [solved.steps[place].value for place in inputs]
+            others = set(step.node.step_kind.alternatives(self._table, *values)) - {step.value}
+            if others and all(
+                self._find_other_answer(solved, step, other) is None for other in sorted(others)
             ):
                 yield "hops_needed: what is chosen from leads to no other answer"
                 return
+
+    def _find_other_answer(self, solved: SolvedPlan, step: SolvedStep, value: str) -> str | None:
+        """The answer where a step found another value; None where it is the same, or there is
+        none."""
+        other = solve_plan(_put_in_place(solved.plan, step.node, name(value)), self._table)
+        if isinstance(other, Refusal) or other.answer == solved.answer:
+            return None
+        return other.answer
 
     def _check_trials(self, solved: SolvedPlan) -> Iterator[str]:
         """A registered study that only observes is no trial."""
@@ -269,12 +272,6 @@ def _is_chosen(
         and node.step_kind.offers_answer
         for later, (node, inputs) in enumerate(places)
     )
-
-
-def _list_inputs(step: SolvedStep, solved: SolvedPlan) -> list[str]:
-    """The values of the inputs of a step."""
-    values = {other.node: other.value for other in solved.steps}
-    return [values[given] for given in step.node.inputs]
 
 
 def _put_in_place(plan: PlanNode, place: PlanNode, node: PlanNode) -> PlanNode:

@@ -52,6 +52,11 @@ class Candidate:
         return tuple(step.name for step in self.steps if step.kind == NAMED)
 
     @property
+    def asked_answer(self) -> tuple[str, str]:
+        """(kind of the last step, answer): "B" of one kind of question is not that of another."""
+        return self.chain[-1], self.answer
+
+    @property
     def leading_entities(self) -> frozenset[str]:
         """The entities on the way and at its ends that no question of the other side may share."""
         return frozenset(

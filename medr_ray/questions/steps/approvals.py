@@ -1,7 +1,7 @@
 """Steps over approvals: the applications of Drugs@FDA, their dates, sponsors and ingredients."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
@@ -18,6 +18,7 @@ from medr_ray.questions.steps.kinds import (
     make_number,
     propose_objects,
     propose_subjects,
+    propose_with_date,
     take_single,
 )
 
@@ -25,8 +26,8 @@ DRUGS_AT_FDA = ("drugs_at_fda",)
 FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
 NEW_DRUG_APPLICATION = "FDA:NDA"
 _GENERIC_APPLICATION = "FDA:ANDA"
-# Antibiotics of before 1997, reference products among them, have numbers of this series.
 _NEW_MOLECULAR_ENTITY = "VALUE:category/Type 1 - New Molecular Entity"
+# Antibiotics of before 1997, reference products among them, have numbers of this series.
 _OLD_ANTIBIOTIC = "FDA:ANDA06"
 _MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 MAX_COUNT = 12  # what a person can still check
@@ -107,11 +108,7 @@ def _find_approved(
     up to a date where one is given."""
     if _is_mixture(table, drug):
         return Refusal("class: a mixture, or a class of substances")
-    applications = {
-        application: facts
-        for application, facts in list_applications(table, drug).items()
-        if application.startswith(FULL_APPLICATIONS)
-    }
+    applications = list_full_applications(table, drug)
     if not applications:
         return Refusal("cardinality: no application for the drug alone")
     dated = {application: find_approval_date(table, application) for application in applications}
@@ -189,13 +186,16 @@ def find_latest_application(table: FactTable, drug: str, until: str) -> Outcome:
     return Finding(outcome.value, outcome.facts)
 
 
-def list_full_applications(table: FactTable, drug: str, *_: str) -> list[str]:
-    """The new drug and biologics licence applications for the drug alone."""
-    return [
-        application
-        for application in list_applications(table, drug)
+def list_full_applications(
+    table: FactTable, drug: str, *_: str
+) -> dict[str, tuple[StatedFact, ...]]:
+    """The new drug and biologics licence applications for the drug alone, with the facts that say
+    so."""
+    return {
+        application: facts
+        for application, facts in list_applications(table, drug).items()
         if application.startswith(FULL_APPLICATIONS)
-    ]
+    }
 
 
 def is_after_file(table: FactTable, date: str) -> bool:
@@ -208,30 +208,24 @@ def file_date(table: FactTable) -> tuple[str, ...]:
     return (make_value_id(LiteralValue("date", table.newest_date("application_sponsor"))),)
 
 
-def propose_until(predicate: str) -> Callable[[FactTable], Iterator[tuple[str, ...]]]:
-    """Every object of a predicate, with the date of the file."""
-
-    def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
-        date = file_date(table)
-        for obj in table.objects(predicate):
-            yield (obj, *date)
-
-    return propose
-
-
 def _find_earlier_year(table: FactTable, drug: str, outcome: Finding) -> Refusal | None:
     """A refusal where LiverTox has another year of approval than Drugs@FDA: old applications are
     missing there now and then."""
     years = {read_date(fact.object)[:4] for fact in _list_livertox_years(table, drug)}
     date = find_approval_date(table, outcome.value)
-    if date is not None and years and read_date(date.object)[:4] not in years:
-        return Refusal("contradiction: LiverTox has another year of approval")
-    if date is not None and not years and read_date(date.object)[:4] < _RELIABLE_SINCE:
+    if date is None:
+        return None
+    approved = read_date(date.object)[:4]
+    if years:
+        if approved not in years:
+            return Refusal("contradiction: LiverTox has another year of approval")
+        if min(years) < approved:
+            return Refusal("contradiction: LiverTox has an earlier year of approval")
+        return None
+    if approved < _RELIABLE_SINCE:
         return Refusal("source: no second source for an approval of long ago")
-    if date is not None and not years and not _is_new_substance(table, outcome.value):
+    if not _is_new_substance(table, outcome.value):
         return Refusal("source: no second source for the approval of what was no new substance")
-    if date is not None and years and min(years) < read_date(date.object)[:4]:
-        return Refusal("contradiction: LiverTox has an earlier year of approval")
     return None
 
 
@@ -379,11 +373,8 @@ def count_years_to_first_generic(table: FactTable, drug: str) -> Outcome:
     generic = find_first_generic_approval(table, drug)
     if isinstance(generic, Refusal):
         return generic
-    years = count_years(read_date(approved.value), read_date(generic.value))
-    if isinstance(years, Refusal):
-        return years
     facts = (*approved.facts, *generic.facts)
-    return Finding(make_number("years", years), facts, generic.as_of)
+    return count_years(read_date(approved.value), read_date(generic.value), facts, generic.as_of)
 
 
 KINDS = (
@@ -441,7 +432,7 @@ KINDS = (
             reference="该最晚获批的申请",
         ),
         DRUGS_AT_FDA,
-        propose_until("active_ingredient"),
+        propose_with_date("active_ingredient", file_date),
         constants=file_date,
         alternatives=list_full_applications,
         hops=2,

@@ -15,7 +15,6 @@ from medr_ray.questions.steps.approvals import (
     is_after_file,
     is_marketed,
     make_year,
-    propose_until,
     read_date,
 )
 from medr_ray.questions.steps.kinds import (
@@ -26,6 +25,7 @@ from medr_ray.questions.steps.kinds import (
     StepKind,
     Wording,
     make_number,
+    propose_with_date,
 )
 
 
@@ -140,7 +140,7 @@ KINDS = (
             reference="该最晚获批的申请",
         ),
         DRUGS_AT_FDA,
-        propose_until("application_sponsor"),
+        propose_with_date("application_sponsor", file_date),
         constants=file_date,
         alternatives=list_company_applications,
         hops=2,

@@ -19,7 +19,6 @@ from medr_ray.questions.steps.kinds import (
     StepKind,
     Wording,
     count_years,
-    make_number,
 )
 from medr_ray.questions.steps.protection import ORANGE_BOOK, find_last_patent_expiry
 
@@ -85,12 +84,9 @@ def find_years_between_approvals(table: FactTable, first: str, second: str) -> O
         approved = find_first_approval_date(table, drug)
         if isinstance(approved, Refusal):
             return approved
-        facts += (*year.facts, *approved.facts)
+        facts += year.facts  # those of the date among them
         dates.append(read_date(approved.value))
-    years = count_years(min(dates), max(dates))
-    if isinstance(years, Refusal):
-        return years
-    return Finding(make_number("years", years), tuple(dict.fromkeys(facts)))
+    return count_years(min(dates), max(dates), tuple(facts))
 
 
 def find_later_protected(table: FactTable, first: str, second: str) -> Outcome:

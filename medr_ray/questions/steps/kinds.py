@@ -117,13 +117,15 @@ def make_number(unit: str, number: int) -> str:
     return make_value_id(LiteralValue("number", str(number), float(number), unit))
 
 
-def count_years(earlier: str, later: str) -> int | Refusal:
-    """The full years between two ISO dates, where the difference of the calendar years is the same
-    number: else a reader may mean either."""
+def count_years(
+    earlier: str, later: str, facts: tuple[StatedFact, ...], as_of: str = ""
+) -> Outcome:
+    """The full years between two ISO dates that facts state, where the difference of the calendar
+    years is the same number: else a reader may mean either."""
     years = int(later[:4]) - int(earlier[:4])
     if years < 1 or later[4:] <= earlier[4:]:
         return Refusal("form: the full years are not those of the calendar")
-    return years
+    return Finding(make_number("years", years), facts, as_of)
 
 
 def make_text(text: str) -> str:
@@ -177,5 +179,18 @@ def propose_objects(predicate: str) -> Callable[[FactTable], Iterator[tuple[str,
     def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
         for obj in table.objects(predicate):
             yield (obj,)
+
+    return propose
+
+
+def propose_with_date(
+    predicate: str, find_date: Callable[[FactTable], tuple[str, ...]]
+) -> Callable[[FactTable], Iterator[tuple[str, ...]]]:
+    """Every object of a predicate, with the date of a registry's file."""
+
+    def propose(table: FactTable) -> Iterator[tuple[str, ...]]:
+        date = find_date(table)
+        for obj in table.objects(predicate):
+            yield (obj, *date)
 
     return propose

@@ -1,11 +1,9 @@
 """Steps over what protects a drug: patents and exclusivities of the Orange Book."""
 
-from collections.abc import Iterator
-
 from medr_ray.core.records import LiteralValue
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.graph.facts.registry_relations import make_value_id
-from medr_ray.knowledge.registries.identifiers import find_application_id
+from medr_ray.knowledge.registries.identifiers import find_application_id, make_product_prefix
 from medr_ray.questions.steps.approvals import (
     MAX_COUNT,
     find_approval_date,
@@ -23,6 +21,7 @@ from medr_ray.questions.steps.kinds import (
     count_years,
     make_number,
     propose_subjects,
+    propose_with_date,
     take_single,
 )
 
@@ -32,7 +31,7 @@ ORANGE_BOOK = ("drugs_at_fda", "orange_book")
 def _list_products(table: FactTable, application: str) -> list[str]:
     """The products of an application in any registry: the Orange Book has newer ones than the file
     of Drugs@FDA."""
-    return table.ids_with_prefix(f"{application.replace('FDA:', 'PRODUCT:')}/")
+    return table.ids_with_prefix(make_product_prefix(application))
 
 
 def _list_patents(table: FactTable, application: str) -> dict[str, StatedFact]:
@@ -83,10 +82,8 @@ def count_years_of_protection(table: FactTable, application: str) -> Outcome:
     approved = find_approval_date(table, application)
     if approved is None:
         return Refusal("cardinality: no approval date")
-    years = count_years(read_date(approved.object), read_date(expiry.value))
-    if isinstance(years, Refusal):
-        return years
-    return Finding(make_number("years", years), (approved, *expiry.facts), expiry.as_of)
+    facts = (approved, *expiry.facts)
+    return count_years(read_date(approved.object), read_date(expiry.value), facts, expiry.as_of)
 
 
 def find_application_of_patent(table: FactTable, patent: str, edition: str) -> Outcome:
@@ -126,12 +123,6 @@ def find_drug_of_patent(table: FactTable, patent: str, edition: str) -> Outcome:
 def _orange_book_date(table: FactTable) -> tuple[str, ...]:
     """The date of the Orange Book's newest edition."""
     return (make_value_id(LiteralValue("date", table.newest_date("protected_by_patent"))),)
-
-
-def _propose_patents(table: FactTable) -> Iterator[tuple[str, ...]]:
-    date = _orange_book_date(table)
-    for patent in table.objects("protected_by_patent"):
-        yield (patent, *date)
 
 
 def count_patents(table: FactTable, application: str) -> Outcome:
@@ -274,7 +265,7 @@ KINDS = (
             question=("在{1}版橙皮书中，{0}对应的是哪份上市申请？",),
         ),
         ORANGE_BOOK,
-        _propose_patents,
+        propose_with_date("protected_by_patent", _orange_book_date),
         cues=Cues(("patent * application", "application * patent"), asides=("protect",)),
     ),
     StepKind(
@@ -295,7 +286,7 @@ KINDS = (
             question=("在{1}版橙皮书中，{0}涉及的是哪种药物？",),
         ),
         ORANGE_BOOK,
-        _propose_patents,
+        propose_with_date("protected_by_patent", _orange_book_date),
         hops=2,
         cues=Cues(("patent * protect", "protect * patent"), asides=("ingredient",)),
     ),

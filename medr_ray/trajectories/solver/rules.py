@@ -377,10 +377,8 @@ def _find_earlier_approved(workings: Workings, first: str, second: str) -> str:
 
 
 def _find_years_between(workings: Workings, first: str, second: str) -> str:
-    years = [
-        int(read_date(workings.find("approval_year_of_drug", drug))) for drug in (first, second)
-    ]
-    return _make_count(abs(years[0] - years[1]))
+    years = [workings.find("approval_year_of_drug", drug) for drug in (first, second)]
+    return _count_years(*sorted(years, key=read_date))
 
 
 def _list_current(workings: Workings, predicate: str, subjects: Sequence[str]) -> list[StatedFact]:
@@ -418,8 +416,7 @@ def _count_years_of_protection(workings: Workings, application: str) -> str:
         workings.find(kind, application)
         for kind in ("approval_date_of_application", "last_patent_expiry_of_application")
     ]
-    approved, expired = (int(read_date(date)[:4]) for date in dates)
-    return _make_count(expired - approved)
+    return _count_years(*dates)
 
 
 def _find_later_protected(workings: Workings, first: str, second: str) -> str:
@@ -488,10 +485,10 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
 
 def _count_years_to_first_generic(workings: Workings, drug: str) -> str:
     dates = [
-        read_date(workings.find(kind, drug))
+        workings.find(kind, drug)
         for kind in ("approval_date_of_drug", "first_generic_approval_of_drug")
     ]
-    return _make_count(int(dates[1][:4]) - int(dates[0][:4]))
+    return _count_years(*dates)
 
 
 def _find_first_generic(workings: Workings, drug: str) -> str:
@@ -512,6 +509,11 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
 def _count_generic_applications(workings: Workings, drug: str) -> str:
     workings.search_at_least(2, "generic_applications_of_drug", drug)
     return _find_by_declaration(workings, "generic_applications_of_drug", drug)
+
+
+def _count_years(earlier: str, later: str) -> str:
+    """The years between two dates; questions are asked where those of the calendar are full."""
+    return _make_count(int(read_date(later)[:4]) - int(read_date(earlier)[:4]))
 
 
 def _make_count(count: int) -> str:
