@@ -24,11 +24,11 @@ ANSWER: Final = "answer"
 FOUND: Final = "found"
 NAMES: Final = "names"
 _LONGEST_NAME = 120  # characters; longer is an explanation, not a name
-_END = r"(?=[.;,](?:\s|$)|[。;,\n]|\s(?:because|since|but|and I|so I)\b|$)"
+_END = r"(?=[.;,](?:\s|$)|[。；，;,\n]|\s(?:because|since|but|and I|so I)\b|$)"
 # How agents state a candidate, in English and Chinese; the group is what they name.
 _FORMS: tuple[tuple[HypothesisKind, re.Pattern[str]], ...] = (
     (CANDIDATE, re.compile(r"\bcandidate(?: answer)?s?\s*:\s*(.+?)(?=\.(?:\s|$)|[;\n]|$)", re.I)),
-    (CANDIDATE, re.compile(r"(?:候选答案|候选|假设)\s*[::]\s*(.+?)(?=[。;;\n]|$)")),
+    (CANDIDATE, re.compile(r"(?:候选答案|候选|假设)\s*[:：]\s*(.+?)(?=[。;；\n]|$)")),
     (
         CANDIDATE,
         re.compile(
@@ -37,7 +37,7 @@ _FORMS: tuple[tuple[HypothesisKind, re.Pattern[str]], ...] = (
             re.I,
         ),
     ),
-    (CANDIDATE, re.compile(rf"答案(?:是|可能是|应该是|应当是|应是|应为|为)\s*[::]?\s*(.+?){_END}")),
+    (CANDIDATE, re.compile(rf"答案(?:是|可能是|应该是|应当是|应是|应为|为)\s*[:：]?\s*(.+?){_END}")),
 )
 _VALUE = re.compile(r" = ([^=\n]+?)(?=\.(?:\s|$)|\n|$)")
 _SENTENCE_END = re.compile(r"\.\s|\n")

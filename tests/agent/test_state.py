@@ -31,6 +31,8 @@ from medr_ray.tools.base import ToolResult
         ),
         ("the answer might be GALC; the answer must be GALC", [(CANDIDATE, "GALC")]),
         ("候选答案:克拉伯病。还需核实。", [(CANDIDATE, "克拉伯病")]),
+        ("候选答案：克拉伯病；还需核实。", [(CANDIDATE, "克拉伯病")]),
+        ("答案可能是：GALC 基因，需要核实", [(CANDIDATE, "GALC 基因")]),
         ("答案可能是 GALC 基因,需要核实", [(CANDIDATE, "GALC 基因")]),
         ("gene associated with Krabbe disease = GALC. I need its function.", [(FINDING, "GALC")]),
         ("a of b = X.\nc of d = Y v1.2. I need more.", [(FINDING, "X"), (FINDING, "Y v1.2")]),
