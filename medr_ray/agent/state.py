@@ -37,10 +37,13 @@ _FORMS: tuple[tuple[HypothesisKind, re.Pattern[str]], ...] = (
             re.I,
         ),
     ),
-    (CANDIDATE, re.compile(rf"答案(?:是|可能是|应该是|应当是|应是|应为|为)\s*[:：]?\s*(.+?){_END}")),
+    (
+        CANDIDATE,
+        re.compile(rf"答案(?:是|可能是|应该是|应当是|应是|应为|为)\s*[:：]?\s*(.+?){_END}"),
+    ),
 )
-_VALUE = re.compile(r" = ([^=\n]+?)(?=\.(?:\s|$)|\n|$)")
-_SENTENCE_END = re.compile(r"\.\s|\n")
+_VALUE = re.compile(r" = ([^=\n]+?)(?=\.(?:\s|$)|[。\n]|$)")
+_SENTENCE_END = re.compile(r"\.\s|[。\n]")
 _SENTENCE_REACH = 200  # characters before "= value" in which its sentence is looked for
 _NO_NAME = re.compile(
     r"^(?:not|no|unknown|unclear|uncertain|still|yet|in|to be|one of|either|there|that|whether"

@@ -36,6 +36,7 @@ from medr_ray.tools.base import ToolResult
         ("答案可能是 GALC 基因,需要核实", [(CANDIDATE, "GALC 基因")]),
         ("gene associated with Krabbe disease = GALC. I need its function.", [(FINDING, "GALC")]),
         ("a of b = X.\nc of d = Y v1.2. I need more.", [(FINDING, "X"), (FINDING, "Y v1.2")]),
+        ("NCT00367016 的药物 = 奥马珠单抗。接下来查评分。", [(FINDING, "奥马珠单抗")]),
         ("p = 0.05. The answer is not known yet.", []),
         ("The answer is unclear. The answer is in the record. 答案是不确定的。", []),
         ("I need the mode of inheritance of Krabbe disease.", []),
