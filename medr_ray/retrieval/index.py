@@ -26,6 +26,7 @@ from medr_ray.retrieval.ranking import (
     UNRELATED_COSINE,
     CosineCalibration,
 )
+from medr_ray.retrieval.word_rarity import WordRarity
 
 TABLE = "documents"
 DATABASE = "lancedb"
@@ -145,6 +146,14 @@ def open_table(directory: Directory) -> Any:
             f"{directory.uri}: no index here; run the index stage first (medr run --until index)"
         )
     return connection.open_table(TABLE)
+
+
+def open_word_rarity(directory: Directory) -> WordRarity:
+    """The weights of words in a finished index. DataError where there is none."""
+    documents = open_table(directory).count_rows()
+    common = directory.read_table(COMMON_WORDS).to_pydict()
+    # Stored with the index: counting words anew would read every document.
+    return WordRarity(documents, dict(zip(common["word"], common["documents"], strict=True)))
 
 
 @dataclass(frozen=True)

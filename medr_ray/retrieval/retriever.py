@@ -24,10 +24,10 @@ from medr_ray.retrieval.explanation import UNEXPLAINED, Explanation, Factor, sca
 from medr_ray.retrieval.filters import DocumentFilter
 from medr_ray.retrieval.hit_candidates import CandidateFinder, RetrievalMode
 from medr_ray.retrieval.index import (
-    COMMON_WORDS,
     IndexSettings,
     find_newest_year,
     open_table,
+    open_word_rarity,
     read_index_settings,
 )
 from medr_ray.retrieval.journals import JournalRanks
@@ -151,10 +151,7 @@ class Retriever:
         known. DataError where there is no index, ConfigError for a mode the index cannot serve.
         """
         table = open_table(index_directory)
-        common = index_directory.read_table(COMMON_WORDS).to_pydict()
-        # Stored with the index: counting words anew would read every document.
-        frequencies = dict(zip(common["word"], common["documents"], strict=True))
-        rarity = WordRarity(table.count_rows(), frequencies)
+        rarity = open_word_rarity(index_directory)
         settings = read_index_settings(index_directory)
         return cls(table, rarity, retrieval, models, settings, before)
 
