@@ -18,6 +18,7 @@ from rich.console import Console
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.config.names import check_known
+from medr_ray.core.costs import ModelCost, describe_total
 from medr_ray.core.earlier_results import (
     find_earlier_results,
     keep_copy,
@@ -36,6 +37,7 @@ from medr_ray.core.run import (
 )
 from medr_ray.core.settings import dump_yaml
 from medr_ray.core.stages import STAGES
+from medr_ray.llm.stage_use import ModelUse, describe_model_use
 
 CONFIG_FILE = "config.yaml"
 # Counts on the one line of a skipped stage; `medr STAGE show` prints all.
@@ -213,7 +215,8 @@ def run_pipeline(
     run = open_run(config)
     if dry_run:
         planned = plan_stages(selected, config, run, from_stage, verify)
-        _print_plan(planned, console)
+        _print_plan(planned, config, run, console)
+        _print_warnings(planned, config, console)
         _require_no_problems(planned, config, run)
         return
     # Before the lock, which would make the folder look like one of ours.
@@ -221,6 +224,7 @@ def run_pipeline(
     with run_lock(run):
         planned = plan_stages(selected, config, run, from_stage, verify)
         _require_no_problems(planned, config, run)
+        _print_warnings(planned, config, console)
         _require_consent(planned, config, run, confirm)
         # Before anything runs, so that also a run that fails shows what it was configured with.
         run.write_bytes(CONFIG_FILE, dump_yaml(config).encode())
@@ -296,7 +300,7 @@ def _require_consent(
     costs = []
     for step in planned:
         name = step.stage.name
-        kind = step.stage.describe_cost(config)
+        kind = step.stage.estimate_cost(config, run).product
         directory = run.stage(name)
         if not (step.will_run and kind) or directory.find_damage():
             continue
@@ -381,10 +385,14 @@ def _run_planned_stages(
             has_run_stages = True
             console.print(f"[bold]{name}[/bold]: running", highlight=False)
             context = StageContext(config, run, run.stage(name), console)
-            manifest = run_stage(step.stage, context, step.fingerprint, fingerprints)
+            use = ModelUse.begin(step.stage, step.fingerprint, config, run, step.is_forced)
+            manifest = run_stage(step.stage, context, step.fingerprint, fingerprints, use.list_rows)
+            use.end()
             resumed = " (resumed)" if manifest["resumed"] else ""
             seconds = f"{manifest['seconds']:,.1f} s"
             console.print(f"{name}: finished in {seconds}{resumed}", highlight=False)
+            for row in manifest.get("models", ()):
+                console.print(f"  {describe_model_use(row)}", highlight=False, markup=False)
 
 
 @contextlib.contextmanager
@@ -398,10 +406,40 @@ def _open_ray_session(config: PipelineConfig) -> Iterator[None]:
         yield
 
 
-def _print_plan(planned: Sequence[PlannedStage], console: Console) -> None:
+def _print_plan(
+    planned: Sequence[PlannedStage], config: PipelineConfig, run: RunDirectory, console: Console
+) -> None:
+    """What would happen to each stage, and what its language models would use."""
+    costs: list[ModelCost] = []
     for step in planned:
         action = "would run" if step.will_run else "skip"
         console.print(f"{step.stage.name:<13} {action:<10} {step.reason}", highlight=False)
+        if not step.will_run:
+            continue
+        for cost in step.stage.estimate_cost(config, run).models:
+            costs.append(cost)
+            line = f"{'':<13} {cost.describe()}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if len(costs) > 1:
+        total = f"language models together: {describe_total(costs)}"
+        console.print(total, highlight=False, markup=False, soft_wrap=True)
+
+
+def find_warnings(planned: Sequence[PlannedStage], config: PipelineConfig) -> list[str]:
+    """What would run in the stages that will, but hardly as it is meant."""
+    return [
+        f"{step.stage.name}: {warning}"
+        for step in planned
+        if step.will_run
+        for warning in step.stage.warn(config)
+    ]
+
+
+def _print_warnings(
+    planned: Sequence[PlannedStage], config: PipelineConfig, console: Console
+) -> None:
+    for warning in find_warnings(planned, config):
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _write_medical_report(config: PipelineConfig, run: RunDirectory, console: Console) -> None:

@@ -18,6 +18,7 @@ from support import toy_pipeline
 
 from medr_ray import pipeline
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.errors import ConfigError, InfrastructureError, LaterVersionError, MedrError
 from medr_ray.core.run import compute_fingerprint, open_run
 from medr_ray.core.settings import load_config
@@ -180,7 +181,7 @@ def test_what_went_away_since_the_start_is_named_before_its_stage_begins(tmp_pat
 def test_costly_results_are_made_anew_only_with_consent(tmp_path: Path) -> None:
     run_here(config_for(tmp_path))
     numbers, total = toy_pipeline.toy_stages()
-    costly = replace(total, describe_cost=lambda config: "trained weights")
+    costly = replace(total, estimate_cost=lambda config, run: StageCost("trained weights"))
     questions: list[str] = []
 
     def run(answer: bool, *overrides: str) -> None:

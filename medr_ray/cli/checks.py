@@ -70,6 +70,7 @@ def run_checks(config: PipelineConfig) -> list[CheckResult]:
         _check_ray_token,
         _check_port,
         _check_stages,
+        _check_roles,
     )
     return [check(config) for check in checks]
 
@@ -90,6 +91,29 @@ def _check_stages(config: PipelineConfig) -> CheckResult:
         return CheckResult("stages", "fail", "; ".join(problems), "mend what is named here first")
     waiting = [step.stage.name for step in planned if step.will_run]
     return CheckResult("stages", "ok", f"can run: {', '.join(waiting) or 'all are finished'}")
+
+
+def _check_roles(config: PipelineConfig) -> CheckResult:
+    """Who plays each role, and what of it is hardly meant."""
+    from medr_ray.core.config.roles import list_roles
+    from medr_ray.core.run import open_run
+    from medr_ray.pipeline import find_warnings, load_stages, plan_stages
+
+    played = [
+        f"{role.name} by {role.endpoint.model}"
+        for role in list_roles(config)
+        if role.endpoint is not None
+    ]
+    detail = ", ".join(played) or "all by rules"
+    try:
+        planned = plan_stages(load_stages(), config, open_run(config))
+    except (MedrError, OSError):
+        # The check of the stages says why.
+        planned = []
+    warnings = find_warnings(planned, config)
+    if warnings:
+        return CheckResult("roles", "warn", detail, "; ".join(warnings))
+    return CheckResult("roles", "ok", detail)
 
 
 def _check_python(config: PipelineConfig) -> CheckResult:

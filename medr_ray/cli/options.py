@@ -21,7 +21,14 @@ Overrides = Annotated[
     typer.Option("--set", metavar="A.B=C", help="Set one configuration key; may be repeated."),
 ]
 
-
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print what would happen to each stage, what would stop it, and what models would "
+        "use.",
+    ),
+]
 Consent = Annotated[
     bool,
     typer.Option("--yes", help="Make trained weights and paid results anew without asking."),

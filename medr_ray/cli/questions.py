@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
+from medr_ray.cli.options import ConfigFile, Consent, DryRun, Overrides, ask_consent, resolve_config
 from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from medr_ray.core.config import PipelineConfig
     from medr_ray.core.records import Fact
     from medr_ray.core.run import RunDirectory
     from medr_ray.questions.question_trace import QuestionTrace, TraceStep
@@ -34,9 +33,7 @@ def generate(
     again: Annotated[
         bool, typer.Option("--again", help="Make the questions anew, and later stages too.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would run, and what models would cost.")
-    ] = False,
+    dry_run: DryRun = False,
     yes: Consent = False,
 ) -> None:
     """Write verified questions, after whatever before them is not finished."""
@@ -48,20 +45,9 @@ def generate(
     if dry_run:
         from rich.console import Console
 
-        for line in describe_estimate(resolved):
-            Console().print(line, highlight=False, markup=False, soft_wrap=True)
+        from medr_ray.questions.counts import max_question_count
 
-
-def describe_estimate(config: "PipelineConfig") -> list[str]:
-    """What the questions stage may give and what its models may take, a line each."""
-    from medr_ray.questions.calibration.cost_estimate import estimate_costs
-    from medr_ray.questions.counts import max_question_count
-
-    limit = max_question_count(config)
-    lines = [f"at most {limit:,} questions"]
-    if config.questions.writer == "llm":
-        lines.append(f"writer {config.llm.model}: {limit:,} to {2 * limit:,} requests")
-    return lines + [cost.describe() for cost in estimate_costs(config.questions, limit)]
+        Console().print(f"at most {max_question_count(resolved):,} questions", highlight=False)
 
 
 def show(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
+from medr_ray.cli.options import ConfigFile, Consent, DryRun, Overrides, ask_consent, resolve_config
 
 
 def run(
@@ -17,12 +17,7 @@ def run(
         str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")
     ] = None,
     overrides: Overrides = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Print what would happen to each stage and what would stop it."
-        ),
-    ] = False,
+    dry_run: DryRun = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare the content of finished files first.")
     ] = False,

@@ -17,7 +17,14 @@ from medr_ray.cli import (
     questions,
     trajectories,
 )
-from medr_ray.cli.options import ConfigFile, Consent, Overrides, ask_consent, resolve_config
+from medr_ray.cli.options import (
+    ConfigFile,
+    Consent,
+    DryRun,
+    Overrides,
+    ask_consent,
+    resolve_config,
+)
 from medr_ray.cli.showing import command_name, show_stage
 from medr_ray.core.stages import STAGES
 
@@ -66,12 +73,14 @@ def _build_run_command(stage: str) -> Callable[..., None]:
         again: Annotated[
             bool, typer.Option("--again", help="Make this stage anew, and later ones too.")
         ] = False,
+        dry_run: DryRun = False,
         yes: Consent = False,
     ) -> None:
         from medr_ray.pipeline import run_pipeline
 
         from_stage = stage if again else None
-        run_pipeline(resolve_config(config, overrides), from_stage, stage, confirm=ask_consent(yes))
+        resolved = resolve_config(config, overrides)
+        run_pipeline(resolved, from_stage, stage, dry_run, confirm=ask_consent(yes))
 
     # Typer shows the docstring as the command's help.
     run.__doc__ = f"Run the {stage} stage, after whatever before it is not finished."

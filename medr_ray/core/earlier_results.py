@@ -7,7 +7,9 @@ results: only ``delete_earlier_results`` does, which ``medr runs prune`` calls.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory, StageDirectory
 
 _FOLDER = "earlier"
@@ -76,6 +78,27 @@ def delete_earlier_results(results: EarlierResults) -> list[str]:
     """Delete one of the earlier results; returns the files in its folder that are not a stage's,
     which stay. Raises DataError for a folder that is not ours."""
     return results.directory.remove_results()
+
+
+def read_latest_counts(run: RunDirectory, stage: str) -> dict[str, Any]:
+    """The counts of a finished stage, else those of its earlier results; {} where there are none
+    that can be read. For estimates: results in use are read with their manifest."""
+    names = run.list_folders(f"{_FOLDER}/{stage}")
+    kept = [run.stage(f"{_FOLDER}/{stage}/{name}") for name in names]
+    for directory in (run.stage(stage), *kept):
+        counts = _read_counts(directory)
+        if counts:
+            return counts
+    return {}
+
+
+def _read_counts(directory: StageDirectory) -> dict[str, Any]:
+    try:
+        manifest = directory.manifest()
+    except DataError:
+        # An estimate does without it; that it is damaged is named where the stage is planned.
+        return {}
+    return dict(manifest.get("counts", {})) if manifest else {}
 
 
 def _earlier_directory(

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ from rich.console import Console
 
 from medr_ray.core.artifacts import Artifact, StageFile
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.errors import ConfigError, DataError, LaterVersionError, MedrError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import FILE_MODE, make_private_folder
@@ -665,8 +666,8 @@ class Stage:
     output; ``inputs`` names the content of anything else it reads, such as files outside the run.
     An ``incremental`` stage keeps the parts of an earlier run that it would make again (see
     ``core.parts``). ``check`` names what would make the stage fail, each problem with its remedy;
-    it runs before the first stage does, and must be quick. ``describe_cost`` says what the stage
-    would cost to make again ("trained weights"), "" where that is only machine time.
+    it runs before the first stage does, and must be quick; so must ``warn``, which names what would
+    run, but hardly as it is meant. ``estimate_cost`` says what the stage would cost to make again.
     ``estimate_size`` gives the bytes that the stage writes at least, 0 where that is little or
     nobody can say.
     """
@@ -679,7 +680,10 @@ class Stage:
     uses_ray: bool = True
     incremental: bool = False
     check: Callable[[PipelineConfig, RunDirectory], Iterable[str]] = lambda config, run: ()
-    describe_cost: Callable[[PipelineConfig], str] = lambda config: ""
+    warn: Callable[[PipelineConfig], Iterable[str]] = lambda config: ()
+    estimate_cost: Callable[[PipelineConfig, RunDirectory], StageCost] = lambda config, run: (
+        StageCost()
+    )
     estimate_size: Callable[[PipelineConfig], int] = lambda config: 0
 
 
@@ -714,11 +718,16 @@ def installed_versions() -> dict[str, str]:
 
 
 def run_stage(
-    stage: Stage, context: StageContext, fingerprint: str, upstream: Mapping[str, str]
+    stage: Stage,
+    context: StageContext,
+    fingerprint: str,
+    upstream: Mapping[str, str],
+    list_model_use: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
 ) -> dict[str, Any]:
     """Run one stage, write its manifest and return it.
 
-    ``upstream`` has the fingerprints of the stages before it.
+    ``upstream`` has the fingerprints of the stages before it. ``list_model_use`` is called at the
+    end: what the stage used of language models, a row for each.
     """
     resumed = context.directory.prepare(fingerprint, stage.incremental)
     started = time.monotonic()
@@ -735,6 +744,8 @@ def run_stage(
         "versions": installed_versions(),
         "files": context.directory.describe_files(),
     }
+    if models := list_model_use():
+        manifest["models"] = list(models)
     # Last: a directory with a manifest counts as finished.
     context.directory.write_json(MANIFEST, manifest)
     return manifest

@@ -29,7 +29,7 @@ from medr_ray.llm.roles import JsonClient
 
 RULES = "rules"
 _MAX_AMBIGUOUS_LENGTH = 5  # characters; a single word that short may be an abbreviation of anything
-_VERDICT_TOKENS = 60  # tokens of one verdict in a reply, on the high side
+VERDICT_TOKENS = 60  # tokens of one verdict in a reply, on the high side
 _MAX_PROMPT_FORMS = 12  # forms of a candidate that the model sees, the commonest ones
 # Places of Orphanet's figures that hold for a disease wherever it is asked about.
 _LARGE_REGIONS = frozenset(("Worldwide", "Europe"))
@@ -249,7 +249,7 @@ class LLMSignificanceJudge:
     def __init__(self, client: JsonClient, endpoint: EndpointConfig, batch: int) -> None:
         self._client = client
         self._model = endpoint.model
-        self._batch = max(1, min(batch, endpoint.max_tokens // _VERDICT_TOKENS))
+        self._batch = fit_batch(endpoint, batch)
         template = Template(read_prompt("medr_ray.entities", "significance"))
         specialties = "\n".join(
             f"- {name}: {specialty.covers}" for name, specialty in SPECIALTIES.items()
@@ -322,6 +322,11 @@ class LLMSignificanceJudge:
             specialty = candidate.specialty
         significance = Significance(verdict.significant, verdict.reason, self._model)
         return SeedJudgement(significance, specialty)
+
+
+def fit_batch(endpoint: EndpointConfig, batch: int) -> int:
+    """Candidates of a request: at most ``batch``, and as many as a reply has room for."""
+    return max(1, min(batch, endpoint.max_tokens // VERDICT_TOKENS))
 
 
 def _split_batches(

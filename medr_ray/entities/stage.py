@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medr_ray.core.config import EntitiesConfig, PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.data import map_in_actors
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
@@ -19,6 +20,7 @@ from medr_ray.core.run import Counts, Directory, RunDirectory, Stage, StageConte
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.comentions import COMENTIONS, count_comentions, read_postings
+from medr_ray.entities.cost_estimate import estimate_significance
 from medr_ray.entities.counting import COUNTS, POSTINGS, CountingWorker, sum_counts
 from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
@@ -31,6 +33,7 @@ from medr_ray.entities.rarity import (
 from medr_ray.entities.seed_candidates import SeedCandidate, build_candidates, build_seed_entities
 from medr_ray.entities.seed_quota import apply_quota, limit_candidates
 from medr_ray.entities.significance import (
+    VERDICT_TOKENS,
     LLMSignificanceJudge,
     RulesSignificanceJudge,
     SignificanceJudge,
@@ -41,7 +44,7 @@ from medr_ray.knowledge.prevalence import load_prevalence, match_prevalence, rea
 from medr_ray.knowledge.rare_diseases import find_listings, load_rare_listings
 from medr_ray.knowledge.registries.snapshot import snapshot_digest
 from medr_ray.knowledge.vocabulary_reading import file_digest
-from medr_ray.llm.reachability import find_endpoint_problems
+from medr_ray.llm.reachability import find_role_problems
 from medr_ray.llm.roles import open_chat_client
 
 # Packages that contain or read vocabularies. Their versions decide the lexicon.
@@ -209,7 +212,7 @@ def _judge_candidates(context: StageContext, candidates: list[SeedCandidate]) ->
 
 def _build_judge(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
     if config.entities.significance == "llm":
-        client = open_chat_client(config.llm, cache)
+        client = open_chat_client(config.llm, cache, "significance")
         return LLMSignificanceJudge(client, config.llm, config.entities.judge_batch)
     return RulesSignificanceJudge(config.entities.min_documents)
 
@@ -243,12 +246,20 @@ def _summarise_results(
 
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
-    if config.entities.significance == "llm":
-        yield from find_endpoint_problems({"llm": config.llm})
+    settings = config.entities
+    if settings.significance == "llm" and config.llm.max_tokens < VERDICT_TOKENS:
+        yield (
+            f"entities.significance: llm needs {VERDICT_TOKENS} tokens for a verdict, and "
+            f"llm.max_tokens is {config.llm.max_tokens}: raise it, or set "
+            "entities.significance: rules"
+        )
+    yield from find_role_problems(config, "entities")
 
 
-def _describe_cost(config: PipelineConfig) -> str:
-    return "verdicts of a language model" if config.entities.significance == "llm" else ""
+def _estimate_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    if config.entities.significance != "llm":
+        return StageCost()
+    return StageCost("verdicts of a language model", (estimate_significance(config, run),))
 
 
 ENTITIES_STAGE = Stage(
@@ -259,5 +270,5 @@ ENTITIES_STAGE = Stage(
     inputs=_list_inputs,
     incremental=True,
     check=_find_problems,
-    describe_cost=_describe_cost,
+    estimate_cost=_estimate_cost,
 )

@@ -148,4 +148,4 @@ def build_configured_judge(config: PipelineConfig, run: RunDirectory) -> AnswerJ
     """The judge that ``evaluation.judge`` names."""
     if config.evaluation.judge == "rules":
         return RulesAnswerJudge()
-    return LLMAnswerJudge(open_chat_client(config.llm, run), config.llm.model)
+    return LLMAnswerJudge(open_chat_client(config.llm, run, "judge"), config.llm.model)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.placement import find_local_shortage
 from medr_ray.core.records import Task
@@ -22,11 +23,13 @@ from medr_ray.evaluation.artifacts import (
     UNSCORED_ANSWERS,
 )
 from medr_ray.evaluation.benchmarks import Benchmark, BenchmarkTask, select_benchmarks
+from medr_ray.evaluation.cost_estimate import estimate_evaluation_costs
 from medr_ray.evaluation.figures import BenchmarkFigures, compute_figures, write_figures
 from medr_ray.evaluation.judges import UNSCORED, JudgedAnswer
 from medr_ray.evaluation.report.json_layout import build_evaluation_json
+from medr_ray.evaluation.role_checks import find_doubtful_judges
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
-from medr_ray.llm.reachability import find_endpoint_problems
+from medr_ray.llm.reachability import find_role_problems
 from medr_ray.serving.app import (
     find_free_port,
     find_weights_directories,
@@ -212,12 +215,13 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     shortage = find_local_shortage(needs, config.ray)
     if shortage:
         yield shortage
-    if config.evaluation.judge == "llm" or config.tools.read.extract == "llm":
-        yield from find_endpoint_problems({"llm": config.llm})
+    yield from find_role_problems(config, "evaluation")
 
 
-def _describe_cost(config: PipelineConfig) -> str:
-    return "verdicts of a language model" if config.evaluation.judge == "llm" else ""
+def _estimate_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    models = tuple(estimate_evaluation_costs(config, run))
+    product = "verdicts of a language model" if config.evaluation.judge == "llm" else ""
+    return StageCost(product, models)
 
 
 EVALUATION_STAGE = Stage(
@@ -227,5 +231,6 @@ EVALUATION_STAGE = Stage(
     execute=execute,
     inputs=_describe_inputs,
     check=_find_problems,
-    describe_cost=_describe_cost,
+    warn=find_doubtful_judges,
+    estimate_cost=_estimate_cost,
 )

@@ -143,7 +143,7 @@ def _build_extractor(
     if config.graph.extractor == "rules":
         return CachingExtractor(rules)
     return LLMExtractor(
-        open_chat_client(config.llm, run),
+        open_chat_client(config.llm, run, "extractor"),
         config.llm.model,
         vocabulary,
         matcher,

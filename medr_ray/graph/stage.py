@@ -23,6 +23,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.data import map_in_actors
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
@@ -39,7 +40,7 @@ from medr_ray.graph.facts.registry_relations import RegistryNodes
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.llm.reachability import find_endpoint_problems
+from medr_ray.llm.reachability import find_role_problems
 
 _PARTS = "parts"
 # Hexadecimal digits: 256 groups at most. A group is some seconds of work, and some minutes with
@@ -252,12 +253,20 @@ def _graph_inputs(config: PipelineConfig) -> Any:
 
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
-    if config.graph.extractor == "llm":
-        yield from find_endpoint_problems({"llm": config.llm})
+    yield from find_role_problems(config, "graph")
+    # Imported late, with the extractor's libraries.
+    from medr_ray.graph.role_checks import find_extractor_problems
+
+    yield from find_extractor_problems(config)
 
 
-def _describe_cost(config: PipelineConfig) -> str:
-    return "relations that a language model read" if config.graph.extractor == "llm" else ""
+def _estimate_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    if config.graph.extractor != "llm":
+        return StageCost()
+    # Imported late, with the extractor's libraries.
+    from medr_ray.graph.cost_estimate import estimate_extraction
+
+    return StageCost("relations that a language model read", (estimate_extraction(config, run),))
 
 
 GRAPH_STAGE = Stage(
@@ -268,5 +277,5 @@ GRAPH_STAGE = Stage(
     inputs=_graph_inputs,
     incremental=True,
     check=_find_problems,
-    describe_cost=_describe_cost,
+    estimate_cost=_estimate_cost,
 )

@@ -2,9 +2,11 @@
 
 A request is stored under a hash of everything that decides its answer; API keys and headers are not
 part of it. Several processes of a host may share the file, which has a write-ahead log. It also
-stores the tokens and US dollars spent, so that a budget still counts after a restart.
+stores the tokens and US dollars spent, so that a budget still counts after a restart, and what each
+role used of them.
 """
 
+import contextlib
 import hashlib
 import sqlite3
 import threading
@@ -15,8 +17,11 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import make_private_folder, open_private
 from medr_ray.core.records import canonical_json
+from medr_ray.core.run import Directory
 from medr_ray.governor.budget import Spend
+from medr_ray.llm.usage import RoleUsage, UsageByRole
 
+CACHE_FOLDER = "llm"  # in the directory of a run
 CACHE_FILE = "responses.sqlite"
 _LOCK_SECONDS = 30.0  # a writer waits this long for another process to finish
 _CREATE_TABLES = """
@@ -24,6 +29,17 @@ CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, response TEXT NOT NU
 CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL,
     budget TEXT NOT NULL, usd REAL NOT NULL DEFAULT 0);
 INSERT OR IGNORE INTO usage (id, tokens, budget) VALUES (0, 0, lower(hex(randomblob(8))));
+CREATE TABLE IF NOT EXISTS roles (role TEXT NOT NULL, model TEXT NOT NULL,
+    requests INTEGER NOT NULL, failed INTEGER NOT NULL, cached INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, usd REAL NOT NULL,
+    seconds REAL NOT NULL, PRIMARY KEY (role, model)) WITHOUT ROWID;
+"""
+_ADD_ROLE_USAGE = """
+INSERT INTO roles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (role, model) DO UPDATE SET
+    requests = requests + excluded.requests, failed = failed + excluded.failed,
+    cached = cached + excluded.cached, input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens, usd = usd + excluded.usd,
+    seconds = seconds + excluded.seconds
 """
 # Files written before prices were counted have no column for them.
 _ADD_USD_COLUMN = "ALTER TABLE usage ADD COLUMN usd REAL NOT NULL DEFAULT 0"
@@ -88,6 +104,17 @@ class ResponseCache:
         with self._lock:
             return Spend(*self._db.execute("SELECT tokens, usd FROM usage").fetchone())
 
+    def add_role_usage(self, role: str, model: str, usage: RoleUsage) -> None:
+        """Add to what a role used of a model."""
+        with self._lock:
+            self._db.execute(_ADD_ROLE_USAGE, (role, model, *usage))
+
+    def list_role_usage(self) -> UsageByRole:
+        """What all runs over this file have used, by role and model."""
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM roles ORDER BY role, model").fetchall()
+        return {(role, model): RoleUsage(*figures) for role, model, *figures in rows}
+
     def budget_name(self) -> str:
         """A name of the budget of this file; no other file has the same."""
         with self._lock:
@@ -97,3 +124,15 @@ class ResponseCache:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def read_usage(run: Directory) -> UsageByRole:
+    """What the roles have used in a run so far; nothing where no model was asked. On object storage
+    nothing is counted, because nothing can be cached there."""
+    if run.free_space() is None:
+        return {}
+    folder = run.child(CACHE_FOLDER)
+    if not folder.exists(CACHE_FILE):
+        return {}
+    with contextlib.closing(ResponseCache(folder.local)) as store:
+        return store.list_role_usage()

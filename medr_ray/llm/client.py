@@ -11,6 +11,7 @@ import functools
 import os
 import random
 import ssl
+import time
 import uuid
 import weakref
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from pydantic import BaseModel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from medr_ray.core.config import EndpointConfig
+from medr_ray.core.config.roles import RoleName
 from medr_ray.core.errors import ConfigError, ModelError
 from medr_ray.core.json_text import replace_surrogates
 from medr_ray.core.run import Directory
@@ -31,7 +33,7 @@ from medr_ray.core.variables import read_key
 from medr_ray.governor.budget import Budget, Charge, Spend
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
-from medr_ray.llm.cache import ResponseCache, request_key
+from medr_ray.llm.cache import CACHE_FOLDER, ResponseCache, request_key
 from medr_ray.llm.completions import (
     ChatResult,
     estimate_prompt_tokens,
@@ -47,6 +49,7 @@ from medr_ray.llm.failures import (
 )
 from medr_ray.llm.replies import read_reply
 from medr_ray.llm.roles import Messages, ReplyModel, Tools
+from medr_ray.llm.usage import RoleUsage
 
 # Statuses that say the service has too much to do, so that fewer requests at once would help.
 _OVERLOADED_STATUSES = frozenset({408, 503, 504, 529})
@@ -65,17 +68,25 @@ class _Answer:
 class ChatClient:
     """A client of one OpenAI-compatible endpoint, usable from any event loop.
 
-    The response cache and the tokens spent are kept in ``llm/`` of the ``run`` directory, which has
-    to be local. Without ``run`` nothing is cached and a budget covers this client only.
+    The response cache, the tokens spent and what ``role`` used are kept in ``llm/`` of the ``run``
+    directory, which has to be local. Without ``run`` nothing is cached and a budget covers this
+    client only. ``usage`` is what this client used.
     """
 
-    def __init__(self, endpoint: EndpointConfig, run: Directory | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: EndpointConfig,
+        run: Directory | None = None,
+        role: RoleName | None = None,
+    ) -> None:
         if not endpoint.model:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
+        self.usage = RoleUsage()
         self._endpoint = endpoint
+        self._role = role
         self._secret = read_key(endpoint.api_key_env)
         self._headers = _read_headers(endpoint)
-        self._store = _open_store(endpoint, run)
+        self._store = _open_store(endpoint, run, role)
         self._budget_id = self._store.budget_name() if self._store else uuid.uuid4().hex
         self._spent = Spend()
         limits = Limits(
@@ -153,6 +164,7 @@ class ChatClient:
             return _Answer(await self._send_with_retries(payload), None)
         stored = self._store.get(key)
         if stored is not None:
+            self._record_usage(RoleUsage(cached=1))
             return _Answer(restore_result(stored), None)
         return _Answer(await self._send_with_retries(payload), key)
 
@@ -232,8 +244,11 @@ class ChatClient:
         output_tokens = payload[self._endpoint.max_tokens_parameter]
         charge = self._build_charge(prompt_tokens, output_tokens)
         async with self._gate.permit(prompt_tokens, output_tokens, charge=charge) as permit:
+            started = time.monotonic()
+            is_answered = False
             try:
                 result = await self._send_once(payload)
+                is_answered = True
                 # What the endpoint counted replaces the estimate, which gives the rest of it back
                 # to others.
                 permit.record_usage(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
@@ -254,11 +269,26 @@ class ChatClient:
                 raise
             finally:
                 self._record_spend(permit.spend)
+                used = permit.outcome.used
+                usage = RoleUsage(
+                    requests=int(is_answered),
+                    failed=int(not is_answered),
+                    input_tokens=used.input_tokens,
+                    output_tokens=used.output_tokens,
+                    usd=permit.spend.usd,
+                    seconds=time.monotonic() - started,
+                )
+                self._record_usage(usage)
 
     def _record_spend(self, spent: Spend) -> None:
         self._spent = self._spent.plus(spent)
         if self._store is not None:
             self._store.add_spend(spent)
+
+    def _record_usage(self, usage: RoleUsage) -> None:
+        self.usage = self.usage.plus(usage)
+        if self._store is not None and self._role is not None:
+            self._store.add_role_usage(self._role, self._endpoint.model, usage)
 
     def _build_charge(self, prompt_tokens: int, output_tokens: int) -> Charge | None:
         """The most that a request may take of the budget; None without a budget."""
@@ -326,12 +356,18 @@ def _read_headers(endpoint: EndpointConfig) -> dict[str, str]:
     return {header: read_key(name) for header, name in endpoint.extra_headers.items()}
 
 
-def _open_store(endpoint: EndpointConfig, run: Directory | None) -> ResponseCache | None:
-    """The file of responses and of spending, where there is a run and something to keep in it."""
-    has_budget = endpoint.budget_tokens is not None or endpoint.budget_usd is not None
-    if run is None or not (endpoint.cache or has_budget):
+def _open_store(
+    endpoint: EndpointConfig, run: Directory | None, role: RoleName | None
+) -> ResponseCache | None:
+    """The file of responses and of spending, where there is a run and something to keep in it. On
+    object storage there can be none: that is an error, unless only counts of a role are lost."""
+    if run is None:
         return None
-    return ResponseCache(run.child("llm").local)
+    has_budget = endpoint.budget_tokens is not None or endpoint.budget_usd is not None
+    is_counted = role is not None and run.free_space() is not None
+    if not (endpoint.cache or has_budget or is_counted):
+        return None
+    return ResponseCache(run.child(CACHE_FOLDER).local)
 
 
 def _clean_message(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from medr_ray.core.config import EndpointConfig
+from medr_ray.core.config import EndpointConfig, PipelineConfig
+from medr_ray.core.config.roles import list_roles
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.variables import read_key
 
@@ -13,6 +14,26 @@ _SECONDS = 5.0  # for each step of the request
 # For all endpoints together: a dead one is to be named within ten. A name server that does not
 # answer and a reply that comes byte by byte take longer than the steps' own limit.
 _ALL_SECONDS = 8.0
+
+
+def find_role_problems(config: PipelineConfig, stage: str) -> Iterator[str]:
+    """What keeps the models that work for a stage from being used, each with its remedy.
+
+    A role whose model has no name is named with both settings; the other endpoints are asked, each
+    once, however many roles it plays.
+    """
+    endpoints: dict[str, EndpointConfig] = {}
+    for role in list_roles(config):
+        if role.endpoint is None or stage not in role.stages:
+            continue
+        if not role.endpoint.model:
+            yield (
+                f"{role.by_model} needs a model, and {role.endpoint_key}.model is empty: name the "
+                f"model that {role.endpoint.base_url} is to run, or set {role.without_model}"
+            )
+            continue
+        endpoints[role.endpoint_key] = role.endpoint
+    yield from find_endpoint_problems(endpoints)
 
 
 def find_endpoint_problems(endpoints: Mapping[str, EndpointConfig]) -> Iterator[str]:

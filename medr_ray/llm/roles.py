@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from medr_ray.core.config import EndpointConfig
+from medr_ray.core.config.roles import RoleName
 from medr_ray.core.run import Directory
 
 if TYPE_CHECKING:  # importing openai takes a second, and only a configured model needs it
@@ -53,12 +54,14 @@ class TextClient(Protocol):
         ...
 
 
-def open_chat_client(endpoint: EndpointConfig, run: Directory | None = None) -> "ChatClient":
+def open_chat_client(
+    endpoint: EndpointConfig, run: Directory | None = None, role: RoleName | None = None
+) -> "ChatClient":
     """A client of ``endpoint`` that implements both protocols.
 
-    With ``run``, the response cache and the tokens spent are kept in that run's directory. Without
-    it, nothing is cached. Raises ConfigError when the endpoint names no model.
+    With ``run``, the response cache, the tokens spent and what ``role`` used are kept in that run's
+    directory. Without it, nothing is kept. Raises ConfigError when the endpoint names no model.
     """
     from medr_ray.llm.client import ChatClient
 
-    return ChatClient(endpoint, run)
+    return ChatClient(endpoint, run, role)

@@ -24,17 +24,19 @@ from functools import partial
 from typing import Any, TypeVar
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.data import map_in_actors
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
 from medr_ray.core.run import Counts, Directory, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.vocabulary_reading import file_digest
-from medr_ray.llm.reachability import find_endpoint_problems
+from medr_ray.llm.reachability import find_role_problems
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.calibration.panel import open_panel
 from medr_ray.questions.calibration.replacement_pool import AssembleQuestion, ReplacementPool
 from medr_ray.questions.calibration.rounds import CalibrationState, calibrate_questions
 from medr_ray.questions.checks.contamination import ContaminationCheck
+from medr_ray.questions.cost_estimate import estimate_question_costs
 from medr_ray.questions.counts import count_questions
 from medr_ray.questions.drafting.assembly import assemble_question
 from medr_ray.questions.drafting.candidates import Candidate, RejectedDraft
@@ -44,6 +46,7 @@ from medr_ray.questions.drafting.drafter import (
     find_searchable,
     list_units,
 )
+from medr_ray.questions.role_checks import find_doubtful_roles
 from medr_ray.questions.split import QuestionSplit, pick_balanced, split_and_balance
 
 # Raise this with every change of the columns of questions.parquet or of what a plan means, so that
@@ -292,17 +295,7 @@ def _stage_inputs(config: PipelineConfig) -> Mapping[str, Any]:
 
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
-    endpoints = {
-        f"questions.calibration.{number}": endpoint
-        for number, endpoint in enumerate(config.questions.calibration)
-    }
-    if config.questions.closed_book is not None:
-        endpoints["questions.closed_book"] = config.questions.closed_book
-    if config.questions.writer == "llm":
-        endpoints["llm"] = config.llm
-        if config.questions.back_reader_model is not None:
-            endpoints["questions.back_reader_model"] = config.questions.back_reader_model
-    yield from find_endpoint_problems(endpoints)
+    yield from find_role_problems(config, "questions")
     if not list_units(config.questions):
         yield (
             "questions: no shape has a chain of steps over questions.sources with "
@@ -313,9 +306,9 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
         yield "questions.sources: none of them is searchable: add registries to index.sources"
 
 
-def _describe_cost(config: PipelineConfig) -> str:
-    uses_models = config.questions.writer == "llm" or bool(config.questions.calibration)
-    return "questions that language models worded or answered" if uses_models else ""
+def _estimate_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    models = tuple(estimate_question_costs(config, run))
+    return StageCost("questions that language models worded or answered" if models else "", models)
 
 
 QUESTIONS_STAGE = Stage(
@@ -325,5 +318,6 @@ QUESTIONS_STAGE = Stage(
     execute=execute,
     inputs=_stage_inputs,
     check=_find_problems,
-    describe_cost=_describe_cost,
+    warn=find_doubtful_roles,
+    estimate_cost=_estimate_cost,
 )

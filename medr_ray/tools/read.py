@@ -167,5 +167,5 @@ def _build_quoter(config: PipelineConfig) -> Quoter:
         return RulesQuoter(limits.quotes, limits.quote_chars)
     from medr_ray.core.run import open_run
 
-    client = open_chat_client(config.llm, open_run(config))
+    client = open_chat_client(config.llm, open_run(config), "quoter")
     return ModelQuoter(client, limits.quotes, limits.quote_chars, limits.extract_chars)

@@ -163,7 +163,8 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
     trust_remote_code = config.models.trust_remote_code
     # Before anything is started: what fails here leaves nothing behind.
     curriculum = start_curriculum(config, job.questions, curriculum_state)
-    expert = open_expert(config)
+    run_uri, _, _ = job.directory_uri.rpartition("/")
+    expert = open_expert(config, Directory(run_uri))
     reports = Directory(job.directory_uri)
     engine = start_engine(Path(job.model_dir), config.engine, trust_remote_code)
     factory = EnginePolicyFactory(
@@ -187,11 +188,13 @@ def start_curriculum(
     return Curriculum.resume(hops, config.run.seed, config.grpo.raise_at, state)
 
 
-def open_expert(config: PipelineConfig) -> ExpertPreference:
-    """The expert preference that ``grpo.expert`` names."""
+def open_expert(config: PipelineConfig, run: Directory) -> ExpertPreference:
+    """The expert preference that ``grpo.expert`` names. What it uses counts in ``run``, so that a
+    budget of the run covers it; on object storage nothing can be counted."""
     if config.grpo.expert == "rules":
         return RulesPreference()
-    return ModelPreference(open_chat_client(config.llm))
+    is_local = run.free_space() is not None
+    return ModelPreference(open_chat_client(config.llm, run if is_local else None, "preference"))
 
 
 def pass_rate_by_question(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:

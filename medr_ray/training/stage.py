@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig, TrainerConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.errors import MedrError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.placement import Need, find_local_shortage, require_room
@@ -309,13 +310,27 @@ def _find_grpo_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[s
 
     yield from find_tool_problems(config)
     if _grpo_model_identity(config) is not None:
-        from medr_ray.llm.reachability import find_endpoint_problems
+        from medr_ray.llm.reachability import find_role_problems
 
-        yield from find_endpoint_problems({"llm": config.llm})
+        yield from find_role_problems(config, "grpo")
 
 
-def _describe_weights(config: PipelineConfig) -> str:
-    return "trained weights"
+def _warn_of_roles(config: PipelineConfig) -> Iterator[str]:
+    if config.grpo.expert == "llm" and not config.grpo.expert_weight:
+        yield (
+            "grpo.expert: llm pays for scores that grpo.expert_weight: 0 makes nothing of: set a "
+            "weight, or grpo.expert: rules"
+        )
+
+
+def _estimate_sft_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    return StageCost("trained weights")
+
+
+def _estimate_grpo_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    from medr_ray.training.cost_estimate import estimate_grpo_cost
+
+    return estimate_grpo_cost(config, run)
 
 
 def _estimate_size(config: PipelineConfig) -> int:
@@ -338,7 +353,7 @@ SFT_STAGE = Stage(
     sections=("sft", "models"),
     execute=execute_sft,
     check=_find_sft_problems,
-    describe_cost=_describe_weights,
+    estimate_cost=_estimate_sft_cost,
     estimate_size=_estimate_size,
 )
 
@@ -359,6 +374,7 @@ GRPO_STAGE = Stage(
     execute=execute_grpo,
     inputs=_grpo_model_identity,
     check=_find_grpo_problems,
-    describe_cost=_describe_weights,
+    warn=_warn_of_roles,
+    estimate_cost=_estimate_grpo_cost,
     estimate_size=_estimate_size,
 )

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from medr_ray.agent.faults import FaultPlan
 from medr_ray.core.config import EndpointConfig, PipelineConfig
+from medr_ray.core.costs import StageCost
 from medr_ray.core.placement import find_local_shortage
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
-from medr_ray.llm.reachability import find_endpoint_problems
+from medr_ray.llm.reachability import find_role_problems
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.rollouts.worker import PolicyFactory, RolloutRequest
 from medr_ray.trajectories.artifacts import TRAJECTORIES
+from medr_ray.trajectories.cost_estimate import estimate_trajectory_costs
 from medr_ray.trajectories.dataset import SAMPLE_FILE, DialogueEncoder
 from medr_ray.trajectories.filtering import Reason, count_reasons, judge_trajectory
 from medr_ray.trajectories.rewriting import Rewrite, apply_rewrites, rewrite_all
+from medr_ray.trajectories.role_checks import find_doubtful_roles, find_teacher_problems
 from medr_ray.trajectories.specialty_sampling import sample_copies
 from medr_ray.trajectories.statistics import compute_statistics, count_accepted_by_kind
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
@@ -223,7 +226,7 @@ def _request_rewrites(
         for entry in judged
         if entry.accepted
     ]
-    client = open_chat_client(endpoint, context.run)
+    client = open_chat_client(endpoint, context.run, "rewriter")
     with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
         rewrites = rewrite_all(dialogues, client, endpoint, context.directory, bar)
     rewrites_by_id: dict[str, list[Rewrite]] = defaultdict(list)
@@ -272,16 +275,13 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     shortage = find_local_shortage([describe_worker_need(config.rollouts)], config.ray)
     if shortage:
         yield shortage
-    endpoints = {}
-    if _stage_inputs(config) is not None:
-        endpoints["llm"] = config.llm
-    if config.trajectories.rewrite is not None:
-        endpoints["trajectories.rewrite"] = config.trajectories.rewrite
-    yield from find_endpoint_problems(endpoints)
+    yield from find_teacher_problems(config)
+    yield from find_role_problems(config, "trajectories")
 
 
-def _describe_cost(config: PipelineConfig) -> str:
-    return "dialogues of a language model" if config.trajectories.teacher == "llm" else ""
+def _estimate_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
+    models = tuple(estimate_trajectory_costs(config, run))
+    return StageCost("dialogues of a language model" if models else "", models)
 
 
 TRAJECTORIES_STAGE = Stage(
@@ -291,5 +291,6 @@ TRAJECTORIES_STAGE = Stage(
     execute=execute,
     inputs=_stage_inputs,
     check=_find_problems,
-    describe_cost=_describe_cost,
+    warn=find_doubtful_roles,
+    estimate_cost=_estimate_cost,
 )

@@ -165,7 +165,7 @@ class ChatTeacherFactory:
     """
 
     def __init__(self, config: PipelineConfig, run: Directory) -> None:
-        client = open_chat_client(config.llm, run)
+        client = open_chat_client(config.llm, run, "teacher")
         self._complete = functools.partial(client.complete, max_tokens=config.agent.max_turn_tokens)
 
     def __call__(self, request: RolloutRequest) -> Policy:

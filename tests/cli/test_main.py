@@ -177,7 +177,7 @@ def test_a_stage_command_runs_its_stage_and_again_makes_it_anew(
     )
     assert exit_code("graph", "run", "-c", str(config_file)) == 0
     assert exit_code("evaluate", "run", "-c", str(config_file), "--again") == 0
-    assert called == [(None, "graph"), ("evaluation", "evaluation")]
+    assert called == [(None, "graph", False), ("evaluation", "evaluation", False)]
 
 
 def test_config_show_prints_what_the_run_would_use(

@@ -1,7 +1,8 @@
 """Builds the report as titled tables and paragraphs, which the terminal and Markdown share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, slice_value_sort_key
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
@@ -18,6 +19,17 @@ from medr_ray.questions.review.summary import (
 _FIGURES_PER_STAGE = 4
 # Characters of an answer in a table.
 _PREDICTION_WIDTH = 120
+_MODEL_USE_COLUMNS = (
+    "role",
+    "model",
+    "requests",
+    "input tokens",
+    "output tokens",
+    "USD",
+    "cached",
+    "failed",
+    "seconds",
+)
 _REVIEW_COLUMNS = ("reader", "read", "accepted", "interval", "research", "defects")
 _MODEL_COLUMNS = (
     "weights",
@@ -60,6 +72,8 @@ def build_blocks(report: Report) -> list[Block]:
         blocks.append(_build_benchmark_block(benchmark))
         blocks += _build_slice_blocks(benchmark.figures)
     blocks.append(_build_stages_block(report))
+    if any(stage.models for stage in report.stages):
+        blocks.append(_build_models_block(report))
     if report.review is not None:
         blocks.append(_build_review_block(report.review))
     curves = _build_curves_block(report)
@@ -160,6 +174,26 @@ def _build_stage_row(stage: StageSummary) -> tuple[str, ...]:
     suffix = " (resumed)" if stage.resumed else ""
     shown_figures = ", ".join(figures[:_FIGURES_PER_STAGE])
     return (stage.name + suffix, f"{stage.seconds:,.1f}", shown_figures)
+
+
+def _build_models_block(report: Report) -> Block:
+    rows = tuple(_build_model_use_row(row) for stage in report.stages for row in stage.models)
+    note = (
+        "Used, and in brackets estimated before the stage began. Seconds are those that requests "
+        "were open, added up; what came from the cache was paid for before."
+    )
+    return Block("Language models", _MODEL_USE_COLUMNS, rows, (note,))
+
+
+def _build_model_use_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    estimate = row["estimate"]
+    pairs = [
+        f"{row[name]:,} ({estimate[name]:,})"
+        for name in ("requests", "input_tokens", "output_tokens")
+    ]
+    usd = "-" if row["usd"] is None else f"{row['usd']:,.2f} ({estimate['usd']:,.2f})"
+    counts = (f"{row['cached']:,}", f"{row['failed']:,}", f"{row['seconds']:,.0f}")
+    return (row["role"], row["model"], *pairs, usd, *counts)
 
 
 def _build_review_block(review: ReviewSummary) -> Block:

@@ -35,7 +35,13 @@ def collect_report(config: PipelineConfig, run: RunDirectory) -> Report:
     manifests = {name: run.stage(name).manifest() for name in STAGES}
     finished = {name: manifest for name, manifest in manifests.items() if manifest is not None}
     stages = [
-        StageSummary(name, manifest["seconds"], manifest["resumed"], manifest["counts"])
+        StageSummary(
+            name,
+            manifest["seconds"],
+            manifest["resumed"],
+            manifest["counts"],
+            tuple(manifest.get("models", ())),
+        )
         for name, manifest in finished.items()
     ]
     # Stages may have been finished by different versions; those of the last one stand for the run.

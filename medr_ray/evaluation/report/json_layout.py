@@ -12,7 +12,7 @@ from typing import Any
 
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
 from medr_ray.evaluation.figures import BenchmarkFigures, Comparison, ModelFigures
-from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask
+from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
 from medr_ray.evaluation.statistics import Proportion
 from medr_ray.questions.review.summary import to_plain_values
 
@@ -29,10 +29,7 @@ def build_report_json(report: Report) -> dict[str, Any]:
         "policy": report.policy,
         "machine": asdict(report.machine),
         "seconds": report.seconds,
-        "stages": {
-            stage.name: {"seconds": stage.seconds, "resumed": stage.resumed}
-            for stage in report.stages
-        },
+        "stages": {stage.name: _build_stage_json(stage) for stage in report.stages},
         "versions": dict(report.versions),
     }
     for stage in report.stages:
@@ -47,6 +44,13 @@ def build_evaluation_json(figures: Sequence[BenchmarkFigures]) -> dict[str, Any]
     return _merge_benchmarks(
         {benchmark.benchmark: _build_benchmark_json(benchmark) for benchmark in figures}
     )
+
+
+def _build_stage_json(stage: StageSummary) -> dict[str, Any]:
+    layout: dict[str, Any] = {"seconds": stage.seconds, "resumed": stage.resumed}
+    if stage.models:
+        layout["models"] = [dict(row) for row in stage.models]
+    return layout
 
 
 def _build_stage_details_json(stage: str, report: Report) -> dict[str, Any]:

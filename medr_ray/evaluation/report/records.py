@@ -20,12 +20,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class StageSummary:
-    """A finished stage, from its manifest."""
+    """A finished stage, from its manifest; ``models`` has a row for each role that a language model
+    played in it, with what it used and what was estimated."""
 
     name: str
     seconds: float
     resumed: bool
     counts: Mapping[str, Any]
+    models: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from medr_ray.core.config import QuestionsConfig
+from medr_ray.core.config import EndpointConfig, QuestionsConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
@@ -92,12 +92,16 @@ def open_panel(
         return None
     closed_book = None
     if config.closed_book is not None:
-        client = open_chat_client(config.closed_book, run)
+        client = open_chat_client(config.closed_book, run, "closed_book")
         closed_book = Examiner(config.closed_book, client, config.closed_book_attempts)
     models = [
-        Examiner(endpoint, open_chat_client(endpoint, run), config.calibration_attempts)
+        _open_examiner(endpoint, run, config.calibration_attempts)
         for endpoint in config.calibration
     ]
     return ExaminationPanel(
         closed_book, models, ExaminationLedger(directory.child(LEDGER_FOLDER)), console
     )
+
+
+def _open_examiner(endpoint: EndpointConfig, run: Directory, attempts: int) -> Examiner:
+    return Examiner(endpoint, open_chat_client(endpoint, run, "calibration"), attempts)

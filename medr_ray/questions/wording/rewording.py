@@ -25,7 +25,7 @@ def open_back_reader(
     if config.questions.back_reader == "rules":
         return RulesBackReader(table, mentions, language)
     endpoint = config.questions.back_reader_model or config.llm
-    client = open_chat_client(endpoint, run)
+    client = open_chat_client(endpoint, run, "back_reader")
     return ModelBackReader(client, table, mentions, language, endpoint.model)
 
 
@@ -43,7 +43,7 @@ class Reworder:
         drafter = Drafter.open(run, config)
         mentions = Mentions(drafter.table, config.questions.language)
         back_reader = open_back_reader(config, drafter.table, mentions, run)
-        client = open_chat_client(config.llm, run)
+        client = open_chat_client(config.llm, run, "writer")
         writer = ModelWriter(client, back_reader, config.questions.language, config.llm.model)
         return cls(drafter, mentions, writer)
 

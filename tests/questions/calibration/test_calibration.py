@@ -19,9 +19,9 @@ from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
 from medr_ray.questions.calibration.closed_book import Examination
-from medr_ray.questions.calibration.cost_estimate import estimate_costs
 from medr_ray.questions.calibration.panel import LEDGER_FOLDER, QuestionExaminations, open_panel
 from medr_ray.questions.calibration.rounds import CalibrationState, calibrate_questions
+from medr_ray.questions.cost_estimate import estimate_examinations
 
 _ATTEMPTS = 4
 
@@ -331,28 +331,30 @@ def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
 
 
 def test_an_estimate_covers_the_requests_made(models: _ScriptedModels) -> None:
-    plain = {(cost.role, cost.model): cost for cost in estimate_costs(models.config, 2)}
+    plain = {cost.endpoint.model: cost for cost in estimate_examinations(models.config, 2)}
     models.calibrate("hard", "harder")
-    for (_, model), cost in plain.items():
+    for model, cost in plain.items():
         assert cost.requests == sum(body["model"] == model for body in models.examinee.bodies)
-        assert cost.tokens < cost.max_tokens
+        assert cost.input_tokens + cost.output_tokens < cost.most_tokens
     models.examinee.bodies.clear()
     models.calibrate("easy", "known")
-    for (_, model), cost in plain.items():
-        assert sum(body["model"] == model for body in models.examinee.bodies) <= cost.max_requests
+    for model, cost in plain.items():
+        assert sum(body["model"] == model for body in models.examinee.bodies) <= cost.most_requests
 
 
 def test_an_estimate_names_requests_tokens_and_minutes() -> None:
     model = EndpointConfig(model="m", requests_per_minute=100, max_tokens=8192)
-    (cost,) = estimate_costs(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
-    assert (cost.requests, cost.max_requests, cost.minutes) == (4000, 8000, 40)
-    assert cost.max_tokens > 8000 * 8192
-    assert cost.describe().startswith("calibration by m: 4,000 to 8,000 requests, ")
-    slow = model.model_copy(update={"tokens_per_minute": cost.tokens / 60})
-    assert estimate_costs(QuestionsConfig(calibration=(slow,)), 1000)[0].minutes == pytest.approx(
-        60
-    )
-    assert estimate_costs(QuestionsConfig(), 1000) == []
+    config = QuestionsConfig(calibration=(model,), calibration_rounds=1)
+    (cost,) = estimate_examinations(config, 1000)
+    assert (cost.requests, cost.most_requests, cost.minutes) == (4000, 8000, 40)
+    assert cost.most_tokens > 8000 * 8192
+    assert cost.describe().startswith("calibration by m: about 4,000 requests, ")
+    assert "no price set, 40 min by requests_per_minute; at most 8,000 req" in cost.describe()
+    tokens = cost.input_tokens + cost.output_tokens
+    slow = model.model_copy(update={"tokens_per_minute": tokens / 60})
+    (slow_cost,) = estimate_examinations(QuestionsConfig(calibration=(slow,)), 1000)
+    assert slow_cost.minutes == pytest.approx(60)
+    assert estimate_examinations(QuestionsConfig(), 1000) == []
 
 
 @pytest.mark.parametrize(
