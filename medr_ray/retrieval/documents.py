@@ -47,6 +47,8 @@ _ONE_SENTENCE_PER_LINE_SOURCES = frozenset({HPO, REGISTRIES})
 # ``\w`` matches letters of any script, because a title may be in any language. The words that
 # ``snippets`` ranks by are ASCII only.
 _TITLE_WORD = re.compile(r"\w+")
+# Of documents whose year is that of publication; every other is a record that is kept up to date.
+_PAPER_PREFIX = "PMID:"
 
 _FDA_PAGE = "https://www.accessdata.fda.gov/scripts/cder/daf/index.cfm"
 # The page of a document, by the prefix of its id. The rest of the id goes into the braces.
@@ -101,9 +103,23 @@ class Document:
         return self.document_id.partition(":")[2]
 
     @property
+    def date_text(self) -> str:
+        """See ``describe_year``."""
+        return describe_year(self.document_id, self.year)
+
+    @property
     def url(self) -> str:
         """The address of a page that shows the document; "" where none is known."""
         return document_url(self.document_id)
+
+
+def describe_year(document_id: str, year: int | None) -> str:
+    """The year as it is shown beside the id: "2019" for that of publication, "as of 2026" for that
+    of a record's edition, "" where none is known."""
+    if year is None:
+        return ""
+    # A paper stays as it was published. The year of a trial's record is not that of the trial.
+    return str(year) if document_id.startswith(_PAPER_PREFIX) else f"as of {year}"
 
 
 def document_url(document_id: str) -> str:

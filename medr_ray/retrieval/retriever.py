@@ -19,7 +19,7 @@ from medr_ray.core.errors import ConfigError
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import ranking
 from medr_ray.retrieval.authority import Appraiser, Authority, evidence_kind
-from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.documents import Document, describe_year
 from medr_ray.retrieval.explanation import UNEXPLAINED, Explanation, Factor, scale_factors
 from medr_ray.retrieval.filters import DocumentFilter
 from medr_ray.retrieval.hit_candidates import CandidateFinder, RetrievalMode
@@ -65,6 +65,11 @@ class RetrievalHit:
     kind: str = ""
     url: str = ""
     explanation: Explanation = UNEXPLAINED
+
+    @property
+    def date_text(self) -> str:
+        """The date as it is shown beside the id (see ``documents.describe_year``)."""
+        return describe_year(self.document_id, self.year)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,20 @@ class SearchHit(Protocol):
     @property
     def snippet(self) -> str: ...
 
+    @property
+    def date_text(self) -> str:
+        """The date in at most a dozen characters; "" where none is known."""
+        ...
+
+
+def make_heading(title: str, document_id: str, date_text: str) -> str:
+    """``TITLE (PMID:123, 2019)``, as a hit and a document that is read begin; without a date where
+    none is known."""
+    return f"{title} ({', '.join(filter(None, (document_id, date_text)))})"
+
 
 def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()) -> ToolResult:
-    """``[1] title (document id): snippet`` per hit, as many whole lines as fit into ``chars``
+    """``[1] title (document id, date): snippet`` per hit, as many whole lines as fit into ``chars``
     beside the ``notes``.
 
     A first line that is too long alone is cut after a word. ``documents`` are the ids of the lines
@@ -41,7 +52,8 @@ def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()
     documents: list[str] = []
     room = chars - sum(len(note) + 1 for note in note_lines)  # 1: the line break
     for number, hit in enumerate(hits, 1):
-        line = " ".join(f"[{number}] {hit.title} ({hit.document_id}): {hit.snippet}".split())
+        heading = make_heading(hit.title, hit.document_id, hit.date_text)
+        line = " ".join(f"[{number}] {heading}: {hit.snippet}".split())
         if len(line) > room:
             if not lines:
                 lines = [_cut_after_word(line, room)]

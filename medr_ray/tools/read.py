@@ -16,6 +16,7 @@ from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.snippets import truncate
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
+from medr_ray.tools.observations import make_heading
 from medr_ray.tools.reading.fetching import fetch_page
 from medr_ray.tools.reading.plain_text import PageText, extract_text
 from medr_ray.tools.reading.quoting import ModelQuoter, Quoter, RulesQuoter
@@ -33,6 +34,9 @@ class ReadableDocument(Protocol):
 
     @property
     def text(self) -> str: ...
+
+    @property
+    def date_text(self) -> str: ...
 
 
 @runtime_checkable
@@ -120,7 +124,7 @@ class ReadTool:
                 f"read: {document_id[:100]!r} is neither an http address nor the id of "
                 f"a found document"
             )
-        heading = f"{document.title} ({document_id})"
+        heading = make_heading(document.title, document_id, document.date_text)
         return await self._quote(document_id, heading, goal, document.text)
 
     async def _find_document(self, document_id: str) -> ReadableDocument | None:

@@ -62,6 +62,11 @@ class WebHit:
     url: str
     date: datetime.date | None
 
+    @property
+    def date_text(self) -> str:
+        """The day as it is shown beside the address, "" where none is known."""
+        return self.date.isoformat() if self.date else ""
+
 
 class _ResultPage(BaseModel):
     """A page among a service's results, with serper's field names."""

@@ -61,7 +61,7 @@ def test_a_page_is_quoted_with_its_source(httpserver: HTTPServer, page: str) -> 
 
 def test_a_found_document_is_read_by_its_id() -> None:
     assert read("PMID:1", "caused by which variants") == ToolResult(
-        'Fabry disease (PMID:1)\n[1] "It is caused by variants of GLA."', ("PMID:1",)
+        'Fabry disease (PMID:1, 1999)\n[1] "It is caused by variants of GLA."', ("PMID:1",)
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from medr_ray.core.config import AgentConfig, PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.retrieval.live.annotated_results import AnnotatedResults
+from medr_ray.retrieval.retriever import RetrievalHit
 from medr_ray.tools import ToolResult, build_tools
 from medr_ray.tools.observations import render_hits
 
@@ -22,6 +23,7 @@ class _Hit:
     document_id: str
     title: str
     snippet: str
+    date_text: str = ""
 
 
 _HITS = (
@@ -30,7 +32,7 @@ _HITS = (
         "Marfan syndrome",
         "Inheritance: Autosomal dominant inheritance; Evidence: PCS",
     ),
-    _Hit("PMID:1", "Aortic root\ndilatation", "In 45% of patients (p<0.05)."),
+    _Hit("PMID:1", "Aortic root\ndilatation", "In 45% of patients (p<0.05).", "2019"),
     _Hit("PMID:2", "Ectopia lentis", "A case."),
 )
 
@@ -68,14 +70,14 @@ def _call(
     return asyncio.run(tool.call(arguments))
 
 
-def test_a_hit_is_one_line_with_its_document_id() -> None:
+def test_a_hit_is_one_line_with_its_document_id_and_date() -> None:
     result = _call("search", {"query": "Marfan syndrome"})
     assert result.text.splitlines() == [
         (
             "[1] Marfan syndrome (HPO:OMIM:154700): Inheritance: Autosomal dominant "
             "inheritance; Evidence: PCS"
         ),
-        "[2] Aortic root dilatation (PMID:1): In 45% of patients (p<0.05).",
+        "[2] Aortic root dilatation (PMID:1, 2019): In 45% of patients (p<0.05).",
         "[3] Ectopia lentis (PMID:2): A case.",
     ]
     assert result.documents == ("HPO:OMIM:154700", "PMID:1", "PMID:2")
@@ -133,6 +135,23 @@ def test_only_whole_lines_are_shown_and_only_their_documents_count() -> None:
     result = _call("search", {"query": "Marfan"}, chars=180)
     assert len(result.text.splitlines()) == 2
     assert result.documents == ("HPO:OMIM:154700", "PMID:1")
+
+
+@pytest.mark.parametrize(
+    ("document_id", "year", "date_text"),
+    [
+        ("PMID:1", 2019, "2019"),
+        ("NCT:NCT00367016", 2026, "as of 2026"),
+        ("HPO:OMIM:154700", None, ""),
+    ],
+)
+def test_a_papers_year_is_that_of_publication_and_a_records_that_of_its_edition(
+    document_id: str, year: int | None, date_text: str
+) -> None:
+    hit = RetrievalHit(document_id, "registries", "t", "s", 1.0, 1.0, 1.0, year)
+    assert hit.date_text == date_text
+    heading = render_hits([hit], 900).text.partition("[1] t (")[2].partition(")")[0]
+    assert heading == ", ".join(filter(None, (document_id, date_text)))
 
 
 def test_a_long_first_line_is_cut_after_a_word() -> None:

@@ -26,10 +26,14 @@ from medr_ray.trajectories.solver.name_ids import (
     print_number,
 )
 
-# A search hit as the tools print it: "[1] TITLE (SOURCE:ID): SNIPPET".
-_HIT = re.compile(r"\[\d+\] (?P<title>.+?) \((?P<document>[^\s()]+:[^\s()]+)\): (?P<snippet>.*)")
-# What the tool ``read`` prints: "TITLE (SOURCE:ID)", then quotations, a line each.
-_HEADING = re.compile(r"(?P<title>.+) \((?P<document>[^\s()]+:[^\s()]+)\)")
+# An id in brackets, with a date where one is known: "(PMID:123, 2019)", "(NCT:NCT1, as of 2026)",
+# "(WEB:https://example.org, 2021-03-03)".
+_DATE = r"(?:as of )?\d{4}(?:-\d\d-\d\d)?"
+_SOURCE_ID = rf"\((?P<document>[^\s()]+:[^\s()]+?)(?:, {_DATE})?\)"
+# A search hit as the tools print it: "[1] TITLE (SOURCE:ID, DATE): SNIPPET".
+_HIT = re.compile(rf"\[\d+\] (?P<title>.+?) {_SOURCE_ID}: (?P<snippet>.*)")
+# What the tool ``read`` prints: "TITLE (SOURCE:ID, DATE)", then quotations, a line each.
+_HEADING = re.compile(rf"(?P<title>.+) {_SOURCE_ID}")
 _QUOTE = re.compile(r'\[\d+\] "(?P<text>.*)"')
 _RESPONSE_TAGS = re.compile(r"</?tool_response>")
 _PRODUCT = re.compile(r"((?:NDA|ANDA|BLA)\d+)/(\d+)\)?$")

@@ -1,0 +1,26 @@
+"""What the rules teacher reads in tool responses, in every form in which the tools print them."""
+
+import pytest
+
+from medr_ray.trajectories.solver.notes import Notes, ReadDocument
+
+_LINE = "country: United States"
+
+
+@pytest.mark.parametrize("date", ["", ", 2019", ", as of 2026", ", 2019-05-04"])
+def test_a_document_is_the_same_with_and_without_a_date(date: str) -> None:
+    notes = Notes()
+    assert notes.read(f"[1] A trial (of two) (NCT:NCT00367016{date}): {_LINE}") == 1
+    assert notes.documents == {
+        "NCT:NCT00367016": ReadDocument("NCT:NCT00367016", "A trial (of two)", was_read=False)
+    }
+    assert notes.read(f'A trial (of two) (NCT:NCT00367016{date})\n[1] "{_LINE}"') == 0
+    assert notes.documents == {
+        "NCT:NCT00367016": ReadDocument("NCT:NCT00367016", "A trial (of two)", was_read=True)
+    }
+
+
+def test_an_address_with_a_comma_keeps_it() -> None:
+    notes = Notes()
+    notes.read("[1] A page (WEB:https://example.org/a,2019, 2021-03-03): text")
+    assert list(notes.documents) == ["WEB:https://example.org/a,2019"]
