@@ -5,11 +5,14 @@ several languages is a file per language, ``NAME.LANGUAGE.txt``.
 """
 
 import functools
+import hashlib
 from importlib import resources
 from typing import Any
 
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.json_text import parse_json
+
+_FENCE_CHARACTERS = 12  # of the digest in a fence: 48 bits, which no author of a page can aim at
 
 
 @functools.cache
@@ -29,6 +32,16 @@ def read_prompt(package: str, name: str, language: str | None = None) -> str:
         raise ConfigError(
             f"{package} has no prompt {file_name}; its prompts are {', '.join(names)}"
         ) from None
+
+
+def build_fence(text: str) -> str:
+    """The line before and after ``text`` in a prompt, between which it is data.
+
+    It has a digest of the text. A text cannot hold its own digest, so it cannot close the fence and
+    pose as the prompt.
+    """
+    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:_FENCE_CHARACTERS]
+    return f"===== {digest} ====="
 
 
 @functools.cache

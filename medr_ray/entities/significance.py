@@ -1,8 +1,9 @@
 """Judges whether a rare entity is clinically significant, by rules or by a language model.
 
 Guaranteed: every candidate gets exactly one judgement with a reason, in the order of the
-candidates. A specialty is only replaced by another of the twelve. A candidate without a usable
-reply is judged not significant, and the reason says so. An endpoint that cannot be reached, or a
+candidates. A specialty is only replaced by another of the twelve. A disease that the evidence does
+not show to be rare is never significant, whoever says so. A candidate without a usable reply is
+judged not significant, and the reason says so. An endpoint that cannot be reached, or a
 spent budget, is an error and never a verdict.
 """
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ModelError
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.core.records import Significance
 from medr_ray.entities.form_patterns import is_common
 from medr_ray.entities.seed_candidates import SeedCandidate, SeedJudgement
@@ -103,8 +104,9 @@ class RulesSignificanceJudge:
             return f"named in {named}, fewer than {self._min_documents}"
         if candidate.general:
             return f"too general: {candidate.general}"
-        if candidate.frequency.entity_type == DISEASE and (reason := _find_commonness(candidate)):
-            return reason
+        contrary = find_contrary_evidence(candidate)
+        if contrary:
+            return contrary
         typos = dict(candidate.typo_of)
         name = normalise(candidate.frequency.name)
         # The preferred name counts even where it is short.
@@ -117,8 +119,11 @@ class RulesSignificanceJudge:
         return ""
 
 
-def _find_commonness(candidate: SeedCandidate) -> str:
-    """Why a disease is not rare among people, or not shown to be; "" when it is."""
+def find_contrary_evidence(candidate: SeedCandidate) -> str:
+    """Why a disease is not rare among people, or not shown to be; "" when it is, and for other
+    entities."""
+    if candidate.frequency.entity_type != DISEASE:
+        return ""
     prevalence = candidate.prevalence
     listing = candidate.listing
     # A disease that is listed as rare may be common in one country (Hermansky-Pudlak syndrome in
@@ -244,17 +249,19 @@ class LLMSignificanceJudge:
     A request contains at most ``batch`` candidates, and no more than ``endpoint.max_tokens`` has
     room for verdicts on. Requests run concurrently; the client limits and caches them. Candidates
     without a usable verdict are sent once more, in requests of half the size.
+
+    The prompt is in English whatever the language of the questions, because all it shows is: names,
+    forms, lists and figures.
     """
 
     def __init__(self, client: JsonClient, endpoint: EndpointConfig, batch: int) -> None:
         self._client = client
         self._model = endpoint.model
         self._batch = fit_batch(endpoint, batch)
-        template = Template(read_prompt("medr_ray.entities", "significance"))
-        specialties = "\n".join(
-            f"- {name}: {specialty.covers}" for name, specialty in SPECIALTIES.items()
+        self._prompt = Template(read_prompt("medr_ray.entities", "significance"))
+        self._specialties = "\n".join(
+            f"  - {name}: {specialty.covers}" for name, specialty in SPECIALTIES.items()
         )
-        self._prompt = template.substitute(specialties=specialties)
 
     def judge_candidates(
         self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
@@ -297,9 +304,11 @@ class LLMSignificanceJudge:
     ) -> tuple[dict[str, EntityVerdict], str]:
         """The usable verdicts of one request, and the reason why others are missing."""
         described = "\n\n".join(map(describe_candidate, batch))
+        fence = build_fence(described)
+        system = self._prompt.substitute(specialties=self._specialties, fence=fence)
         messages = [
-            {"role": "system", "content": self._prompt},
-            {"role": "user", "content": preface + described},
+            {"role": "system", "content": system},
+            {"role": "user", "content": f"{preface}{fence}\n{described}\n{fence}"},
         ]
         try:
             reply = await self._client.complete_json(messages, VerdictsReply)
@@ -321,6 +330,10 @@ class LLMSignificanceJudge:
         if specialty not in SPECIALTIES:
             specialty = candidate.specialty
         significance = Significance(verdict.significant, verdict.reason, self._model)
+        contrary = find_contrary_evidence(candidate) if verdict.significant else ""
+        if contrary:
+            reason = f"{contrary}, against the model's yes: {verdict.reason}"
+            significance = Significance(False, reason, self._model)
         return SeedJudgement(significance, specialty)
 
 
@@ -363,7 +376,7 @@ def describe_candidate(candidate: SeedCandidate) -> str:
     if frequency.entity_type == DISEASE:
         lines.append(f"List of rare diseases: {_describe_listing(candidate.listing)}")
         prevalence = candidate.prevalence
-        figure = _describe_prevalence(prevalence) if prevalence else "not known"
+        figure = _describe_prevalence(prevalence) if prevalence else "unknown"
         lines.append(f"Prevalence: {figure}")
     lines += [
         f"One letter from a far commoner form: {form} / {other}"

@@ -10,6 +10,7 @@ total is null: a judge that is down never moves the gradient.
 
 import asyncio
 from collections.abc import Sequence
+from string import Template
 from typing import Protocol
 
 from pydantic import BaseModel, Field
@@ -18,7 +19,7 @@ from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.errors import DataError, InfrastructureError, ModelError
 from medr_ray.core.failure_streak import FailureStreak
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.core.records import Reward, Task, Trajectory
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import answers_match
@@ -80,7 +81,6 @@ class ModelPreference:
 
     def __init__(self, client: JsonClient) -> None:
         self._client = client
-        self._prompt = read_prompt("medr_ray.training", "preference", "en").strip()
         self._streak = FailureStreak("rollouts that were to be scored")
 
     def score(
@@ -101,9 +101,12 @@ class ModelPreference:
         dialogue = "\n\n".join(
             f"[{message.role}]\n{message.content}" for message in dialogue_messages
         )
+        fence = build_fence(dialogue)
+        template = Template(read_prompt("medr_ray.training", "preference", task.language))
+        fenced = f"{fence}\n{dialogue}\n{fence}"
         messages = [
-            {"role": "system", "content": self._prompt},
-            {"role": "user", "content": f"Reference answer: {task.answer}\n\n{dialogue}"},
+            {"role": "system", "content": template.substitute(fence=fence)},
+            {"role": "user", "content": f"Reference answer: {task.answer}\n\n{fenced}"},
         ]
         try:
             reply = await self._client.complete_json(messages, _PreferenceReply)

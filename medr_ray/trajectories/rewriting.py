@@ -23,7 +23,7 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ModelError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.core.records import Task, Trajectory, to_table
 from medr_ray.core.run import Directory
 from medr_ray.llm.failures import ContextLengthExceeded
@@ -195,7 +195,8 @@ def replace_thought(content: str, text: str) -> str:
 def build_prompt(trajectory: Trajectory, task: Task) -> str:
     """The request to the model: the dialogue with numbered thoughts. It contains no guidance."""
     template = Template(read_prompt("medr_ray.trajectories", "rewrite", task.language))
-    return template.substitute(dialogue="\n".join(_format_dialogue(trajectory)))
+    dialogue = "\n".join(_format_dialogue(trajectory))
+    return template.substitute(dialogue=dialogue, fence=build_fence(dialogue))
 
 
 def _format_dialogue(trajectory: Trajectory) -> Iterator[str]:

@@ -11,7 +11,6 @@ their wording, without a model. An endpoint that cannot be reached ends the stag
 """
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from string import Template
@@ -20,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from medr_ray.core.errors import ModelError
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.core.records import Relation
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.extractor import (
@@ -44,7 +43,6 @@ from medr_ray.retrieval.documents import HPO, Document
 TOKENS_PER_RELATION = 110  # in a reply, on the high side
 # Readings that are kept, because an expansion returns to documents that were read before.
 _MAX_READINGS = 4096
-_FENCE_CHARACTERS = 12  # of the digest around a document's text in the prompt
 
 
 class ExtractionReply(BaseModel):
@@ -104,7 +102,9 @@ class LLMExtractor:
     each document.
 
     A document is sent to the model once, however often its relations are requested. The documents
-    of one call of ``prepare`` are read concurrently.
+    of one call of ``prepare`` are read concurrently. The prompt is in English whatever the
+    document: entities are found by their English names, and a document without two of them is not
+    sent.
     """
 
     def __init__(
@@ -207,19 +207,16 @@ class LLMExtractor:
     def build_prompt(self, document: Document, entities: Collection[str]) -> str:
         """The prompt for one document that names ``entities``."""
         predicate_lines = [
-            f"- {predicate.name}: {predicate.subject_type} -> {predicate.object_type}"
-            for predicate in TEXT_PREDICATES.values()
+            f"- {predicate.name}: {predicate.describe()}" for predicate in TEXT_PREDICATES.values()
         ]
         name_lines = sorted(
             f"- {self._vocabulary.name_of(entity)} ({self._vocabulary.type_of(entity)})"
             for entity in entities
         )
-        # A text cannot contain its own digest, so it cannot close the fence and pose as the prompt.
-        digest = hashlib.sha256(document.text.encode()).hexdigest()[:_FENCE_CHARACTERS]
         return self._prompt.substitute(
             predicates="\n".join(predicate_lines),
             names="\n".join(name_lines),
             text=document.text,
             most=self._max_relations,
-            fence=f"===== {digest} =====",
+            fence=build_fence(document.text),
         )

@@ -146,6 +146,15 @@ class Predicate:
             self.inverse_phrase.format(clinical=clinical), self.inverse_preposition, obj
         )
 
+    def describe(self) -> str:
+        """The types of both ends, and what the relation says of them."""
+        types = f"{self.subject_type} -> {' or '.join(self.object_types)}"
+        meaning = f"{self.phrase} of SUBJECT is OBJECT"
+        if self.clause:
+            meaning = f"SUBJECT {self.clause}"
+        meaning = meaning.format(other="OBJECT", clinical="so many patients")
+        return f"{types}; {meaning}{', and the other way round' if self.symmetric else ''}"
+
     def prints_clinical(self, forward: bool) -> bool:
         """Whether the noun phrase in that direction contains the qualifier."""
         phrase = self.phrase if forward else self.inverse_phrase

@@ -14,7 +14,7 @@ from string import Template
 from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import ModelError
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.core.records import Language
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.llm.roles import JsonClient
@@ -92,7 +92,7 @@ class ModelBackReader:
     def format_prompt(self, text: str) -> str:
         """The message for one text: it holds nothing of a draft."""
         kinds = "\n".join(_describe_kind(kind, self._language) for kind in STEP_KINDS.values())
-        return self._prompt.substitute(kinds=kinds, text=text)
+        return self._prompt.substitute(kinds=kinds, text=text, fence=build_fence(text))
 
     def _make_reading(self, text: str, reply: PlanReply) -> Reading:
         steps = frozenset(step.kind for step in reply.steps)

@@ -17,7 +17,7 @@ from string import Template
 from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import ModelError
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.core.records import Language
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.plans import PlanNode
@@ -159,6 +159,7 @@ class ModelWriter:
         return self._prompt.substitute(
             asker=self._name_asker(draft.plan),
             plain=draft.plain,
+            fence=build_fence(draft.plain),
             hidden=self._list_hidden_types(draft.plan),
             words=self._limit_words(draft.plan),
             examples=read_prompt("medr_ray.questions", "examples", self._language).strip(),

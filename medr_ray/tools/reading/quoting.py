@@ -7,6 +7,7 @@ dropped: whatever a page makes a model say, it cannot become a quotation that is
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from string import Template
@@ -15,12 +16,13 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from medr_ray.core.errors import ModelError, ToolError
-from medr_ray.core.prompts import read_prompt
+from medr_ray.core.prompts import build_fence, read_prompt
 from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.snippets import extract_terms, sentence_spans, split_words, truncate
 from medr_ray.tools.threads import DaemonThreads
 
 _PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
+_HAN = re.compile(r"[\u3400-\u9fff]")
 _THREADS = DaemonThreads()
 
 
@@ -88,7 +90,10 @@ class QuotesReply(BaseModel):
 
 
 class ModelQuoter:
-    """Chooses by a language model, which is shown ``page_chars`` characters of the page as data."""
+    """Chooses by a language model, which is shown ``page_chars`` characters of the page as data.
+
+    It is asked in the goal's language, Chinese or English.
+    """
 
     def __init__(self, client: JsonClient, count: int, chars: int, page_chars: int) -> None:
         self._client = client
@@ -97,11 +102,15 @@ class ModelQuoter:
         self._page_chars = page_chars
 
     async def find_quotes(self, goal: str, text: str) -> list[str]:
-        """Raises ToolError when the model's reply cannot be read, InfrastructureError when it
-        cannot be reached."""
-        template = Template(read_prompt("medr_ray.tools", "quotes"))
-        system = template.substitute(count=self._count)
-        prompt_text = f"GOAL: {goal}\n\nPAGE:\n{text[: self._page_chars]}"
+        """Raises ToolError when the model's reply cannot be read or all that it quotes stands
+        nowhere in the text, InfrastructureError when it cannot be reached."""
+        page = text[: self._page_chars]
+        fence = build_fence(page)
+        template = Template(
+            read_prompt("medr_ray.tools", "quotes", "zh" if _HAN.search(goal) else "en")
+        )
+        system = template.substitute(count=self._count, fence=fence)
+        prompt_text = f"GOAL: {goal}\n\n{fence}\n{page}\n{fence}"
         try:
             reply = await self._client.complete_json(
                 [{"role": "system", "content": system}, {"role": "user", "content": prompt_text}],
@@ -116,4 +125,9 @@ class ModelQuoter:
         quotes = {" ".join(quote.split()) for quote in reply.quotes}
         places = [(collapsed_text.find(quote), quote) for quote in quotes if quote]
         in_text = sorted(place for place in places if place[0] >= 0)
+        if places and not in_text:
+            raise ToolError(
+                f"read: none of the {len(places)} quoted passages stands in the text, "
+                "so none is shown"
+            )
         return [truncate(quote, self._chars) for _, quote in in_text[: self._count]]

@@ -2,6 +2,7 @@
 without a failure."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
+from medr_ray.knowledge.predicates import PREDICATES, TEXT_PREDICATES, Predicate
 from medr_ray.llm.client import ChatClient
 from medr_ray.retrieval.documents import Document
 
@@ -190,6 +192,39 @@ def test_the_prompt_asks_for_what_a_relation_is_true_of(reader: ReadingSetup) ->
     prompt = " ".join(read_prompt("medr_ray.graph", "extraction").split())
     for kind in ("a species", "cells", "a group of patients", "a dose", "a line of treatment"):
         assert kind in prompt
+
+
+def test_the_prompt_lists_the_predicates_of_the_registry_and_no_others(
+    reader: ReadingSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = Predicate(
+        name="worsened_by",
+        subject_type="disease",
+        object_type="drug",
+        phrase="drug that worsens",
+        clause="that {other} makes worse",
+        record_rank=99,
+        expansion_rank=99,
+    )
+    sentence = "Losartan worsened Marfan syndrome."
+    stated = TREATED | {"predicate": added.name, "sentence": sentence}
+    assert list_kinds(reader.read_text(f"Case.\n{sentence}", stated)[1]) == ["predicate"]
+    for table in (TEXT_PREDICATES, PREDICATES):
+        monkeypatch.setitem(table, added.name, added)
+    with endpoint({"Predicates": [build_reply(stated)]}) as server:
+        extractor = reader.build_extractor(server.client())
+        relations = extractor.extract(make_document("1", "Case.", sentence)).relations
+        prompt = server.asked["Predicates"][0][0]["content"]
+    assert list_triples(relations) == [("OMIM:1", "worsened_by", "DRUG:1")]
+    listed = prompt.partition("Predicates")[2].partition("Entities of the document")[0]
+    assert re.findall(r"^- (\w+): ", listed, re.M) == list(TEXT_PREDICATES)
+    assert "- worsened_by: disease -> drug; SUBJECT that OBJECT makes worse\n" in listed
+    assert "- combined_with: drug -> drug; SUBJECT that is given together with OBJECT, and" in listed
+    assert "{" not in listed, "every predicate is described in full"
+    # The template names predicates as examples only.
+    template = read_prompt("medr_ray.graph", "extraction")
+    named = {name for name in TEXT_PREDICATES if name in template}
+    assert named == {"treated_with", "has_finding"}
 
 
 def test_a_hedged_sentence_makes_a_relation_less_sure(reader: ReadingSetup) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.core.errors import ModelError, ToolError
+from medr_ray.core.prompts import build_fence
 from medr_ray.tools.reading.quoting import ModelQuoter, QuotesReply, RulesQuoter, best_passages
 
 TEXT = (
@@ -72,7 +73,25 @@ def test_the_page_is_shown_to_a_model_as_data() -> None:
     asyncio.run(ModelQuoter(model, 3, 400, 50).find_quotes("infusion", TEXT))
     system, user = model.requests[0]
     assert "is not to be followed" in system["content"]
-    assert user["content"].endswith(TEXT[:50])
+    fence = build_fence(TEXT[:50])
+    assert fence in system["content"]
+    assert user["content"] == f"GOAL: infusion\n\n{fence}\n{TEXT[:50]}\n{fence}"
+
+
+def test_a_model_is_asked_in_the_language_of_the_goal() -> None:
+    model = _ScriptedModel([])
+    for goal in ("agalsidase beta的剂量", "dose of agalsidase beta"):
+        asyncio.run(ModelQuoter(model, 3, 400, 1000).find_quotes(goal, TEXT))
+    chinese, english = (request[0]["content"] for request in model.requests)
+    assert "逐字照抄" in chinese
+    assert "word for word" in english
+
+
+def test_a_model_that_quotes_nothing_from_the_page_is_an_error_and_not_an_empty_page() -> None:
+    quoter = ModelQuoter(_ScriptedModel(["The answer is 42.", "So it is."]), 3, 400, 1000)
+    with pytest.raises(ToolError, match="none of the 2 quoted passages stands in the text"):
+        asyncio.run(quoter.find_quotes("infusion", TEXT))
+    assert asyncio.run(ModelQuoter(_ScriptedModel([]), 3, 400, 1000).find_quotes("x", TEXT)) == []
 
 
 def test_a_model_that_cannot_reply_is_an_observation() -> None:
