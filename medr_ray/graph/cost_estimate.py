@@ -5,8 +5,7 @@ from medr_ray.core.costs import ModelCost, count_tokens
 from medr_ray.core.earlier_results import read_latest_counts
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.run import RunDirectory
-from medr_ray.graph.extraction.llm_extractor import TOKENS_PER_RELATION
-from medr_ray.knowledge.predicates import TEXT_PREDICATES
+from medr_ray.graph.extraction.llm_extractor import TOKENS_PER_RELATION, list_predicates
 
 # Tokens of an abstract with its title and the list of its entities: abstracts of PubMed have 860
 # bytes on average, half of them longer.
@@ -27,11 +26,7 @@ def estimate_extraction(config: PipelineConfig, run: RunDirectory) -> ModelCost:
         seeds = min(seeds, graph.max_seeds or seeds)
         basis = f"{seeds:,} seeds"
     requests = seeds * graph.steps * graph.documents_per_step
-    names = "".join(
-        f"- {predicate.name}: {predicate.subject_type} -> {predicate.object_type}\n"
-        for predicate in TEXT_PREDICATES.values()
-    )
-    prompt_tokens = count_tokens(read_prompt("medr_ray.graph", "extraction") + names)
+    prompt_tokens = count_tokens(read_prompt("medr_ray.graph", "extraction") + list_predicates())
     reply_tokens = min(_RELATIONS_PER_DOCUMENT * TOKENS_PER_RELATION, config.llm.max_tokens)
     return ModelCost(
         "extractor",

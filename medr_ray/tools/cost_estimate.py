@@ -17,7 +17,8 @@ def estimate_quoting(config: PipelineConfig, episodes: int, basis: str) -> list[
     if config.tools.read.extract != "llm" or "read" not in config.agent.tools:
         return []
     requests = episodes * _READS_PER_EPISODE
-    prompt_tokens = count_tokens(read_prompt("medr_ray.tools", "quotes")) + _PAGE_TOKENS
+    template = read_prompt("medr_ray.tools", "quotes", config.questions.language)
+    prompt_tokens = count_tokens(template) + _PAGE_TOKENS
     bounds = requests * config.agent.max_tool_calls
     return [
         ModelCost(

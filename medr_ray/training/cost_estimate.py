@@ -27,7 +27,8 @@ def estimate_grpo_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
         trajectories = read_latest_counts(run, "trajectories").get("statistics", {})
         share_of_budget = config.agent.max_tokens * _DIALOGUE_SHARE
         dialogue_tokens = round(trajectories.get("tokens", share_of_budget))
-        prompt_tokens = count_tokens(read_prompt("medr_ray.training", "preference", "en"))
+        template = read_prompt("medr_ray.training", "preference", config.questions.language)
+        prompt_tokens = count_tokens(template)
         preference = ModelCost(
             "preference",
             config.llm,

@@ -97,6 +97,13 @@ class DocumentReading:
     failures: tuple[ExtractionFailure, ...] = ()
 
 
+def list_predicates() -> str:
+    """The predicates that sentences state, one a line, as the prompt lists them."""
+    return "\n".join(
+        f"- {predicate.name}: {predicate.describe()}" for predicate in TEXT_PREDICATES.values()
+    )
+
+
 class LLMExtractor:
     """Extracts relations with the model ``model`` behind ``client``, at most ``max_relations`` from
     each document.
@@ -206,15 +213,12 @@ class LLMExtractor:
 
     def build_prompt(self, document: Document, entities: Collection[str]) -> str:
         """The prompt for one document that names ``entities``."""
-        predicate_lines = [
-            f"- {predicate.name}: {predicate.describe()}" for predicate in TEXT_PREDICATES.values()
-        ]
         name_lines = sorted(
             f"- {self._vocabulary.name_of(entity)} ({self._vocabulary.type_of(entity)})"
             for entity in entities
         )
         return self._prompt.substitute(
-            predicates="\n".join(predicate_lines),
+            predicates=list_predicates(),
             names="\n".join(name_lines),
             text=document.text,
             most=self._max_relations,

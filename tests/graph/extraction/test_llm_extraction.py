@@ -219,7 +219,7 @@ def test_the_prompt_lists_the_predicates_of_the_registry_and_no_others(
     listed = prompt.partition("Predicates")[2].partition("Entities of the document")[0]
     assert re.findall(r"^- (\w+): ", listed, re.M) == list(TEXT_PREDICATES)
     assert "- worsened_by: disease -> drug; SUBJECT that OBJECT makes worse\n" in listed
-    assert "- combined_with: drug -> drug; SUBJECT that is given together with OBJECT, and" in listed
+    assert "SUBJECT that is given together with OBJECT, and the other way round\n" in listed
     assert "{" not in listed, "every predicate is described in full"
     # The template names predicates as examples only.
     template = read_prompt("medr_ray.graph", "extraction")
