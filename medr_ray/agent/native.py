@@ -23,6 +23,7 @@ from medr_ray.core.json_text import InvalidJson, replace_surrogates
 from medr_ray.core.records import Message
 from medr_ray.llm.completions import ChatResult, FunctionCall
 from medr_ray.llm.thoughts import escape_thought, split_thought, use_think_tags
+from medr_ray.tools.base import Tool
 
 _CALL_TAG = re.compile(r"<(/?tool_(?:call|response))>")
 
@@ -44,17 +45,7 @@ class NativeDialogue:
     def __init__(self, prompt: EpisodePrompt) -> None:
         self._system = prompt.opening_messages(native=True)[0].content
         self._replies: list[_NativeReply] = []
-        self.schemas: list[dict[str, Any]] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": dict(tool.parameters),
-                },
-            }
-            for tool in prompt.tools
-        ]
+        self.schemas = describe_tools(prompt.tools)
 
     def render_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """The recorded dialogue as the endpoint is to see it."""
@@ -68,7 +59,7 @@ class NativeDialogue:
                 calls = reply.calls
                 rendered.append(_render_assistant(reply))
             else:
-                rendered += _render_responses(message.content, calls)
+                rendered += render_tool_messages(message.content, [call.id for call in calls])
         return rendered
 
     def record_reply(self, result: ChatResult) -> str:
@@ -82,6 +73,21 @@ class NativeDialogue:
         thought = {result.reasoning_field: result.reasoning} if result.reasoning_field else {}
         self._replies.append(_NativeReply(result.text, calls, thought))
         return render_native_reply(result.text, calls, result.reasoning)
+
+
+def describe_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """The tools as OpenAI's ``tools`` and the chat templates of Hugging Face have them."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": dict(tool.parameters),
+            },
+        }
+        for tool in tools
+    ]
 
 
 def render_native_reply(content: str, calls: Sequence[FunctionCall], thought: str = "") -> str:
@@ -124,24 +130,31 @@ def _render_assistant(reply: _NativeReply) -> dict[str, Any]:
     if reply.calls:
         message |= reply.thought
         message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in reply.calls
+            render_native_call(call.id, call.name, call.arguments) for call in reply.calls
         ]
     return message
 
 
-def _render_responses(content: str, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
+def render_native_call(
+    call_id: str, name: str, arguments: str | Mapping[str, Any]
+) -> dict[str, Any]:
+    """An entry of ``tool_calls``. Endpoints take ``arguments`` as JSON text, chat templates as an
+    object."""
+    return {
+        "id": call_id,
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+
+
+def render_tool_messages(content: str, call_ids: Sequence[str]) -> list[dict[str, Any]]:
     """A recorded user message: a tool message for each call, and what follows as the user's."""
-    if not calls:
+    if not call_ids:
         return [{"role": "user", "content": content}]
     texts, rest = parse_responses(content)
     rendered = [
-        {"role": "tool", "tool_call_id": call.id, "content": text}
-        for call, text in zip(calls, texts, strict=True)
+        {"role": "tool", "tool_call_id": call_id, "content": text}
+        for call_id, text in zip(call_ids, texts, strict=True)
     ]
     if rest:
         rendered.append({"role": "user", "content": rest})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medr_ray.cli.options import ConfigFile, Consent, DryRun, Overrides, ask_consent, resolve_config
-from medr_ray.cli.showing import print_json, show_stage_or_item
+from medr_ray.cli.showing import print_json, print_or_write_card, show_stage_or_item
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,11 +101,7 @@ def card(
     from medr_ray.core.run import open_run
     from medr_ray.questions.dataset_card import build_card
 
-    text = build_card(open_run(resolve_config(config, overrides)))
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+    print_or_write_card(build_card(open_run(resolve_config(config, overrides))), output)
 
 
 def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:

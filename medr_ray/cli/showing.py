@@ -76,6 +76,14 @@ def show_stage(
         _print_rows(console, read_preview(directory, PREVIEWS[stage], rows))
 
 
+def print_or_write_card(text: str, output: Path | None) -> None:
+    """Print the card of a data set, or write it to a file where one is given."""
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
 def read_finished_manifest(directory: "StageDirectory", stage: str) -> dict[str, Any]:
     """Return the stage's manifest.
 

@@ -44,6 +44,7 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "stats": trajectories.stats,
         "policy": trajectories.policy,
         "export": trajectories.export,
+        "card": trajectories.card,
     },
 }
 

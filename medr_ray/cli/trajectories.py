@@ -3,23 +3,30 @@
 - ``show [ID]``: the stage's counts and some rows, or one dialogue with its verdict.
 - ``stats``: figures of the accepted trajectories beside the paper's, and the shares accepted.
 - ``policy``: a model of which tool the accepted trajectories choose, as a prior for agents.
-- ``export``: the accepted trajectories in the formats of other trainers.
+- ``export``: the trajectories in the formats of other trainers.
+- ``card``: the card of the set, README.md of a data set on Hugging Face.
 """
 
-import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
-from medr_ray.cli.showing import read_finished_manifest, show_stage_or_item
+from medr_ray.cli.showing import (
+    print_or_write_card,
+    read_finished_manifest,
+    show_stage_or_item,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from medr_ray.agent.tool_fitting import ChoiceFit
     from medr_ray.agent.tool_policy import ToolPolicy
+    from medr_ray.core.config import PipelineConfig
     from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
     from medr_ray.core.run import RunDirectory
     from medr_ray.trajectories.export import ExportFormat
@@ -103,10 +110,19 @@ def export(
     overrides: Overrides = None,
     format_name: Annotated[
         str,
-        typer.Option("--format", help="chat: messages with loss spans; sharegpt: conversations."),
+        typer.Option(
+            "--format",
+            help="chat: messages with loss spans; sharegpt: conversations; tool_calls: messages "
+            "with native calls; pairs: accepted against rejected dialogues.",
+        ),
     ] = "chat",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A file, in place of standard output.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A file, in place of standard output: Parquet where its name ends in .parquet.",
+        ),
     ] = None,
     sampled: Annotated[
         bool,
@@ -114,37 +130,116 @@ def export(
             "--sampled", help="Each as often as training takes it (trajectories.balance)."
         ),
     ] = False,
+    pairs_per_question: Annotated[
+        int, typer.Option("--pairs-per-question", min=1, help="With pairs: of each question.")
+    ] = 1,
 ) -> None:
-    """Print the accepted trajectories, a JSON object a line."""
+    """Print the accepted trajectories, or pairs with rejected ones, a JSON object a line."""
     from medr_ray.core.run import open_run
-    from medr_ray.trajectories.export import ROW_BUILDERS
+    from medr_ray.trajectories.export import EXPORT_FORMATS
+    from medr_ray.trajectories.export_files import render_lines, write_rows
 
-    if format_name not in ROW_BUILDERS:
-        known_formats = ", ".join(ROW_BUILDERS)
+    if format_name not in EXPORT_FORMATS:
+        known_formats = ", ".join(EXPORT_FORMATS)
         raise typer.BadParameter(f"{format_name} is none of {known_formats}", param_hint="--format")
-    run = open_run(resolve_config(config, overrides))
-    lines = export_lines(run, format_name, sampled)  # type: ignore[arg-type]
-    if output is None:
-        for line in lines:
-            typer.echo(line)
+    settings = resolve_config(config, overrides)
+    run = open_run(settings)
+    read_finished_manifest(run.stage("trajectories"), "trajectories")
+    if format_name == "pairs":
+        if sampled:
+            raise typer.BadParameter("--sampled is for whole dialogues: leave it out with pairs")
+        rows = build_pair_rows(run, pairs_per_question)
     else:
-        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        rows = build_rows(run, settings, format_name, sampled)  # type: ignore[arg-type]
+    if output is None:
+        for line in render_lines(rows):
+            typer.echo(line)
+        return
+    write_rows(rows, format_name, output)  # type: ignore[arg-type]
+    typer.echo(f"{len(rows):,} rows in {output}", err=True)
 
 
-def export_lines(run: "RunDirectory", format_name: "ExportFormat", sampled: bool) -> list[str]:
-    """The accepted trajectories of a run as JSON lines, in the order of their ids: each once, or
-    with ``sampled`` as often as training takes it."""
+def build_rows(
+    run: "RunDirectory", settings: "PipelineConfig", format_name: "ExportFormat", sampled: bool
+) -> "list[dict[str, Any]]":
+    """The accepted trajectories of a run as rows, in the order of their ids: each once, or with
+    ``sampled`` as often as training takes it.
+
+    Raises DataError when none was accepted.
+    """
+    from medr_ray.core.errors import DataError
     from medr_ray.trajectories.dataset import read_copies
-    from medr_ray.trajectories.export import ROW_BUILDERS
 
+    build_row = _open_row_builder(run, settings, format_name)
     questions = _read_questions(run)
     copies = read_copies(run.stage("trajectories")) if sampled else {}
-    lines = []
+    rows = []
     for trajectory in read_accepted(run):
-        row = ROW_BUILDERS[format_name](trajectory, questions[trajectory.question_id])
         count = copies.get(trajectory.trajectory_id, 0) if sampled else 1
-        lines += [json.dumps(row, ensure_ascii=False)] * count
-    return lines
+        if count:
+            rows += [build_row(trajectory, questions[trajectory.question_id])] * count
+    if not rows:
+        raise DataError(
+            f"{run.stage('trajectories').uri} has no accepted trajectories to export: "
+            "`medr trajectories stats` says why they were rejected"
+        )
+    return rows
+
+
+def _open_row_builder(
+    run: "RunDirectory", settings: "PipelineConfig", format_name: "ExportFormat"
+) -> "Callable[[Trajectory, Question], dict[str, Any]]":
+    from medr_ray.tools.registry import open_tools
+    from medr_ray.trajectories.export import (
+        NativeTools,
+        build_chat_row,
+        build_sharegpt_row,
+        build_tool_calls_row,
+    )
+
+    if format_name == "chat":
+        return build_chat_row
+    if format_name == "sharegpt":
+        return build_sharegpt_row
+    native = NativeTools(open_tools(settings, run.stage("index")), settings.agent)
+    return partial(build_tool_calls_row, native=native)
+
+
+def build_pair_rows(run: "RunDirectory", per_question: int) -> "list[dict[str, Any]]":
+    """Preference pairs of a run as rows. Raises DataError, with the setting that gives pairs, when
+    there are none."""
+    from medr_ray.core.errors import DataError
+    from medr_ray.trajectories.artifacts import TRAJECTORIES
+    from medr_ray.trajectories.preference_pairs import build_pair_row, find_pairs
+
+    questions = _read_questions(run)
+    pairs, counts = find_pairs(run.read(TRAJECTORIES), per_question)
+    if not pairs:
+        raise DataError(
+            f"{run.stage('trajectories').uri} has no preference pairs: {counts.describe()}. A "
+            "question was played at most "
+            f"{counts.rollouts} times: set trajectories.rollouts_per_question to 2 or more, with "
+            "trajectories.guided_fraction between 0 and 1 so that it is played in both modes, and "
+            "run `medr trajectories run`"
+        )
+    return [build_pair_row(pair, questions) for pair in pairs]
+
+
+def card(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write it to a file instead of the terminal."),
+    ] = None,
+) -> None:
+    """Print the card of the set: counts, statistics, sources with licences, limits. As README.md
+    beside exported files it is what Hugging Face reads."""
+    from medr_ray.core.run import open_run
+    from medr_ray.trajectories.dataset_card import build_card
+
+    settings = resolve_config(config, overrides)
+    print_or_write_card(build_card(open_run(settings), settings), output)
 
 
 def read_accepted(run: "RunDirectory") -> "list[Trajectory]":

@@ -4,7 +4,7 @@ The form is that of the dataset cards of model hubs: Markdown with a table for e
 in it is estimated; what is not known is said to be so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.errors import DataError
@@ -48,7 +48,7 @@ def build_card(run: RunDirectory) -> str:
         "",
         *_describe_size(manifest["counts"], questions),
         "",
-        *_describe_reading(run),
+        *describe_reading(run),
         "",
         *_describe_sources(questions),
         "",
@@ -81,12 +81,13 @@ def _describe_size(counts: Mapping[str, Any], questions: Sequence[Question]) -> 
         yield "They were not compared with benchmarks (`questions.benchmarks`)."
 
 
-def _describe_reading(run: RunDirectory) -> Iterator[str]:
+def describe_reading(run: RunDirectory) -> Iterator[str]:
+    """The lines of the card about what readers found, under a heading."""
     yield "## What readers found"
     yield ""
     summary = read_review(run)
     if summary is None:
-        yield "Nobody has read a sample yet (`medr questions review`)."
+        yield "Not reviewed: nobody has read a sample yet (`medr questions review`)."
         return
     for line in describe_review(summary):
         yield f"- {line}"
@@ -95,24 +96,33 @@ def _describe_reading(run: RunDirectory) -> Iterator[str]:
 def _describe_sources(questions: Sequence[Question]) -> Iterator[str]:
     yield "## Sources"
     yield ""
+    yield from tabulate_sources({source for question in questions for source in question.sources})
+    yield ""
+    yield describe_dates(questions)
+
+
+def tabulate_sources(sources: Iterable[str]) -> Iterator[str]:
+    """A table of the sources' licences, and of whom to name."""
     yield "| Source | Licence | Attribution |"
     yield "| --- | --- | --- |"
-    for source in sorted({source for question in questions for source in question.sources}):
+    for source in sorted(sources):
         registry = REGISTRIES.get(source)  # type: ignore[call-overload]
         if registry is not None:
             yield f"| {registry.title} | {registry.licence} | {registry.attribution} |"
         else:
             licence, attribution = _OTHER_SOURCES[source]
             yield f"| {source} | {licence} | {attribution} |"
+
+
+def describe_dates(questions: Sequence[Question]) -> str:
+    """A sentence on the dates of the facts that may have changed since."""
     dates = sorted({step.as_of for question in questions for step in question.steps if step.as_of})
-    yield ""
-    if dates:
-        yield (
-            f"What may have changed since is as of {dates[0]} to {dates[-1]}; each question states "
-            "the date of its own facts."
-        )
-    else:
-        yield "No question rests on what may have changed since."
+    if not dates:
+        return "No question rests on what may have changed since."
+    return (
+        f"What may have changed since is as of {dates[0]} to {dates[-1]}; each question states "
+        "the date of its own facts."
+    )
 
 
 def _tabulate_counts(counts: Mapping[str, Any]) -> Iterator[str]:

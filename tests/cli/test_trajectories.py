@@ -1,10 +1,14 @@
-"""``medr trajectories show``, ``stats``, ``policy`` and ``export`` over a finished stage."""
+"""``medr trajectories show``, ``stats``, ``policy``, ``export`` and ``card`` over a finished
+stage."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from support.agent_run import Echo, call, run
 from support.handmade_run import write_manifest
 from support.questions import worded_question
@@ -16,6 +20,8 @@ from medr_ray.cli.main import main
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
 from medr_ray.core.run import RunDirectory
 from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.questions.review.draw import Draw
+from medr_ray.questions.review.verdicts import ReaderVerdict, VerdictStore, hash_content
 from medr_ray.tools import registry
 from medr_ray.tools.registry import Toolbox
 from medr_ray.trajectories.artifacts import TRAJECTORIES
@@ -64,6 +70,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trajectories",
         {
             "accepted": 2,
+            "infrastructure_failures": 0,
             "statistics": {"switches tools": 0.5, "calls": 3.25},
             "rewritten": {},
             "passed": {"paradigm": {"lookup": [2, 3]}},
@@ -137,10 +144,107 @@ def test_accepted_dialogues_are_exported_in_either_form_and_as_sampled(
     assert rows[0]["messages"][2]["role"] == "assistant"
     file = tmp_path / "out.jsonl"
     assert medr(root, "export", "--format", "sharegpt", "--sampled", "-o", str(file)) == 0
+    assert f"2 rows in {file}" in capsys.readouterr().err
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert [row["trajectory_id"] for row in rows] == ["traj-1", "traj-1"]
     assert rows[0]["conversations"][0]["from"] == "human"
     assert medr(root, "export", "--format", "csv") == 2
+
+
+def test_native_calls_are_exported_with_the_tools_of_the_configuration(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "open_tools", lambda config, index: Toolbox([Echo("search")]))
+    file = tmp_path / "native.parquet"
+    assert medr(root, "export", "--format", "tool_calls", "-o", str(file)) == 0
+    rows = pq.read_table(file).to_pylist()
+    assert [row["trajectory_id"] for row in rows] == ["traj-1", "traj-2"]
+    assert json.loads(rows[0]["tools"])[0]["function"]["name"] == "search"
+    # Other readers than ``datasets`` may give the JSON as its text.
+    messages = [json.loads(text) if isinstance(text, str) else text for text in rows[0]["messages"]]
+    assert messages[2]["tool_calls"][0]["function"]["arguments"] == {"query": "a"}
+
+
+def test_pairs_are_exported_and_where_there_are_none_the_setting_is_named(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "export", "--format", "pairs") == 0
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (row["chosen_id"], row["rejected_id"]) == ("traj-1", "traj-3")
+    assert medr(root, "export", "--format", "pairs", "--sampled") == 2
+    run = RunDirectory(str(tmp_path / "test"))
+    run.write(QUESTIONS, [QUESTION])
+    run.write(TRAJECTORIES, [_judged(1)])
+    write_manifest(run, "trajectories", {}, 1.0)
+    capsys.readouterr()
+    elsewhere = ["--set", f"run.root={tmp_path}"]
+    assert medr(root, "export", "--format", "pairs", *elsewhere) == 1
+    message = " ".join(capsys.readouterr().err.split())
+    assert "1 of 1 questions have accepted dialogues only" in message
+    assert "set trajectories.rollouts_per_question to 2 or more" in message
+    run.write(TRAJECTORIES, [_judged(3, "gave up: after 1 calls")])
+    assert medr(root, "export", *elsewhere) == 1
+    assert "no accepted trajectories to export" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_unfinished_stage_has_nothing_to_export(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "export", "--set", f"run.root={tmp_path}") == 1
+    assert "run `medr trajectories run`" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_card_has_front_matter_counts_licences_and_what_readers_found(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "card") == 0
+    printed = capsys.readouterr().out
+    _, front_matter, text = printed.split("---\n", 2)
+    fields = yaml.safe_load(front_matter)
+    assert (fields["license"], fields["language"]) == ("other", ["en"])
+    assert fields["size_categories"] == ["n<1K"]
+    assert fields["task_categories"] == ["question-answering", "text-generation"]
+    for part in (
+        "2 accepted dialogues of 3 played; they answer 1 of 1 questions, in en.",
+        "| wrong answer | 1 |",
+        "| guided | 2 | 1 |",
+        "| neurology | 2 | 1 |",
+        "| orphanet | 2 | 1 |",
+        "| switches tools | 0.5 | 0.42 |",
+        "CC BY 4.0",
+        "Not reviewed",
+        "there are 1 pairs",
+        "## Limits",
+    ):
+        assert part in text
+    file = tmp_path / "README.md"
+    assert medr(root, "card", "-o", str(file)) == 0
+    assert file.read_text(encoding="utf-8") == printed
+
+
+def test_the_card_has_the_share_that_readers_accepted(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "runs"
+    shutil.copytree(root, copy)
+    draw = Draw(7, 1, None)
+    VerdictStore(RunDirectory(str(copy / "test"))).append(
+        ReaderVerdict(
+            question_id=QUESTION.task.task_id,
+            content=hash_content(QUESTION),
+            reviewer="reader",
+            decision="accept",
+            codes=(),
+            is_research=True,
+            note="",
+            time="2026-01-01T00:00:00+00:00",
+            draw=draw,
+        )
+    )
+    assert medr(copy, "card") == 0
+    output = capsys.readouterr().out
+    assert "accepted by readers: 1 of 1 (100.0 %" in output
+    assert "Not reviewed" not in output
 
 
 def test_the_choice_of_tools_is_fitted_and_saved_as_agents_read_it(

@@ -96,6 +96,6 @@ def write_manifest(run: RunDirectory, stage: str, counts: Counts, seconds: float
             "resumed": False,
             "counts": counts,
             "seconds": seconds,
-            "versions": {"ray": "2.60.0"},
+            "versions": {"medr-ray": "0.2.0", "ray": "2.60.0"},
         },
     )
