@@ -105,11 +105,11 @@ def _describe_size(
 ) -> Iterator[str]:
     accepted = [entry.trajectory for entry in judged if entry.accepted]
     covered = {trajectory.question_id for trajectory in accepted}
-    asked = {question.task.task_id for question in played}
+    played_ids = {question.task.task_id for question in played}
     languages = ", ".join(sorted({question.task.language for question in played}))
     yield (
         f"{len(accepted):,} accepted dialogues of {len(judged):,} played; they answer "
-        f"{len(covered):,} of {len(asked):,} questions, in {languages}."
+        f"{len(covered):,} of {len(played_ids):,} questions, in {languages}."
     )
     yield ""
     yield (
@@ -170,7 +170,7 @@ def _describe_sources(
     sources_by_prefix = {prefix: source for source, prefix in REGISTRY_PREFIXES.items()}
     documents = {document for entry in judged for document in entry.trajectory.documents}
     prefixes = Counter(document.partition(":")[0] for document in documents)
-    shown = {source for prefix, source in sources_by_prefix.items() if prefix in prefixes}
+    quoted_sources = {source for prefix, source in sources_by_prefix.items() if prefix in prefixes}
     others = sum(count for prefix, count in prefixes.items() if prefix not in sources_by_prefix)
     yield "## Sources and licences"
     yield ""
@@ -180,7 +180,7 @@ def _describe_sources(
     )
     yield ""
     yield from tabulate_sources(
-        {source for question in played for source in question.sources} | shown
+        {source for question in played for source in question.sources} | quoted_sources
     )
     yield ""
     if others:
