@@ -132,11 +132,13 @@ def _open_ledger(context: StageContext) -> "Ledger":
 
 def _make_policy_factory(config: PipelineConfig, run: RunDirectory) -> PolicyFactory:
     """The teacher's factory; called in every worker."""
+    from medr_ray.trajectories.solver.dictionary import NameDictionary
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
     if config.trajectories.teacher == "llm":
         return ChatTeacherFactory(config, run)
-    return RulesTeacherFactory.from_config(config)
+    dictionary = NameDictionary.from_facts(run.stage("facts"))
+    return RulesTeacherFactory.from_config(config, dictionary)
 
 
 def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
@@ -286,7 +288,7 @@ def _estimate_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
 
 TRAJECTORIES_STAGE = Stage(
     name="trajectories",
-    needs=("questions", "index"),
+    needs=("questions", "facts", "index"),
     sections=("agent", "tools", "trajectories", "retrieval", "models"),
     execute=execute,
     inputs=_stage_inputs,

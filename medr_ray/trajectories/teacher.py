@@ -23,6 +23,7 @@ from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.trajectories.filtering import UNKNOWN_ANSWER
+from medr_ray.trajectories.solver.dictionary import NameDictionary
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.question_reader import read_plan
 from medr_ray.trajectories.solver.rules import Established, LookUp
@@ -56,8 +57,9 @@ class RulesTeacher:
         tools: Toolset,
         language: Language = "en",
         max_calls: int | None = None,
+        dictionary: NameDictionary | None = None,
     ) -> None:
-        self._named = read_plan(text, language, guidance)
+        self._named = read_plan(text, language, guidance, dictionary)
         self._notes = Notes(self._named.names if self._named else None)
         self._log = SearchLog()
         self._tools = tools
@@ -129,19 +131,22 @@ class RulesTeacherFactory:
 
     ``tools`` are the agent's tools, of which the teacher uses the searches and the reading of
     records. ``max_calls`` is the agent's budget of calls, ``sources`` are those that the medical
-    search can be limited to.
+    search can be limited to, ``dictionary`` are the names that the teacher knows as words.
     """
 
     tools: tuple[str, ...]
     max_calls: int | None = None
     sources: Collection[str] = ()
+    dictionary: NameDictionary | None = None
 
     @classmethod
-    def from_config(cls, config: PipelineConfig) -> "RulesTeacherFactory":
+    def from_config(
+        cls, config: PipelineConfig, dictionary: NameDictionary | None = None
+    ) -> "RulesTeacherFactory":
         """The factory for the agent that is configured."""
         indexed = [source.source for source in config.index.sources]
         sources = frozenset([*indexed, *config.tools.live.sources])
-        return cls(config.agent.tools, config.agent.max_tool_calls, sources)
+        return cls(config.agent.tools, config.agent.max_tool_calls, sources, dictionary)
 
     def __call__(self, request: RolloutRequest) -> Policy:
         """The teacher for a request, guided if the request's mode says so."""
@@ -155,6 +160,7 @@ class RulesTeacherFactory:
             Toolset(tuple(ordered), READ in self.tools, self.sources),
             request.task.language,
             self.max_calls,
+            self.dictionary,
         )
 
 

@@ -11,13 +11,14 @@ from rich.console import Console
 from support.misbehaving_endpoint import endpoint
 from support.questions import with_task
 from support.small_index import build_index
-from support.taught import SETTINGS, plan_of, question_with, real_documents, word_plan
+from support.taught import ENTITIES, SETTINGS, plan_of, question_with, real_documents, word_plan
 from support.tiny_model import build_tiny_model
 
 from medr_ray.agent.protocol import parse_reply
-from medr_ray.core.records import Question
+from medr_ray.core.records import Question, RegistryEntity
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
+from medr_ray.graph.facts.artifacts import FACT_ENTITIES
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import DialogueEncoder, build_training_examples, read_copies
@@ -97,6 +98,11 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         )
         run = open_run(config)
         run.write(QUESTIONS, questions())
+        entities = [
+            RegistryEntity(entity_id, entity.entity_type, entity.names, (), "hpo")
+            for entity_id, entity in ENTITIES.items()
+        ]
+        run.write(FACT_ENTITIES, entities)
         build_index(tmp_path / config.run.name / "index", list(real_documents()))
         context = StageContext(config, run, run.stage("trajectories"), Console(file=io.StringIO()))
         counts = dict(execute(context))

@@ -5,6 +5,7 @@ longest name at a place counts. A run of ordinary words ("the trial", "medicine"
 gene is named by its symbol in capitals.
 """
 
+import calendar
 import functools
 import re
 from collections.abc import Iterator, Sequence
@@ -27,18 +28,23 @@ _BEFORE_BRACKET = re.compile("[\u4e00-\u9fff·]{1,30}$")
 _TRIAL = re.compile(r"(?<![a-z0-9])NCT\d{8}(?!\d)", re.IGNORECASE)
 _APPLICATION = re.compile(r"(?<![A-Za-z])(NDA|BLA|ANDA)\s*#?\s*0*(\d{3,6})(?!\d)")
 _PATENT = re.compile(
-    r"(?:(?:US|U\.S\.) patent (?:No\. )?|美国专利（?|美国第)(?P<number>(?:RE)?\d[\d,]*\d)"
-    r"(?:）|号专利)?",
+    r"(?:(?:US|U\.S\.|United States) (?:reissue )?patent (?:(?:No\.|number) )?|美国专利（?|美国第"
+    r"|reissue patent )(?P<number>(?:RE)?\d[\d,]*\d)(?:）|号专利)?(?: \(US\))?",
     re.IGNORECASE,
 )
 _PMID = re.compile(r"(?:the paper with )?PMID[ :为]{0,2}(\d+)(?:的论文)?", re.IGNORECASE)
 _QUOTED = re.compile('“([^”]+)”|《([^》]+)》|"([^"]+)"')
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_MONTHS = (
+    r"Jan(?:uary|\.)?|Feb(?:ruary|\.)?|Mar(?:ch|\.)?|Apr(?:il|\.)?|May|June?|July?|Aug(?:ust|\.)?"
+    r"|Sept?(?:ember|\.)?|Oct(?:ober|\.)?|Nov(?:ember|\.)?|Dec(?:ember|\.)?"
+)
+_MONTH_LETTERS = 3  # by which months differ
+_FIRST_LETTERS = tuple(month.lower()[:_MONTH_LETTERS] for month in calendar.month_name[1:])
 _DATE = re.compile(
     rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<month>{_MONTHS}),? (?P<year>\d{{4}})"
-    rf"|(?P<month2>{_MONTHS}) (?P<day2>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year2>\d{{4}})"
-    rf"|(?P<month3>{_MONTHS}) (?P<year3>\d{{4}})"
-    r"|(?P<year4>\d{4})-(?P<month4>\d\d)-(?P<day4>\d\d)"
+    rf"|\b(?P<month2>{_MONTHS}) (?P<day2>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year2>\d{{4}})"
+    rf"|\b(?P<month3>{_MONTHS}),? (?P<year3>\d{{4}})"
+    r"|(?P<year4>\d{4})[-/.](?P<month4>\d\d?)[-/.](?P<day4>\d\d?)(?!\d)"
     r"|(?P<year5>\d{4})\s*年(?:\s*(?P<month5>\d{1,2})\s*月(?:\s*(?P<day5>\d{1,2})\s*日)?)?"
     r"|(?P<year6>(?<![\w.])(?:19|20)\d\d(?![\w%]))"
 )
@@ -87,12 +93,13 @@ class NameFinder:
         """The names in a text, in order; none overlaps another."""
         names: list[Name] = []
         # The longest, then the first listed.
-        for name in sorted(self._list_candidates(text), key=_rank):
+        for name in sorted(self.list_candidates(text), key=_rank):
             if all(name.end <= other.start or name.start >= other.end for other in names):
                 names.append(name)
         return sorted((_include_translation(name, text) for name in names), key=_place)
 
-    def _list_candidates(self, text: str) -> Iterator[Name]:
+    def list_candidates(self, text: str) -> Iterator[Name]:
+        """All that may be a name, some of it within or across others."""
         yield from self._find_numbered(text)
         yield from _find_values(text)
         yield from self._find_acronyms(text)
@@ -197,7 +204,7 @@ def _format_date(match: re.Match[str]) -> str:
     parts = {name.rstrip("23456"): part for name, part in match.groupdict().items() if part}
     month = parts.get("month", "")
     if month and not month.isdigit():
-        month = str(_MONTHS.split("|").index(month) + 1)
+        month = str(_FIRST_LETTERS.index(month[:_MONTH_LETTERS].lower()) + 1)
     iso = parts["year"]
     if month:
         iso += f"-{int(month):02}"

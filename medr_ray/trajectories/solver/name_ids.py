@@ -25,7 +25,8 @@ def make_name_id(name_type: str, name: str) -> str:
     if name_type in _DRUGS:
         return f"DRUG:{moiety(name)}"
     if name_type in ("disease", "phenotype"):
-        return f"DISEASE:{' '.join(sorted(fold_name(name).split()))}"
+        # The comma of an inverted name goes with the inversion.
+        return f"DISEASE:{' '.join(sorted(fold_name(name.replace(',', ' ')).split()))}"
     if name_type == "value":
         # "Autosomal recessive" and "Autosomal recessive inheritance" are one mode.
         return f"MODE:{fold_name(name).removesuffix(_INHERITANCE)}"

@@ -3,8 +3,12 @@
 The grammar is that of ``questions.wording``, over a table in which every name exists: the teacher
 knows no entity, so any words may be a name, and of several readings the one that takes the fewest
 words for names is meant. With guidance (kinds of steps and types, never entities) only readings of
-those steps count. A question in other words than the grammar knows, such as one that a model has
-rephrased, has no plan.
+those steps count.
+
+A question in other words than the grammar knows, such as one that a model has rephrased, is read by
+its guidance (``guided_reading``). Without guidance it is read by the cues of steps, as questions
+are read back (``questions.wording.back_reading``), over the names of the dictionary; where these
+allow no plan, or several, it has none.
 """
 
 import re
@@ -15,16 +19,20 @@ from medr_ray.core.records import GuidanceStep, Language, LiteralKind, LiteralVa
 from medr_ray.graph.facts.fact_table import FactTable, TableEntity
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.questions.plans import NAMED, PlanNode
+from medr_ray.questions.wording.back_reading import RulesBackReader, unify_plan
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
+from medr_ray.questions.wording.name_finding import NameFinder
+from medr_ray.trajectories.solver.dictionary import (
+    MODES,
+    NUMBERED,
+    SCORES,
+    NameDictionary,
+    open_empty_dictionary,
+)
+from medr_ray.trajectories.solver.guided_reading import BREAK, GuidedReader, strip_possessive
 from medr_ray.trajectories.solver.name_ids import make_name_id, make_title_id
 
-_NUMBERED: Mapping[NodeType, re.Pattern[str]] = {
-    "trial": re.compile(r"NCT:NCT\d{8}"),
-    "application": re.compile(r"FDA:(?:NDA|BLA|ANDA)\d{6}"),
-    "paper": re.compile(r"PMID:\d+"),
-    "patent": re.compile(r"PATENT:US\w+"),
-}
 _NAMED_TYPES: tuple[NodeType, ...] = (
     "drug",
     "disease",
@@ -35,17 +43,8 @@ _NAMED_TYPES: tuple[NodeType, ...] = (
     "journal",
     "paper",
 )
-_BREAK = "|"  # between the type and the name in an id of the table below
-# The closed sets that questions name members of: modes of inheritance, and LiverTox's scores.
-MODES: Mapping[str, str] = {
-    "HP:0000006": "Autosomal dominant inheritance",
-    "HP:0000007": "Autosomal recessive inheritance",
-    "HP:0001417": "X-linked inheritance",
-    "HP:0001419": "X-linked recessive inheritance",
-    "HP:0001423": "X-linked dominant inheritance",
-    "HP:0001427": "Mitochondrial inheritance",
-}
-_SCORES = ("A", "A[HD]", "B", "B[HD]", "C", "C[HD]", "D", "D[HD]", "E", "E*", "E[HD]", "X")
+# A name in Chinese in front of the registry's in brackets, "罗氏（Hoffmann-La Roche）".
+_BEFORE_NAME = re.compile("^[\u4e00-\u9fff·]*[（(]")
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,14 @@ class _AnyNameTable(FactTable):
 
     def find_by_name(self, name: str) -> Sequence[str]:
         """An id for each type that the name may be of."""
-        return [f"{name_type}{_BREAK}{name.rstrip('.')}" for name_type in _NAMED_TYPES]
+        return [f"{name_type}{BREAK}{name.rstrip('.')}" for name_type in _NAMED_TYPES]
 
     def type_of(self, entity_id: str) -> NodeType | None:
         """The type that the id says."""
-        for name_type, pattern in _NUMBERED.items():
+        for name_type, pattern in NUMBERED.items():
             if pattern.fullmatch(entity_id):
                 return name_type
-        named_type = entity_id.partition(_BREAK)[0]
+        named_type = entity_id.partition(BREAK)[0]
         types = (name_type for name_type in _NAMED_TYPES if name_type == named_type)
         return next(types, super().type_of(entity_id))
 
@@ -84,21 +83,79 @@ class _AnyNameTable(FactTable):
         """The members of the closed sets."""
         if kind != "category":
             return []
-        return [make_value_id(LiteralValue("category", score)) for score in _SCORES]
+        return [make_value_id(LiteralValue("category", score)) for score in SCORES]
 
 
 def read_plan(
-    text: str, language: Language = "en", guidance: Sequence[GuidanceStep] | None = None
+    text: str,
+    language: Language = "en",
+    guidance: Sequence[GuidanceStep] | None = None,
+    dictionary: NameDictionary | None = None,
 ) -> NamedPlan | None:
-    """The plan of a question; None when its wording is unknown or no reading fits the guidance."""
+    """The plan of a question; None where no reading fits the guidance, or without guidance the
+    words do not say one plan. ``dictionary`` are the names that the reader knows."""
+    dictionary = dictionary or open_empty_dictionary()
     readings = read_question(text, Mentions(_AnyNameTable(), language), language)
     plans = [reading.plan for reading in readings]
-    if guidance is not None:
-        plans = [plan for plan in plans if follows_guidance(plan, guidance)]
-    if not plans:
+    fitting = [plan for plan in plans if guidance is None or follows_guidance(plan, guidance)]
+    plan: PlanNode | None
+    if fitting:
+        plan = min(fitting, key=_count_name_characters)
+    elif guidance is None:
+        plan = _read_by_cues(text, language, dictionary)
+    elif any(_knows_names(dictionary, plan) for plan in plans):
+        # The words are those of other steps: the guidance is that of another question.
         return None
+    else:
+        plan = GuidedReader(dictionary, language).read(text, guidance)
+    return None if plan is None else name_plan(plan)
+
+
+def name_plan(plan: PlanNode) -> NamedPlan:
+    """A plan whose named nodes are a type and a name with ``BREAK`` between them, numbers or typed
+    values, with ids of names."""
     names: dict[str, tuple[NodeType, str]] = {}
-    return NamedPlan(_rename(min(plans, key=_count_name_characters), names), names)
+    return NamedPlan(_rename(plan, names), names)
+
+
+def _knows_names(dictionary: NameDictionary, plan: PlanNode) -> bool:
+    """Whether all words that a plan takes for names are names. Any words fit into the grammar where
+    a name may stand, "the drug that …" too."""
+    return all(
+        dictionary.find_by_name(node.value.partition(BREAK)[2])
+        for node in plan.walk()
+        if node.is_named and BREAK in node.value
+    )
+
+
+def _read_by_cues(text: str, language: Language, dictionary: NameDictionary) -> PlanNode | None:
+    mentions = dictionary.open_mentions(language)
+    reading = RulesBackReader(dictionary, mentions, language).read_text(text)
+    names = {
+        value: name.text
+        for name in NameFinder(dictionary, mentions, language).find(text)
+        for value, _ in name.options
+    }
+    plans = {
+        unify_plan(plan): plan
+        for question in reading.questions
+        for plan in [_write_names(question.plan, names)]
+    }
+    return next(iter(plans.values())) if len(plans) == 1 else None
+
+
+def _write_names(plan: PlanNode, names: Mapping[str, str]) -> PlanNode:
+    """The plan with the names of the text, which several entities may have, for entities."""
+    inputs = []
+    for node, input_type in zip(plan.inputs, plan.step_kind.inputs, strict=True):
+        if not node.is_named:
+            inputs.append(_write_names(node, names))
+        elif input_type in _NAMED_TYPES and input_type != "paper":
+            written = strip_possessive(_BEFORE_NAME.sub("", names[node.value]).rstrip("）)"))
+            inputs.append(PlanNode(NAMED, value=f"{input_type}{BREAK}{written}"))
+        else:
+            inputs.append(node)
+    return PlanNode(plan.kind, tuple(inputs))
 
 
 def follows_guidance(plan: PlanNode, guidance: Sequence[GuidanceStep]) -> bool:
@@ -110,9 +167,9 @@ def follows_guidance(plan: PlanNode, guidance: Sequence[GuidanceStep]) -> bool:
 
 def _count_name_characters(plan: PlanNode) -> int:
     return sum(
-        len(node.value.rpartition(_BREAK)[2])
+        len(node.value.rpartition(BREAK)[2])
         for node in plan.walk()
-        if node.is_named and _BREAK in node.value
+        if node.is_named and BREAK in node.value
     )
 
 
@@ -120,9 +177,9 @@ def _rename(node: PlanNode, names: dict[str, tuple[NodeType, str]]) -> PlanNode:
     """The plan with ids of names; the names are noted by their ids."""
     if not node.is_named:
         return PlanNode(node.kind, tuple(_rename(given, names) for given in node.inputs))
-    name_type, separator, name = node.value.partition(_BREAK)
+    name_type, separator, name = node.value.partition(BREAK)
     if node.value in MODES:
-        name_type, separator, name = "value", _BREAK, MODES[node.value]
+        name_type, separator, name = "value", BREAK, MODES[node.value]
     if not separator:
         return node
     name_id = make_title_id(name) if name_type == "paper" else make_name_id(name_type, name)
