@@ -68,7 +68,9 @@ def _score_by_rubric(trajectory: Trajectory, task: Task) -> float:
     return sum(checks) / len(checks)
 
 
-class _PreferenceReply(BaseModel):
+class PreferenceReply(BaseModel):
+    """What the model is to reply."""
+
     score: float = Field(ge=0, le=1)
     reason: str
 
@@ -109,7 +111,7 @@ class ModelPreference:
             {"role": "user", "content": f"Reference answer: {task.answer}\n\n{fenced}"},
         ]
         try:
-            reply = await self._client.complete_json(messages, _PreferenceReply)
+            reply = await self._client.complete_json(messages, PreferenceReply)
         except ModelError:
             return None
         except InfrastructureError as error:

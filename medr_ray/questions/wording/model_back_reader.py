@@ -111,7 +111,7 @@ class ModelBackReader:
         """The plans that a reply means, several where a name is that of several entities.
         ValueError where it is no plan, or uses a name or a step twice or never."""
         named = {entity.id: entity.text for entity in reply.named}
-        types = _find_types(reply, named)
+        types = find_types(reply, named)
         options: dict[str, list[PlanNode]] = {}
         for name, words in named.items():
             if words not in text:
@@ -139,7 +139,7 @@ class ModelBackReader:
         return [PlanNode(NAMED, value=value) for value in dict.fromkeys(values)]
 
 
-def _find_types(reply: PlanReply, named: Mapping[str, str]) -> dict[str, str]:
+def find_types(reply: PlanReply, named: Mapping[str, str]) -> dict[str, str]:
     """The type that each named thing has as the input of a step."""
     outputs: dict[str, str] = {}
     types: dict[str, str] = {}
