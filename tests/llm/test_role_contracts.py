@@ -116,9 +116,9 @@ def test_a_role_keeps_to_its_contract(
 
     assert outcome.kept == case.kept
     assert bool(outcome.reasons) is bool(case.reason), outcome.reasons
-    assert not case.reason or any(
-        re.search(case.reason, reason) for reason in outcome.reasons
-    ), outcome.reasons
+    assert not case.reason or any(re.search(case.reason, reason) for reason in outcome.reasons), (
+        outcome.reasons
+    )
     assert len(script.bodies) == case.requests
     if name == "malformed then good" and role in _REPAIRED:
         assert _COMPLAINT in script.bodies[1]["messages"][-1]["content"]
