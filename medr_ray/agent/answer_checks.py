@@ -5,8 +5,11 @@ The counts describe the verification step of search, verify, synthesise (paper s
 - A thought states a candidate when it presents one explicitly (see ``state``), or when it names the
   text that the agent later gives as its answer.
 - A call checks a candidate if its query names the candidate together with a word of the question,
-  or if it shows a document that names the candidate and did not do so before. The call must come
-  in the reply that states the candidate, or later.
+  if it shows a document that names the candidate and did not do so before, or if it reads in full
+  (``read``) a record that names it. Dates are found in any spelling. The call must come in the
+  reply that states the candidate, or later.
+- A count ("5", "2 applications") stands in no document. A call checks it if its query has a word of
+  the question, and it shows a document that was not shown before, or reads a record.
 - A call checks nothing if it failed, was malformed, was not run, or got its result from an earlier
   identical call.
 - A round is a reply with at least one check. Several checks in one reply are one round.
@@ -28,7 +31,11 @@ from medr_ray.agent.state import (
 from medr_ray.agent.transcript import ReplyTurn, ToolObservation, read_turns
 from medr_ray.agent.wording import content_words, find_names
 from medr_ray.core.records import Trajectory
+from medr_ray.questions.answer_matching import canonical_form
 
+READ = "read"  # the tool that reads a record in full
+# "5", "2 applications", "3 full years"; dates are one word in the canonical form.
+_COUNT = re.compile(r"\d+(?:\.\d+)?(?: [^\W\d]+){0,2}")
 _MIN_ANSWER_CHARACTERS = 3  # a shorter answer, such as "5", is found in almost any text
 
 
@@ -52,9 +59,20 @@ def count_verification(trajectory: Trajectory) -> VerificationCount:
     Where the events of calls have no document ids, only queries can count as checks.
     """
     candidates = _CandidateTracker(trajectory)
-    checks_per_turn = [candidates.process_turn(turn) for turn in read_turns(trajectory)]
+    checks_per_turn = [len(candidates.process_turn(turn)) for turn in read_turns(trajectory)]
     rounds = sum(count > 0 for count in checks_per_turn)
     return VerificationCount(rounds, sum(checks_per_turn), candidates.further_documents)
+
+
+def find_checks(trajectory: Trajectory) -> list[frozenset[int]]:
+    """For each reply, which of its calls (from 0, in their order) check a candidate."""
+    candidates = _CandidateTracker(trajectory)
+    return [frozenset(candidates.process_turn(turn)) for turn in read_turns(trajectory)]
+
+
+def is_count(name: str) -> bool:
+    """Whether a name is a number of things, which records are counted for and do not state."""
+    return _COUNT.fullmatch(canonical_form(name)) is not None
 
 
 class _CandidateTracker:
@@ -69,20 +87,22 @@ class _CandidateTracker:
         self._longer_names: set[str] = set()  # of findings that contain the answer
         self.further_documents = 0
 
-    def process_turn(self, turn: ReplyTurn) -> int:
-        """Record a turn; returns how many of its calls check a candidate."""
+    def process_turn(self, turn: ReplyTurn) -> list[int]:
+        """Record a turn; returns the places of its calls that check a candidate."""
         for candidate in self._record_stated_candidates(turn.thought):
             # Documents that were shown before the candidate was stated are not a check of it.
             if candidate not in self._documents_by_candidate:
-                self._documents_by_candidate[candidate] = _documents_with(
-                    candidate, self._shown_passages
+                self._documents_by_candidate[candidate] = (
+                    {document for document, _ in self._shown_passages}
+                    if is_count(candidate)
+                    else _documents_with(candidate, self._shown_passages)
                 )
         # After the candidates: calls of a reply may check what the thought of this reply states.
-        checks = 0
-        for observation in turn.observations:
+        checks = []
+        for place, observation in enumerate(turn.observations):
             # The status comes first: a call that failed is not recorded, as it checks nothing.
             if observation.event.status == "ok" and self._record_observation(observation):
-                checks += 1
+                checks.append(place)
         return checks
 
     def _record_stated_candidates(self, thought: str) -> Iterable[str]:
@@ -109,14 +129,26 @@ class _CandidateTracker:
         is_check = any(
             self._asks_for(candidate, query) for candidate in self._documents_by_candidate
         )
+        is_reading = observation.event.tool == READ
         # No early return: the documents must be recorded for every candidate.
         for candidate, known_documents in self._documents_by_candidate.items():
-            new = _documents_with(candidate, passages) - known_documents
+            documents = self._find_documents(candidate, query, passages)
+            new = documents - known_documents
             known_documents |= new
             self.further_documents += len(new)
-            is_check = is_check or bool(new)
+            is_check = is_check or bool(new) or (is_reading and bool(documents))
         self._shown_passages += passages
         return is_check and not observation.event.repeated
+
+    def _find_documents(
+        self, candidate: str, query: str, passages: Iterable[tuple[str, str]]
+    ) -> set[str]:
+        """The documents of a call that name a candidate; for a count, those that it asks about in
+        the question's words."""
+        if not is_count(candidate):
+            return _documents_with(candidate, passages)
+        is_on_topic = bool(content_words(query) & self._question_words)
+        return {document for document, _ in passages} if is_on_topic else set()
 
     def _asks_for(self, candidate: str, query: str) -> bool:
         if not find_names(self._without_longer_names(query), [candidate]):

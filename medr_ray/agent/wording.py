@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable
 
 from medr_ray.knowledge.name_normalization import fold_name, normalise
+from medr_ray.questions.answer_matching import canonical_form
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'.+-]*[a-z0-9+]")
 _HAN = re.compile(r"[\u3400-\u9fff]{2,}")
+_DATE = re.compile(r"\bdate\d{6,8}\b")  # a date in the canonical form
 _STOP_WORDS_TEXT = """
 the a an and or of in on at by for from with to is are was were be been has have had that this
 these those it its as which what who whose when where how does do did can name following both also
@@ -19,9 +21,19 @@ _CACHED_PATTERNS = 4096  # names of the dialogues at hand; a pattern is compiled
 
 def find_names(text: str, names: Iterable[str]) -> list[str]:
     """Those of ``names`` whose words stand in ``text``, however they are written (``fold_name``);
-    never within a longer word."""
+    never within a longer word. Dates are found in any of their spellings ("2001-11-14"
+    for "14 November 2001")."""
     folded = fold_name(text)
-    return [name for name in names if _contains_name(folded, fold_name(name))]
+    found_names = []
+    dated = ""  # the text with its dates in one spelling, written when a name first needs it
+    for name in names:
+        is_there = _contains_name(folded, fold_name(name))
+        if not is_there and _DATE.search(canonical_form(name)):
+            dated = dated or f" {canonical_form(text)} "
+            is_there = f" {canonical_form(name)} " in dated
+        if is_there:
+            found_names.append(name)
+    return found_names
 
 
 def _contains_name(text: str, name: str) -> bool:

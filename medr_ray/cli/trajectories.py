@@ -23,6 +23,7 @@ from medr_ray.cli.showing import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from medr_ray.agent.tool_fitting import ChoiceFit
     from medr_ray.agent.tool_policy import ToolPolicy
@@ -61,7 +62,14 @@ def show(
     show_stage_or_item("trajectories", config, overrides, rows, trajectory_id, show_item)
 
 
-def stats(config: ConfigFile, overrides: Overrides = None) -> None:
+def stats(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="Also by kind: mode, hops, specialty, source or style."),
+    ] = None,
+) -> None:
     """Print figures of the accepted trajectories beside the paper's, and the shares accepted by
     kind."""
     from rich.console import Console
@@ -69,8 +77,11 @@ def stats(config: ConfigFile, overrides: Overrides = None) -> None:
     from medr_ray.core.run import open_run
 
     directory = open_run(resolve_config(config, overrides)).stage("trajectories")
-    manifest = read_finished_manifest(directory, "trajectories")
-    print_statistics(manifest["counts"], Console())
+    counts = read_finished_manifest(directory, "trajectories")["counts"]
+    groups = counts.get("statistics_by_kind", {})
+    if by is not None and by not in groups:
+        raise typer.BadParameter(f"{by} is none of {', '.join(groups)}", param_hint="--by")
+    print_statistics(counts, Console(), by)
 
 
 def policy(
@@ -299,17 +310,15 @@ def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console"
         console.print(Text(content, _ROLE_STYLES.get(message.role, "")))
 
 
-def print_statistics(counts: "dict[str, Any]", console: "Console") -> None:
-    """The tables of a manifest's counts: figures beside the paper's, shares accepted, reasons."""
+def print_statistics(counts: "dict[str, Any]", console: "Console", by: str | None = None) -> None:
+    """The tables of a manifest's counts: figures beside the paper's, with ``by`` those of each
+    kind of that group as well, shares accepted, reasons."""
     from rich.table import Table
 
-    from medr_ray.trajectories.statistics import PAPER_FIGURES
-
-    figures = Table("accepted trajectories", "here", "paper", box=None, pad_edge=False)
-    for name, value in counts["statistics"].items():
-        paper = PAPER_FIGURES.get(name)
-        figures.add_row(name, _format_figure(value, paper), _format_figure(paper, paper))
-    console.print(figures)
+    console.print(_tabulate_figures("accepted trajectories", counts["statistics"]))
+    if by is not None:
+        for kind, figures in counts["statistics_by_kind"][by].items():
+            console.print(_tabulate_figures(f"{by}: {kind}", figures))
     shares = Table("", "kind", "accepted", "of", "share", box=None, pad_edge=False)
     for group, kinds in counts["passed"].items():
         for kind, (accepted, total) in kinds.items():
@@ -324,12 +333,27 @@ def print_statistics(counts: "dict[str, Any]", console: "Console") -> None:
             console.print(table)
 
 
-def _format_figure(value: float | None, paper: float | None) -> str:
-    """A share as a percentage, as the paper prints it; anything else as a number."""
+def _tabulate_figures(title: str, figures: "dict[str, Any]") -> "Table":
+    """A row for each figure: its name, its value here and in the paper, and of how many it is."""
+    from rich.table import Table
+
+    from medr_ray.trajectories.statistics import PAPER_FIGURES
+
+    table = Table(title, "here", "paper", "n", box=None, pad_edge=False)
+    for name, figure in figures.items():
+        value = _format_figure(name, figure["value"])
+        paper = _format_figure(name, PAPER_FIGURES.get(name))
+        table.add_row(name, value, paper, f"{figure['n']:,}")
+    return table
+
+
+def _format_figure(name: str, value: float | None) -> str:
+    """A share as a percentage, as the paper prints it; a number as it is."""
+    from medr_ray.trajectories.statistics import NUMBERS
+
     if value is None:
         return ""
-    is_share = paper is not None and paper < 1
-    return f"{value:.0%}" if is_share else f"{value:,.1f}"
+    return f"{value:,.1f}" if name in NUMBERS else f"{value:.1%}"
 
 
 def print_policy(policy: "ToolPolicy", held_out: "ChoiceFit | None", console: "Console") -> None:

@@ -9,7 +9,7 @@ import functools
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from medr_ray.agent.faults import FaultPlan
@@ -27,10 +27,17 @@ from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.cost_estimate import estimate_trajectory_costs
 from medr_ray.trajectories.dataset import SAMPLE_FILE, DialogueEncoder
 from medr_ray.trajectories.filtering import Reason, count_reasons, judge_trajectory
+from medr_ray.trajectories.process_labels import label_replies
+from medr_ray.trajectories.rarity import find_rare_questions
 from medr_ray.trajectories.rewriting import Rewrite, apply_rewrites, rewrite_all
 from medr_ray.trajectories.role_checks import find_doubtful_roles, find_teacher_problems
 from medr_ray.trajectories.specialty_sampling import sample_copies
-from medr_ray.trajectories.statistics import compute_statistics, count_accepted_by_kind
+from medr_ray.trajectories.statistics import (
+    StatisticsInput,
+    compute_statistics,
+    compute_statistics_by_kind,
+    count_accepted_by_kind,
+)
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
 
 if TYPE_CHECKING:
@@ -51,10 +58,11 @@ def execute(context: StageContext) -> Counts:
     ledger = _open_ledger(context)
     judged, tokens = _judge_all(context, questions, ledger.done())
     rewrite_outcomes = _rewrite_accepted(context, questions, judged, tokens)
+    judged = [_label(entry, questions) for entry in judged]
     _write_results(context, questions, judged)
     accepted = [entry.trajectory for entry in judged if entry.accepted]
     counts = _count_results(judged, questions) | {
-        "statistics": compute_statistics(accepted, tokens),
+        **_compute_figures(context, questions, accepted, tokens),
         "rewritten": rewrite_outcomes,
         "infrastructure_failures": len(ledger.failures()),
     }
@@ -65,6 +73,35 @@ def execute(context: StageContext) -> Counts:
         f"infrastructure failures"
     )
     return counts
+
+
+def _label(judged: FilteredTrajectory, questions: Mapping[str, Question]) -> FilteredTrajectory:
+    """The row with the labels of its replies."""
+    trajectory = judged.trajectory
+    return replace(judged, labels=label_replies(trajectory, questions[trajectory.question_id]))
+
+
+def _compute_figures(
+    context: StageContext,
+    questions: Mapping[str, Question],
+    accepted: Sequence[Trajectory],
+    tokens: Mapping[str, int],
+) -> dict[str, Any]:
+    """The figures of the accepted trajectories, of all and by kind, as the manifest has them."""
+    rare = find_rare_questions(questions.values(), context.upstream("index"))
+    given = StatisticsInput(questions, tokens, rare)
+    figures = compute_statistics(accepted, given)
+    by_kind = compute_statistics_by_kind(accepted, given)
+    return {
+        "statistics": {name: asdict(figure) for name, figure in figures.items()},
+        "statistics_by_kind": {
+            group: {
+                kind: {name: asdict(figure) for name, figure in kind_figures.items()}
+                for kind, kind_figures in kinds.items()
+            }
+            for group, kinds in by_kind.items()
+        },
+    }
 
 
 def _write_results(

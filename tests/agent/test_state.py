@@ -138,6 +138,9 @@ def test_a_finished_run_reads_back_as_its_turns() -> None:
         ("anything", "", False),
         ("IL-6R", "IL-6", False),
         ("Behçet’s disease", "behçet's disease", True),
+        ("submission status date: 2001-11-14; x", "14 November 2001", True),
+        ("approval date: Nov 14, 2001", "2001年11月14日", True),
+        ("approval date: Nov 4, 2001", "14 November 2001", False),
     ],
 )
 def test_a_name_is_found_as_a_whole_name(text: str, name: str, there: bool) -> None:

@@ -139,3 +139,47 @@ def test_a_name_that_holds_the_answer_as_a_part_does_not_name_it() -> None:
         answer="Neonatal thrombocytopenia",
     )
     assert count_verification(trajectory).rounds == 0
+
+
+DATES = "When was the first generic of carteolol approved?"
+
+
+class Registry(Echo):
+    """Queries find the record of their first word; the text of all says one date."""
+
+    async def _answer(self, query: str) -> ToolResult:
+        document = f"FDA:{query.split()[0]}"
+        return ToolResult(f"[1] x ({document}): approval date: 2000-01-03", (document,))
+
+
+class Reader(Registry):
+    def __init__(self) -> None:
+        super().__init__("read")
+
+
+def dated(*lines: str, answer: str = "3 January 2000") -> Trajectory:
+    last = f"<think>checked</think><answer>{answer}</answer>"
+    tools = [Registry(), Reader()]
+    return run(*lines, last, tools=tools, text=DATES, max_tool_calls=20)
+
+
+def test_a_date_is_confirmed_by_a_further_document_in_any_spelling() -> None:
+    trajectory = dated(call("A1"), call("A2", thought="Candidate: 3 January 2000."))
+    assert count_verification(trajectory) == VerificationCount(1, 1, 1)
+
+
+def test_reading_the_record_itself_is_a_check() -> None:
+    stated = "Candidate: 3 January 2000."
+    read = dated(call("A1"), call("A1", name="read", thought=stated))
+    assert count_verification(read) == VerificationCount(1, 1, 0)
+    searched = dated(call("A1"), call("A1 more", thought=stated))
+    assert count_verification(searched).rounds == 0, "the same document once more"
+
+
+def test_a_count_is_checked_by_a_further_document_on_the_question() -> None:
+    stated = "Candidate: 5"
+    lines = call("A1 generic"), call("A2 generic carteolol", thought=stated)
+    assert count_verification(dated(*lines, answer="5")).rounds == 1
+    for other in ("A1 generic carteolol", "A2 weather"):
+        lines = call("A1 generic"), call(other, thought=stated)
+        assert count_verification(dated(*lines, answer="5")).rounds == 0

@@ -28,9 +28,12 @@ from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.registry import open_tools
 from medr_ray.trajectories.dataset import DialogueEncoder
 from medr_ray.trajectories.filtering import count_reasons, judge_trajectory
+from medr_ray.trajectories.rarity import find_rare_questions
 from medr_ray.trajectories.stage import plan_requests
 from medr_ray.trajectories.statistics import (
+    NUMBERS,
     PAPER_FIGURES,
+    StatisticsInput,
     compute_statistics,
     count_accepted_by_kind,
 )
@@ -77,7 +80,9 @@ def measure(quick: bool) -> Iterator[Measurement]:
         for trajectory in trajectories
     ]
     yield from _accepted(judged, by_id, seconds)
-    yield from _figures([result.trajectory for result in judged if result.accepted], tokens)
+    rare = find_rare_questions(train, run.stage("index"))
+    given = StatisticsInput(by_id, tokens, rare)
+    yield from _figures([result.trajectory for result in judged if result.accepted], given)
 
 
 async def _teach(
@@ -129,11 +134,12 @@ def _accepted(
     yield build_measurement("dialogues", len(judged) / seconds, unit="/s", note="one process")
 
 
-def _figures(accepted: Sequence[Trajectory], tokens: Mapping[str, int]) -> Iterator[Measurement]:
-    for name, value in compute_statistics(accepted, tokens).items():
+def _figures(accepted: Sequence[Trajectory], given: StatisticsInput) -> Iterator[Measurement]:
+    for name, figure in compute_statistics(accepted, given).items():
         paper = PAPER_FIGURES.get(name)
+        beside = "" if paper is None else f"; the paper has {paper:g}"
         yield build_measurement(
-            f"share that {name}" if paper is not None and paper < 1 else f"{name}, mean",
-            value,
-            note="" if paper is None else f"the paper has {paper:g}",
+            f"{name}, mean" if name in NUMBERS else f"{name}, share",
+            figure.value,
+            note=f"of {figure.n:,}{beside}",
         )

@@ -71,7 +71,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "accepted": 2,
             "infrastructure_failures": 0,
-            "statistics": {"switches tools": 0.5, "calls": 3.25},
+            "statistics": {
+                "switches tools": {"value": 0.5, "n": 2},
+                "calls": {"value": 3.25, "n": 2},
+            },
+            "statistics_by_kind": {"mode": {"guided": {"calls": {"value": 4.0, "n": 1}}}},
             "rewritten": {},
             "passed": {"paradigm": {"lookup": [2, 3]}},
             "reasons": {"wrong answer": 1},
@@ -127,12 +131,18 @@ def test_the_figures_stand_beside_the_papers(
     assert medr(root, "stats") == 0
     output = " ".join(capsys.readouterr().out.split())
     for part in (
-        "switches tools 50% 42%",
-        "calls 3.2 4.2",
+        "accepted trajectories here paper n",
+        "switches tools 50.0% 42.0% 2",
+        "calls 3.2 4.2 2",
         "paradigm lookup 2 3 67%",
         "wrong answer 1",
     ):
         assert part in output
+    assert "guided" not in output
+    assert medr(root, "stats", "--by", "mode") == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "mode: guided here paper n calls 4.0 4.2 1" in output
+    assert medr(root, "stats", "--by", "colour") == 2
 
 
 def test_accepted_dialogues_are_exported_in_either_form_and_as_sampled(

@@ -116,7 +116,8 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         "kept: another number of texts than of thoughts": 2,
         "rewritten": 6,
     }
-    assert counts["statistics"]["calls"] == 1
+    assert counts["statistics"]["calls"] == {"value": 1, "n": 4}
+    assert counts["statistics_by_kind"]["mode"]["exploration"]["calls"]["n"] == 4
 
     rejected = [
         json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
@@ -133,6 +134,10 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
     kept = {
         result.trajectory.question_id: result.trajectory for result in judged if result.accepted
     }
+    assert all(
+        len(result.labels) == sum(m.role == "assistant" for m in result.trajectory.messages)
+        for result in judged
+    )
     assert [
         parse_reply(m.content).thought for m in kept["q-0"].messages if m.role == "assistant"
     ] == ["I look it up.", "That is it."]

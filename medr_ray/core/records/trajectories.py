@@ -9,7 +9,11 @@ ToolStatus = Literal["ok", "error", "invalid", "skipped"]
 # How a teacher works: shown the masked triples of the question's path, or from its text alone.
 TeachingMode = Literal["guided", "exploration"]
 HypothesisKind = Literal["finding", "candidate", "answer"]
+# What became of a hypothesis (see ``agent.state``).
+HypothesisStatus = Literal["open", "supported", "rejected"]
 EvidenceKind = Literal["found", "names"]
+# What a reply did for the question (see ``trajectories.process_labels``).
+ProcessLabel = Literal["found_needed_fact", "redundant", "error", "recovery", "verification"]
 # What runs out in an episode before it is asked for its answer.
 Budget = Literal["calls", "repeats", "tokens", "seconds"]
 # "loop": too many identical calls; "infrastructure": an evaluation's attempt that never ended.
@@ -74,12 +78,13 @@ class Hypothesis:
     """A claim of the agent in reply number ``reply`` (from 0).
 
     It is a finding ("relation = value", a step on the way), a candidate for the answer, or the
-    answer.
+    answer. ``status`` is what became of it by the end of the dialogue.
     """
 
     text: str
     kind: HypothesisKind
     reply: int
+    status: HypothesisStatus = "open"
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,19 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
+class TurnLabels:
+    """What reply number ``reply`` (from 0) did; no label where it did nothing of the kind."""
+
+    reply: int
+    labels: tuple[ProcessLabel, ...]
+
+
+@dataclass(frozen=True)
 class FilteredTrajectory:
-    """A trajectory with the filter's verdict; ``reasons`` is empty exactly when it was accepted."""
+    """A trajectory with the filter's verdict; ``reasons`` is empty exactly when it was accepted.
+    ``labels`` has an entry for each reply."""
 
     trajectory: Trajectory
     accepted: bool
     reasons: tuple[str, ...]
+    labels: tuple[TurnLabels, ...] = ()
