@@ -26,7 +26,8 @@ def estimate_grpo_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
     if grpo.expert == "llm":
         trajectories = read_latest_counts(run, "trajectories").get("statistics", {})
         share_of_budget = config.agent.max_tokens * _DIALOGUE_SHARE
-        dialogue_tokens = round(trajectories.get("tokens", share_of_budget))
+        mean_tokens = trajectories.get("tokens", {"value": share_of_budget})["value"]
+        dialogue_tokens = round(mean_tokens)
         template = read_prompt("medr_ray.training", "preference", config.questions.language)
         prompt_tokens = count_tokens(template)
         preference = ModelCost(

@@ -196,15 +196,16 @@ def _tabulate_statistics(statistics: Mapping[str, Any]) -> Iterator[str]:
     yield "## Statistics of the accepted dialogues"
     yield ""
     yield (
-        "Means over the dialogues; shares are between 0 and 1. The paper is MedResearcher-R1 "
+        "Means over the dialogues that a figure speaks of, whose number stands beside it; shares are "
+        "between 0 and 1. The paper is MedResearcher-R1 "
         "(arXiv 2508.14880)."
     )
     yield ""
-    yield "| Figure | Here | Paper |"
-    yield "| --- | ---: | ---: |"
-    for name, value in statistics.items():
-        if isinstance(value, int | float):
-            yield f"| {name} | {value:.4g} | {PAPER_FIGURES.get(name, '')} |"
+    yield "| Figure | Here | Paper | Of |"
+    yield "| --- | ---: | ---: | ---: |"
+    for name, figure in statistics.items():
+        paper = PAPER_FIGURES.get(name, "")
+        yield f"| {name} | {figure['value']:.4g} | {paper} | {figure['n']:,} |"
 
 
 def _tabulate_reasons(judged: Sequence[FilteredTrajectory]) -> Iterator[str]:

@@ -220,7 +220,7 @@ def test_the_card_has_front_matter_counts_licences_and_what_readers_found(
         "| guided | 2 | 1 |",
         "| neurology | 2 | 1 |",
         "| orphanet | 2 | 1 |",
-        "| switches tools | 0.5 | 0.42 |",
+        "| switches tools | 0.5 | 0.42 | 2 |",
         "CC BY 4.0",
         "Not reviewed",
         "there are 1 pairs",
