@@ -196,9 +196,8 @@ def _tabulate_statistics(statistics: Mapping[str, Any]) -> Iterator[str]:
     yield "## Statistics of the accepted dialogues"
     yield ""
     yield (
-        "Means over the dialogues that a figure speaks of, whose number stands beside it; shares are "
-        "between 0 and 1. The paper is MedResearcher-R1 "
-        "(arXiv 2508.14880)."
+        "Means over the dialogues that a figure speaks of, whose number stands beside it; shares "
+        "are between 0 and 1. The paper is MedResearcher-R1 (arXiv 2508.14880)."
     )
     yield ""
     yield "| Figure | Here | Paper | Of |"
