@@ -227,11 +227,8 @@ def build_pair_rows(run: "RunDirectory", per_question: int) -> "list[dict[str, A
     pairs, counts = find_pairs(run.read(TRAJECTORIES), per_question)
     if not pairs:
         raise DataError(
-            f"{run.stage('trajectories').uri} has no preference pairs: {counts.describe()}. A "
-            "question was played at most "
-            f"{counts.rollouts} times: set trajectories.rollouts_per_question to 2 or more, with "
-            "trajectories.guided_fraction between 0 and 1 so that it is played in both modes, and "
-            "run `medr trajectories run`"
+            f"{run.stage('trajectories').uri} has no preference pairs: {counts.describe()}. "
+            f"{counts.suggest()}; then `medr trajectories run`"
         )
     return [build_pair_row(pair, questions) for pair in pairs]
 

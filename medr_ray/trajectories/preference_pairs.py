@@ -10,8 +10,9 @@ The rule:
 
 A dialogue that was rejected only for its length, its time or an outage is in no pair. Its replies
 may be as good as the chosen one's: whoever prefers the other learns that long evidence is wrong, or
-that a tool's failure is the agent's fault. Neither is one that names guidance, which is in no text
-that leaves the stage.
+that a tool's failure is the agent's fault. An agent that gave up or ran out of budget after a tool
+failed may have done so for the failure, so that counts as an outage too. No pair has a dialogue
+that names guidance, which is in no text that leaves the stage.
 """
 
 from collections import defaultdict
@@ -23,10 +24,11 @@ from medr_ray.core.records import FilteredTrajectory, Message, Question, Traject
 from medr_ray.trajectories.export import describe_question, render_messages
 from medr_ray.trajectories.filtering import Reason, ReasonCode
 
+_LEAST_ROLLOUTS = 2  # of a question, for one to be accepted and another rejected
 # Stop reasons that say what ran out, and nothing of what the agent did.
 _SPENT = frozenset({"max_tokens", "max_seconds", "infrastructure"})
 _NO_FAULTS = frozenset({ReasonCode.TOO_LONG, ReasonCode.UNRECOVERED_FAILURE})
-# What an agent can only do when the tools are out.
+# How a dialogue ends where tools failed and used up the budget.
 _AFTER_OUTAGE = frozenset({ReasonCode.GAVE_UP, ReasonCode.NO_ANSWER})
 
 
@@ -57,6 +59,21 @@ class PairCounts:
             f"{self.accepted_only:,} of {self.questions:,} questions have accepted dialogues only, "
             f"{self.rejected_only:,} rejected ones only, and in {self.without_fault:,} the "
             "rejected ones are so only for length or an outage, or begin differently"
+        )
+
+    def suggest(self) -> str:
+        """What to set for more pairs."""
+        if self.rollouts < _LEAST_ROLLOUTS:
+            return (
+                f"Set trajectories.rollouts_per_question to {_LEAST_ROLLOUTS} or more (there is "
+                f"{self.rollouts} dialogue of a question), and trajectories.guided_fraction "
+                "between 0 and 1 so that questions are played in both modes"
+            )
+        return (
+            "Dialogues about the same question came to the same end, as a teacher by rules mostly "
+            "does: raise trajectories.rollouts_per_question, set trajectories.guided_fraction "
+            "between 0 and 1 so that questions are played in both modes, or let a model play "
+            "(trajectories.teacher: llm, llm.temperature above 0)"
         )
 
 
@@ -113,7 +130,7 @@ def find_faults(entry: FilteredTrajectory) -> set[ReasonCode]:
     """The reasons against a dialogue that are faults of its agent."""
     reasons = [Reason.parse(text) for text in entry.reasons]
     codes = {reason.code for reason in reasons if not _is_spent(reason)}
-    if ReasonCode.UNRECOVERED_FAILURE in codes:
+    if any(event.status == "error" for event in entry.trajectory.tool_events):
         codes -= _AFTER_OUTAGE
     return codes - _NO_FAULTS
 

@@ -190,8 +190,8 @@ def test_pairs_are_exported_and_where_there_are_none_the_setting_is_named(
     elsewhere = ["--set", f"run.root={tmp_path}"]
     assert medr(root, "export", "--format", "pairs", *elsewhere) == 1
     message = " ".join(capsys.readouterr().err.split())
-    assert "1 of 1 questions have accepted dialogues only" in message
-    assert "set trajectories.rollouts_per_question to 2 or more" in message
+    assert "has no preference pairs: 1 of 1 questions have accepted dialogues only" in message
+    assert "Set trajectories.rollouts_per_question to 2 or more" in message
     run.write(TRAJECTORIES, [_judged(3, "gave up: after 1 calls")])
     assert medr(root, "export", *elsewhere) == 1
     assert "no accepted trajectories to export" in " ".join(capsys.readouterr().err.split())

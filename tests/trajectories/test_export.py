@@ -259,13 +259,13 @@ def assert_reads_back(messages: Sequence[Message]) -> None:
     responses = [
         response for message in messages[2:] for response in parse_responses(message.content)[0]
     ]
-    told: list[str] = []
+    native_responses: list[str] = []
     for message in rendered[2:]:
         if message["role"] == "tool":
-            told.append(message["content"])
+            native_responses.append(message["content"])
         elif message["role"] == "user":
-            told += parse_responses(message["content"])[0]
-    assert told == responses
+            native_responses += parse_responses(message["content"])[0]
+    assert native_responses == responses
 
 
 # --- what loads it --------------------------------------------------------------------

@@ -74,7 +74,6 @@ def test_more_faults_count_first_and_then_the_nearest_number_of_calls() -> None:
     [
         ("too long: 900 of 768 tokens",),
         ("failure not made up for: call 2 of 2",),
-        ("gave up: after 2 calls", "failure not made up for: call 2 of 2"),
         ("no answer: max_tokens",),
         ("no answer: max_seconds", "too long: 900 of 768 tokens"),
         (WRONG, "guidance in a message: message 2: [MASK]"),
@@ -82,6 +81,16 @@ def test_more_faults_count_first_and_then_the_nearest_number_of_calls() -> None:
 )
 def test_length_outages_and_guidance_make_no_pair(reasons: tuple[str, ...]) -> None:
     assert ids_of(judged("a"), judged("b", *reasons)) == []
+
+
+@pytest.mark.parametrize("reason", ["gave up: after 2 calls", "no answer: max_turns"])
+def test_nor_does_giving_up_where_a_tool_failed(reason: str) -> None:
+    gave_up = judged("b", reason)
+    assert ids_of(judged("a"), gave_up) == [("a", "b")]
+    failed = replace(_EVENT, status="error")
+    events = (failed, *gave_up.trajectory.tool_events)
+    after_failure = replace(gave_up, trajectory=replace(gave_up.trajectory, tool_events=events))
+    assert ids_of(judged("a"), after_failure) == []
 
 
 @pytest.mark.parametrize(
@@ -116,6 +125,8 @@ def test_the_counts_say_why_there_are_no_more() -> None:
         ]
     )
     assert counts == PairCounts(3, 1, 1, 1, 2)
+    assert "let a model play" in counts.suggest()
+    assert "there is 1 dialogue of a question" in find_pairs([judged("a")])[1].suggest()
     assert find_pairs([]) == ([], PairCounts(0, 0, 0, 0, 0))
 
 
