@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from medr_ray.agent.tool_fitting import ChoiceFit
     from medr_ray.agent.tool_policy import ToolPolicy
     from medr_ray.core.config import PipelineConfig
-    from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
+    from medr_ray.core.records import FilteredTrajectory, Question
     from medr_ray.core.run import RunDirectory
     from medr_ray.trajectories.export import ExportFormat
 
@@ -108,7 +108,7 @@ def policy(
     run = open_run(settings)
     rarity = open_tools(settings, run.stage("index")).rarity
     choices = [
-        choice for trajectory in read_accepted(run) for choice in read_choices(trajectory, rarity)
+        choice for entry in read_accepted(run) for choice in read_choices(entry.trajectory, rarity)
     ]
     fitted = fit_tool_policy(choices, l2)
     print_policy(fitted, cross_validate(choices, l2), Console())
@@ -185,10 +185,11 @@ def build_rows(
     questions = _read_questions(run)
     copies = read_copies(run.stage("trajectories")) if sampled else {}
     rows = []
-    for trajectory in read_accepted(run):
+    for entry in read_accepted(run):
+        trajectory = entry.trajectory
         count = copies.get(trajectory.trajectory_id, 0) if sampled else 1
         if count:
-            rows += [build_row(trajectory, questions[trajectory.question_id])] * count
+            rows += [build_row(entry, questions[trajectory.question_id])] * count
     if not rows:
         raise DataError(
             f"{run.stage('trajectories').uri} has no accepted trajectories to export: "
@@ -199,7 +200,7 @@ def build_rows(
 
 def _open_row_builder(
     run: "RunDirectory", settings: "PipelineConfig", format_name: "ExportFormat"
-) -> "Callable[[Trajectory, Question], dict[str, Any]]":
+) -> "Callable[[FilteredTrajectory, Question], dict[str, Any]]":
     from medr_ray.tools.registry import open_tools
     from medr_ray.trajectories.export import (
         NativeTools,
@@ -250,13 +251,12 @@ def card(
     print_or_write_card(build_card(open_run(settings), settings), output)
 
 
-def read_accepted(run: "RunDirectory") -> "list[Trajectory]":
+def read_accepted(run: "RunDirectory") -> "list[FilteredTrajectory]":
     """The accepted trajectories of a run, in the order of their ids."""
     from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-    judged = run.read(TRAJECTORIES)
-    accepted = [row.trajectory for row in judged if row.accepted]
-    return sorted(accepted, key=lambda trajectory: trajectory.trajectory_id)
+    accepted = [entry for entry in run.read(TRAJECTORIES) if entry.accepted]
+    return sorted(accepted, key=lambda entry: entry.trajectory.trajectory_id)
 
 
 def read_trajectory(run: "RunDirectory", trajectory_id: str) -> "FilteredTrajectory":

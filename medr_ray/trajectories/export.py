@@ -1,6 +1,7 @@
 """Trajectories as rows that other trainers load: chat, ShareGPT, and native tool calls.
 
-A row has every message of the dialogue. The formats and where they are described:
+A row has every message of the dialogue. ``reply_labels`` say what each reply did for the question
+(``process_labels``), a list of labels for each in order. The formats and where they are described:
 
 - ``chat``: ``messages`` of ``role`` and ``content``, in the text protocol, as TRL's SFTTrainer
   takes a conversational data set (https://huggingface.co/docs/trl/dataset_formats).
@@ -27,7 +28,7 @@ from medr_ray.agent.protocol import ToolCall, parse_reply, render_reply
 from medr_ray.agent.tool_policy import medical_prior
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import Message, Question, Task, Trajectory
+from medr_ray.core.records import FilteredTrajectory, Message, Question, Task, Trajectory
 from medr_ray.llm.thoughts import escape_thought
 from medr_ray.tools.registry import Toolbox
 
@@ -36,25 +37,26 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 _SHAREGPT_SPEAKERS = {"user": "human", "assistant": "gpt"}
 
 
-def build_chat_row(trajectory: Trajectory, question: Question) -> dict[str, Any]:
+def build_chat_row(entry: FilteredTrajectory, question: Question) -> dict[str, Any]:
     """A row of messages. Each of ``loss_spans`` is [message number, start, end) in characters of
     that message's content."""
-    row = describe_trajectory(trajectory, question)
-    row["messages"] = render_messages(trajectory.messages)
+    messages = entry.trajectory.messages
+    row = describe_dialogue(entry, question)
+    row["messages"] = render_messages(messages)
     row["loss_spans"] = [
         [number, 0, len(message.content)]
-        for number, message in enumerate(trajectory.messages)
+        for number, message in enumerate(messages)
         if message.role == "assistant"
     ]
     return row
 
 
-def build_sharegpt_row(trajectory: Trajectory, question: Question) -> dict[str, Any]:
+def build_sharegpt_row(entry: FilteredTrajectory, question: Question) -> dict[str, Any]:
     """A row of conversations: replies are from "gpt", the question and tool responses from
     "human". The system message has a field of its own."""
-    messages = list(trajectory.messages)
+    messages = list(entry.trajectory.messages)
     system = messages.pop(0).content if messages[0].role == "system" else ""
-    row = describe_trajectory(trajectory, question)
+    row = describe_dialogue(entry, question)
     row["system"] = system
     row["conversations"] = [
         {"from": _SHAREGPT_SPEAKERS[message.role], "value": message.content} for message in messages
@@ -79,7 +81,7 @@ class NativeTools:
 
 
 def build_tool_calls_row(
-    trajectory: Trajectory, question: Question, native: NativeTools
+    entry: FilteredTrajectory, question: Question, native: NativeTools
 ) -> dict[str, Any]:
     """A row of messages with native calls, and ``tools``, the JSON text of their schemas.
 
@@ -99,10 +101,10 @@ def build_tool_calls_row(
     Raises DataError when a tool answered that is none of ``native``'s.
     """
     schemas = describe_tools(native.toolbox.tools)
-    _check_tools(trajectory, {schema["function"]["name"] for schema in schemas})
-    row = describe_trajectory(trajectory, question)
+    _check_tools(entry.trajectory, {schema["function"]["name"] for schema in schemas})
+    row = describe_dialogue(entry, question)
     row["messages"] = render_native_dialogue(
-        trajectory.messages, native.word_system_message(question.task)
+        entry.trajectory.messages, native.word_system_message(question.task)
     )
     row["tools"] = json.dumps(schemas, ensure_ascii=False)
     return row
@@ -174,14 +176,16 @@ def render_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def describe_trajectory(trajectory: Trajectory, question: Question) -> dict[str, Any]:
-    """The fields that a row about one trajectory has in every format."""
+def describe_dialogue(entry: FilteredTrajectory, question: Question) -> dict[str, Any]:
+    """The fields that a row about one dialogue has in every format."""
+    trajectory = entry.trajectory
     return {
         "trajectory_id": trajectory.trajectory_id,
         "question_id": trajectory.question_id,
         "mode": trajectory.mode,
         "answer": trajectory.answer,
         **describe_question(question),
+        "reply_labels": [list(turn.labels) for turn in entry.labels],
     }
 
 

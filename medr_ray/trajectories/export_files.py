@@ -69,6 +69,8 @@ def _list_columns(format_name: ExportFormat) -> "dict[str, pa.DataType]":
     texts = _PAIR_TEXTS if format_name == "pairs" else _DIALOGUE_TEXTS
     columns = dict.fromkeys(texts, pa.string())
     columns |= {"hops": pa.int64(), "specialty": pa.string()}
+    if format_name != "pairs":
+        columns["reply_labels"] = pa.list_(pa.list_(pa.string()))
     if format_name == "chat":
         columns |= {"messages": messages, "loss_spans": pa.list_(pa.list_(pa.int64()))}
     elif format_name == "sharegpt":

@@ -24,6 +24,7 @@ from medr_ray.core.records import (
     Message,
     Placeholder,
     Trajectory,
+    TurnLabels,
     Usage,
 )
 from medr_ray.llm.completions import FunctionCall
@@ -61,6 +62,8 @@ MESSAGES = (
 TRAJECTORY = Trajectory(
     "traj-1", "q-1", "guided", 0, MESSAGES, (), (), (), "GALC", "answered", Usage(0, 0, 0), None
 )
+LABELS = (TurnLabels(0, ("found_needed_fact", "verification")), TurnLabels(1, ()))
+ACCEPTED = FilteredTrajectory(TRAJECTORY, True, (), LABELS)
 NATIVE = NativeTools(Toolbox([Echo("search"), Echo("diagnose")]), AgentConfig())
 BROKEN = "<think>I hurry.</think>\n<tool_call>{name: search}</tool_call>"
 # The marks that templates of current models write, with the parts that break on other shapes: they
@@ -93,17 +96,20 @@ PARALLEL = played(
 )
 
 
+PLAYED = FilteredTrajectory(PARALLEL, True, (), (TurnLabels(0, ("error",)),))
+
+
 def rows_of(format_name: ExportFormat) -> list[dict[str, Any]]:
     """Both dialogues in a format; as pairs the second one is rejected."""
     if format_name == "chat":
-        return [build_chat_row(entry, QUESTION) for entry in (TRAJECTORY, PARALLEL)]
+        return [build_chat_row(entry, QUESTION) for entry in (ACCEPTED, PLAYED)]
     if format_name == "sharegpt":
-        return [build_sharegpt_row(entry, QUESTION) for entry in (TRAJECTORY, PARALLEL)]
+        return [build_sharegpt_row(entry, QUESTION) for entry in (ACCEPTED, PLAYED)]
     if format_name == "tool_calls":
-        return [build_tool_calls_row(entry, QUESTION, NATIVE) for entry in (TRAJECTORY, PARALLEL)]
+        return [build_tool_calls_row(entry, QUESTION, NATIVE) for entry in (ACCEPTED, PLAYED)]
     rejected = replace(PARALLEL, messages=(*MESSAGES[:2], *PARALLEL.messages[2:]))
     judged = [
-        FilteredTrajectory(TRAJECTORY, True, ()),
+        ACCEPTED,
         FilteredTrajectory(rejected, False, ("wrong answer: A in place of GALC",)),
     ]
     return [build_pair_row(pair, {"q-1": QUESTION}) for pair in find_pairs(judged)[0]]
@@ -125,7 +131,7 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def test_chat_rows_have_the_dialogue_and_the_loss_covers_the_replies() -> None:
-    row = json.loads(json.dumps(build_chat_row(TRAJECTORY, QUESTION)))
+    row = json.loads(json.dumps(build_chat_row(ACCEPTED, QUESTION)))
     assert [(message["role"], message["content"]) for message in row["messages"]] == [
         (m.role, m.content) for m in MESSAGES
     ]
@@ -141,17 +147,18 @@ def test_chat_rows_have_the_dialogue_and_the_loss_covers_the_replies() -> None:
         "q-1",
         "neurology",
     )
+    assert row["reply_labels"] == [["found_needed_fact", "verification"], []]
 
 
 def test_sharegpt_rows_have_a_speaker_for_every_message() -> None:
-    row = json.loads(json.dumps(build_sharegpt_row(TRAJECTORY, QUESTION)))
+    row = json.loads(json.dumps(build_sharegpt_row(ACCEPTED, QUESTION)))
     assert row["system"] == "You are an agent."
     assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "human", "gpt"]
     assert [turn["value"] for turn in row["conversations"]] == [m.content for m in MESSAGES[1:]]
 
 
 def test_a_dialogue_without_a_system_message_loses_nothing() -> None:
-    bare = replace(TRAJECTORY, messages=MESSAGES[1:])
+    bare = replace(ACCEPTED, trajectory=replace(TRAJECTORY, messages=MESSAGES[1:]))
     row = build_sharegpt_row(bare, QUESTION)
     assert row["system"] == ""
     assert [turn["value"] for turn in row["conversations"]] == [m.content for m in MESSAGES[1:]]
@@ -165,7 +172,7 @@ def test_a_dialogue_without_a_system_message_loses_nothing() -> None:
 
 
 def test_native_calls_are_objects_and_their_responses_name_them() -> None:
-    row = build_tool_calls_row(PARALLEL, QUESTION, NATIVE)
+    row = build_tool_calls_row(PLAYED, QUESTION, NATIVE)
     system, question, reply, first, second, broken, complaint, *_, last = row["messages"]
     assert "<tool_call>" not in system["content"]
     assert "Tools:" not in system["content"], "they are in a column of their own"
@@ -208,7 +215,7 @@ def test_the_request_for_an_answer_follows_the_responses() -> None:
 def test_a_tool_that_the_configuration_lacks_is_an_error() -> None:
     only_diagnose = NativeTools(Toolbox([Echo("diagnose")]), AgentConfig())
     with pytest.raises(DataError, match=r"played with search, which agent\.tools lacks"):
-        build_tool_calls_row(PARALLEL, QUESTION, only_diagnose)
+        build_tool_calls_row(PLAYED, QUESTION, only_diagnose)
 
 
 # --- round trip -----------------------------------------------------------------------
