@@ -21,6 +21,7 @@ from medr_ray.cli import (
     models,
     registries,
     report,
+    roles,
     run,
     runs,
     serve,
@@ -72,6 +73,7 @@ app.command("bench")(bench.bench)
 app.add_typer(config.app)
 app.add_typer(models.app)
 app.add_typer(registries.app)
+app.add_typer(roles.app)
 app.add_typer(runs.app, name="runs")
 
 
