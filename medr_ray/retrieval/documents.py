@@ -42,8 +42,9 @@ REGISTRY_PREFIXES: dict[FactSource, str] = {
     "pubmed": "PMID",
 }
 
-# In texts of these sources every line is shown as a whole, even if it contains a full stop.
-_ONE_SENTENCE_PER_LINE_SOURCES = frozenset({HPO, REGISTRIES})
+# In texts of these sources every line is a fact under the name of a field, and is shown as a whole
+# even if it contains a full stop.
+RECORD_SOURCES = frozenset({HPO, REGISTRIES})
 # ``\w`` matches letters of any script, because a title may be in any language. The words that
 # ``snippets`` ranks by are ASCII only.
 _TITLE_WORD = re.compile(r"\w+")
@@ -91,7 +92,7 @@ class Document:
     @functools.cached_property
     def spans(self) -> list[Span]:
         """The characters [start, end) of each sentence of the text."""
-        return sentence_spans(self.text, lines_only=self.source in _ONE_SENTENCE_PER_LINE_SOURCES)
+        return sentence_spans(self.text, lines_only=self.source in RECORD_SOURCES)
 
     @functools.cached_property
     def sentences(self) -> list[str]:

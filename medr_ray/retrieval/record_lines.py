@@ -2,13 +2,14 @@
 ``disease_records`` render them.
 
 A snippet or a quotation joins lines by spaces; they are parted where a field of the registry
-begins. A line that was cut states only what its whole fields say.
+begins. A line that was cut states only what its whole fields say. In a quotation one line may have
+several values ("country: Belgium | France"), each of which is a line of the record.
 """
 
 import functools
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from medr_ray.core.records import FactSource
@@ -92,6 +93,10 @@ FIELD_PREDICATES: Mapping[FactSource, Mapping[str, str]] = {
 _SOURCES: Mapping[str, FactSource] = {
     prefix: source for source, prefix in REGISTRY_PREFIXES.items()
 }
+# The fields of which a quotation may have several values in a line: names and numbers that do not
+# have the sign between them.
+_LISTED_FIELDS = frozenset({"conditions", "country", "patent no", "pmid", "pmids"})
+_BETWEEN_VALUES = " | "
 # Before a qualifier of a line; a value may have a semicolon too.
 _QUALIFIER_BREAK = re.compile(r"; (?=(?:[a-z_]+|as of): )")
 # A section of a monograph that states a score or an approval.
@@ -141,8 +146,40 @@ def read_record_lines(document_id: str, text: str, title: str = "") -> list[Reco
         return [line for part in split_lines(text) if (line := _read_annotation(part))]
     if source not in FIELD_PREDICATES:
         return []
-    lines = [_read_line(source, part) for part in _split_lines(source, text, title)]
+    parts = [part for joined in _split_lines(source, text, title) for part in _split_values(joined)]
+    lines = [_read_line(source, part) for part in parts]
     return [line for line in lines if line is not None]
+
+
+def join_values(lines: Iterable[str]) -> list[str]:
+    """The lines of a record with the values of a field in one line where all else in them is equal:
+    "country: Belgium | France"."""
+    values: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        field, _, stated = line.partition(": ")
+        value, separator, others = stated.partition("; ")
+        if field in _LISTED_FIELDS:
+            values.setdefault((field, separator + others), []).append(value)
+        else:
+            values[line, ""] = []
+    return [
+        f"{field}: {_BETWEEN_VALUES.join(listed)}{others}" if listed else field
+        for (field, others), listed in values.items()
+    ]
+
+
+def _split_values(line: str) -> list[str]:
+    """A line for each of the values that ``join_values`` gave one."""
+    field, separator, stated = line.partition(": ")
+    if field not in _LISTED_FIELDS:
+        return [line]
+    values, between, others = stated.partition("; ")
+    if values.endswith(ELLIPSIS):
+        # What all of them have in common may be missing: it states nothing.
+        return [line]
+    return [
+        f"{field}{separator}{value}{between}{others}" for value in values.split(_BETWEEN_VALUES)
+    ]
 
 
 def find_source(document_id: str) -> FactSource:

@@ -9,7 +9,7 @@ import pytest
 from medr_ray.core.records import FactSource
 from medr_ray.knowledge.registries.snapshot import list_record_ids, read_snapshot
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.record_lines import FIELD_PREDICATES, read_record_lines
+from medr_ray.retrieval.record_lines import FIELD_PREDICATES, join_values, read_record_lines
 from medr_ray.retrieval.registry_records import document_from_record
 
 # What the fields of a line do not tell apart.
@@ -68,6 +68,26 @@ def test_joined_lines_are_parted_where_they_were_joined(source: FactSource) -> N
         for joined in ([title, heading, *stating], [*stating, heading, title]):
             text = " ".join(joined)
             assert read_record_lines(document.document_id, text, title) == apart
+
+
+@pytest.mark.parametrize("source", sorted(FIELD_PREDICATES))
+def test_values_that_share_a_line_are_read_one_by_one(source: FactSource) -> None:
+    for document, lines, _ in _sample(source):
+        _, _, *stating = lines
+        apart = [line for text in stating for line in read_record_lines(document.document_id, text)]
+        joined = join_values(stating)
+        # Values of a field come together; what they state is the same.
+        assert Counter(read_record_lines(document.document_id, " ".join(joined))) == Counter(apart)
+
+
+def test_values_share_a_line_where_all_else_is_equal() -> None:
+    lines = ["patent no: 1; of: A", "country: Peru", "patent no: 2; of: A", "patent no: 1; of: B"]
+    joined = ["patent no: 1 | 2; of: A", "country: Peru", "patent no: 1; of: B"]
+    assert join_values(lines) == joined
+    assert [
+        (line.name, line.subject) for line in read_record_lines("ORANGE-BOOK:x", joined[0])
+    ] == [("1", "A"), ("2", "A")]
+    assert read_record_lines("ORANGE-BOOK:x", "patent no: 1 | 2…") == []
 
 
 def test_a_line_that_was_cut_states_what_its_whole_fields_say() -> None:

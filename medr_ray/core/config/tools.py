@@ -45,11 +45,16 @@ class ReadConfig(Section):
     )
     concurrency: Operational[int] = Field(4, ge=1, description="open requests to one host")
     quotes: int = Field(6, ge=1, description="passages quoted for a goal")
-    quote_chars: int = Field(400, ge=80, description="characters of a passage")
+    quote_chars: int = Field(
+        400,
+        ge=80,
+        description="characters of a passage; of a record, all lines of the field asked for are "
+        "shown",
+    )
     extract: Backend = Field(
         "rules",
-        description="who chooses the passages: word overlap, or the model of `llm`, whose "
-        "passages must stand in the page word for word",
+        description="who chooses the passages of pages and articles: word overlap, or the model "
+        "of `llm`, whose passages must stand in the page word for word",
     )
     extract_chars: int = Field(
         24_000, ge=1000, description="characters of the page shown to the model"
