@@ -171,3 +171,29 @@ def test_every_role_by_a_model_is_listed_once() -> None:
         ("preference", "m"),
         ("judge", "m"),
     ]
+
+
+def test_what_every_role_would_use_is_estimated() -> None:
+    plain = ["entities.significance", "graph.extractor", "questions.writer", "grpo.expert"]
+    plain += ["trajectories.teacher", "evaluation.judge", "tools.read.extract"]
+    config = load(
+        *(f"{setting}=llm" for setting in plain),
+        "llm.model=m",
+        "agent.tools=[medical_search, read]",
+        "questions.back_reader=llm",
+        "questions.closed_book={model: c}",
+        "questions.calibration=[{model: a}]",
+        "trajectories.rewrite={model: r}",
+    )
+    run = open_run(config)
+    estimated = {
+        cost.role for stage in STAGES.values() for cost in stage.estimate_cost(config, run).models
+    }
+    assert estimated == {role.name for role in list_roles(config)}
+
+
+def test_without_a_model_nothing_is_estimated() -> None:
+    config = load()
+    costs = [stage.estimate_cost(config, open_run(config)) for stage in STAGES.values()]
+    assert [model for cost in costs for model in cost.models] == []
+    assert [cost.product for cost in costs if cost.product] == ["trained weights"] * 2

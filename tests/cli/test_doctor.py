@@ -101,3 +101,16 @@ def test_a_root_that_cannot_be_written_fails(
     monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
     assert check_result("disk", config(f"run.root={tmp_path}")).status == "fail"
     assert check_result("disk", config("run.root=s3://bucket/runs")).status == "ok"
+
+
+def test_roles_that_hardly_work_together_are_warned_of() -> None:
+    assert check_result("roles").status == "ok"
+    doubtful = check_result("roles", config("questions.back_reader=llm", "llm.model=m"))
+    assert doubtful.status == "warn"
+    assert "questions.back_reader: llm" in doubtful.remedy
+
+
+def test_a_role_without_a_model_fails_with_both_settings() -> None:
+    stages = check_result("stages", config("grpo.expert=llm"))
+    assert stages.status == "fail"
+    assert "grpo: grpo.expert: llm needs a model, and llm.model is empty" in stages.detail

@@ -49,6 +49,22 @@ def test_exact_match_intervals_and_the_paired_test_are_in_the_report(tmp_path: P
     assert sum(hop["n"] for hop in sft["by_hops"].values()) == 38
 
 
+def test_what_models_used_stands_beside_what_was_estimated(tmp_path: Path) -> None:
+    config, run = write_run(tmp_path, GOOD)
+    manifest = run.stage("questions").read_json("manifest.json")
+    estimate = {"requests": 400, "input_tokens": 9000, "output_tokens": 800, "usd": 1.5}
+    row = {"role": "writer", "model": "m", "requests": 410, "failed": 3, "cached": 2}
+    used = {"input_tokens": 9500, "output_tokens": 700, "usd": 1.25, "seconds": 61.0}
+    manifest["models"] = [{**row, **used, "estimate": estimate}]
+    run.stage("questions").write_json("manifest.json", manifest)
+    report = write_report(config, run)
+    assert build_report_json(report)["stages"]["questions"]["models"] == manifest["models"]
+    assert "models" not in build_report_json(report)["stages"]["graph"]
+    markdown = (run.local / "report.md").read_text()
+    line = "| writer | m | 410 (400) | 9,500 (9,000) | 700 (800) | 1.25 (1.50) | 2 | 3 | 61 |"
+    assert line in markdown
+
+
 @pytest.mark.parametrize(
     ("grpo", "sentence"),
     [
