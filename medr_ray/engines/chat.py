@@ -5,7 +5,7 @@ sampled (or encoded) ids and the ids of the bridge to the next turn. The tokens 
 on are therefore the tokens it saw and sampled. Rendering the decoded text again could give others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 # Stands for an assistant turn when a bridge is rendered; no template changes such a text.
@@ -39,10 +39,13 @@ class ChatRenderer:
             self._render_after_probe([{"role": "user", "content": "q"}], replies)
         )
 
-    def encode_dialogue(self, messages: ChatMessages) -> tuple[list[int], list[bool]]:
+    def encode_dialogue(
+        self, messages: ChatMessages, without_loss: Collection[int] = ()
+    ) -> tuple[list[int], list[bool]]:
         """(ids, loss mask) of a whole dialogue, of equal length.
 
-        The mask is true on the assistant's tokens and on their end-of-turn tokens.
+        The mask is true on the assistant's tokens and on their end-of-turn tokens, but for the
+        messages of the numbers ``without_loss``.
         """
         first = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
         ids = self.encode_prompt(messages[:first])
@@ -58,7 +61,7 @@ class ChatRenderer:
             is_last = following == len(messages)
             between = [] if is_last else self.encode_bridge(messages[index + 1 : following])
             ids += own + between
-            mask += [True] * len(own) + [False] * len(between)
+            mask += [index not in without_loss] * len(own) + [False] * len(between)
             index = following
         return ids, mask
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import FilteredTrajectory, Message
 from medr_ray.core.run import Directory
@@ -21,6 +22,18 @@ class DialogueExample:
     trajectory_id: str
     ids: tuple[int, ...]
     mask: tuple[bool, ...]
+
+
+def find_malformed_messages(messages: Sequence[Message]) -> frozenset[int]:
+    """The numbers of the agent's messages that have a malformed call, or neither a call nor an
+    answer."""
+    numbers = set()
+    for number, message in enumerate(messages):
+        if message.role == "assistant":
+            reply = parse_reply(message.content)
+            if reply.answer is None and reply.problems:
+                numbers.add(number)
+    return frozenset(numbers)
 
 
 class DialogueEncoder:
@@ -43,9 +56,11 @@ class DialogueEncoder:
         return cls(tokenizer)
 
     def encode(self, trajectory_id: str, messages: Sequence[Message]) -> DialogueExample:
-        """The token ids of a dialogue; the mask covers the agent's messages."""
+        """The token ids of a dialogue; the mask covers the agent's messages, but for malformed
+        ones, which an agent repaired and no model is to learn."""
         ids, mask = self._renderer.encode_dialogue(
-            [{"role": message.role, "content": message.content} for message in messages]
+            [{"role": message.role, "content": message.content} for message in messages],
+            without_loss=find_malformed_messages(messages),
         )
         return DialogueExample(trajectory_id, tuple(ids), tuple(mask))
 

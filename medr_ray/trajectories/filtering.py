@@ -1,15 +1,22 @@
 """Judges trajectories: which are worth learning from, and every reason against the others.
 
 A verdict lists all reasons, each with a detail that says where. A tool's failure alone is not
-a reason. Loops are found by comparing calls with their arguments, not by the names of tools alone.
+a reason, and a malformed call that the agent repaired is none. Loops are found by comparing calls
+with their arguments, not by the names of tools alone.
 
 The reasons, by code:
 
 - ``no answer``: the run ended without one; the detail is its stop reason.
 - ``gave up``: the agent answers that it does not know.
 - ``wrong answer``: the answer is not the question's.
-- ``answer not in any tool response``: the answer is right, but no tool response contains it.
-- ``malformed reply``: a reply that is neither a call nor an answer, or a call that cannot be read.
+- ``answer not in any tool response``: the answer is right, but no tool response contains it or
+  another of its names, in any spelling of dates and figures.
+- ``answer in the question's own record alone``: the only documents that state the answer are those
+  whose number the question names, and the agent neither read one of them nor asked for it by its
+  number: the answer came along with something else, and nothing supports it.
+- ``malformed reply``: a reply that is neither a call nor an answer, or a call that cannot be read,
+  and no later call that succeeded does what it tried: at least half of that call's words stand in
+  the malformed one. A reply that tried nothing is repaired by any later success.
 - ``made-up response``: the agent wrote a tool response itself.
 - ``calls and responses differ``: a turn with more or fewer responses than calls, or messages out of
   turn.
@@ -19,6 +26,7 @@ The reasons, by code:
 - ``failure not made up for``: a call failed and none succeeded after it.
 - ``call without a thought``: a reply without a thought of its own.
 - ``guidance in a message``: the dialogue contains the masked triples, or words only they use.
+- ``beyond the budget``: calls that were not run, because the budget was spent.
 - ``too long``: more tokens than training takes.
 """
 
@@ -30,6 +38,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from medr_ray.agent.protocol import parse_reply, parse_responses
+from medr_ray.agent.state import document_passages, query_text
+from medr_ray.agent.transcript import ToolObservation, read_turns
+from medr_ray.agent.wording import content_words
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
 from medr_ray.llm.thoughts import split_thought
@@ -45,6 +56,7 @@ class ReasonCode(StrEnum):
     GAVE_UP = "gave up"
     WRONG_ANSWER = "wrong answer"
     UNSUPPORTED_ANSWER = "answer not in any tool response"
+    OWN_RECORD_ALONE = "answer in the question's own record alone"
     MALFORMED_REPLY = "malformed reply"
     MADE_UP_RESPONSE = "made-up response"
     UNPAIRED_CALLS = "calls and responses differ"
@@ -53,6 +65,7 @@ class ReasonCode(StrEnum):
     UNRECOVERED_FAILURE = "failure not made up for"
     MISSING_THOUGHT = "call without a thought"
     LEAKED_GUIDANCE = "guidance in a message"
+    BEYOND_BUDGET = "beyond the budget"
     TOO_LONG = "too long"
 
 
@@ -76,9 +89,11 @@ class Reason:
 UNKNOWN_ANSWER = "unknown"  # the answer of an agent that does not know
 _CYCLE_REPEATS = 3  # times in a row that make the same calls a cycle
 _MAX_CYCLE_CALLS = 4
+_MIN_SHARED_WORDS = 0.5  # of a later call's words, for it to do what a malformed one tried
 _MAX_QUOTE_CHARS = 80  # of a text that a detail quotes
 _NUMBER = "number"  # the type of answers that are numbers
 _NOT_RECORDED = frozenset(names[0] for names in NOT_RECORDED.values())
+_WORD = re.compile(r"[a-z0-9]+")
 _PLACEHOLDER = re.compile(r"\[MASK\]|\bEntity_[A-Z]+\b")
 # The names of steps ("gene_of_disease") stand in guidance and in no document.
 _STEP = re.compile(rf"\b(?:{'|'.join(STEP_KINDS)})\b")
@@ -116,21 +131,68 @@ def _judge_answer(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
         yield Reason(ReasonCode.WRONG_ANSWER, detail)
     elif not is_supported(trajectory, task):
         yield Reason(ReasonCode.UNSUPPORTED_ANSWER, _shorten(answer))
+    elif own_records := _find_own_records_alone(trajectory, task):
+        yield Reason(ReasonCode.OWN_RECORD_ALONE, ", ".join(own_records))
 
 
 def is_supported(trajectory: Trajectory, task: Task) -> bool:
-    """Whether some tool response contains the answer.
+    """Whether some tool response contains the answer, under any of its names.
 
     A number may be counted or calculated, and what no record states stands nowhere: for these it is
-    enough that some call succeeded.
+    enough that some call showed a document. Where the events of calls have no documents, it is
+    enough that a call succeeded.
     """
-    answer = canonical_form(trajectory.answer or "")
+    if _stands_nowhere(task):
+        successes = [event for event in trajectory.tool_events if event.status == "ok"]
+        has_documents = any(event.documents for event in trajectory.tool_events)
+        shown_documents = [event for event in successes if event.documents]
+        return bool(shown_documents if has_documents else successes)
+    names = _list_spellings(trajectory, task)
     # The first two messages are the system's and the question, which is not support.
     responses = (message for message in trajectory.messages[2:] if message.role == "user")
-    texts = [canonical_form(response.content) for response in responses]
-    if task.answer_type == _NUMBER or task.answer in _NOT_RECORDED:
-        return any(event.status == "ok" for event in trajectory.tool_events)
-    return bool(answer) and any(answer in text for text in texts)
+    return any(_states_any(response.content, names) for response in responses)
+
+
+def _stands_nowhere(task: Task) -> bool:
+    return task.answer_type == _NUMBER or task.answer in _NOT_RECORDED
+
+
+def _list_spellings(trajectory: Trajectory, task: Task) -> list[str]:
+    """The canonical forms of the answer's names, that which was given first."""
+    names = (trajectory.answer or "", task.answer, *task.aliases)
+    return [name for name in dict.fromkeys(map(canonical_form, names)) if name]
+
+
+def _states_any(text: str, names: Sequence[str]) -> bool:
+    """Whether a text has one of the canonical names; never within a longer word."""
+    words = f" {canonical_form(text)} "
+    return any(f" {name} " in words for name in names)
+
+
+def _find_own_records_alone(trajectory: Trajectory, task: Task) -> list[str]:
+    """The documents that state the answer, where all of them are records whose number the question
+    names and the agent asked for none of them; none otherwise."""
+    names = _list_spellings(trajectory, task)
+    observations = [
+        observation for turn in read_turns(trajectory) for observation in turn.observations
+    ]
+    stating = dict.fromkeys(
+        document
+        for observation in observations
+        for document, text in document_passages(observation)
+        if _stands_nowhere(task) or _states_any(text, names)
+    )
+    numbers = {document: document.rpartition(":")[2] for document in stating}
+    are_own = all(
+        f" {number.casefold()} " in f" {_spell_words(task.text)} " for number in numbers.values()
+    )
+    arguments = " ".join(observation.event.arguments for observation in observations).casefold()
+    is_asked_for = any(number.casefold() in arguments for number in numbers.values())
+    return [] if is_asked_for or not are_own else list(stating)
+
+
+def _spell_words(text: str) -> str:
+    return " ".join(_WORD.findall(text.casefold()))
 
 
 def count_repeated_calls(trajectory: Trajectory) -> int:
@@ -142,11 +204,35 @@ def count_repeated_calls(trajectory: Trajectory) -> int:
 
 
 def _find_malformed_replies(trajectory: Trajectory) -> Iterator[str]:
-    for number, text in _list_replies(trajectory):
+    turns = read_turns(trajectory)
+    for place, (number, text) in enumerate(_list_replies(trajectory)):
         reply = parse_reply(text)
-        if reply.answer is None:
+        if reply.answer is not None or not reply.problems:
+            continue
+        later_calls = (
+            observation
+            for turn in turns[place + 1 :]
+            for observation in turn.observations
+            if observation.event.status == "ok"
+        )
+        if not any(_repairs(observation, text) for observation in later_calls):
             for problem in reply.problems:
                 yield f"message {number}: {_shorten(problem)}"
+
+
+def _repairs(later: ToolObservation, text: str) -> bool:
+    """Whether a call does what a reply with a malformed call tried."""
+    has_call = "<tool_call>" in text
+    tried_words = content_words(split_thought(text).rest)
+    words = content_words(query_text(later))
+    shared_words = words & tried_words
+    return not has_call or len(shared_words) >= _MIN_SHARED_WORDS * max(len(words), 1)
+
+
+def _find_skipped_calls(trajectory: Trajectory) -> Iterator[str]:
+    skipped = sum(event.status == "skipped" for event in trajectory.tool_events)
+    if skipped:
+        yield f"{skipped} calls not run, the budget of {trajectory.asked or 'calls'} was spent"
 
 
 def _find_made_up_responses(trajectory: Trajectory) -> Iterator[str]:
@@ -233,6 +319,7 @@ _CHECKS: tuple[tuple[ReasonCode, Callable[[Trajectory], Iterator[str]]], ...] = 
     (ReasonCode.UNRECOVERED_FAILURE, _find_unrecovered_failure),
     (ReasonCode.MISSING_THOUGHT, _find_missing_thoughts),
     (ReasonCode.LEAKED_GUIDANCE, _find_leaked_guidance),
+    (ReasonCode.BEYOND_BUDGET, _find_skipped_calls),
 )
 
 

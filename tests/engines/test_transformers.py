@@ -212,6 +212,10 @@ def test_a_dialogue_is_the_templates_text_and_only_the_assistant_is_learnt(
         learnt
         == "<think>x</think>\n<tool_call>{}</tool_call><|im_end|><answer>y</answer><|im_end|>"
     )
+    same_ids, mask = engine.renderer.encode_dialogue(DIALOGUE, without_loss={2})
+    assert same_ids == ids
+    learnt = engine.tokenizer.decode([i for i, on in zip(ids, mask, strict=True) if on])
+    assert learnt == "<answer>y</answer><|im_end|>"
 
 
 def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) -> None:

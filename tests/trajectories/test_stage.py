@@ -14,14 +14,19 @@ from support.small_index import build_index
 from support.taught import ENTITIES, SETTINGS, plan_of, question_with, real_documents, word_plan
 from support.tiny_model import build_tiny_model
 
-from medr_ray.agent.protocol import parse_reply
-from medr_ray.core.records import Question, RegistryEntity
+from medr_ray.agent.protocol import parse_reply, render_reply
+from medr_ray.core.records import Message, Question, RegistryEntity
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.graph.facts.artifacts import FACT_ENTITIES
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import DialogueEncoder, build_training_examples, read_copies
+from medr_ray.trajectories.dataset import (
+    DialogueEncoder,
+    build_training_examples,
+    find_malformed_messages,
+    read_copies,
+)
 from medr_ray.trajectories.filtering import find_leak
 from medr_ray.trajectories.rewriting import REWRITES_FOLDER
 from medr_ray.trajectories.stage import execute
@@ -158,3 +163,13 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
     )  # of two specialties, the one with a single dialogue
     assert len(taken) == 4
     assert len(build_training_examples(judged, DialogueEncoder.open(config), 4096)) == 4
+
+
+def test_malformed_replies_are_not_learnt() -> None:
+    replies = (
+        "<think>x</think><tool_call>{</tool_call>",
+        "I wonder.",
+        render_reply("x", answer="y"),
+    )
+    messages = [Message("user", "q"), *(Message("assistant", reply) for reply in replies)]
+    assert find_malformed_messages(messages) == {1, 2}
