@@ -1,4 +1,4 @@
-"""The trajectories stage of a run, on a Ray of its own: ``trajectories_driver.py CONFIG [rewrite]``.
+"""The trajectories stage of a run on a Ray of its own: ``trajectories_driver.py CONFIG [rewrite]``.
 
 With ``rewrite`` every rollout is finished, and no Ray is started.
 """
