@@ -41,7 +41,7 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "read": ({"target", "document"}, set()),
     "record_confirms": ({"value", "document"}, set()),
     "silent": (set(), set()),
-    "switch": ({"target"}, set()),
+    "switch": (set(), {"target"}),
     "unread_question": (set(), set()),
     "verify_record": ({"document"}, set()),
     "verify_second": ({"source", "value"}, set()),
