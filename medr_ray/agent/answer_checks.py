@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from medr_ray.agent.state import (
     CANDIDATE,
     FINDING,
+    READ,
     document_passages,
     find_hypotheses,
     query_text,
@@ -33,7 +34,6 @@ from medr_ray.agent.wording import content_words, find_names
 from medr_ray.core.records import Trajectory
 from medr_ray.questions.answer_matching import canonical_form
 
-READ = "read"  # the tool that reads a record in full
 # "5", "2 applications", "3 full years"; dates are one word in the canonical form.
 _COUNT = re.compile(r"\d+(?:\.\d+)?(?: [^\W\d]+){0,2}")
 _MIN_ANSWER_CHARACTERS = 3  # a shorter answer, such as "5", is found in almost any text

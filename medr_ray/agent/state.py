@@ -5,30 +5,49 @@ hypotheses. The hypotheses h stand in the order they were first stated.
 
 Nothing is inferred. A hypothesis is a text that the agent wrote in one of a few plain forms, and an
 edge is something that a tool response showed. A document names a hypothesis when the lines of the
-response that belong to the document contain the words of the hypothesis.
+response that belong to the document contain the words of the hypothesis, a date in any spelling.
+
+The status of a hypothesis is the first of these that holds:
+
+- ``rejected``: the last later sentence that names it drops it ("X is ruled out", "X does not fit";
+  not "the others drop out, and X stays"). Or it was stated with others in one thought
+  ("Candidates: X; Y"), and the last later thought that names some of them does not name it. Or it
+  is a candidate, the final answer is another, and no later thought names it. An answer is never
+  rejected.
+- ``supported``: two documents name it, so that one of them is not the one it was found in; or a
+  document that was read in full (``read``) names it. A text of one or two characters stands in
+  almost any document, so none supports it.
+- ``open``: neither.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from medr_ray.agent.transcript import ReplyTurn, ToolObservation
 from medr_ray.agent.wording import find_names
 from medr_ray.core.json_text import parse_json
-from medr_ray.core.records import EvidenceEdge, Hypothesis, HypothesisKind
+from medr_ray.core.records import EvidenceEdge, Hypothesis, HypothesisKind, HypothesisStatus
+from medr_ray.questions.answer_matching import answers_match
 
 FINDING: Final = "finding"
 CANDIDATE: Final = "candidate"
+CANDIDATES: Final = "candidates"  # a form that states several
 ANSWER: Final = "answer"
 FOUND: Final = "found"
 NAMES: Final = "names"
+READ: Final = "read"  # the tool that reads a record in full
+_SHORTEST_NAME = 3  # characters that a document can support
 _LONGEST_NAME = 120  # characters; longer is an explanation, not a name
 _END = r"(?=[.;,](?:\s|$)|[。；，;,\n]|\s(?:because|since|but|and I|so I)\b|$)"
 # How agents state a candidate, in English and Chinese; the group is what they name.
-_FORMS: tuple[tuple[HypothesisKind, re.Pattern[str]], ...] = (
-    (CANDIDATE, re.compile(r"\bcandidate(?: answer)?s?\s*:\s*(.+?)(?=\.(?:\s|$)|[;\n]|$)", re.I)),
-    (CANDIDATE, re.compile(r"(?:候选答案|候选|假设)\s*[:：]\s*(.+?)(?=[。;；\n]|$)")),
+# Several candidates are parted by semicolons.
+_FORMS: tuple[tuple[HypothesisKind | Literal["candidates"], re.Pattern[str]], ...] = (
+    (CANDIDATES, re.compile(r"\bcandidates\s*:\s*(.+?)(?=\.(?:\s|$)|\n|$)", re.I)),
+    (CANDIDATES, re.compile(r"候选\s*[:：]\s*(.+?)(?=[。\n]|$)")),
+    (CANDIDATE, re.compile(r"\bcandidate(?: answer)?\s*:\s*(.+?)(?=\.(?:\s|$)|[;\n]|$)", re.I)),
+    (CANDIDATE, re.compile(r"(?:候选答案|假设)\s*[:：]\s*(.+?)(?=[。;；\n]|$)")),
     (
         CANDIDATE,
         re.compile(
@@ -48,9 +67,19 @@ _SENTENCE_REACH = 200  # characters before "= value" in which its sentence is lo
 _NO_NAME = re.compile(
     r"^(?:not|no|unknown|unclear|uncertain|still|yet|in|to be|one of|either|there|that|whether"
     r"|missing|不|未|尚|在)\b"
-    r"|^(?:不|未|尚)",
+    r"|^(?:不|未|尚|还|需|待|我)",
     re.I,
 )
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+# How agents drop a candidate, in a sentence that names it.
+_DROPPING = re.compile(
+    r"\b(?:rules? out|ruled out|drops? out|dropped|discard(?:ed)?|reject(?:ed)?|set aside"
+    r"|(?:does|do|did) not (?:fit|match)|is not the answer|cannot be|no longer)\b"
+    r"|排除|不符|放弃|舍弃|不是答案|不成立",
+    re.I,
+)
+# A sentence that drops these keeps what it names.
+_THE_OTHERS = re.compile(r"\b(?:the|all) (?:others?|rest)\b|其余|其他", re.I)
 
 
 @dataclass(frozen=True)
@@ -76,7 +105,61 @@ def build_state(turns: Sequence[ReplyTurn]) -> AgentState:
         for observation in turn.observations:
             evidence += _edges_of_call(observation, call, names)
             call += 1
+    hypotheses = tuple(
+        replace(hypothesis, status=_judge_status(hypothesis, turns, evidence))
+        for hypothesis in hypotheses
+    )
     return AgentState(tuple(dict.fromkeys(evidence)), hypotheses)
+
+
+def _judge_status(
+    hypothesis: Hypothesis, turns: Sequence[ReplyTurn], evidence: Sequence[EvidenceEdge]
+) -> HypothesisStatus:
+    if hypothesis.kind != ANSWER and _is_rejected(hypothesis, turns):
+        return "rejected"
+    if len(hypothesis.text) < _SHORTEST_NAME:
+        return "open"
+    calls = [observation for turn in turns for observation in turn.observations]
+    naming = [edge for edge in evidence if (edge.kind, edge.target) == (NAMES, hypothesis.text)]
+    documents = {edge.source for edge in naming}
+    was_read = any(calls[edge.call].event.tool == READ for edge in naming)
+    return "supported" if len(documents) > 1 or was_read else "open"
+
+
+def _is_rejected(hypothesis: Hypothesis, turns: Sequence[ReplyTurn]) -> bool:
+    name = hypothesis.text
+    # From the reply that states it last.
+    stated = [place for place, turn in enumerate(turns) if _states(turn.thought, name)]
+    last_stated = max([*stated, hypothesis.reply])
+    stated_together = _list_candidates(turns[last_stated].thought)
+    later_thoughts = [turn.thought for turn in turns[last_stated + 1 :]]
+    sentences = [text for thought in later_thoughts for text in _SENTENCE.split(thought)]
+    naming = [sentence for sentence in sentences if find_names(sentence, [name])]
+    if naming:
+        is_dropped = bool(_DROPPING.search(naming[-1])) and not _THE_OTHERS.search(naming[-1])
+        return is_dropped or _is_passed_over(name, stated_together, later_thoughts)
+    if _is_passed_over(name, stated_together, later_thoughts):
+        return True
+    answers = [turn.answer for turn in turns if turn.answer]
+    is_candidate = hypothesis.kind == CANDIDATE
+    return is_candidate and bool(answers) and not answers_match(answers[-1], name, ())
+
+
+def _is_passed_over(name: str, stated_together: Sequence[str], later_thoughts: list[str]) -> bool:
+    """Whether the last later thought that names some of several candidates does not name this."""
+    if len(stated_together) < 2:
+        return False
+    choices = [find_names(thought, stated_together) for thought in later_thoughts]
+    last_choice = next((choice for choice in reversed(choices) if choice), None)
+    return last_choice is not None and not find_names(" ; ".join(last_choice), [name])
+
+
+def _states(thought: str, name: str) -> bool:
+    return any(text.casefold() == name.casefold() for _, text in find_hypotheses(thought))
+
+
+def _list_candidates(thought: str) -> list[str]:
+    return [text for kind, text in find_hypotheses(thought) if kind == CANDIDATE]
 
 
 def find_hypotheses(thought: str) -> list[tuple[HypothesisKind, str]]:
@@ -84,13 +167,19 @@ def find_hypotheses(thought: str) -> list[tuple[HypothesisKind, str]]:
     placed: list[tuple[int, HypothesisKind, str]] = []
     for kind, form in _FORMS:
         for match in form.finditer(thought):
-            placed.append((match.start(1), kind, _clean_name(match.group(1))))
+            if kind == CANDIDATES:
+                texts = re.split(r"[;；]", match.group(1))
+                placed += [(match.start(1), CANDIDATE, _clean_name(text)) for text in texts]
+            else:
+                placed.append((match.start(1), kind, _clean_name(match.group(1))))
     for match in _VALUE.finditer(thought):
         # Bounded, so that a long thought with many values takes linear time.
         before = thought[max(0, match.start() - _SENTENCE_REACH) : match.start()]
         if _is_relation(before):
             placed.append((match.start(1), FINDING, _clean_name(match.group(1))))
-    return list(dict.fromkeys((kind, name) for _, kind, name in sorted(placed) if name))
+    # By place alone: several candidates of one place stay in their order.
+    placed.sort(key=lambda entry: entry[0])
+    return list(dict.fromkeys((kind, name) for _, kind, name in placed if name))
 
 
 def _is_relation(before: str) -> bool:

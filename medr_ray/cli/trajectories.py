@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from medr_ray.agent.tool_fitting import ChoiceFit
     from medr_ray.agent.tool_policy import ToolPolicy
     from medr_ray.core.config import PipelineConfig
-    from medr_ray.core.records import FilteredTrajectory, Question
+    from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
     from medr_ray.core.run import RunDirectory
     from medr_ray.trajectories.export import ExportFormat
 
 # Characters of a tool response on a terminal.
 _MAX_RESPONSE_CHARS = 600
+_STATUS_STYLES = {"open": "default", "supported": "green", "rejected": "red"}
 _ROLE_STYLES = {"system": "dim", "user": "cyan", "assistant": "default"}
 
 
@@ -285,7 +286,8 @@ def _read_questions(run: "RunDirectory") -> "dict[str, Question]":
 
 
 def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console") -> None:
-    """The verdict with its reasons, and the dialogue; tool responses in full when ``whole``."""
+    """The verdict with its reasons, the dialogue with the labels of each reply, and the agent's
+    state at the end; tool responses in full when ``whole``."""
     from rich.text import Text
 
     trajectory = judged.trajectory
@@ -298,13 +300,54 @@ def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console"
         console.print(Text("accepted", "green"))
     else:
         console.print(Text("rejected: " + "; ".join(judged.reasons), "red"))
+    labels = {entry.reply: entry.labels for entry in judged.labels}
+    reply = 0
     for message in trajectory.messages:
         content = message.content
         # Tool responses are messages of the user.
         if message.role == "user" and len(content) > _MAX_RESPONSE_CHARS and not whole:
             content = f"{content[:_MAX_RESPONSE_CHARS]}… ({len(content):,} characters)"
-        console.print(Text(f"[{message.role}]", "bold"))
+        title = Text(f"[{message.role}]", "bold")
+        if message.role == "assistant":
+            words = ", ".join(labels.get(reply, ())).replace("_", " ")
+            title.append(f" {reply}  {words}".rstrip(), "dim")
+            reply += 1
+        console.print(title)
         console.print(Text(content, _ROLE_STYLES.get(message.role, "")))
+    _print_state(trajectory, console)
+
+
+def _print_state(trajectory: "Trajectory", console: "Console") -> None:
+    """The hypotheses with their status and the documents that name them, and which documents each
+    query found."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if trajectory.hypotheses:
+        table = Table("hypothesis", "kind", "reply", "status", "named by", box=None, pad_edge=False)
+        for hypothesis in trajectory.hypotheses:
+            sources = [
+                edge.source
+                for edge in trajectory.evidence
+                if edge.kind == "names" and edge.target == hypothesis.text
+            ]
+            table.add_row(
+                Text(hypothesis.text),
+                hypothesis.kind,
+                str(hypothesis.reply),
+                Text(hypothesis.status, _STATUS_STYLES[hypothesis.status]),
+                Text(", ".join(dict.fromkeys(sources))),
+            )
+        console.print(table)
+    documents_by_query: dict[tuple[int, str], list[str]] = {}
+    for edge in trajectory.evidence:
+        if edge.kind == "found":
+            documents_by_query.setdefault((edge.call, edge.source), []).append(edge.target)
+    if documents_by_query:
+        table = Table("call", "query", "documents", box=None, pad_edge=False)
+        for (call, query), documents in documents_by_query.items():
+            table.add_row(str(call), Text(query), Text(", ".join(documents)))
+        console.print(table)
 
 
 def print_statistics(counts: "dict[str, Any]", console: "Console", by: str | None = None) -> None:

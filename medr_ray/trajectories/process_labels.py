@@ -25,8 +25,8 @@ that the earlier call lacked; where no value was left to be found, when it check
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from medr_ray.agent.answer_checks import READ, find_checks, is_count
-from medr_ray.agent.state import document_passages, query_text
+from medr_ray.agent.answer_checks import find_checks, is_count
+from medr_ray.agent.state import READ, document_passages, query_text
 from medr_ray.agent.transcript import ToolObservation, read_turns
 from medr_ray.agent.wording import content_words, find_names
 from medr_ray.core.records import ProcessLabel, Question, QuestionStep, Trajectory, TurnLabels

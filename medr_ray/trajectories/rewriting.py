@@ -19,6 +19,8 @@ from string import Template
 from pydantic import BaseModel
 
 from medr_ray.agent.protocol import parse_reply
+from medr_ray.agent.state import build_state
+from medr_ray.agent.transcript import read_turns
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ModelError
 from medr_ray.core.parts import Parts, digest
@@ -161,7 +163,7 @@ def apply_rewrites(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Traje
     """The dialogue with its new thoughts.
 
     It keeps its id, because its actions are those of the same run. Its turns are dropped when a
-    thought has changed: their token ids no longer fit.
+    thought has changed: their token ids no longer fit. Its state is that of the new thoughts.
     """
     messages = list(trajectory.messages)
     for rewrite in rewrites:
@@ -171,7 +173,10 @@ def apply_rewrites(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Traje
             messages[rewrite.message] = replace(message, content=content)
     if tuple(messages) == trajectory.messages:
         return trajectory
-    return replace(trajectory, messages=tuple(messages), turns=())
+    changed = replace(trajectory, messages=tuple(messages), turns=())
+    # Thoughts state the hypotheses.
+    state = build_state(read_turns(changed))
+    return replace(changed, evidence=state.evidence, hypotheses=state.hypotheses)
 
 
 def find_thoughts(trajectory: Trajectory) -> list[tuple[int, str]]:

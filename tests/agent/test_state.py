@@ -30,6 +30,12 @@ from medr_ray.tools.base import ToolResult
             [(CANDIDATE, "Krabbe disease")],
         ),
         ("the answer might be GALC; the answer must be GALC", [(CANDIDATE, "GALC")]),
+        (
+            "Candidates: GALC; GLA. I look at both.",
+            [(CANDIDATE, "GALC"), (CANDIDATE, "GLA")],
+        ),
+        ("Candidate: GALC; I check it.", [(CANDIDATE, "GALC")]),
+        ("候选：克拉伯病；法布里病。再查。", [(CANDIDATE, "克拉伯病"), (CANDIDATE, "法布里病")]),
         ("候选答案:克拉伯病。还需核实。", [(CANDIDATE, "克拉伯病")]),
         ("候选答案：克拉伯病；还需核实。", [(CANDIDATE, "克拉伯病")]),
         ("答案可能是：GALC 基因，需要核实", [(CANDIDATE, "GALC 基因")]),
@@ -155,3 +161,71 @@ def test_content_words_are_those_a_text_is_about() -> None:
         "disease",
     }
     assert content_words("克拉伯病") == {"克拉", "拉伯", "伯病"}
+
+
+def status_of(name: str, *turns: ReplyTurn) -> str:
+    statuses = {entry.text: entry.status for entry in build_state(turns).hypotheses}
+    return statuses[name]
+
+
+def searched(thought: str, *documents: str, tool: str = "search") -> ReplyTurn:
+    """A reply whose call shows documents that say that GALC is the gene."""
+    text = "\n".join(f"[1] a record ({document}): gene: GALC" for document in documents)
+    event = ToolEvent(tool, '{"query": "q"}', "ok", 0.1, False, documents=documents)
+    return ReplyTurn(thought, observations=(ToolObservation(event, text),))
+
+
+STATED = ReplyTurn("Candidate: GALC.")
+ANSWERED = ReplyTurn("done", answer="GALC")
+OTHER_ANSWER = ReplyTurn("done", answer="GLA")
+
+
+@pytest.mark.parametrize(
+    ("turns", "status"),
+    [
+        ([searched("look", "HPO:1"), STATED], "open"),
+        # The one that it was found in, and another.
+        ([searched("look", "HPO:1"), STATED, searched("check", "OMIM:2")], "supported"),
+        ([searched("look", "HPO:1"), STATED, searched("check", "HPO:1")], "open"),
+        ([searched("look", "HPO:1"), STATED, searched("read", "HPO:1", tool="read")], "supported"),
+        (
+            [searched("look", "HPO:1", "OMIM:2"), STATED, ReplyTurn("GALC is ruled out.")],
+            "rejected",
+        ),
+        ([STATED, ReplyTurn("GALC does not fit the onset.")], "rejected"),
+        ([STATED, ReplyTurn("GALC does not fit. No, GALC it is.")], "open"),
+        ([STATED, ReplyTurn("排除GALC。")], "rejected"),
+        ([STATED, ReplyTurn("I rule out an error. I look at GALC.")], "open"),
+        ([searched("look", "HPO:1", "OMIM:2"), STATED, OTHER_ANSWER], "rejected"),
+        ([STATED, ReplyTurn("I go on with GALC."), OTHER_ANSWER], "open"),
+        ([searched("look", "HPO:1", "OMIM:2"), STATED, ANSWERED], "supported"),
+        ([ReplyTurn("gene of it = GALC."), OTHER_ANSWER], "open"),
+    ],
+)
+def test_what_became_of_a_candidate(turns: list[ReplyTurn], status: str) -> None:
+    assert status_of("GALC", *turns) == status
+
+
+def test_of_several_candidates_those_that_the_choice_passes_over_are_rejected() -> None:
+    several = ReplyTurn("Candidates: GALC; GLA.")
+    looking = ReplyTurn("First the onset of GLA.")
+    chosen = ReplyTurn("The others drop out, and GALC stays.")
+    both = ReplyTurn("I compare GALC and GLA.")
+    assert status_of("GLA", several, looking, ReplyTurn("That leaves GALC.")) == "rejected"
+    assert status_of("GALC", several, looking, ReplyTurn("That leaves GALC.")) == "open"
+    assert status_of("GLA", several, looking, both) == "open"
+    assert status_of("GLA", several, looking, chosen) == "rejected"
+    assert status_of("GALC", several, looking, chosen) == "open"
+
+
+def test_a_text_that_stands_in_any_document_is_supported_by_none() -> None:
+    response = observed("[1] a (A:1): 5\n[2] b (B:2): 5", "A:1", "B:2")
+    turns = [ReplyTurn("look", observations=(response,)), ReplyTurn("Candidate: 5")]
+    assert status_of("5", *turns) == "open"
+
+
+def test_rows_of_an_earlier_form_have_open_hypotheses() -> None:
+    from medr_ray.core.records.arrow import from_row
+
+    row = {"text": "GALC", "kind": "candidate", "reply": 1}
+    assert from_row(Hypothesis, row) == Hypothesis("GALC", CANDIDATE, 1, "open")

@@ -1,6 +1,7 @@
 """``medr trajectories show``, ``stats``, ``policy``, ``export`` and ``card`` over a finished
 stage."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from rich.console import Console
 from support.agent_run import Echo, call, run
 from support.handmade_run import write_manifest
 from support.questions import worded_question
@@ -17,7 +19,8 @@ from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.agent.tool_features import extract_features
 from medr_ray.agent.tool_policy import load_tool_policy
 from medr_ray.cli.main import main
-from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
+from medr_ray.cli.trajectories import print_dialogue
+from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, TurnLabels, Usage
 from medr_ray.core.run import RunDirectory
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.review.draw import Draw
@@ -114,6 +117,31 @@ def test_one_dialogue_is_shown_with_its_verdict(
     output = capsys.readouterr().out
     assert "accepted" in output
     assert LONG in output.replace("\n", "")
+
+
+def test_a_dialogue_is_shown_with_its_labels_hypotheses_and_evidence() -> None:
+    trajectory = run(
+        call("GALC"),
+        call("GALC more", thought="Candidate: GALC."),
+        "<think>GLA is no candidate.</think><answer>GALC</answer>",
+        text=QUESTION.task.text,
+        max_tool_calls=9,
+    )
+    labels = (TurnLabels(0, ("found_needed_fact",)), TurnLabels(1, ("verification", "redundant")))
+    output = io.StringIO()
+    console = Console(file=output, width=120)
+    print_dialogue(FilteredTrajectory(trajectory, True, (), labels), False, console)
+    lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
+    for line in (
+        "[assistant] 0 found needed fact",
+        "[assistant] 1 verification, redundant",
+        "[assistant] 2",
+        "GALC candidate 1 supported PMID:GALC, PMID:GALC more",
+        "GALC answer 2 supported PMID:GALC, PMID:GALC more",
+        "0 GALC PMID:GALC",
+        "1 GALC more PMID:GALC more",
+    ):
+        assert line in lines
 
 
 def test_an_unknown_dialogue_is_an_error_and_the_stage_is_shown_without_an_id(
