@@ -164,6 +164,20 @@ def test_a_paraphrase_is_read_by_its_guidance(
     }
 
 
+def test_a_paraphrase_without_guidance_is_read_right_or_not_at_all(
+    dictionary: NameDictionary,
+) -> None:
+    read = 0
+    for row in _PARAPHRASES["questions"]:
+        plain = read_plan(row["plain"])
+        assert plain is not None
+        reading = read_plan(row["paraphrase"], "en", None, dictionary)
+        if reading is not None:
+            assert unify_plan(reading.plan) == unify_plan(plain.plan), row["paraphrase"]
+            read += 1
+    assert read >= len(_PARAPHRASES["questions"]) // 4
+
+
 def named(plan: PlanNode, names: Any) -> Iterator[PlanNode]:
     return (node for node in plan.walk() if node.value in names)
 

@@ -111,7 +111,7 @@ class RulesBackReader:
             return Reading(tuple(exact), is_exact=True)
         if text.count("?") + text.count("？") != 1 or text.rstrip()[-1:] not in "?？":
             return Reading(problem="the text is not one question that ends it")
-        return _CueReading(text, self._finder.find(text), self._language).read()
+        return CueReading(text, self._finder.find(text), self._language).read()
 
 
 # --- reading by cues ------------------------------------------------------------------
@@ -134,8 +134,8 @@ class _Evidence:
     asides: dict[str, frozenset[int]] = field(default_factory=dict)
 
 
-class _CueReading:
-    """The reading of one text."""
+class CueReading:
+    """The reading of one text, which names ``names``, by cues."""
 
     def __init__(self, text: str, names: Sequence[Name], language: Language) -> None:
         self._text = text
@@ -172,6 +172,17 @@ class _CueReading:
             _, problem = max(problems, default=(0, f"no question of these steps names {named}"))
             return Reading(problem=problem, steps=spoken)
         return Reading(_choose_questions(fitting), steps=spoken)
+
+    def count_evidence(self, plan: PlanNode) -> int:
+        """How many words of the text speak of a plan, for readers who pass over words that they do
+        not know; 0 where a step has no evidence, a known word has no place in the plan, or the text
+        asks for something else than it finds."""
+        kinds = _list_kinds(plan)
+        if not all(kind in self._evidence.cues for kind in kinds) or self._find_asked_problem(plan):
+            return 0
+        covered = self._cover(plan)
+        left = [token for i, token in enumerate(self._tokens) if i not in covered]
+        return 0 if any(token.meanings for token in left) else self._count_cue_places(plan)
 
     # --- what is there ------------------------------------------------------------
 

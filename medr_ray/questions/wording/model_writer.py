@@ -30,6 +30,7 @@ _FEW_HOPS = 4
 _MAX_WORDS = {"few": 45, "many": 75}  # of a question of up to, and of more than, _FEW_HOPS
 _CHARACTERS_PER_WORD = 2  # of Chinese, for the same content
 _NUMBER = re.compile(r"\d+")
+_GROUPING = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # "8,580,304" is "8580304"
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 # A full stop that ends a sentence, and not "Inc.", "Ltd.", "St." or an initial.
 _SENTENCE_END = re.compile(
@@ -178,6 +179,7 @@ class ModelWriter:
 def _list_numbers(text: str) -> set[str]:
     """The dates and other numbers in a text, however they are written."""
     dates, rest = take_out_dates(text)
+    rest = _GROUPING.sub("", rest)
     return {*dates, *(number.lstrip("0") or "0" for number in _NUMBER.findall(rest))}
 
 

@@ -23,7 +23,7 @@ from medr_ray.questions.wording.name_finding import Name, NameFinder
 from medr_ray.trajectories.solver.dictionary import SCORES, NameDictionary
 
 BREAK = "|"  # between the type and the name in an id made from a name
-_LEAF = PlanNode(NAMED)  # what the question names, before it is found
+LEAF = PlanNode(NAMED)  # what the question names, before it is found
 _MAX_CANDIDATES = 8  # for one place of a plan; a question has hardly ever more than three
 _FULL_DATE = len("2019-07-01")
 _NUMBERED_TYPES = ("trial", "application", "patent", "paper")
@@ -79,7 +79,7 @@ _FAR = 10_000  # characters; farther than any two words of a question
 
 
 @dataclass(frozen=True)
-class _Slot:
+class Slot:
     """A place of a plan for what the question names: the type, the step and the input of it."""
 
     type: str
@@ -94,7 +94,7 @@ class _Slot:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """What may be in a place: its value, its characters [start, end), and 0 where nothing speaks
     against it."""
 
@@ -103,7 +103,7 @@ class _Candidate:
     end: int
     doubt: int = 0
 
-    def overlaps(self, other: "_Candidate") -> bool:
+    def overlaps(self, other: "Candidate") -> bool:
         """Whether the two share a character."""
         return self.start < other.end and other.start < self.end
 
@@ -119,14 +119,14 @@ class GuidedReader:
         """The plan of the guidance from the names of a text; its named values are typed values,
         numbers, or a type and a name with ``BREAK`` between them. None where the text does not name
         what the steps need."""
-        plans: list[tuple[tuple[int, ...], PlanNode]] = []
-        search = _Search(text, list(self._finder.list_candidates(text)), self._acronyms)
-        for tree in list_trees(guidance):
-            slots = _list_slots(tree)
-            for cost, chosen in search.fill(slots):
-                plans.append((cost, _fill_tree(tree, iter(chosen))))
+        search = NameSearch(text, list(self._finder.list_candidates(text)), self._acronyms)
+        filled = [
+            (cost, fill_tree(tree, chosen))
+            for tree in list_trees(guidance)
+            for cost, chosen in search.fill(list_slots(tree))
+        ]
         # min() keeps the first of equals: the first tree, the first in the text.
-        return min(plans, key=lambda plan: plan[0])[1] if plans else None
+        return min(filled, key=lambda plan: plan[0])[1] if filled else None
 
 
 # --- trees ------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _grow_trees(kinds: Sequence[str], grown: tuple[PlanNode, ...]) -> Iterator[P
     for count in range(min(len(grown), len(kind.inputs)), -1, -1):
         taken = grown[len(grown) - count :]
         for places in itertools.combinations(range(len(kind.inputs)), count):
-            inputs = [_LEAF] * len(kind.inputs)
+            inputs = [LEAF] * len(kind.inputs)
             for place, node in zip(places, taken, strict=True):
                 inputs[place] = node
             outputs = [STEP_KINDS[node.kind].output for node in taken]
@@ -179,27 +179,32 @@ def _grow_trees(kinds: Sequence[str], grown: tuple[PlanNode, ...]) -> Iterator[P
                 yield from _grow_trees(kinds[1:], (*grown[: len(grown) - count], node))
 
 
-def _list_slots(tree: PlanNode) -> list[_Slot]:
+def list_slots(tree: PlanNode) -> list[Slot]:
     """The empty places of a tree, in the order of ``PlanNode.walk``."""
-    slots: list[_Slot] = []
+    slots: list[Slot] = []
     for place, node in enumerate(tree.inputs):
         if node.is_named:
-            slots.append(_Slot(tree.step_kind.inputs[place], tree.kind, place))
+            slots.append(Slot(tree.step_kind.inputs[place], tree.kind, place))
         else:
-            slots += _list_slots(node)
+            slots += list_slots(node)
     return slots
 
 
-def _fill_tree(tree: PlanNode, chosen: Iterator[_Candidate]) -> PlanNode:
+def fill_tree(tree: PlanNode, chosen: Sequence[Candidate]) -> PlanNode:
+    """The tree with what was chosen for its places."""
+    return _fill_places(tree, iter(chosen))
+
+
+def _fill_places(tree: PlanNode, chosen: Iterator[Candidate]) -> PlanNode:
     if tree.is_named:
         return PlanNode(NAMED, value=next(chosen).value)
-    return PlanNode(tree.kind, tuple(_fill_tree(node, chosen) for node in tree.inputs))
+    return PlanNode(tree.kind, tuple(_fill_places(node, chosen) for node in tree.inputs))
 
 
 # --- names ------------------------------------------------------------------------------
 
 
-class _Search:
+class NameSearch:
     """The search for what one text names."""
 
     def __init__(self, text: str, names: Sequence[Name], acronyms: Sequence[str]) -> None:
@@ -208,7 +213,7 @@ class _Search:
         self._names = names
         self._numbers = _list_numbers(names)
 
-    def fill(self, slots: Sequence[_Slot]) -> Iterator[tuple[tuple[int, ...], list[_Candidate]]]:
+    def fill(self, slots: Sequence[Slot]) -> Iterator[tuple[tuple[int, ...], list[Candidate]]]:
         """Each way to fill the places, with what speaks against it, the least first in order of
         weight."""
         candidates = [self._list_candidates(slot)[:_MAX_CANDIDATES] for slot in slots]
@@ -216,7 +221,7 @@ class _Search:
             if self._is_possible(slots, chosen):
                 yield self._weigh(slots, chosen), list(chosen)
 
-    def _is_possible(self, slots: Sequence[_Slot], chosen: Sequence[_Candidate]) -> bool:
+    def _is_possible(self, slots: Sequence[Slot], chosen: Sequence[Candidate]) -> bool:
         """Whether each name has a place of its own, but for a date, which several steps may be of,
         and no number is left over."""
         others = [
@@ -231,7 +236,7 @@ class _Search:
             for value, number in self._numbers.items()
         )
 
-    def _weigh(self, slots: Sequence[_Slot], chosen: Sequence[_Candidate]) -> tuple[int, ...]:
+    def _weigh(self, slots: Sequence[Slot], chosen: Sequence[Candidate]) -> tuple[int, ...]:
         placed = list(zip(slots, chosen, strict=True))
         doubt = sum(candidate.doubt for candidate in chosen)
         distance = sum(
@@ -244,7 +249,7 @@ class _Search:
         swaps = sum(first > second for first, second in itertools.combinations(starts, 2))
         return doubt, distance, -length, swaps, *starts
 
-    def _measure_distance(self, slot: _Slot, candidate: _Candidate) -> int:
+    def _measure_distance(self, slot: Slot, candidate: Candidate) -> int:
         """How far a date is from the name of the registry that the step asks, in characters."""
         if len(self._list_candidates(slot)) == 1:
             return 0
@@ -258,15 +263,15 @@ class _Search:
 
     # --- candidates -------------------------------------------------------------------
 
-    def _list_candidates(self, slot: _Slot) -> list[_Candidate]:
+    def _list_candidates(self, slot: Slot) -> list[Candidate]:
         """What may be in a place, each value once, the surest first."""
         candidates = sorted(self._find(slot), key=lambda c: (c.doubt, c.start, c.start - c.end))
-        first: dict[str, _Candidate] = {}
+        first: dict[str, Candidate] = {}
         for candidate in candidates:
             first.setdefault(candidate.value, candidate)
         return list(first.values())
 
-    def _find(self, slot: _Slot) -> Iterator[_Candidate]:
+    def _find(self, slot: Slot) -> Iterator[Candidate]:
         if slot.type in _NUMBERED_TYPES:
             yield from self._find_numbers(slot.type)
         elif slot.type in ("date", "year"):
@@ -280,34 +285,34 @@ class _Search:
         else:
             yield from self._find_entities(slot.type)
 
-    def _find_numbers(self, number_type: str) -> Iterator[_Candidate]:
+    def _find_numbers(self, number_type: str) -> Iterator[Candidate]:
         yield from _take_options(self._names, number_type)
         if number_type == "patent":
             for match in _PATENT_NUMBER.finditer(self._text):
                 number = re.sub(r"[\s,]", "", match["number"])
-                yield _Candidate(make_patent_id(number), *match.span())
+                yield Candidate(make_patent_id(number), *match.span())
         elif number_type == "application":
             for match in _APPLICATION_NUMBER.finditer(self._text):
                 for doubt, kind in enumerate(_APPLICATION_KINDS):
                     value = f"FDA:{kind}{int(match['number']):06}"
-                    yield _Candidate(value, *match.span(), doubt)
+                    yield Candidate(value, *match.span(), doubt)
         elif number_type == "paper":
             for match in _PAPER_NUMBER.finditer(self._text):
-                yield _Candidate(f"PMID:{match['number']}", *match.span())
+                yield Candidate(f"PMID:{match['number']}", *match.span())
             for match in _QUOTED.finditer(self._text):
                 title = _read_quoted(match).rstrip(".,")
                 if len(title.split()) >= _MIN_TITLE_WORDS:
-                    yield _Candidate(f"paper{BREAK}{title}", *match.span())
+                    yield Candidate(f"paper{BREAK}{title}", *match.span())
 
-    def _find_dates(self, date_type: str) -> Iterator[_Candidate]:
+    def _find_dates(self, date_type: str) -> Iterator[Candidate]:
         for name in self._names:
             for value, value_type in name.options:
                 iso = value.removeprefix(_DATE_VALUE)
                 is_full = len(iso) == _FULL_DATE
                 if value_type == date_type and value != iso and is_full == (date_type == "date"):
-                    yield _Candidate(value, name.start, name.end)
+                    yield Candidate(value, name.start, name.end)
 
-    def _find_modes(self) -> Iterator[_Candidate]:
+    def _find_modes(self) -> Iterator[Candidate]:
         words = {
             "dominant": _DOMINANT.search(self._text),
             "recessive": _RECESSIVE.search(self._text),
@@ -325,9 +330,9 @@ class _Search:
             match = pattern.search(self._text)
             if match and manner in modes:
                 # The mode as written in one piece comes first.
-                yield _Candidate(modes[manner], *match.span(), doubt=1)
+                yield Candidate(modes[manner], *match.span(), doubt=1)
 
-    def _find_scores(self) -> Iterator[_Candidate]:
+    def _find_scores(self) -> Iterator[Candidate]:
         for match in _SCORE.finditer(self._text):
             is_article = match["score"] == "A" and _ENDS_SENTENCE.search(
                 self._text, 0, match.start()
@@ -335,9 +340,9 @@ class _Search:
             if match["score"] in SCORES and not is_article:
                 is_sure = _BEFORE_SCORE.search(self._text, 0, match.start())
                 value = make_value_id(LiteralValue("category", match["score"]))
-                yield _Candidate(value, *match.span(), 0 if is_sure else 1)
+                yield Candidate(value, *match.span(), 0 if is_sure else 1)
 
-    def _find_texts(self, slot: _Slot) -> Iterator[_Candidate]:
+    def _find_texts(self, slot: Slot) -> Iterator[Candidate]:
         if slot.is_letter:
             yield from self._find_letters()
         elif slot.kind == "trial_by_acronym":
@@ -345,9 +350,9 @@ class _Search:
         else:
             for match in _QUOTED.finditer(self._text):
                 value = make_value_id(LiteralValue("text", _read_quoted(match)))
-                yield _Candidate(value, *match.span())
+                yield Candidate(value, *match.span())
 
-    def _find_letters(self) -> Iterator[_Candidate]:
+    def _find_letters(self) -> Iterator[Candidate]:
         quoted = [match.span() for match in _QUOTED.finditer(self._text)]
         for match in _LETTER.finditer(self._text):
             letter, (start, end) = match["letter"], match.span()
@@ -359,23 +364,23 @@ class _Search:
             )
             if (is_sure or not is_word) and not (is_inside and is_long):
                 value = make_value_id(LiteralValue("text", letter))
-                yield _Candidate(value, start, end, 0 if is_sure else 1)
+                yield Candidate(value, start, end, 0 if is_sure else 1)
 
-    def _find_acronyms(self) -> Iterator[_Candidate]:
+    def _find_acronyms(self) -> Iterator[Candidate]:
         for name in self._names:
             for value, value_type in name.options:
                 if value_type == "text" and name.text == value.removeprefix(_TEXT_VALUE):
-                    yield _Candidate(value, name.start, name.end)
+                    yield Candidate(value, name.start, name.end)
         for acronym in self._acronyms:
             for match in _find_word(acronym, self._text):
                 value = make_value_id(LiteralValue("text", acronym))
-                yield _Candidate(value, *match.span(), 1 + is_common(acronym))
+                yield Candidate(value, *match.span(), 1 + is_common(acronym))
         for match in _ACRONYM.finditer(self._text):
             group = "after" if match["after"] else "before"
             value = make_value_id(LiteralValue("text", match[group]))
-            yield _Candidate(value, *match.span(group), doubt=2)
+            yield Candidate(value, *match.span(group), doubt=2)
 
-    def _find_entities(self, step_type: str) -> Iterator[_Candidate]:
+    def _find_entities(self, step_type: str) -> Iterator[Candidate]:
         named = [name for name in self._names if _has_type(name, step_type)]
         for name in named:
             # The longest name counts: "choline fenofibrate", not "fenofibrate".
@@ -386,12 +391,12 @@ class _Search:
                 for other in named
             )
             if not is_part:
-                text = strip_possessive(name.text)
+                text = _strip_possessive(name.text)
                 doubt = int(is_common(text))
-                yield _Candidate(f"{step_type}{BREAK}{text}", name.start, name.end, doubt)
+                yield Candidate(f"{step_type}{BREAK}{text}", name.start, name.end, doubt)
 
 
-def strip_possessive(written: str) -> str:
+def _strip_possessive(written: str) -> str:
     """A name as it is without what the sentence adds: "Amgen's", "Amgen."."""
     return _POSSESSIVE.sub("", written.rstrip("."))
 
@@ -405,14 +410,14 @@ def _has_type(name: Name, step_type: str) -> bool:
     return any(fits_type(value_type, step_type) for _, value_type in name.options)
 
 
-def _take_options(names: Sequence[Name], wanted: str) -> Iterator[_Candidate]:
+def _take_options(names: Sequence[Name], wanted: str) -> Iterator[Candidate]:
     for name in names:
         for value, value_type in name.options:
             if value_type == wanted:
-                yield _Candidate(value, name.start, name.end)
+                yield Candidate(value, name.start, name.end)
 
 
-def _list_numbers(names: Sequence[Name]) -> dict[str, _Candidate]:
+def _list_numbers(names: Sequence[Name]) -> dict[str, Candidate]:
     """The numbers of registries that a text names, by their value."""
     return {
         candidate.value: candidate

@@ -6,12 +6,9 @@ words for names is meant. With guidance (kinds of steps and types, never entitie
 those steps count.
 
 A question in other words than the grammar knows, such as one that a model has rephrased, is read by
-its guidance (``guided_reading``). Without guidance it is read by the cues of steps, as questions
-are read back (``questions.wording.back_reading``), over the names of the dictionary; where these
-allow no plan, or several, it has none.
+its guidance (``guided_reading``), without guidance by the cues of steps (``cue_reading``).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +16,9 @@ from medr_ray.core.records import GuidanceStep, Language, LiteralKind, LiteralVa
 from medr_ray.graph.facts.fact_table import FactTable, TableEntity
 from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.questions.plans import NAMED, PlanNode
-from medr_ray.questions.wording.back_reading import RulesBackReader, unify_plan
 from medr_ray.questions.wording.grammar import read_question
 from medr_ray.questions.wording.mentions import Mentions
-from medr_ray.questions.wording.name_finding import NameFinder
+from medr_ray.trajectories.solver.cue_reading import read_by_cues
 from medr_ray.trajectories.solver.dictionary import (
     MODES,
     NUMBERED,
@@ -30,7 +26,7 @@ from medr_ray.trajectories.solver.dictionary import (
     NameDictionary,
     open_empty_dictionary,
 )
-from medr_ray.trajectories.solver.guided_reading import BREAK, GuidedReader, strip_possessive
+from medr_ray.trajectories.solver.guided_reading import BREAK, GuidedReader
 from medr_ray.trajectories.solver.name_ids import make_name_id, make_title_id
 
 _NAMED_TYPES: tuple[NodeType, ...] = (
@@ -43,8 +39,6 @@ _NAMED_TYPES: tuple[NodeType, ...] = (
     "journal",
     "paper",
 )
-# A name in Chinese in front of the registry's in brackets, "罗氏（Hoffmann-La Roche）".
-_BEFORE_NAME = re.compile("^[\u4e00-\u9fff·]*[（(]")
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ def read_plan(
     if fitting:
         plan = min(fitting, key=_count_name_characters)
     elif guidance is None:
-        plan = _read_by_cues(text, language, dictionary)
+        plan = read_by_cues(text, language, dictionary)
     elif any(_knows_names(dictionary, plan) for plan in plans):
         # The words are those of other steps: the guidance is that of another question.
         return None
@@ -126,36 +120,6 @@ def _knows_names(dictionary: NameDictionary, plan: PlanNode) -> bool:
         for node in plan.walk()
         if node.is_named and BREAK in node.value
     )
-
-
-def _read_by_cues(text: str, language: Language, dictionary: NameDictionary) -> PlanNode | None:
-    mentions = dictionary.open_mentions(language)
-    reading = RulesBackReader(dictionary, mentions, language).read_text(text)
-    names = {
-        value: name.text
-        for name in NameFinder(dictionary, mentions, language).find(text)
-        for value, _ in name.options
-    }
-    plans = {
-        unify_plan(plan): plan
-        for question in reading.questions
-        for plan in [_write_names(question.plan, names)]
-    }
-    return next(iter(plans.values())) if len(plans) == 1 else None
-
-
-def _write_names(plan: PlanNode, names: Mapping[str, str]) -> PlanNode:
-    """The plan with the names of the text, which several entities may have, for entities."""
-    inputs = []
-    for node, input_type in zip(plan.inputs, plan.step_kind.inputs, strict=True):
-        if not node.is_named:
-            inputs.append(_write_names(node, names))
-        elif input_type in _NAMED_TYPES and input_type != "paper":
-            written = strip_possessive(_BEFORE_NAME.sub("", names[node.value]).rstrip("）)"))
-            inputs.append(PlanNode(NAMED, value=f"{input_type}{BREAK}{written}"))
-        else:
-            inputs.append(node)
-    return PlanNode(plan.kind, tuple(inputs))
 
 
 def follows_guidance(plan: PlanNode, guidance: Sequence[GuidanceStep]) -> bool:

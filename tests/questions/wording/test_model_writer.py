@@ -117,6 +117,13 @@ def test_why_a_text_is_refused(name: str, text: str, problem: str) -> None:
     assert problem in written.problem
 
 
+def test_a_number_may_be_grouped() -> None:
+    case = BY_NAME["d09"]
+    text = case.natural["en"].replace("8211889", "8,211,889")
+    assert text != case.natural["en"]
+    assert write([case], [text]) == [WrittenQuestion(text)]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_most_of_the_texts_that_were_set_aside_are_judged_rightly(language: Language) -> None:
     natural = write(SET_ASIDE, [case.natural[language] for case in SET_ASIDE], language)
