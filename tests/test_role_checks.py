@@ -50,6 +50,11 @@ REFUSED = [
         ["graph.extractor: llm", "entities.vocabularies (hpo)", "graph.extractor: rules"],
     ),
     (
+        "graph",
+        ["graph.extractor=llm", "llm.model=m", "models.encoder=/none/here"],
+        ["graph.link_similarity: 0.85", "graph.extractor: llm", "models.encoder"],
+    ),
+    (
         "trajectories",
         ["agent.tools=[read]"],
         ["trajectories.teacher: rules", "agent.tools (read)", "trajectories.teacher: llm"],
@@ -99,6 +104,16 @@ DOUBTFUL = [
         ["questions.back_reader_model names n", "questions.back_reader is rules"],
     ),
     (
+        "questions",
+        ["questions.writer=llm", "llm.model=m", "questions.calibration=[{model: a}]"],
+        ["questions.calibration", "questions.writer is llm", "calibration_rounds: 0"],
+    ),
+    (
+        "trajectories",
+        ["questions.writer=llm", "questions.back_reader=llm", "llm.model=m"],
+        ["back_reader: llm", "trajectories.teacher: rules", "trajectories.guided_fraction: 0.7"],
+    ),
+    (
         "trajectories",
         ["trajectories.teacher=llm", "llm.model=m", "trajectories.rollouts_per_question=3"],
         ["trajectories.rollouts_per_question: 3", "llm.temperature is 0"],
@@ -137,6 +152,11 @@ def test_a_pair_that_hardly_works_is_warned_of(
 ) -> None:
     warnings = list(STAGES[stage].warn(load(*overrides)))
     assert any(all(word in warning for word in words) for warning in warnings), warnings
+
+
+def test_model_words_that_rules_have_read_are_no_reason_to_warn() -> None:
+    config = load("questions.writer=llm", "llm.model=m")
+    assert list(STAGES["trajectories"].warn(config)) == []
 
 
 def test_nobody_is_warned_of_the_defaults() -> None:

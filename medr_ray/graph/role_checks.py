@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import MedrError
 from medr_ray.core.records import NodeType
+from medr_ray.engines.weights import model_path
+from medr_ray.graph.extraction.linking import uses_similarity
 from medr_ray.graph.extraction.llm_extractor import TOKENS_PER_RELATION
 from medr_ray.knowledge.predicates import TEXT_PREDICATES
 
@@ -26,6 +29,15 @@ def find_extractor_problems(config: PipelineConfig) -> Iterator[str]:
             f"graph.extractor: llm needs {TOKENS_PER_RELATION} tokens for a relation, and "
             f"llm.max_tokens is {config.llm.max_tokens}: raise it, or set graph.extractor: rules"
         )
+    if uses_similarity(config.graph.link_similarity):
+        try:
+            model_path(config.models.encoder)
+        except MedrError as error:
+            yield (
+                f"graph.link_similarity: {config.graph.link_similarity} compares the names that "
+                f"graph.extractor: llm writes by models.encoder: {error}; or set "
+                "graph.link_similarity: null"
+            )
     # A foreign vocabulary may name anything.
     if config.entities.lexicons:
         return

@@ -19,6 +19,12 @@ def find_doubtful_roles(config: PipelineConfig) -> Iterator[str]:
             f"questions.back_reader_model names {own_reader.model}, and questions.back_reader is "
             "rules, so that nobody asks it: set questions.back_reader: llm, or leave the model out"
         )
+    if questions.writer == "llm" and questions.calibration and questions.calibration_rounds:
+        yield (
+            "questions.calibration puts other questions in the place of too easy ones, and these "
+            "stay in the words of rules although questions.writer is llm: set "
+            "questions.calibration_rounds: 0 to reject too easy ones, or questions.writer: rules"
+        )
     reader = own_reader or config.llm
     is_same = (reader.base_url, reader.model) == (config.llm.base_url, config.llm.model)
     if questions.writer == "llm" and questions.back_reader == "llm" and is_same:

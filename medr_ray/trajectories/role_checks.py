@@ -36,6 +36,15 @@ def find_doubtful_roles(config: PipelineConfig) -> Iterator[str]:
         )
     if settings.teacher == "llm":
         yield from _find_doubtful_teachers(config)
+    questions = config.questions
+    is_read_by_model = questions.writer == "llm" and questions.back_reader == "llm"
+    if settings.teacher == "rules" and is_read_by_model and settings.guided_fraction < 1:
+        yield (
+            "questions.back_reader: llm admits words that rules cannot read, and "
+            f"trajectories.guided_fraction: {settings.guided_fraction:g} has trajectories.teacher: "
+            "rules read some questions without guidance, where it gives up: set "
+            "trajectories.guided_fraction: 1, or questions.back_reader: rules"
+        )
     yield from find_doubtful_readers(config)
 
 
