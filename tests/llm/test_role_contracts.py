@@ -32,12 +32,6 @@ _REPAIRED = {
 }
 
 
-def _list_marks(role: str, name: str) -> list[pytest.MarkDecorator]:
-    if (role, name) == ("teacher", "malformed then good"):
-        return [pytest.mark.xfail(reason="the filter rejects a call that was repaired")]
-    return []
-
-
 TABLE = [
     pytest.param(
         role,
@@ -45,7 +39,6 @@ TABLE = [
         name,
         case,
         id=f"{role}-{language}-{name}-{number}",
-        marks=_list_marks(role, name),
     )
     for role, contract in CONTRACTS.items()
     for language in contract.languages

@@ -412,7 +412,8 @@ def _list_teacher_cases(language: Language) -> Mapping[CaseName, Sequence[Case]]
     call = render_reply(thought, [ToolCall("search", {"query": "Krabbe disease"})])
     answer = render_reply(thought, answer=_INHERITANCE)
     other = render_reply(thought, answer="X-linked inheritance")
-    half_call = f'<think>{thought}</think>\n<tool_call>{{"name": "search", "argu</tool_call>'
+    half_call = call.replace('"}}', '"')  # it tries what the next one does
+    assert half_call != call
     return {
         "good": [Case((call, answer), 2, (_INHERITANCE,))],
         "malformed then good": [Case((half_call, call, answer), 3, (_INHERITANCE,))],
