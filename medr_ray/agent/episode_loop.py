@@ -20,6 +20,7 @@ from medr_ray.agent.episode_budget import (
     STOP_REASON,
     TOKENS,
     EpisodeUsage,
+    count_recap_room,
     cut_bytes,
     cut_observations,
     estimate_tokens,
@@ -134,7 +135,8 @@ class _EpisodeLoop:
             replace(observation, text=cut_bytes(observation.text, _SHORT_BYTES))
             for observation in episode.take_back_observations()
         ]
-        self._request_answer(TOKENS, shortened)
+        # Without a recap: what was too long is not to have another cause.
+        self._request_answer(TOKENS, shortened, recap=False)
         return await self._clock.run_turn(self._policy.respond(episode.messages))
 
     async def _run_calls(self, reply: ParsedReply) -> None:
@@ -156,15 +158,20 @@ class _EpisodeLoop:
             self._calls.call_count, self._calls.repeat_count, context, self._clock.elapsed_seconds()
         )
 
-    def _request_answer(self, budget: Budget, observations: Sequence[ToolObservation]) -> None:
+    def _request_answer(
+        self, budget: Budget, observations: Sequence[ToolObservation], *, recap: bool = True
+    ) -> None:
         """Show the last observations, as far as they leave room, and ask for the answer."""
         episode = self._episode
         episode.spent_budget = budget
         # Before the recap is written, because it covers these observations too.
         episode.turns[-1] = replace(episode.turns[-1], observations=tuple(observations))
-        state = build_state(episode.turns) if self._agent.recap else None
-        tail = answer_request(self._language, state)
-        frame = render_responses([""] * len(observations)) + tail
+        frame = render_responses([""] * len(observations))
+        tail = answer_request(self._language)
+        if recap and self._agent.uses_recap:
+            room = count_recap_room(self._agent, episode.context_tokens, frame + tail)
+            tail = answer_request(self._language, build_state(episode.turns), room)
+        frame += tail
         texts = [observation.text for observation in observations]
         texts = cut_observations(texts, self._agent, episode.context_tokens, frame)
         shortened = [

@@ -1,14 +1,21 @@
 """The agent's prompts: read from package data and filled with the tools at hand."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from medr_ray.agent.episode_budget import estimate_tokens
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
 from medr_ray.agent.untrusted_text import defuse
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Language, Message, Task
+from medr_ray.core.records import HypothesisStatus, Language, Message, Task
 from medr_ray.tools.base import Tool
+
+_STATUS_WORDS: Mapping[Language, Mapping[HypothesisStatus, str]] = {
+    "en": {"open": "open", "supported": "supported", "rejected": "rejected"},
+    "zh": {"open": "待核实", "supported": "有证据支持", "rejected": "已放弃"},
+}
 
 
 def _read_text(name: str, language: Language) -> str:
@@ -55,13 +62,13 @@ class EpisodePrompt:
         return "\n".join(lines)
 
 
-def answer_request(language: Language, state: AgentState | None = None) -> str:
+def answer_request(language: Language, state: AgentState | None = None, room: int = 0) -> str:
     """The one request for an answer when a budget is nearly spent. With ``state`` it begins with a
-    recap of what was gathered."""
+    recap of what was gathered, of at most ``room`` estimated tokens."""
     request = _read_text("wrap_up", language)
     if state is None:
         return request
-    return f"{_render_recap(language, state)}\n{request}"
+    return "\n".join(filter(None, (_render_recap(language, state, room), request)))
 
 
 def repeat_note(language: Language) -> str:
@@ -69,31 +76,54 @@ def repeat_note(language: Language) -> str:
     return _read_text("repeat", language)
 
 
-def _render_recap(language: Language, state: AgentState) -> str:
-    """Documents by query, and the documents that name each candidate."""
-    documents_by_query: dict[str, list[str]] = {}
+def _render_recap(language: Language, state: AgentState, room: int) -> str:
+    """Documents by query, and the documents that name each candidate, with its status.
+
+    Where there is no room for all, the oldest queries are left out first, then the oldest
+    candidates. "" where not even the newest candidate has room.
+    """
+    found = _list_documents(_collect_by_query(state))
+    candidates = _list_documents(_collect_support(language, state))
+    if not found and not candidates:
+        return ""
+    template = _read_text("recap", language)
+    while True:
+        recap = template.replace("{found}", "\n".join(found) or "-")
+        recap = recap.replace("{candidates}", "\n".join(candidates) or "-")
+        if estimate_tokens(recap) <= room:
+            return recap
+        if not found and len(candidates) < 2:
+            return ""
+        del (found or candidates)[0]
+
+
+def _collect_by_query(state: AgentState) -> dict[str, list[str]]:
+    documents: dict[str, list[str]] = {}
     for edge in state.evidence:
         if edge.kind == FOUND:
-            documents_by_query.setdefault(edge.source, []).append(edge.target)
-    support: dict[str, list[str]] = {}
+            documents.setdefault(edge.source, []).append(edge.target)
+    return documents
+
+
+def _collect_support(language: Language, state: AgentState) -> dict[str, list[str]]:
+    """The documents that name each candidate, by its name and status."""
+    documents: dict[str, list[str]] = {}
     for hypothesis in state.hypotheses:
         if hypothesis.kind in (CANDIDATE, ANSWER):
-            support[hypothesis.text] = []
+            documents[hypothesis.text] = []
     # A second pass: a candidate without any document is listed as well.
     for edge in state.evidence:
-        if edge.kind == NAMES and edge.target in support:
-            support[edge.target].append(edge.source)
-    return (
-        _read_text("recap", language)
-        .replace("{found}", _list_documents(documents_by_query))
-        .replace("{candidates}", _list_documents(support))
-    )
+        if edge.kind == NAMES and edge.target in documents:
+            documents[edge.target].append(edge.source)
+    words = _STATUS_WORDS[language]
+    status = {hypothesis.text: words[hypothesis.status] for hypothesis in state.hypotheses}
+    return {f"{name} [{status[name]}]": listed for name, listed in documents.items()}
 
 
-def _list_documents(documents_by_name: dict[str, list[str]]) -> str:
-    """One line for each name. Names and ids are text from outside, so they are defused."""
+def _list_documents(documents_by_name: dict[str, list[str]]) -> list[str]:
+    """A line for each name. Names and ids are text from outside, so they are defused."""
     lines = []
     for name, documents in documents_by_name.items():
         line = f"- {name}: {', '.join(dict.fromkeys(documents)) or '-'}"
         lines.append(defuse(" ".join(line.split())))
-    return "\n".join(lines) or "-"
+    return lines

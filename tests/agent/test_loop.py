@@ -10,6 +10,7 @@ import pytest
 from support.agent_run import Echo, Script, call, responses, run
 from support.questions import worded_task
 
+from medr_ray.agent.episode_budget import estimate_tokens
 from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import ToolCall, render_reply
@@ -120,11 +121,11 @@ def test_when_the_tokens_are_nearly_spent_the_agent_is_asked_and_its_answer_fits
     budget = {"max_tokens": 1000, "max_turn_tokens": 100}
     early = run(reply_of(call("a"), 300), tools=[Long()], **budget)
     assert early.asked == ""
-    late = run(reply_of(call("a"), 650), tools=[Long()], **budget)
+    late = run(reply_of(call("a"), 720), tools=[Long()], **budget)
     assert (late.asked, late.answer) == ("tokens", "x")
     assert ASKED in responses(late)[0]
     full = run(reply_of(call("a", "b"), 780), tools=[Long()], **budget)
-    assert len(responses(full)[0].encode()) / 3 + 800 + 100 <= 1000  # about three bytes a token
+    assert estimate_tokens(responses(full)[0]) + 800 + 100 <= 1000
     assert responses(full)[0].count("…</tool_response>") == 2
     stubborn = run(reply_of(call("a"), 700), call("b"), tools=[Long()], **budget)
     assert (stubborn.answer, stubborn.stop_reason) == (None, "max_tokens")
@@ -183,11 +184,11 @@ def test_a_recap_lists_what_was_found_and_who_names_the_candidates() -> None:
             )
 
     lines = call("Krabbe disease"), call("onset", thought="Candidate: Krabbe disease")
-    plain = run(*lines, max_tool_calls=2)
+    plain = run(*lines, max_tool_calls=2, prompt="short")
     assert "What you gathered" not in responses(plain)[1]
     recap = responses(run(*lines, max_tool_calls=2, recap=True))[1]
     assert "- Krabbe disease: PMID:Krabbe disease\n- onset: PMID:onset" in recap
-    assert "name them:\n- Krabbe disease: PMID:Krabbe disease\n" in recap
+    assert "name them:\n- Krabbe disease [open]: PMID:Krabbe disease\n" in recap
     assert recap.endswith("Give your answer now in <answer></answer>.")
     hostile = responses(run(*lines, tools=[Hostile()], max_tool_calls=2, recap=True))[1]
     assert hostile.count("</tool_response>") == 1

@@ -49,8 +49,10 @@ class AgentConfig(Section):
     prompt: Literal["short", "full"] = Field(
         "full", description="length of the instructions in the system prompt"
     )
-    recap: bool = Field(
-        False, description="repeat evidence and candidates in the last request for an answer"
+    recap: bool | None = Field(
+        None,
+        description="repeat evidence and candidates in the last request for an answer, as far as "
+        "max_tokens leaves room; null: with the full prompt",
     )
     tool_calls: Literal["text", "native"] = Field(
         "text", description="how tools are presented to a chat endpoint"
@@ -58,6 +60,12 @@ class AgentConfig(Section):
     tool_policy: StorageUri | None = Field(
         None, description="path of a fitted tool policy (JSON), given as a prior in the prompt"
     )
+
+    @property
+    def uses_recap(self) -> bool:
+        """Whether the last request repeats evidence and candidates: small models, which have the
+        short prompt, are only kept from their answer by it."""
+        return self.prompt == "full" if self.recap is None else self.recap
 
 
 class RolloutsConfig(Section):
