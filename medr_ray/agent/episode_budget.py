@@ -88,8 +88,8 @@ def count_recap_room(agent: AgentConfig, context: int, frame: str) -> int:
     """The estimated tokens that a recap may take: half of what is left beside a full reply, which
     the last observations share, and at most a quarter of all; a quarter where the context's tokens
     are not known (0)."""
-    most = agent.max_tokens // 4
-    return min(count_room(agent, context, frame) // 2, most) if context else most
+    quarter = agent.max_tokens // 4
+    return min(count_room(agent, context, frame) // 2, quarter) if context else quarter
 
 
 def cut_observations(

@@ -82,19 +82,19 @@ def _render_recap(language: Language, state: AgentState, room: int) -> str:
     Where there is no room for all, the oldest queries are left out first, then the oldest
     candidates. "" where not even the newest candidate has room.
     """
-    found = _list_documents(_collect_by_query(state))
+    queries = _list_documents(_collect_by_query(state))
     candidates = _list_documents(_collect_support(language, state))
-    if not found and not candidates:
+    if not queries and not candidates:
         return ""
     template = _read_text("recap", language)
     while True:
-        recap = template.replace("{found}", "\n".join(found) or "-")
+        recap = template.replace("{found}", "\n".join(queries) or "-")
         recap = recap.replace("{candidates}", "\n".join(candidates) or "-")
         if estimate_tokens(recap) <= room:
             return recap
-        if not found and len(candidates) < 2:
+        if not queries and len(candidates) < 2:
             return ""
-        del (found or candidates)[0]
+        del (queries or candidates)[0]
 
 
 def _collect_by_query(state: AgentState) -> dict[str, list[str]]:
