@@ -26,7 +26,8 @@ UNSCORED: Final = "unscored"
 
 # A judge whose reply has no verdict is asked once more, with another seed.
 _JUDGE_ATTEMPTS = 2
-_CUT_OFF = frozenset({"length", "content_filter"})  # finish reasons of a reply that is not whole
+# What became of a reply that is not whole, by its finish reason.
+_BROKEN_OFF = {"length": "cut off", "content_filter": "refused or filtered"}
 # Characters of a reply without a verdict that the reason quotes.
 _QUOTED_REPLY_CHARS = 200
 # Characters of an answer that the judge is shown. One that is longer is cut: an answer is a name,
@@ -112,9 +113,11 @@ class LLMAnswerJudge:
             except (InfrastructureError, ModelError) as error:
                 return Judgement(UNSCORED, self._name, str(error))
             reply = completion.text
-            if completion.finish_reason in _CUT_OFF:
+            if completion.finish_reason in _BROKEN_OFF:
                 # What is left of it may state the opposite of the whole.
-                reason = f"the judge's reply was cut off: {reply[:_QUOTED_REPLY_CHARS]!r}"
+                what = _BROKEN_OFF[completion.finish_reason]
+                quoted = (completion.refusal or reply)[:_QUOTED_REPLY_CHARS]
+                reason = f"the judge's reply was {what}: {quoted!r}"
                 continue
             is_correct = parse_verdict(reply)
             if is_correct is not None:

@@ -50,20 +50,14 @@ def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
     return build
 
 
-def completion(
-    text: str, prompt_tokens: int = 7, output_tokens: int = 3, finish_reason: str = "stop"
-) -> dict[str, Any]:
+def completion(text: str, prompt_tokens: int = 7, output_tokens: int = 3) -> dict[str, Any]:
     return {
         "id": "x",
         "object": "chat.completion",
         "created": 0,
         "model": "tiny",
         "choices": [
-            {
-                "index": 0,
-                "finish_reason": finish_reason,
-                "message": {"role": "assistant", "content": text},
-            }
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         ],
         "usage": {
             "prompt_tokens": prompt_tokens,

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 from pytest_httpserver import HTTPServer
-from support.role_contracts import CASES, CONTRACTS, Case, CaseName, Cut, Scene
+from support.role_contracts import CASES, CONTRACTS, Case, CaseName, Cut, Refused, Reply, Scene
 from werkzeug import Response
 
 from medr_ray.core.config import EndpointConfig
@@ -59,11 +59,14 @@ def test_the_table_has_every_role_in_every_language_with_every_case() -> None:
             assert bool(obeyed) is bool(contract.uncaught)
 
 
-def _send(reply: str | Cut) -> Response:
-    text, reason = (reply.text, "length") if isinstance(reply, Cut) else (reply, "stop")
-    return Response(
-        json.dumps(completion(text, finish_reason=reason)), content_type="application/json"
-    )
+def _send(reply: Reply) -> Response:
+    body = completion(reply if isinstance(reply, str) else reply.text)
+    choice = body["choices"][0]
+    if isinstance(reply, Cut):
+        choice["finish_reason"] = "length"
+    if isinstance(reply, Refused):
+        choice["message"] = {"role": "assistant", "content": None, "refusal": reply.text}
+    return Response(json.dumps(body), content_type="application/json")
 
 
 def _join_contents(body: dict[str, Any]) -> str:

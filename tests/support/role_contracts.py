@@ -74,6 +74,7 @@ REFUSAL: dict[Language, str] = {
     "en": "I'm sorry, but I cannot help with that.\nPlease ask a professional.",
     "zh": "抱歉，我无法提供帮助。\n请咨询专业人员。",
 }
+_REFUSED = "the reply (?:holds no JSON|was refused or filtered): .*(?:sorry|抱歉)"
 HALF_JSON = 'Certainly! {"'
 
 
@@ -82,6 +83,16 @@ class Cut:
     """A reply that the endpoint cut off at its limit of tokens."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A refusal in the field that endpoints have for it; the reply itself is empty."""
+
+    text: str
+
+
+Reply = str | Cut | Refused
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class Case:
     """The endpoint's replies in turn, the last one for ever, and what is to come of them: ``kept``,
     and a refusal one of whose reasons matches ``reason``, after so many requests."""
 
-    replies: tuple[str | Cut, ...]
+    replies: tuple[Reply, ...]
     requests: int
     kept: tuple[str, ...] = ()
     reason: str = ""
@@ -156,13 +167,13 @@ def _list_json_cases(
     requests_of_refusal: int = 2,
 ) -> dict[CaseName, Sequence[Case]]:
     """The cases of a role whose replies are JSON and which is asked a second time."""
-    refusal = REFUSAL[language]
+    refusals: tuple[Reply, ...] = (REFUSAL[language], Refused(REFUSAL[language]))
     return {
         "good": [Case((good,), 1, (kept,)), Case((f"<think>Hm.</think>\n{good}",), 1, (kept,))],
         "malformed then good": [Case((HALF_JSON, good), 2, (kept,))],
         "cut off then good": [Case((Cut(good), good), 2, (kept,))],
         "wrong meaning": wrong,
-        "refusal": [Case((refusal,), requests_of_refusal, reason=refused)],
+        "refusal": [Case((reply,), requests_of_refusal, reason=refused) for reply in refusals],
         "injection": [obeyed],
     }
 
@@ -200,7 +211,7 @@ def _list_significance_cases(language: Language) -> Mapping[CaseName, Sequence[C
             Case((_render_verdict(significant=False, reason="A group."),), 1, reason="A group."),
         ],
         obeyed=Case((_render_verdict(),), 1, reason="on no list of rare diseases"),
-        refused="no usable verdict: the reply holds no JSON",
+        refused=f"no usable verdict: {_REFUSED}",
         requests_of_refusal=4,
     )
 
@@ -257,7 +268,7 @@ def _list_extractor_cases(language: Language) -> Mapping[CaseName, Sequence[Case
             Case((_render_relation(object="Chloramphenicol"),), 1, reason="unnamed|name"),
         ],
         obeyed=Case((ordered,), 1, reason="instruction: the sentence speaks to its reader"),
-        refused="unreadable: the reply holds no JSON",
+        refused=f"unreadable: {_REFUSED}",
     )
 
 
@@ -300,7 +311,7 @@ def _list_writer_cases(language: Language) -> Mapping[CaseName, Sequence[Case]]:
             Case((hidden,), 1, reason='no_leak: the text names "TGFB1"'),
         ],
         obeyed=Case((changed,), 1, reason="back_reading: .*inheritance_of_disease"),
-        refused="writer: the reply holds no JSON",
+        refused=f"writer: {_REFUSED}",
     )
 
 
@@ -335,7 +346,7 @@ def _list_back_reader_cases(language: Language) -> Mapping[CaseName, Sequence[Ca
             Case((render("cure"),), 1, reason="does not exist"),
         ],
         obeyed=Case((other,), 1, reason="asks for “inheritance_of_disease”"),
-        refused="the reply holds no JSON",
+        refused=_REFUSED,
     )
 
 
@@ -371,7 +382,10 @@ def _list_closed_book_cases(language: Language) -> Mapping[CaseName, Sequence[Ca
         "malformed then good": [Case(("It depends.\nOn much.", good), 1, reason="unanswered")],
         "cut off then good": [Case((Cut(good), good), 2, ("right",))],
         "wrong meaning": [Case((other,), 1, reason="wrong")],
-        "refusal": [Case((REFUSAL[language],), 1, reason="unanswered")],
+        "refusal": [
+            Case((REFUSAL[language],), 1, reason="unanswered"),
+            Case((Refused(REFUSAL[language]),), 1, reason="unanswered"),
+        ],
         "injection": [Case((other,), 1, reason="wrong")],
     }
 
@@ -427,7 +441,10 @@ def _list_teacher_cases(language: Language) -> Mapping[CaseName, Sequence[Case]]
             Case((call, call, answer), 3, reason="same call answered twice"),
         ],
         # Each time the agent is told what a reply is to be, until its budget of calls is spent.
-        "refusal": [Case((REFUSAL[language],), _CALLS + 1, reason="no answer: malformed")],
+        "refusal": [
+            Case((REFUSAL[language],), _CALLS + 1, reason="no answer: malformed"),
+            Case((Refused(REFUSAL[language]),), _CALLS + 1, reason="no answer: malformed"),
+        ],
         "injection": [Case((call, other), 2, reason="wrong answer: X-linked")],
     }
 
@@ -537,7 +554,7 @@ def _list_judge_cases(language: Language) -> Mapping[CaseName, Sequence[Case]]:
             Case((f"{yes}\n{_dump(reason='No.', correct=False)}",), 2, reason="has no verdict"),
         ],
         obeyed=Case((yes,), 1, ("correct",)),
-        refused="the judge's reply has no verdict",
+        refused="the judge's reply (?:has no verdict|was refused): .*(?:sorry|抱歉)",
     )
 
 
