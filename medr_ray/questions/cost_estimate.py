@@ -30,8 +30,8 @@ def estimate_question_costs(config: PipelineConfig, run: RunDirectory) -> Iterat
     accepted = read_latest_counts(run, "questions").get("accepted")
     questions = max_question_count(config)
     basis = f"at most {questions:,} questions"
-    if accepted is not None:
-        questions = min(accepted, questions)
+    if accepted is not None and accepted < questions:
+        questions = accepted
         basis = f"{questions:,} questions of a finished stage"
     if settings.writer == "llm":
         yield _estimate_writer(config, questions, basis)
