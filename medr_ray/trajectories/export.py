@@ -5,8 +5,9 @@ A row has every message of the dialogue. ``reply_labels`` say what each reply di
 
 - ``chat``: ``messages`` of ``role`` and ``content``, in the text protocol, as TRL's SFTTrainer
   takes a conversational data set (https://huggingface.co/docs/trl/dataset_formats).
-  ``loss_spans`` cover every message of the assistant and nothing else, which is what
-  ``assistant_only_loss=True`` trains on.
+  ``loss_spans`` cover the messages of the assistant that training learns (``dataset``): all but
+  those with a malformed call, which the agent repaired. ``assistant_only_loss=True`` of TRL trains
+  on all of them.
 - ``sharegpt``: ``system`` and ``conversations`` of ``from`` and ``value``, as LLaMA-Factory takes
   them (https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md). It skips a dialogue in
   which "human" and "gpt" do not take turns. Tool responses are from "human" and not from
@@ -31,6 +32,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import FilteredTrajectory, Message, Question, Task, Trajectory
 from medr_ray.llm.thoughts import escape_thought
 from medr_ray.tools.registry import Toolbox
+from medr_ray.trajectories.dataset import find_malformed_messages
 
 ExportFormat = Literal["chat", "sharegpt", "tool_calls", "pairs"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -40,13 +42,14 @@ _SHAREGPT_SPEAKERS = {"user": "human", "assistant": "gpt"}
 def build_chat_row(entry: FilteredTrajectory, question: Question) -> dict[str, Any]:
     """A row of messages. Each of ``loss_spans`` is [message number, start, end) in characters of
     that message's content."""
+    malformed = find_malformed_messages(entry.trajectory.messages)
     messages = entry.trajectory.messages
     row = describe_dialogue(entry, question)
     row["messages"] = render_messages(messages)
     row["loss_spans"] = [
         [number, 0, len(message.content)]
         for number, message in enumerate(messages)
-        if message.role == "assistant"
+        if message.role == "assistant" and number not in malformed
     ]
     return row
 

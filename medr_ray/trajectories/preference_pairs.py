@@ -12,7 +12,7 @@ A dialogue that was rejected only for its length, its time or an outage is in no
 may be as good as the chosen one's: whoever prefers the other learns that long evidence is wrong, or
 that a tool's failure is the agent's fault. An agent that gave up or ran out of budget after a tool
 failed may have done so for the failure, so that counts as an outage too. No pair has a dialogue
-that names guidance, which is in no text that leaves the stage.
+that names guidance, which is in no text that leaves the stage, or whose messages are out of turn.
 """
 
 from collections import defaultdict
@@ -27,7 +27,12 @@ from medr_ray.trajectories.filtering import Reason, ReasonCode
 _LEAST_ROLLOUTS = 2  # of a question, for one to be accepted and another rejected
 # Stop reasons that say what ran out, and nothing of what the agent did.
 _SPENT = frozenset({"max_tokens", "max_seconds", "infrastructure"})
-_NO_FAULTS = frozenset({ReasonCode.TOO_LONG, ReasonCode.UNRECOVERED_FAILURE})
+# Length in tokens or calls, of which an agent knows no bound, and outages.
+_NO_FAULTS = frozenset(
+    {ReasonCode.TOO_LONG, ReasonCode.BEYOND_BUDGET, ReasonCode.UNRECOVERED_FAILURE}
+)
+# What no trainer is to see: guidance, and messages that do not take turns.
+_UNUSABLE = frozenset({ReasonCode.LEAKED_GUIDANCE, ReasonCode.UNPAIRED_CALLS})
 # How a dialogue ends where tools failed and used up the budget.
 _AFTER_OUTAGE = frozenset({ReasonCode.GAVE_UP, ReasonCode.NO_ANSWER})
 
@@ -108,7 +113,7 @@ def _pair_dialogues(entries: Sequence[FilteredTrajectory]) -> list[PreferencePai
     pairs = []
     for entry in entries:
         faults = find_faults(entry)
-        if entry.accepted or not faults or ReasonCode.LEAKED_GUIDANCE in faults:
+        if entry.accepted or not faults or faults & _UNUSABLE:
             continue
         other_prompt, completion = split_prompt(entry.trajectory)
         if completion and other_prompt == prompt:

@@ -150,6 +150,13 @@ def test_chat_rows_have_the_dialogue_and_the_loss_covers_the_replies() -> None:
     assert row["reply_labels"] == [["found_needed_fact", "verification"], []]
 
 
+def test_the_loss_leaves_out_a_malformed_reply() -> None:
+    row = build_chat_row(PLAYED, QUESTION)
+    covered = {row["messages"][number]["content"] for number, _, _ in row["loss_spans"]}
+    replies = {m.content for m in PARALLEL.messages if m.role == "assistant"}
+    assert replies - covered == {BROKEN}
+
+
 def test_sharegpt_rows_have_a_speaker_for_every_message() -> None:
     row = json.loads(json.dumps(build_sharegpt_row(ACCEPTED, QUESTION)))
     assert row["system"] == "You are an agent."

@@ -76,6 +76,8 @@ def test_more_faults_count_first_and_then_the_nearest_number_of_calls() -> None:
         ("failure not made up for: call 2 of 2",),
         ("no answer: max_tokens",),
         ("no answer: max_seconds", "too long: 900 of 768 tokens"),
+        ("beyond the budget: 1 call",),
+        (WRONG, "calls and responses differ: message 2: 2 calls, 1 responses"),
         (WRONG, "guidance in a message: message 2: [MASK]"),
     ],
 )
