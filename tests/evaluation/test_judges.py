@@ -209,7 +209,7 @@ class ScriptedClient:
     ("replies", "verdict", "reason"),
     [
         ([('{"reason": "x", "correct": true}', "length")] * 2, UNSCORED, "cut off"),
-        ([("correct: yes", "content_filter")] * 2, UNSCORED, "cut off"),
+        ([("correct: yes", "content_filter")] * 2, UNSCORED, "refused or filtered: 'correct: yes'"),
         ([("correct: yes", "length"), ("correct: no", "stop")], INCORRECT, "correct: no"),
         ([("yes or no", "stop"), ("", "stop")], UNSCORED, "no verdict"),
         ([InfrastructureError("http://judge failed 5 times")], UNSCORED, "http://judge failed"),

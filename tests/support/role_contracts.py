@@ -554,7 +554,7 @@ def _list_judge_cases(language: Language) -> Mapping[CaseName, Sequence[Case]]:
             Case((f"{yes}\n{_dump(reason='No.', correct=False)}",), 2, reason="has no verdict"),
         ],
         obeyed=Case((yes,), 1, ("correct",)),
-        refused="the judge's reply (?:has no verdict|was refused): .*(?:sorry|抱歉)",
+        refused="the judge's reply (?:has no verdict|was refused or filtered): .*(?:sorry|抱歉)",
     )
 
 
