@@ -139,10 +139,12 @@ class EvaluationRunner:
 
         pending = self.list_pending()
         config = _limit_to_one_worker(self._context.config)
-        factory = functools.partial(ServedPolicies, endpoint, config)
+        policies = ServedPolicies(endpoint, config)
         index_uri = self._context.upstream("index").uri
         with (
-            RolloutPool(config, index_uri, factory, reports=self._context.directory) as pool,
+            RolloutPool(
+                config, index_uri, lambda rarity: policies, reports=self._context.directory
+            ) as pool,
             Bar(self._context.console, "evaluation", len(pending), "answers") as bar,
         ):
             for (_, weights), attempts in _group_by_weights(pending).items():

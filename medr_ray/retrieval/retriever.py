@@ -170,17 +170,19 @@ class Retriever:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> list[RetrievalHit]:
         """The most relevant documents, best first.
 
         ``sources`` (see ``documents.SOURCES``) and ``types`` (kinds of evidence,
-        ``authority.KINDS``) name what is kept; ``since`` and ``until`` are years, inclusive.
+        ``authority.KINDS``) name what is kept; ``since`` and ``until`` are years, inclusive. Page 2
+        has the documents behind those of page 1; behind the ``candidates`` of the configuration
+        there is none.
         """
         document_filter = DocumentFilter.normalized(sources, since, until, types)
         # A weight of 1 leaves authority out of the score. It is still reported with each hit.
-        return self._build_hits(
-            query, self._rank_candidates(query, document_filter, mode, 1.0), results
-        )
+        ranked = self._rank_candidates(query, document_filter, mode, 1.0)
+        return self._build_hits(query, ranked, results, page)
 
     def medical_search(
         self,
@@ -192,6 +194,7 @@ class Retriever:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> list[RetrievalHit]:
         """Documents by relevance and clinical authority together, best first.
 
@@ -201,7 +204,7 @@ class Retriever:
         ranked = self._rank_candidates(
             query, document_filter, mode, self._retrieval.relevance_weight
         )
-        return self._build_hits(query, ranked, results)
+        return self._build_hits(query, ranked, results, page)
 
     def medical_documents(
         self,
@@ -253,10 +256,11 @@ class Retriever:
         return "text" if chosen == "hybrid" and not self._has_vectors else chosen
 
     def _build_hits(
-        self, query: str, ranked: _RankedCandidates, results: int | None
+        self, query: str, ranked: _RankedCandidates, results: int | None, page: int
     ) -> list[RetrievalHit]:
         count = results or self._retrieval.results
-        return [self._build_hit(query, ranked, i) for i in ranked.positions[:count]]
+        positions = ranked.positions[(page - 1) * count : page * count]
+        return [self._build_hit(query, ranked, i) for i in positions]
 
     def _build_hit(self, query: str, ranked: _RankedCandidates, i: int) -> RetrievalHit:
         document = ranked.candidates[i].document

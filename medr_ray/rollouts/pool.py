@@ -27,6 +27,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from medr_ray.agent.episode_loop import NO_FAULTS, FaultPlan
+from medr_ray.agent.tool_features import Rarity
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError
 from medr_ray.core.failure_streak import FailureStreak
@@ -86,7 +87,7 @@ class RolloutPool:
         self,
         config: PipelineConfig,
         index_uri: str = "",
-        make_factory: Callable[[], PolicyFactory] | None = None,
+        make_factory: Callable[[Rarity | None], PolicyFactory] | None = None,
         faults: FaultPlan = NO_FAULTS,
         *,
         environment: EnvironmentFactory | None = None,

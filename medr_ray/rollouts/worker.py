@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy
+from medr_ray.agent.tool_features import Rarity
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import GuidanceStep, Task, Trajectory
@@ -78,7 +79,7 @@ class Environment:
 
     tools: Sequence[Tool]
     policies: PolicyFactory
-    rarity: Callable[[str], float] | None = None
+    rarity: Rarity | None = None
 
 
 # Called inside the worker; must be picklable.
@@ -92,11 +93,11 @@ class IndexEnvironment:
 
     config: PipelineConfig
     index_uri: str
-    make_factory: Callable[[], PolicyFactory]
+    make_factory: Callable[[Rarity | None], PolicyFactory]
 
     def __call__(self) -> Environment:
         toolbox = open_tools(self.config, Directory(self.index_uri))
-        return Environment(toolbox.tools, self.make_factory(), toolbox.rarity)
+        return Environment(toolbox.tools, self.make_factory(toolbox.rarity), toolbox.rarity)
 
 
 @dataclass(frozen=True)

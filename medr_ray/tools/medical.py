@@ -36,13 +36,14 @@ _DESCRIPTION = (
 # Four digits: a model that writes a date (20100101) or a count (12) is corrected.
 _MIN_YEAR = 1700
 _MAX_YEAR = 2200
+_MAX_PAGE = 30  # of ten hits each: who has not found it in 300 asks for the wrong thing
 
 
 class MedicalSearchTool:
     """Search that prefers guidelines, trials and well-placed journals.
 
     The arguments ``source``, ``since``, ``until`` and ``type`` keep only a source, years of
-    publication, or a kind of evidence.
+    publication, or a kind of evidence. ``page`` goes on behind the hits of the pages before.
     """
 
     name = "medical_search"
@@ -98,6 +99,12 @@ def _build_parameters(sources: Sequence[str]) -> dict[str, Any]:
                 "enum": list(KINDS),
                 "description": "keep only this kind of evidence",
             },
+            "page": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": _MAX_PAGE,
+                "description": "further hits: 2 for those behind the first",
+            },
         },
         "required": ["query"],
         "additionalProperties": False,
@@ -105,8 +112,8 @@ def _build_parameters(sources: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_filters(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters as keyword arguments of a searcher. Raises ToolError for years that exclude each
-    other."""
+    """The filters and the page as keyword arguments of a searcher. Raises ToolError for years that
+    exclude each other."""
     since = arguments.get("since")
     until = arguments.get("until")
     if since is not None and until is not None and since > until:
@@ -118,4 +125,4 @@ def _read_filters(arguments: Mapping[str, Any]) -> dict[str, Any]:
         "since": since,
         "until": until,
         "types": [arguments["type"]] if "type" in arguments else None,
-    }
+    } | ({"page": arguments["page"]} if "page" in arguments else {})

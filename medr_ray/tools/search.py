@@ -43,9 +43,11 @@ class Searcher(Protocol):
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> Sequence[SearchHit]:
         """Hits by relevance and clinical authority. ``since`` and ``until`` are years, inclusive;
-        ``types`` kinds of evidence (``retrieval.authority.KINDS``)."""
+        ``types`` kinds of evidence (``retrieval.authority.KINDS``). Page 2 has the hits behind
+        those of page 1."""
         ...
 
 

@@ -212,10 +212,12 @@ class WebSearch:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> AnnotatedResults[WebHit]:
         """The pages of ``search`` of these years. The web knows nothing of clinical authority, and
-        of no page what kind of evidence it is, so with ``types`` there are none."""
-        if types:
+        of no page what kind of evidence it is, so with ``types`` there are none; nor are there
+        behind the first page of hits."""
+        if types or page > 1:
             return AnnotatedResults()
         hits = self.search(query, sources=sources)
         if since is None and until is None:

@@ -171,7 +171,7 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
         engine, job.model_dir, config.agent, config.grpo.temperature, trust_remote_code
     )
     try:
-        pool = RolloutPool(config, job.index_uri, lambda: factory, reports=reports)
+        pool = RolloutPool(config, job.index_uri, lambda rarity: factory, reports=reports)
     except BaseException:
         engine.close()
         raise

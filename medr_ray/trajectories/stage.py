@@ -8,11 +8,12 @@ import contextlib
 import functools
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from medr_ray.agent.faults import FaultPlan
+from medr_ray.agent.tool_features import Rarity
 from medr_ray.core.config import EndpointConfig, PipelineConfig
 from medr_ray.core.costs import StageCost
 from medr_ray.core.placement import find_local_shortage
@@ -51,9 +52,8 @@ def execute(context: StageContext) -> Counts:
     every reason) and ``sample.json`` (how often training takes each accepted dialogue).
     """
     all_questions = context.run.read(QUESTIONS)
-    questions = {
-        question.task.task_id: question for question in all_questions if question.split == "train"
-    }
+    played = draw_questions(all_questions, context.config)
+    questions = {question.task.task_id: question for question in played}
     _roll_out(context, list(questions.values()))
     ledger = _open_ledger(context)
     judged, tokens = _judge_all(context, questions, ledger.done())
@@ -125,6 +125,27 @@ def _write_results(
     directory.write_json(SAMPLE_FILE, copies)
 
 
+def draw_questions(questions: Iterable[Question], config: PipelineConfig) -> list[Question]:
+    """The train questions that are played: all, or ``trajectories.max_questions`` of them, the same
+    for a seed in whatever order they come."""
+    train = [question for question in questions if question.split == "train"]
+    limit = config.trajectories.max_questions
+    if limit is None or len(train) <= limit:
+        return train
+    ranks = {
+        question.task.task_id: hash_fraction(f"{config.run.seed}/{question.task.task_id}")
+        for question in train
+    }
+    drawn = set(sorted(ranks, key=lambda task_id: (ranks[task_id], task_id))[:limit])
+    return [question for question in train if question.task.task_id in drawn]
+
+
+def hash_fraction(key: str) -> float:
+    """A number in [0, 1) that depends on the key alone."""
+    digest = hashlib.sha256(key.encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
 def plan_requests(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutRequest]:
     """The rollouts of all questions, ``guided_fraction`` of them guided (paper section 3.2.2)."""
     settings = config.trajectories
@@ -133,9 +154,8 @@ def plan_requests(questions: Sequence[Question], config: PipelineConfig) -> list
         for rollout in range(settings.rollouts_per_question):
             # A hash decides, so that a rollout keeps its mode when other questions come or go.
             key = f"{config.run.seed}/{question.task.task_id}/{rollout}"
-            digest = hashlib.sha256(key.encode()).digest()
-            fraction = int.from_bytes(digest[:8], "big") / 2**64
-            mode: TeachingMode = GUIDED if fraction < settings.guided_fraction else EXPLORATION
+            is_guided = hash_fraction(key) < settings.guided_fraction
+            mode: TeachingMode = GUIDED if is_guided else EXPLORATION
             requests.append(build_rollout_request(question, mode, rollout))
     return requests
 
@@ -167,7 +187,9 @@ def _open_ledger(context: StageContext) -> "Ledger":
     return Ledger(context.directory, rollouts.part_size, rollouts.retry_failed)
 
 
-def _make_policy_factory(config: PipelineConfig, run: RunDirectory) -> PolicyFactory:
+def _make_policy_factory(
+    config: PipelineConfig, run: RunDirectory, rarity: Rarity | None
+) -> PolicyFactory:
     """The teacher's factory; called in every worker."""
     from medr_ray.trajectories.solver.dictionary import NameDictionary
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
@@ -175,7 +197,7 @@ def _make_policy_factory(config: PipelineConfig, run: RunDirectory) -> PolicyFac
     if config.trajectories.teacher == "llm":
         return ChatTeacherFactory(config, run)
     dictionary = NameDictionary.from_facts(run.stage("facts"))
-    return RulesTeacherFactory.from_config(config, dictionary)
+    return RulesTeacherFactory.from_config(config, dictionary, rarity)
 
 
 def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:

@@ -38,6 +38,7 @@ SETTINGS = (
     "retrieval.snippet_sentences=1",
     "retrieval.snippet_chars=140",
     "agent.max_tool_calls=3",
+    "trajectories.style=plain",
     "index.sources=[{source: pubmed},{source: hpo},{source: registries}]",
 )
 FICOLIN = "Immunodeficiency due to ficolin3 deficiency"

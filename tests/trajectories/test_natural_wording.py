@@ -74,7 +74,7 @@ def _slots(form: str) -> set[str]:
 
 def _list_kinds() -> set[str]:
     """Every kind that a thought may speak of."""
-    plain: dict[str, Any] = read_package_json(_PACKAGE, "thoughts.en.json")
+    plain: dict[str, Any] = read_package_json(_PACKAGE, "plain.en.json")
     return {*STEP_KINDS, *plain["targets"]}
 
 

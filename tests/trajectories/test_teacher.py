@@ -184,7 +184,7 @@ QUESTIONS = {
     ),
     "a difference": (
         plan_of("years_between_approvals", named=["DRUG:erlotinib", "DRUG:temozolomide"]),
-        "5",
+        "5 years",
         "number",
     ),
     "a field that a record does not have": (

@@ -1,15 +1,28 @@
 """How training dialogues are made from finished rollouts."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Section
 from medr_ray.core.config.models import EndpointConfig
+
+# How the rules teacher words its thoughts and queries.
+TeachingStyle = Literal["plain", "natural"]
 
 
 class TrajectoriesConfig(Section):
     """Synthesis of training dialogues (paper section 3.2)."""
 
     teacher: Backend = Field("rules", description="who plays the agent")
+    style: TeachingStyle = Field(
+        "natural",
+        description="how the rules teacher words thoughts: natural varies them, checks candidates "
+        'and cites documents; plain states "relation = value", which a small model can learn',
+    )
+    max_questions: int | None = Field(
+        None, ge=1, description="train questions to play, drawn by the seed; null: all"
+    )
     guided_fraction: float = Field(
         0.7, ge=0, le=1, description="share of rollouts with guidance, the paper's alpha"
     )

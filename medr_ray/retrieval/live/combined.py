@@ -31,6 +31,7 @@ class IndexSearcher(Protocol):
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> Sequence[RetrievalHit]:
         """Hits by relevance and clinical authority."""
         ...
@@ -67,8 +68,18 @@ class CombinedSearcher:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> AnnotatedResults[RetrievalHit]:
-        """Hits of both by relevance and clinical authority. Raises what the index raises."""
+        """Hits of both by relevance and clinical authority. Raises what the index raises.
+
+        What the live sources have is on the first page.
+        """
+        if page > 1:
+            return AnnotatedResults(
+                self._index.medical_search(
+                    query, sources=sources, since=since, until=until, types=types, page=page
+                )
+            )
         # The live sources are slow, so they search while the index does.
         wait_for_live_hits = self._live.start_medical_search(
             query, sources=sources, since=since, until=until, types=types

@@ -6,7 +6,7 @@ reading, so that equal responses always give equal notes.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,6 +37,7 @@ _HEADING = re.compile(rf"(?P<title>.+) {_SOURCE_ID}")
 _QUOTE = re.compile(r'\[\d+\] "(?P<text>.*)"')
 _RESPONSE_TAGS = re.compile(r"</?tool_response>")
 _PRODUCT = re.compile(r"((?:NDA|ANDA|BLA)\d+)/(\d+)\)?$")
+_PARTS = ("has_product", "protected_by_patent")  # what an application's facts are stated of
 _REGISTERED = re.compile(r"\bNCT\d{8}\b")
 _LITERAL_KINDS: tuple[LiteralKind, ...] = ("date", "number", "category", "text")
 
@@ -56,19 +57,23 @@ class Notes:
 
     def __init__(self, names: Mapping[str, tuple[NodeType, str]] | None = None) -> None:
         self._facts: dict[StatedFact, None] = {}
+        self._statements: set[tuple[object, ...]] = set()
         self._names: dict[str, tuple[str, dict[str, None]]] = {}
+        self._texts: dict[str, list[str]] = {}
         self.documents: dict[str, ReadDocument] = {}
         for name_id, (name_type, name) in (names or {}).items():
             self._add_name(name_id, name_type, name)
         self.table = FactTable()
 
-    def read(self, response: str) -> int:
-        """Take what a tool response states; returns how many facts were new."""
-        count = len(self._facts)
+    def read(self, response: str) -> list[str]:
+        """Take what a tool response states; returns the documents that it shows."""
+        shown: dict[str, None] = {}
         for document, text in _parse_documents(response):
+            shown[document.document_id] = None
             earlier = self.documents.get(document.document_id)
             if earlier is None or not earlier.was_read:
                 self.documents[document.document_id] = document
+            self._texts.setdefault(document.document_id, [document.title]).append(text)
             for line in read_record_lines(document.document_id, text, document.title):
                 self._add_line(document, line)
             if document.document_id.startswith("PMID:"):
@@ -78,11 +83,14 @@ class Notes:
             for name_id, (entity_type, names) in self._names.items()
         }
         self.table = FactTable.build(self._facts, entities)
-        return len(self._facts) - count
+        return [*shown]
 
-    def find_record(self, entity_id: str) -> ReadDocument | None:
-        """The document that is the record of an entity, among those that were shown."""
+    def find_record(self, entity_id: str, prefixes: Sequence[str] = ()) -> ReadDocument | None:
+        """The document that is the record of an entity, among those that were shown; only those
+        whose ids have one of the prefixes, where any are given."""
         for document in self.documents.values():
+            if prefixes and document.document_id.partition(":")[0] not in prefixes:
+                continue
             if _name_subject(document) == entity_id:
                 return document
         return None
@@ -100,6 +108,48 @@ class Notes:
         """The title of a paper that was shown; its name or number where it was not."""
         document = self.documents.get(value_id)
         return document.title if document else self.print_name(value_id)
+
+    def list_spellings(self, value_id: str) -> list[str]:
+        """The forms in which a record may print a name or a value."""
+        if value_id.startswith("VALUE:"):
+            name, others = print_value(value_id)
+            return [name, *others]
+        if value_id.startswith(NUMBERED_PREFIXES):
+            return [print_number(value_id)]
+        return [*self._names.get(value_id, ("", {}))[1]]
+
+    def shown_text(self, document_id: str) -> str:
+        """What was shown of a document, with its title."""
+        return " ".join(self._texts.get(document_id, ()))
+
+    def list_facts(self, predicate: str, document_id: str) -> list[StatedFact]:
+        """What a document states by that predicate."""
+        return [
+            fact
+            for fact in self._facts
+            if fact.record_id == document_id and fact.predicate == predicate
+        ]
+
+    def list_support(self, inputs: Sequence[str], value: str) -> list[str]:
+        """The documents that state a value of the inputs; else those of which one of the two is the
+        subject."""
+        related = set(inputs)
+        for fact in self._facts:
+            # Patents and dates are stated of the products of an application.
+            if fact.predicate in _PARTS and (fact.subject in related or fact.object in related):
+                related |= {fact.subject, fact.object}
+        stating = [
+            fact.record_id
+            for fact in self._facts
+            if (fact.object == value and fact.subject in related)
+            or (fact.subject == value and fact.object in related)
+        ]
+        subjects = {*inputs, value}
+        own = [
+            name for name, document in self.documents.items() if _name_subject(document) in subjects
+        ]
+        listing = [fact.record_id for fact in self._facts if fact.object in inputs]
+        return list(dict.fromkeys(stating or own or listing))
 
     # --- facts ------------------------------------------------------------------------
 
@@ -138,7 +188,8 @@ class Notes:
             source=find_source(document.document_id),
             record_id=document.document_id,
         )
-        if not any(fact[1:] == earlier[1:] for earlier in self._facts):
+        if fact[1:] not in self._statements:
+            self._statements.add(fact[1:])
             self._facts[fact] = None
 
     def _identify_subject(self, document: ReadDocument, line: RecordLine) -> str | None:

@@ -6,18 +6,21 @@ agree; the teacher reads a few, so a rule is content with one record that states
 compares what it has read where a step asks for the first or the last.
 """
 
+import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
-from medr_ray.core.records import LiteralValue
+from medr_ray.core.records import FactSource
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
-from medr_ray.graph.facts.registry_relations import make_value_id
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps import STEP_KINDS
-from medr_ray.questions.steps.approvals import list_ingredients, make_year, read_date
-from medr_ray.questions.steps.kinds import Finding
-from medr_ray.trajectories.solver.name_ids import TITLE_PREFIX
+from medr_ray.questions.steps.approvals import is_marketed, list_ingredients, make_year, read_date
+from medr_ray.questions.steps.kinds import Finding, make_number
+from medr_ray.retrieval.documents import REGISTRY_PREFIXES
+from medr_ray.trajectories.solver.name_ids import TITLE_PREFIX, print_number
 from medr_ray.trajectories.solver.notes import Notes, find_paper
 
 _FULL_APPLICATIONS = ("FDA:NDA", "FDA:BLA")
@@ -27,7 +30,13 @@ _MODE = re.compile(r"MODE:(?:autosomal|x linked|y linked|mitochondrial|semidomin
 _APPROVAL_YEARS = ("us_approval_year", "first_us_approval_year")
 _SEARCHES_BEFORE_ABSENCE = 2  # before a record that was seen counts as not stating a field
 _SEARCHES_BEFORE_CHECKS = 2  # before what they brought up is looked at one by one
+_SEARCHES_WITHOUT_READING = 2  # that show parts of a record, where it cannot be read in full
+_ENOUGH_SEARCHES = 1000  # more than any rule asks for
+_MAX_ATTEMPTS = 3  # at a call that fails
 _WORLDWIDE = "Worldwide"
+_ORANGE_BOOK = REGISTRY_PREFIXES["orange_book"]
+Outcome = Literal["answered", "failed"]
+ConflictReason = Literal["authority", "date"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,15 @@ class LookUp:
 
 
 class Unstated(Exception):
-    """The notes do not say what a look-up asks for."""
+    """The notes do not say what look-ups ask for, which do not depend on each other.
 
-    def __init__(self, look_up: LookUp) -> None:
-        super().__init__(f"{look_up.kind} of {', '.join(look_up.inputs)}")
-        self.look_up = look_up
+    ``candidate`` is the value that a part of the evidence gives, "" where there is none.
+    """
+
+    def __init__(self, *look_ups: LookUp, candidate: str = "") -> None:
+        super().__init__("; ".join(f"{item.kind} of {', '.join(item.inputs)}" for item in look_ups))
+        self.look_ups = look_ups
+        self.candidate = candidate
 
 
 @dataclass(frozen=True)
@@ -55,19 +68,81 @@ class Established:
     value: str
 
 
+@dataclass(frozen=True)
+class Conflict:
+    """Two statements that differ: ``value`` is taken and ``other`` is not, for ``reason``."""
+
+    look_up: LookUp
+    value: str
+    document_id: str
+    other: str
+    other_document_id: str
+    reason: ConflictReason
+
+
+@dataclass
+class SearchLog:
+    """The calls that were sent, and how they went.
+
+    ``sizes`` says of how many things a look-up had read, by the number of its answered calls.
+    """
+
+    answered: dict["PlannedCall", None] = field(default_factory=dict)
+    failures: Counter["PlannedCall"] = field(default_factory=Counter)
+    searches: Counter[LookUp] = field(default_factory=Counter)
+    readings: Counter[LookUp] = field(default_factory=Counter)
+    sizes: dict[LookUp, dict[int, int]] = field(default_factory=dict)
+
+    def record(self, look_up: LookUp, call: "PlannedCall", outcome: Outcome) -> None:
+        """Take note of a call's outcome."""
+        if outcome == "failed":
+            self.failures[call] += 1
+            return
+        self.answered[call] = None
+        self.searches[look_up] += 1
+        if call.document_id:
+            self.readings[look_up] += 1
+
+    def is_open(self, call: "PlannedCall") -> bool:
+        """Whether a call may be sent: it was not answered yet and did not fail too often."""
+        return call not in self.answered and self.failures[call] < _MAX_ATTEMPTS
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """A call for a look-up, before it is known which tool takes it: a search for ``text`` among
+    ``sources``, or with ``document_id`` a reading of that document for ``text``.
+
+    ``kind`` is the kind of evidence that is looked for among the records of registries,
+    ``registry`` the one that is expected to state it. ``place`` counts the phrasings before: each
+    goes to another tool. ``page`` is that of the hits.
+    """
+
+    text: str
+    sources: tuple[str, ...] = ()
+    document_id: str = ""
+    kind: str = ""
+    place: int = 0
+    page: int = 1
+    registry: FactSource | Literal[""] = ""
+
+
 @dataclass
 class Workings:
     """One attempt to work a plan out from the notes as they are.
 
-    ``count_searches`` says how many searches for a look-up were answered; with ``is_last`` no
-    further one can be sent, and what was read has to do. ``established`` is what was found on the
-    way, in that order.
+    ``can_search`` says whether a call for a look-up can still be sent, ``can_read`` whether records
+    can be read in full; with ``is_last`` no call can be sent any more, and what was read has to do.
+    ``established`` is what was found on the way, in that order.
     """
 
     notes: Notes
-    count_searches: Callable[[LookUp], int]
+    log: SearchLog
+    can_search: Callable[[LookUp], bool]
+    can_read: bool = False
     is_last: bool = False
     established: list[Established] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
 
     @property
     def table(self) -> FactTable:
@@ -80,6 +155,11 @@ class Workings:
         value = rule(self, *inputs) if rule else _find_by_declaration(self, kind, *inputs)
         self.establish(kind, inputs, value)
         return value
+
+    def find_each(self, *steps: tuple[str, ...]) -> list[str]:
+        """The values of steps (kind and inputs) that do not depend on each other. Raises Unstated
+        with the look-ups of all that are missing."""
+        return collect_each([functools.partial(self.find, *step) for step in steps])
 
     def establish(self, kind: str, inputs: Sequence[str], value: str) -> None:
         """Note a result that a thought is to state."""
@@ -111,16 +191,61 @@ class Workings:
         return values[0]
 
     def search_at_least(self, count: int, kind: str, *inputs: str) -> None:
-        """Raises Unstated until so many searches were answered, as long as one can be sent."""
+        """Raises Unstated until so many calls were answered, as long as one can be sent."""
         look_up = LookUp(kind, inputs)
-        if not self.is_last and self.count_searches(look_up) < count:
+        if self._is_open(look_up) and self.log.searches[look_up] < count:
             raise Unstated(look_up)
+
+    def read_whole(self, candidate: str, kind: str, *inputs: str) -> None:
+        """Raises Unstated until the record was read, of which a search shows a part. ``candidate``
+        is the value by that part. Where records cannot be read, two searches have to do."""
+        look_up = LookUp(kind, inputs)
+        if not self._is_open(look_up) or self.log.readings[look_up]:
+            return
+        if self.can_read or self.log.searches[look_up] < _SEARCHES_WITHOUT_READING:
+            raise Unstated(look_up, candidate=candidate)
+
+    def search_all(self, size: int, candidate: str, kind: str, *inputs: str) -> None:
+        """Raises Unstated until a further page of hits brought nothing to the ``size`` things that
+        were read of. ``candidate`` is the value by those."""
+        look_up = LookUp(kind, inputs)
+        count = self.log.searches[look_up]
+        sizes = self.log.sizes.setdefault(look_up, {})
+        sizes[count] = size
+        is_complete = count > 1 and sizes.get(count - 1) == size
+        if self._is_open(look_up) and not is_complete:
+            raise Unstated(look_up, candidate=candidate)
+
+    def count_searches(self, look_up: LookUp) -> int:
+        """How many calls for a look-up were answered; many where none can be sent any more, so that
+        what was read has to do."""
+        return self.log.searches[look_up] if self._is_open(look_up) else _ENOUGH_SEARCHES
+
+    def _is_open(self, look_up: LookUp) -> bool:
+        return not self.is_last and self.can_search(look_up)
+
+
+def collect_each(attempts: Sequence[Callable[[], str]]) -> list[str]:
+    """The values of attempts that do not depend on each other. Raises Unstated with the look-ups of
+    all that fail; with the candidate of the only one that does."""
+    values = []
+    missing: list[Unstated] = []
+    for attempt in attempts:
+        try:
+            values.append(attempt())
+        except Unstated as unstated:
+            missing.append(unstated)
+    if missing:
+        look_ups = _distinct(look_up for unstated in missing for look_up in unstated.look_ups)
+        raise Unstated(*look_ups, candidate=missing[0].candidate if len(missing) == 1 else "")
+    return values
 
 
 Rule = Callable[..., str]
+T = TypeVar("T")
 
 
-def _distinct(values: Iterable[str]) -> list[str]:
+def _distinct(values: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(values))
 
 
@@ -225,10 +350,11 @@ def _find_trial_by_acronym(workings: Workings, acronym: str, sponsor: str) -> st
 
 
 def _count_countries(workings: Workings, trial: str) -> str:
-    workings.search_at_least(2, "countries_of_trial", trial)
+    kind = "countries_of_trial"
     countries = workings.objects("trial_country", trial)
-    workings.require(countries, "countries_of_trial", trial)
-    return _make_count(len(countries))
+    count = make_number("countries", len(countries))
+    workings.read_whole(count if countries else "", kind, trial)
+    return workings.require(countries and [count], kind, trial)
 
 
 def _find_trial_of_paper(workings: Workings, paper: str) -> str:
@@ -266,15 +392,15 @@ def _list_drugs_of_trial(workings: Workings, trial: str) -> list[str]:
 
 def _find_earlier_drug_of_trial(workings: Workings, trial: str) -> str:
     drugs = _list_drugs_of_trial(workings, trial)
-    years = {drug: workings.find("approval_year_of_drug", drug) for drug in drugs}
-    return min(drugs, key=lambda drug: years[drug])
+    years = workings.find_each(*(("approval_year_of_drug", drug) for drug in drugs))
+    return min(zip(years, drugs, strict=True), key=lambda pair: read_date(pair[0]))[1]
 
 
 def _find_drug_with_score(workings: Workings, trial: str, score: str) -> str:
-    for drug in _list_drugs_of_trial(workings, trial):
-        if workings.find("liver_injury_likelihood_of_drug", drug) == score:
-            return drug
-    raise Unstated(LookUp("drugs_of_trial", (trial,)))
+    drugs = _list_drugs_of_trial(workings, trial)
+    scores = workings.find_each(*(("liver_injury_likelihood_of_drug", drug) for drug in drugs))
+    matching = [drug for drug, own in zip(drugs, scores, strict=True) if own == score]
+    return workings.require(matching, "drugs_of_trial", trial)
 
 
 # --- approvals ------------------------------------------------------------------------
@@ -292,22 +418,39 @@ def _list_by_trade_name(workings: Workings, drug: str) -> list[str]:
     ]
 
 
-def _list_full_applications(workings: Workings, drug: str) -> list[str]:
-    """The applications for the drug alone that were read of; a trial may name it by its trade
-    name."""
+def _list_applications(workings: Workings, drug: str) -> list[str]:
+    """The applications for the drug alone that were read of, whole and abbreviated."""
     products = workings.subjects("active_ingredient", drug)
     applications = [
         application
         for product in products
         for application in workings.subjects("has_product", product)
     ]
-    applications += _list_by_trade_name(workings, drug)
     return [
         application
         for application in _distinct(applications)
-        if application.startswith(_FULL_APPLICATIONS)
-        and len(list_ingredients(workings.table, application)) < 2
+        if len(list_ingredients(workings.table, application)) < 2
     ]
+
+
+def _list_full_applications(workings: Workings, drug: str) -> list[str]:
+    """The whole applications for the drug alone that were read of; a trial may name it by its trade
+    name."""
+    applications = [
+        *_list_applications(workings, drug),
+        *(
+            application
+            for application in _list_by_trade_name(workings, drug)
+            if len(list_ingredients(workings.table, application)) < 2
+        ),
+    ]
+    return [name for name in _distinct(applications) if name.startswith(_FULL_APPLICATIONS)]
+
+
+def _list_generics(workings: Workings, drug: str) -> list[str]:
+    """The abbreviated applications for the drug alone that were read of."""
+    applications = _list_applications(workings, drug)
+    return [name for name in applications if name.startswith(_GENERIC_APPLICATION)]
 
 
 def _check_candidates(workings: Workings, drug: str) -> None:
@@ -332,8 +475,9 @@ def _find_first_application(workings: Workings, drug: str) -> str:
 
 def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
     kind = "latest_application_for_drug"
-    workings.search_at_least(2, kind, drug, date)
     applications = _list_full_applications(workings, drug)
+    candidate = applications[0] if len(applications) == 1 else ""
+    workings.search_all(len(_list_applications(workings, drug)), candidate, kind, drug, date)
     workings.require(applications, kind, drug, date)
     return _choose_latest(workings, applications, date)
 
@@ -342,10 +486,9 @@ def _date_applications(workings: Workings, applications: Sequence[str]) -> dict[
     """The dates of approval by application; of a single one none is needed."""
     if len(applications) == 1:
         return {applications[0]: ""}
-    return {
-        application: read_date(workings.find("approval_date_of_application", application))
-        for application in applications
-    }
+    kind = "approval_date_of_application"
+    dates = workings.find_each(*((kind, application) for application in applications))
+    return dict(zip(applications, map(read_date, dates), strict=True))
 
 
 def _choose_latest(workings: Workings, applications: Sequence[str], date: str) -> str:
@@ -372,59 +515,63 @@ def _find_approval_year(workings: Workings, drug: str) -> str:
 
 
 def _find_earlier_approved(workings: Workings, first: str, second: str) -> str:
-    years = [workings.find("approval_year_of_drug", drug) for drug in (first, second)]
-    return first if years[0] <= years[1] else second
+    years = workings.find_each(*(("approval_year_of_drug", drug) for drug in (first, second)))
+    return first if read_date(years[0]) <= read_date(years[1]) else second
 
 
 def _find_years_between(workings: Workings, first: str, second: str) -> str:
-    years = [workings.find("approval_year_of_drug", drug) for drug in (first, second)]
+    years = workings.find_each(*(("approval_year_of_drug", drug) for drug in (first, second)))
     return _count_years(*sorted(years, key=read_date))
 
 
 def _list_current(workings: Workings, predicate: str, subjects: Sequence[str]) -> list[StatedFact]:
     """The facts of the newest edition: older ones bear a date in their line."""
     facts = [fact for subject in subjects for fact in workings.table.facts_of(predicate, subject)]
+    return _keep_current(facts)
+
+
+def _keep_current(facts: list[StatedFact]) -> list[StatedFact]:
     newest = [fact for fact in facts if not fact.as_of]
     return newest or facts
 
 
-def _list_patents(workings: Workings, kind: str, application: str) -> list[str]:
-    # A snippet shows a few of the patents.
-    workings.search_at_least(2, kind, application)
+def _list_patents(workings: Workings, application: str) -> list[str]:
     products = workings.objects("has_product", application)
     listings = _list_current(workings, "protected_by_patent", products)
-    patents = _distinct(fact.object for fact in listings)
-    workings.require(patents, kind, application)
-    return patents
+    return _distinct(fact.object for fact in listings)
 
 
 def _find_last_expiry(workings: Workings, application: str) -> str:
     kind = "last_patent_expiry_of_application"
-    patents = _list_patents(workings, kind, application)
-    expiries = _list_current(workings, "patent_expiry_date", patents)
-    dates = [fact.object for fact in expiries]
-    workings.require(dates, kind, application)
-    return max(dates, key=read_date)
+    # The record of the application dates its own patents, and names no other.
+    record = f"{_ORANGE_BOOK}:{print_number(application)}"
+    expiries = workings.notes.list_facts("patent_expiry_date", record)
+    dates = [fact.object for fact in _keep_current(expiries)]
+    last = max(dates, key=read_date, default="")
+    # A snippet shows a few of the patents.
+    workings.read_whole(last, kind, application)
+    return workings.require(dates and [last], kind, application)
 
 
 def _count_patents(workings: Workings, application: str) -> str:
-    return _make_count(len(_list_patents(workings, "patents_of_application", application)))
+    kind = "patents_of_application"
+    patents = _list_patents(workings, application)
+    count = make_number("patents", len(patents))
+    workings.read_whole(count if patents else "", kind, application)
+    return workings.require(patents and [count], kind, application)
 
 
 def _count_years_of_protection(workings: Workings, application: str) -> str:
-    dates = [
-        workings.find(kind, application)
-        for kind in ("approval_date_of_application", "last_patent_expiry_of_application")
-    ]
-    return _count_years(*dates)
+    kinds = ("approval_date_of_application", "last_patent_expiry_of_application")
+    return _count_years(*workings.find_each(*((kind, application) for kind in kinds)))
 
 
 def _find_later_protected(workings: Workings, first: str, second: str) -> str:
-    expiries = {}
-    for drug in (first, second):
-        application = workings.find("first_application_for_drug", drug)
-        expiries[drug] = read_date(workings.find("last_patent_expiry_of_application", application))
-    return max(expiries, key=expiries.__getitem__)
+    drugs = (first, second)
+    applications = workings.find_each(*(("first_application_for_drug", drug) for drug in drugs))
+    kind = "last_patent_expiry_of_application"
+    expiries = workings.find_each(*((kind, application) for application in applications))
+    return max(zip(expiries, drugs, strict=True), key=lambda pair: read_date(pair[0]))[1]
 
 
 def _find_application_of_patent(workings: Workings, patent: str, edition: str) -> str:
@@ -445,8 +592,9 @@ def _find_exclusivity_end(workings: Workings, application: str) -> str:
     kind = "exclusivity_end_of_application"
     products = workings.objects("has_product", application)
     dates = [fact.object for fact in _list_current(workings, "exclusivity_end_date", products)]
-    workings.require(dates, kind, application)
-    return max(dates, key=read_date)
+    last = max(dates, key=read_date, default="")
+    workings.read_whole(last, kind, application)
+    return workings.require(dates and [last], kind, application)
 
 
 def _find_trade_name(workings: Workings, application: str) -> str:
@@ -480,44 +628,62 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
     )
     if not count:
         raise Unstated(LookUp(kind, (company, year)))
-    return _make_count(count)
+    return make_number("applications", count)
 
 
 def _count_years_to_first_generic(workings: Workings, drug: str) -> str:
-    dates = [
-        workings.find(kind, drug)
-        for kind in ("approval_date_of_drug", "first_generic_approval_of_drug")
-    ]
-    return _count_years(*dates)
+    kinds = ("approval_date_of_drug", "first_generic_approval_of_drug")
+    return _count_years(*workings.find_each(*((kind, drug) for kind in kinds)))
 
 
 def _find_first_generic(workings: Workings, drug: str) -> str:
     kind = "first_generic_approval_of_drug"
-    workings.search_at_least(2, kind, drug)
-    products = workings.subjects("active_ingredient", drug)
+    applications = _list_generics(workings, drug)
     dates = [
         date
-        for product in products
-        for application in workings.subjects("has_product", product)
-        if application.startswith(_GENERIC_APPLICATION)
+        for application in applications
         for date in workings.objects("original_approval_date", application)
     ]
-    workings.require(dates, kind, drug)
-    return min(dates, key=read_date)
+    first = min(dates, key=read_date, default="")
+    workings.search_all(len(applications), first, kind, drug)
+    return workings.require(dates and [first], kind, drug)
 
 
 def _count_generic_applications(workings: Workings, drug: str) -> str:
-    workings.search_at_least(2, "generic_applications_of_drug", drug)
-    return _find_by_declaration(workings, "generic_applications_of_drug", drug)
+    kind = "generic_applications_of_drug"
+    applications = _list_generics(workings, drug)
+    marketed = [name for name in applications if is_marketed(workings.table, name)]
+    count = make_number("applications", len(marketed))
+    workings.search_all(len(applications), count if marketed else "", kind, drug)
+    return workings.require(marketed and [count], kind, drug)
+
+
+def _find_by_trial_values(kind: str, choose: Callable[[Sequence[str]], int]) -> Rule:
+    """The trial of two whose value ``choose`` picks by its place."""
+
+    def find(workings: Workings, first: str, second: str) -> str:
+        values = workings.find_each((kind, first), (kind, second))
+        return (first, second)[choose(values)]
+
+    return find
+
+
+def _choose_earlier(dates: Sequence[str]) -> int:
+    return min((0, 1), key=lambda place: read_date(dates[place]))
+
+
+def _choose_larger(counts: Sequence[str]) -> int:
+    return max((0, 1), key=lambda place: _read_number(counts[place]))
+
+
+def _read_number(value: str) -> float:
+    digits = re.search(r"[\d.,]+", value.partition("/")[2])
+    return float(digits.group().replace(",", "")) if digits else 0.0
 
 
 def _count_years(earlier: str, later: str) -> str:
     """The years between two dates; questions are asked where those of the calendar are full."""
-    return _make_count(int(read_date(later)[:4]) - int(read_date(earlier)[:4]))
-
-
-def _make_count(count: int) -> str:
-    return make_value_id(LiteralValue("number", str(count), float(count)))
+    return make_number("years", int(read_date(later)[:4]) - int(read_date(earlier)[:4]))
 
 
 RULES: Mapping[str, Rule] = {
@@ -533,6 +699,7 @@ RULES: Mapping[str, Rule] = {
     "drug_of_trial_with_score": _find_drug_with_score,
     "drug_of_patent": _find_drug_of_patent,
     "earlier_approved_drug": _find_earlier_approved,
+    "earlier_trial": _find_by_trial_values("start_of_trial", _choose_earlier),
     "earlier_approved_drug_of_trial": _find_earlier_drug_of_trial,
     "exclusivity_end_of_application": _find_exclusivity_end,
     "first_application_for_drug": _find_first_application,
@@ -542,6 +709,7 @@ RULES: Mapping[str, Rule] = {
     "generic_applications_of_drug": _count_generic_applications,
     "inheritance_of_disease": _find_inheritance,
     "investigator_of_trial": _find_investigator,
+    "larger_trial": _find_by_trial_values("participants_of_trial", _choose_larger),
     "last_patent_expiry_of_application": _find_last_expiry,
     "later_protected_drug": _find_later_protected,
     "latest_application_for_drug": _find_latest_application,

@@ -1,38 +1,59 @@
-"""Chooses the rules teacher's next move: a search, reading a record, the answer, or giving up.
+"""Chooses the rules teacher's next move: calls, the answer, or giving up.
 
 ``Solver.choose_move`` works the plan out from the notes again after every tool response
 (``rules``). Where they do not say what a step needs, it looks that up: by the first phrasing that
 was not answered yet (``queries``); where a search showed the record but not the line, by reading
-the record. The same plan, notes and log always give the same move.
+the record; where all of a list are wanted, by the next page of hits. What does not depend on each
+other is looked up in one move. The same plan, notes and log always give the same move.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from medr_ray.core.records import FactSource
 from medr_ray.questions.plans import PlanNode
-from medr_ray.retrieval.documents import REGISTRIES
-from medr_ray.trajectories.solver.notes import Notes
-from medr_ray.trajectories.solver.queries import generate_queries
-from medr_ray.trajectories.solver.rules import Established, LookUp, Unstated, Workings
+from medr_ray.questions.steps import STEP_KINDS
+from medr_ray.retrieval.documents import REGISTRIES, REGISTRY_PREFIXES
+from medr_ray.trajectories.solver.notes import Notes, ReadDocument
+from medr_ray.trajectories.solver.queries import QueryWriter
+from medr_ray.trajectories.solver.rules import (
+    Conflict,
+    Established,
+    LookUp,
+    PlannedCall,
+    SearchLog,
+    Unstated,
+    Workings,
+    collect_each,
+)
 
 MEDICAL_SEARCH = "medical_search"
 READ = "read"
 SEARCHES = ("search", MEDICAL_SEARCH)
-_ENOUGH_SEARCHES = 1000  # more than any rule asks for
-_MAX_ATTEMPTS = 3  # at a call that fails
-Outcome = Literal["answered", "failed"]
-_NOTHING = LookUp("", ())  # where there is nothing to look up
+_MAX_PAGES = 5  # of hits for a list; who needs more gives up
+# Kinds that all records of a list decide, and kinds that all lines of one record decide, with the
+# registry whose record that is.
+LISTED = frozenset(
+    {
+        "first_application_for_drug",
+        "first_generic_approval_of_drug",
+        "generic_applications_of_drug",
+        "latest_application_for_drug",
+    }
+)
+WHOLE_RECORD: Mapping[str, FactSource] = {
+    "countries_of_trial": "clinical_trials",
+    "exclusivity_end_of_application": "orange_book",
+    "last_patent_expiry_of_application": "orange_book",
+    "patents_of_application": "orange_book",
+}
 
 
 @dataclass(frozen=True)
 class Toolset:
-    """The tools that the teacher uses.
-
-    ``searches`` are in the order in which they are tried; ``sources`` are those that the medical
-    search can be limited to.
-    """
+    """The tools that the teacher uses. ``sources`` are those that the medical search can be limited
+    to."""
 
     searches: tuple[str, ...]
     can_read: bool = False
@@ -40,80 +61,75 @@ class Toolset:
 
 
 @dataclass(frozen=True)
-class PlannedCall:
-    """A call for a look-up, before it is known which tool takes it: a search for ``text`` among
-    ``sources``, or with ``document_id`` a reading of that document for ``text``.
+class Move:
+    """What to do next: send ``calls``, each for its look-up, or give ``answer``, the id of a value,
+    "" for one that no record states. Without either, ``missing`` leads nowhere.
 
-    ``kind`` is the kind of evidence that is looked for among the records of registries. ``place``
-    counts the phrasings before: each goes to another tool.
+    ``established`` is what was worked out so far, ``candidate`` the value that a part of the
+    evidence gives, "" for none.
     """
 
-    text: str
-    sources: tuple[str, ...] = ()
-    document_id: str = ""
-    kind: str = ""
-    place: int = 0
-
-
-@dataclass(frozen=True)
-class Move:
-    """What to do next: send ``call`` for ``look_up``, or give ``answer``, the id of a value, "" for
-    one that no record states. Without either, the look-up leads nowhere. ``established`` is what
-    was worked out so far."""
-
     established: tuple[Established, ...]
-    look_up: LookUp = _NOTHING
-    call: PlannedCall | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    missing: tuple[LookUp, ...] = ()
+    calls: tuple[tuple[LookUp, PlannedCall], ...] = ()
+    candidate: str = ""
     answer: str | None = None
 
 
-@dataclass
-class SearchLog:
-    """The calls that were sent, and how they went."""
-
-    answered: dict[PlannedCall, None] = field(default_factory=dict)
-    failures: Counter[PlannedCall] = field(default_factory=Counter)
-    searches: Counter[LookUp] = field(default_factory=Counter)
-
-    def record(self, look_up: LookUp, call: PlannedCall, outcome: Outcome) -> None:
-        """Take note of a call's outcome."""
-        if outcome == "failed":
-            self.failures[call] += 1
-            return
-        self.answered[call] = None
-        self.searches[look_up] += 1
-
-    def is_open(self, call: PlannedCall) -> bool:
-        """Whether a call may be sent: it was not answered yet and did not fail too often."""
-        return call not in self.answered and self.failures[call] < _MAX_ATTEMPTS
-
-
 class Solver:
-    """Chooses moves for one plan."""
+    """Chooses moves for one plan. At most ``max_parallel`` calls go into a move."""
 
-    def __init__(self, plan: PlanNode, notes: Notes, log: SearchLog, tools: Toolset) -> None:
+    def __init__(
+        self,
+        plan: PlanNode,
+        notes: Notes,
+        log: SearchLog,
+        tools: Toolset,
+        queries: QueryWriter,
+        max_parallel: int = 1,
+    ) -> None:
         self._plan = plan
         self._notes = notes
         self._log = log
         self._tools = tools
+        self._queries = queries
+        self._max_parallel = max_parallel
 
-    def choose_move(self, *, is_last: bool = False) -> Move:
-        """The next move; with ``is_last`` no call can be sent any more."""
-        workings = Workings(self._notes, self._count_searches, is_last)
+    def choose_move(self, calls_left: int | None = None) -> Move:
+        """The next move; ``calls_left`` is how many calls can still be sent, None for any."""
+        is_last = calls_left is not None and calls_left < 1
+        workings = Workings(
+            self._notes, self._log, self._has_open_call, self._tools.can_read, is_last
+        )
         try:
             answer = _work_out(self._plan, workings)
         except Unstated as unstated:
-            look_up = unstated.look_up
-            call = None if is_last else self._choose_call(look_up)
-            return Move(tuple(workings.established), look_up, call)
-        return Move(tuple(workings.established), answer=answer)
+            limit = (
+                self._max_parallel if calls_left is None else min(self._max_parallel, calls_left)
+            )
+            calls = self._choose_calls(unstated.look_ups, limit)
+            return Move(
+                tuple(workings.established),
+                tuple(workings.conflicts),
+                unstated.look_ups,
+                calls,
+                candidate=unstated.candidate if len(calls) == 1 else "",
+            )
+        return Move(tuple(workings.established), tuple(workings.conflicts), answer=answer)
 
-    def _count_searches(self, look_up: LookUp) -> int:
-        """How many calls for a look-up were answered; many where none can be sent any more, so that
-        what was read has to do."""
-        if self._choose_call(look_up) is None:
-            return _ENOUGH_SEARCHES
-        return self._log.searches[look_up]
+    def _choose_calls(
+        self, look_ups: tuple[LookUp, ...], limit: int
+    ) -> tuple[tuple[LookUp, PlannedCall], ...]:
+        calls: dict[PlannedCall, LookUp] = {}
+        for look_up in look_ups:
+            call = self._choose_call(look_up)
+            if call is not None and len(calls) < limit:
+                calls.setdefault(call, look_up)
+        return tuple((look_up, call) for call, look_up in calls.items())
+
+    def _has_open_call(self, look_up: LookUp) -> bool:
+        return self._choose_call(look_up) is not None
 
     def _choose_call(self, look_up: LookUp) -> PlannedCall | None:
         calls = self._generate_calls(look_up)
@@ -122,40 +138,65 @@ class Solver:
     def _generate_calls(self, look_up: LookUp) -> Iterator[PlannedCall]:
         """The calls for a look-up: for each phrasing a search, then reading the record for it if it
         was shown."""
-        for place, query in enumerate(generate_queries(look_up, self._notes)):
-            yield PlannedCall(query.text, query.sources, kind=query.kind, place=place)
-            yield from self._generate_readings(look_up, query.text)
+        if look_up.kind in WHOLE_RECORD:
+            yield from self._generate_readings(look_up)
+        can_page = look_up.kind in LISTED and MEDICAL_SEARCH in self._tools.searches
+        for place, query in enumerate(self._queries.generate(look_up, self._notes)):
+            for page in range(1, _MAX_PAGES + 1 if can_page else 2):
+                yield PlannedCall(
+                    query.text, query.sources, kind=query.kind, place=place, page=page
+                )
+            yield from self._generate_readings(look_up)
 
-    def _generate_readings(self, look_up: LookUp, goal: str) -> Iterator[PlannedCall]:
+    def _generate_readings(self, look_up: LookUp) -> Iterator[PlannedCall]:
         if not self._tools.can_read:
             return
         for value in look_up.inputs:
-            record = self._notes.find_record(value)
+            record = find_record(self._notes, look_up.kind, value)
             if record is not None:
+                goal = self._queries.write_goal(look_up, self._notes)
                 yield PlannedCall(goal, document_id=record.document_id)
+
+
+def find_record(notes: Notes, kind: str, entity_id: str) -> ReadDocument | None:
+    """The record of an entity that was shown, of a registry that the kind of look-up asks."""
+    step_kind = STEP_KINDS.get(kind)
+    sources: tuple[str, ...] = step_kind.sources if step_kind else ()
+    if kind in WHOLE_RECORD:
+        sources = (WHOLE_RECORD[kind],)
+    prefixes = [REGISTRY_PREFIXES[source] for source in sources if source in REGISTRY_PREFIXES]
+    return notes.find_record(entity_id, prefixes)
 
 
 def _work_out(node: PlanNode, workings: Workings) -> str:
     if node.is_named:
         return node.value
-    inputs = [_work_out(given, workings) for given in node.inputs]
-    return workings.find(node.kind, *inputs)
+    attempts = [lambda given=given: _work_out(given, workings) for given in node.inputs]
+    return workings.find(node.kind, *collect_each(attempts))
 
 
-def choose_tool(call: PlannedCall, tools: Toolset, attempt: int) -> tuple[str, Mapping[str, str]]:
+def choose_tool(
+    call: PlannedCall, tools: Toolset, attempt: int, prefers_medical: bool = True
+) -> tuple[str, Mapping[str, Any]]:
     """The tool for a call and its arguments; ``attempt`` counts the failures before, each of which
-    leads to the next tool."""
+    leads to the next tool. Where hits are wanted behind the first page it is the medical search,
+    which has pages."""
     if call.document_id:
         return READ, {"url": call.document_id, "goal": call.text}
-    name = tools.searches[(call.place + attempt) % len(tools.searches)]
-    arguments = {"query": call.text}
+    searches = sorted(tools.searches, key=lambda name: (name == MEDICAL_SEARCH) != prefers_medical)
+    name = searches[(call.place + attempt) % len(searches)]
+    if call.page > 1:
+        name = MEDICAL_SEARCH
+    arguments: dict[str, Any] = {"query": call.text}
     source = _choose_source(call.sources, tools.sources)
     if name == MEDICAL_SEARCH and source:
         arguments["source"] = source
         if source == REGISTRIES:
             arguments["type"] = call.kind
+    if call.page > 1:
+        arguments["page"] = call.page
     return name, arguments
 
 
-def _choose_source(wanted: Sequence[str], sources: Collection[str]) -> str:
+def _choose_source(wanted: tuple[str, ...], sources: Collection[str]) -> str:
     return next((source for source in wanted if source in sources), "")

@@ -1,71 +1,152 @@
-"""The rules teacher's thoughts: a move of the solver in words.
+"""The rules teacher's thoughts: a move of the solver in words, in one of two styles.
 
-A thought states what the last response established ("lead sponsor of NCT00777179 = Pfizer.") and
-why the next call follows. The templates, and what each kind of step looks for, are in
-``thoughts.LANGUAGE.json``; names stay as documents print them. Of several forms the question and
-the number of the thought choose one, so that equal episodes have equal thoughts.
+``plain`` states what the last response established ("lead sponsor of NCT00777179 = Pfizer.") and
+why the next call follows, in one wording, which a small model can learn. ``natural`` says what came
+back and what that means, what is still open and where it is likely to be stated, which candidate is
+checked where, and on which documents the answer rests; each in one of many forms. The words are in
+``plain.LANGUAGE.json`` and ``natural.LANGUAGE.json``; names stay as documents print them. The
+question and the number of the thought choose the form, so that equal episodes have equal thoughts.
 """
 
+import functools
+import random
+import re
 import zlib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
+from medr_ray.agent.tool_features import GENERAL, MEDICAL
+from medr_ray.core.config.trajectories import TeachingStyle
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
 from medr_ray.questions.drafting.answer_names import NOT_RECORDED
+from medr_ray.questions.plans import PlanNode
 from medr_ray.questions.steps import STEP_KINDS
+from medr_ray.trajectories.solver.checks import Check, CheckOutcome
 from medr_ray.trajectories.solver.notes import Notes
-from medr_ray.trajectories.solver.rules import Established, LookUp
+from medr_ray.trajectories.solver.rules import Conflict, Established, LookUp, PlannedCall
 
-Reason = Literal["needed", "still_needed", "failed", "reading"]
+# How a call went: it failed, brought nothing, brought nothing that helps, or brought something.
+CallResult = Literal["outage", "empty", "unhelpful", "helpful"]
+_MAX_CITED = 5  # documents in a last thought
+_SHARE_WITH_TOOL = 0.4  # of the calls whose thought says why this tool
+# Steps that choose one of several; what is looked up of each tells them apart.
+_SELECTIONS = re.compile(
+    r"^(?:earlier_|later_|larger_|latest_|first_application_|drug_of_trial_with)"
+)
+_REASON_OF_SOURCE: Mapping[str, str] = {
+    "clinical_trials": "trials",
+    "drugs_at_fda": "approvals",
+    "orange_book": "patents",
+    "drug_labels": "labels",
+    "livertox": "livertox",
+    "orphanet": "rare_diseases",
+    "hpo": "rare_diseases",
+    "pubmed": "papers",
+}
 
 
-class ThoughtWriter:
+@dataclass(frozen=True)
+class SentCall:
+    """A call for a look-up by a tool; ``result`` is how it went, None while it is only planned."""
+
+    look_up: LookUp
+    call: PlannedCall
+    tool: str
+    result: CallResult | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a thought has to say: how the last calls went, what is new, and what comes next.
+
+    ``earlier`` are the last calls, ``check_outcome`` what the last of them checked. ``calls`` are
+    the next ones; ``check`` is set where they check a candidate, ``candidate`` where the evidence
+    so far points to a value. Without calls there is ``answer``, or nothing was found on
+    ``missing``.
+    """
+
+    plan: PlanNode
+    notes: Notes
+    earlier: Sequence[SentCall] = ()
+    results: Sequence[Established] = ()
+    conflicts: Sequence[Conflict] = ()
+    check_outcome: CheckOutcome | None = None
+    missing: Sequence[LookUp] = ()
+    calls: Sequence[SentCall] = ()
+    candidate: str = ""
+    check: Check | None = None
+    answer: str | None = None
+    documents: Sequence[str] = ()
+    is_out_of_calls: bool = False
+
+
+class ThoughtWriter(Protocol):
     """Writes the thoughts about one question."""
 
+    def write(self, situation: Situation) -> str:
+        """The thought before the next calls or the answer."""
+        ...
+
+    def word_unread_question(self) -> str:
+        """The question was not understood."""
+        ...
+
+
+def open_thought_writer(style: TeachingStyle, language: Language, question: str) -> ThoughtWriter:
+    """The writer of a style."""
+    writer = NaturalThoughts if style == "natural" else PlainThoughts
+    return writer(language, question)
+
+
+def word_answer(value: str, notes: Notes, language: Language) -> str:
+    """The answer as the records print it; that none is recorded where the value is ""."""
+    return notes.print_name(value) if value else NOT_RECORDED[language][0]
+
+
+class PlainThoughts:
+    """One wording of each thing."""
+
     def __init__(self, language: Language, question: str) -> None:
-        self._words: dict[str, Any] = read_package_json(
-            "medr_ray.trajectories.solver", f"thoughts.{language}.json"
-        )
+        self._words: dict[str, Any] = _read_words("plain", language)
         self._language: Language = language
         self._seed = zlib.crc32(question.encode())
         self._count = 0
 
-    def word_result(self, result: Established, notes: Notes) -> str:
-        """What was established: "TARGET = VALUE."."""
-        target = self.describe(result.look_up, notes)
-        if not result.value:
-            return str(self._words["absent"]).format(target=target)
-        value = notes.print_name(result.value)
-        return str(self._words["result"]).format(target=target, value=value)
-
-    def word_call(
-        self, look_up: LookUp, reason: Reason, notes: Notes, candidates: Sequence[str] = ()
-    ) -> str:
-        """Why a call follows. ``candidates`` are the names that it is to decide between."""
-        target = self.describe(look_up, notes)
-        if reason == "needed" and len(candidates) > 1:
-            names = str(self._words["candidate_separator"]).join(candidates)
-            return self._choose("candidates").format(candidates=names, target=target)
-        return self._choose(reason).format(target=target)
-
-    def word_giving_up(self, look_up: LookUp, notes: Notes, *, is_out_of_calls: bool) -> str:
-        """Why there is no answer: no call is left, or no source states the target."""
-        key = "out_of_calls" if is_out_of_calls else "not_stated"
-        return str(self._words[key]).format(target=self.describe(look_up, notes))
+    def write(self, situation: Situation) -> str:
+        """What was established, and why the next call follows."""
+        notes = situation.notes
+        parts = [self._word_result(result, notes) for result in situation.results]
+        if situation.answer is None:
+            parts.append(self._word_next(situation))
+        return " ".join(parts)
 
     def word_unread_question(self) -> str:
         """The question was not understood."""
         return str(self._words["unread_question"])
 
-    def word_answer(self, value: str, notes: Notes) -> str:
-        """The answer as the records print it; that none is recorded where the value is ""."""
-        return notes.print_name(value) if value else NOT_RECORDED[self._language][0]
+    def _word_result(self, result: Established, notes: Notes) -> str:
+        target = self._describe(result.look_up, notes)
+        if not result.value:
+            return str(self._words["absent"]).format(target=target)
+        return str(self._words["result"]).format(
+            target=target, value=notes.print_name(result.value)
+        )
 
-    def describe(self, look_up: LookUp, notes: Notes) -> str:
+    def _word_next(self, situation: Situation) -> str:
+        notes = situation.notes
+        if not situation.calls:
+            key = "out_of_calls" if situation.is_out_of_calls else "not_stated"
+            return str(self._words[key]).format(target=self._describe(situation.missing[0], notes))
+        call = situation.calls[0]
+        return self._choose(_find_reason(situation)).format(
+            target=self._describe(call.look_up, notes)
+        )
+
+    def _describe(self, look_up: LookUp, notes: Notes) -> str:
         """What is looked for: "lead sponsor of NCT00777179"."""
-        names = [*map(notes.print_name, look_up.inputs)]
-        return self._find_target(look_up.kind).format(*names)
+        return self._find_target(look_up.kind).format(*map(notes.print_name, look_up.inputs))
 
     def _find_target(self, kind: str) -> str:
         """The words of a target; where it has none of its own, those of a question."""
@@ -79,3 +160,275 @@ class ThoughtWriter:
         forms: list[str] = self._words[key]
         self._count += 1
         return forms[(self._seed + self._count) % len(forms)]
+
+
+def _find_reason(situation: Situation) -> str:
+    if situation.earlier and all(call.result == "outage" for call in situation.earlier):
+        return "failed"
+    if situation.calls[0].call.document_id:
+        return "reading"
+    is_repeated = any(call.look_up == situation.calls[0].look_up for call in situation.earlier)
+    return "still_needed" if is_repeated else "needed"
+
+
+class NaturalThoughts:
+    """Many forms of each thing, none twice in one episode as long as there are others."""
+
+    def __init__(self, language: Language, question: str) -> None:
+        self._words: dict[str, Any] = _read_words("natural", language)
+        self._language: Language = language
+        self._random = random.Random(zlib.crc32(question.encode()))
+        self._unused: dict[str, list[str]] = {}
+        self._targets: dict[LookUp, str] = {}
+        self._has_opened = False
+
+    def write(self, situation: Situation) -> str:
+        """What came back, what it means, and what comes next or is answered."""
+        earlier_parts = self._word_earlier(situation)
+        parts = [
+            *earlier_parts,
+            *self._word_results(situation),
+            *(self._word_conflict(conflict, situation.notes) for conflict in situation.conflicts),
+        ]
+        if situation.check_outcome is not None:
+            parts.append(self._word_check_outcome(situation.check_outcome, situation.notes))
+        if situation.calls:
+            parts += self._word_calls(situation, bool(earlier_parts))
+        else:
+            parts.append(self._word_end(situation))
+        self._has_opened = True
+        return self._join(parts)
+
+    def word_unread_question(self) -> str:
+        """The question was not understood."""
+        return self._choose("unread_question")
+
+    # --- what came back -------------------------------------------------------------------
+
+    def _word_earlier(self, situation: Situation) -> list[str]:
+        parts = []
+        tools = {call.look_up: call for call in situation.calls}
+        for earlier in situation.earlier:
+            later = tools.get(earlier.look_up)
+            target = self._describe(earlier.look_up, situation.notes)
+            if earlier.result == "outage" and later is not None:
+                is_same = later.tool == earlier.tool
+                key = "outage_retry" if is_same else "outage_switch"
+                parts.append(self._choose(key).format(target=target))
+            elif later is None or situation.candidate or later.call.page > 1:
+                continue
+            elif earlier.result in ("empty", "unhelpful") and not later.call.document_id:
+                key = "empty" if earlier.result == "empty" else "off_topic"
+                parts.append(self._choose(key).format(target=target))
+        return parts
+
+    def _word_results(self, situation: Situation) -> list[str]:
+        parts: list[str] = []
+        previous = ""
+        for result in situation.results:
+            # A date of an application is the date of its drug: said once.
+            if result.value and result.value == previous:
+                parts.pop()
+            parts.append(self._word_result(result, situation.notes))
+            previous = result.value
+        return parts
+
+    def _word_result(self, result: Established, notes: Notes) -> str:
+        if not result.value:
+            target = self._describe(result.look_up, notes)
+            return self._choose("absent").format(target=target)
+        form = self._choose_of("results", result.look_up.kind)
+        names = map(notes.print_name, result.look_up.inputs)
+        return form.format(*names, value=notes.print_name(result.value))
+
+    def _word_conflict(self, conflict: Conflict, notes: Notes) -> str:
+        return self._choose("conflict").format(
+            value=notes.print_name(conflict.value),
+            other=notes.print_name(conflict.other),
+            document=conflict.document_id,
+            other_document=conflict.other_document_id,
+            reason=self._choose_of("reasons", conflict.reason),
+        )
+
+    def _word_check_outcome(self, outcome: CheckOutcome, notes: Notes) -> str:
+        check = outcome.check
+        other_document = next(iter(check.documents), "")
+        result = outcome.result
+        if result == "conflict" and not other_document:
+            result = "silent"
+        key = "record_silent" if result == "silent" and check.call.document_id else result
+        return self._choose(key).format(
+            value=notes.print_name(check.value),
+            document=other_document if result == "conflict" else outcome.document_id,
+            other=notes.print_name(outcome.other),
+            other_document=outcome.document_id,
+            reason=self._choose_of("reasons", "authority"),
+        )
+
+    # --- what comes next ------------------------------------------------------------------
+
+    def _word_calls(self, situation: Situation, has_named_target: bool) -> list[str]:
+        notes = situation.notes
+        if situation.check is not None:
+            return self._word_check(situation.check, notes)
+        if not self._has_opened:
+            return [self._word_opening(situation), *self._word_tool(situation)]
+        if situation.candidate:
+            return self._word_partial(situation)
+        if situation.calls[0].call.page > 1:
+            return [self._choose("more_hits")]
+        asked = {call.look_up for call in situation.earlier}
+        new_calls = [call for call in situation.calls if call.look_up not in asked]
+        reading = [call for call in situation.calls if call.call.document_id]
+        if reading:
+            return [
+                self._choose("read").format(
+                    target=self._describe(call.look_up, notes), document=call.call.document_id
+                )
+                for call in reading[:1]
+            ]
+        parts: list[str] = []
+        if new_calls:
+            parts.append(self._word_new_calls(situation, new_calls))
+        elif not has_named_target and _goes_to_other_tool(situation):
+            target = self._describe(situation.calls[0].look_up, notes)
+            parts.append(self._choose("switch").format(target=target))
+        return [*parts, *self._word_tool(situation)]
+
+    def _word_opening(self, situation: Situation) -> str:
+        goal = self._describe_plan(situation.plan, situation.notes)
+        targets = [self._describe(call.look_up, situation.notes) for call in situation.calls]
+        steps = sum(not node.is_named for node in situation.plan.walk())
+        is_direct = steps == 1 and len(targets) == 1
+        if is_direct:
+            return self._choose("open_direct").format(goal=goal)
+        key = "open_parallel" if len(targets) > 1 else "open"
+        number = self._words["numbers"].get(str(max(steps, 2)), str(steps))
+        return self._choose(key).format(goal=goal, first=self._list(targets), steps=number)
+
+    def _word_new_calls(self, situation: Situation, calls: Sequence[SentCall]) -> str:
+        notes = situation.notes
+        kinds = {call.look_up.kind for call in calls}
+        chooses = any(_SELECTIONS.match(node.kind) for node in situation.plan.walk())
+        if len(calls) > 1 and len(kinds) == 1 and chooses:
+            names = [notes.print_name(call.look_up.inputs[0]) for call in calls]
+            candidates = str(self._words["candidate_separator"]).join(names)
+            form = self._choose_of("targets", calls[0].look_up.kind)
+            others = map(notes.print_name, calls[0].look_up.inputs[1:])
+            target = form.format(self._words["each"], *others)
+            return self._choose("candidates").format(candidates=candidates, target=target)
+        targets = [self._describe(call.look_up, notes) for call in calls]
+        if len(targets) > 1:
+            return self._choose("parallel").format(targets=self._list(targets))
+        return self._choose("next").format(target=targets[0])
+
+    def _word_partial(self, situation: Situation) -> list[str]:
+        """A part of the evidence gives a value: the rest is looked at."""
+        sent = situation.calls[0]
+        candidate = self._choose("candidate").format(
+            value=situation.notes.print_name(situation.candidate)
+        )
+        target = self._describe(sent.look_up, situation.notes)
+        key = "read_rest" if sent.call.document_id else "more_hits"
+        rest = self._choose(key).format(target=target, document=sent.call.document_id)
+        return [candidate, rest]
+
+    def _word_check(self, check: Check, notes: Notes) -> list[str]:
+        value = notes.print_name(check.value)
+        parts = [self._choose("candidate").format(value=value)]
+        if check.source:
+            source = self._words["sources"][check.source]
+            key = "verify_second" if check.asks_second_source else "verify_search"
+            parts.append(self._choose(key).format(source=source, value=value))
+        else:
+            document = check.call.document_id
+            parts.append(self._choose("verify_record").format(document=document, value=value))
+        return parts
+
+    def _word_tool(self, situation: Situation) -> list[str]:
+        """Why this tool, now and then."""
+        if self._random.random() > _SHARE_WITH_TOOL:
+            return []
+        call = situation.calls[0]
+        if call.tool == GENERAL:
+            return [self._choose_of("tool", "general")]
+        if not call.call.registry:
+            return []
+        key = _REASON_OF_SOURCE[call.call.registry]
+        return [self._choose_of("tool", key)]
+
+    def _word_end(self, situation: Situation) -> str:
+        notes = situation.notes
+        if situation.answer is None:
+            key = "out_of_calls" if situation.is_out_of_calls else "give_up"
+            target = self._describe(situation.missing[0], notes)
+            return self._choose(key).format(target=target)
+        cited = "; ".join(situation.documents[:_MAX_CITED])
+        key = "answer" if situation.answer else "answer_absent"
+        value = word_answer(situation.answer, notes, self._language)
+        return self._choose(key).format(value=value, documents=cited)
+
+    # --- words ----------------------------------------------------------------------------
+
+    def _describe(self, look_up: LookUp, notes: Notes) -> str:
+        """What is looked for, as a noun phrase; of one look-up always the same."""
+        if look_up not in self._targets:
+            form = self._choose_of("targets", look_up.kind)
+            self._targets[look_up] = form.format(*map(notes.print_name, look_up.inputs))
+        return self._targets[look_up]
+
+    def _describe_plan(self, node: PlanNode, notes: Notes, depth: int = 0) -> str:
+        """What is asked, as a noun phrase; inputs that steps find are phrases in it, up to the
+        second, and "that drug" behind."""
+        if node.is_named:
+            return notes.print_name(node.value)
+        if depth > 1:
+            return str(self._words["that"].format(self._words["types"][node.step_kind.output]))
+        form = self._choose_of("targets", node.kind)
+        return form.format(*(self._describe_plan(given, notes, depth + 1) for given in node.inputs))
+
+    def _list(self, phrases: Sequence[str]) -> str:
+        if len(phrases) == 1:
+            return phrases[0]
+        separator, last = str(self._words["list_separator"]), str(self._words["list_and"])
+        return separator.join(phrases[:-1]) + last + phrases[-1]
+
+    def _choose(self, key: str) -> str:
+        return self._draw(key, self._words[key])
+
+    def _choose_of(self, group: str, key: str) -> str:
+        forms: Mapping[str, list[str]] = self._words[group]
+        if key not in forms and group == "targets":
+            nouns = STEP_KINDS[key].wording(self._language).noun
+            return nouns[0] if nouns else key.replace("_", " ") + " ({0})"
+        return self._draw(f"{group}/{key}", forms[key])
+
+    def _draw(self, key: str, forms: Sequence[str]) -> str:
+        unused = self._unused.get(key)
+        if not unused:
+            unused = [*forms]
+            self._random.shuffle(unused)
+            self._unused[key] = unused
+        return unused.pop()
+
+    def _join(self, parts: Sequence[str]) -> str:
+        """Sentences behind each other, each with a capital and one full stop."""
+        space = "" if self._language == "zh" else " "
+        text = space.join(part[:1].upper() + part[1:] for part in parts if part)
+        return re.sub(r"(?<!\.)\.\.(?!\.)", ".", text)
+
+
+def _goes_to_other_tool(situation: Situation) -> bool:
+    """Whether a call for something that is still missing goes to another tool than before."""
+    before = {call.look_up: call.tool for call in situation.earlier if call.result != "outage"}
+    return any(
+        {before.get(call.look_up), call.tool} == {GENERAL, MEDICAL} for call in situation.calls
+    )
+
+
+@functools.cache
+def _read_words(style: TeachingStyle, language: Language) -> dict[str, Any]:
+    words: dict[str, Any] = read_package_json(
+        "medr_ray.trajectories.solver", f"{style}.{language}.json"
+    )
+    return words

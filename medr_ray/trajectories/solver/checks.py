@@ -1,0 +1,190 @@
+"""Checks of a candidate before it is the answer: in a second source where one states such a thing,
+else in the record itself.
+
+What a check shows is one of four things: the second source states the value, the record states it
+when it is read in full, nothing on it is said, or another value is.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from medr_ray.core.records import FactSource
+from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.retrieval.documents import REGISTRY_PREFIXES
+from medr_ray.trajectories.solver.notes import Notes
+from medr_ray.trajectories.solver.queries import QueryWriter, make_query
+from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
+from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
+
+CheckResult = Literal["confirmed", "record_confirms", "silent", "conflict"]
+
+
+@dataclass(frozen=True)
+class _SecondSource:
+    """Where a value can be stated a second time: the registry, the words of the search, and the
+    predicate of the registry's statement, "" where only its text can tell."""
+
+    source: FactSource
+    phrasing: str
+    predicate: str = ""
+
+
+_SECOND_SOURCES: Mapping[str, _SecondSource] = {
+    "approval_date_of_application": _SecondSource(
+        "orange_book", "Orange Book {0} approval date {value}", "product_approval_date"
+    ),
+    "approval_date_of_drug": _SecondSource("orange_book", "Orange Book {0} approval date {value}"),
+    "approval_year_of_drug": _SecondSource(
+        "livertox", "{0} LiverTox approved for use in the United States {value}", "us_approval_year"
+    ),
+    "disease_of_gene": _SecondSource("pubmed", "{value} {0} mutation"),
+    "drug_of_application": _SecondSource("orange_book", "Orange Book {0} {value}"),
+    "drug_of_patent": _SecondSource(
+        "drugs_at_fda", "{value} active ingredient new drug application"
+    ),
+    "drug_of_trial": _SecondSource("pubmed", "{value} {0} randomized trial"),
+    "first_generic_approval_of_drug": _SecondSource(
+        "orange_book", "Orange Book {0} ANDA approval date {value}"
+    ),
+    "gene_of_disease": _SecondSource("pubmed", "{0} {value} variants"),
+    "inheritance_of_disease": _SecondSource(
+        "orphanet", "Orphanet {0} type of inheritance {value}", "has_inheritance"
+    ),
+    "sponsor_of_application": _SecondSource(
+        "orange_book", "Orange Book {0} applicant {value}", "product_applicant"
+    ),
+    "trade_name_of_application": _SecondSource("orange_book", "Orange Book {0} {value}"),
+}
+# The fields of a listing, in the words of its record.
+_AGAIN: Mapping[str, str] = {
+    "countries_of_trial": "facility city country",
+    "exclusivity_end_of_application": "exclusivity code, exclusivity date",
+    "last_patent_expiry_of_application": "patent expire date text",
+    "patents_of_application": "patent no, drug substance flag, drug product flag",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A call that checks ``value`` of a look-up. ``documents`` are those that stated it before;
+    ``source`` is the registry that is searched, "" where the record itself is read."""
+
+    look_up: LookUp
+    value: str
+    call: PlannedCall
+    documents: tuple[str, ...]
+    source: FactSource | Literal[""] = ""
+
+    @property
+    def asks_second_source(self) -> bool:
+        """Whether another registry than that of the value is asked."""
+        return bool(self.source) and self.look_up.kind in _SECOND_SOURCES
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What a check showed, and in which document; ``other`` is the other value of a conflict."""
+
+    check: Check
+    result: CheckResult
+    document_id: str = ""
+    other: str = ""
+
+
+def choose_check(
+    look_up: LookUp,
+    value: str,
+    notes: Notes,
+    log: SearchLog,
+    tools: Toolset,
+    queries: QueryWriter,
+) -> Check | None:
+    """The next check of a value that can be sent; None where there is none, or enough were."""
+    # A candidate of a part, after which the rest was looked at, was checked by that.
+    if look_up.kind in {*LISTED, *WHOLE_RECORD} and log.searches[look_up] > 1:
+        return None
+    checks = list(_generate_checks(look_up, value, notes, tools, queries))
+    done = [check for check in checks if check.call in log.answered]
+    if len(done) >= _count_checks(look_up, value):
+        return None
+    return next((check for check in checks if log.is_open(check.call)), None)
+
+
+def _count_checks(look_up: LookUp, value: str) -> int:
+    """One check, and of every fourth value a second one."""
+    return 2 if zlib.crc32(f"{look_up}/{value}".encode()) % 4 == 0 else 1
+
+
+def _generate_checks(
+    look_up: LookUp, value: str, notes: Notes, tools: Toolset, queries: QueryWriter
+) -> Iterator[Check]:
+    documents = tuple(notes.list_support(look_up.inputs, value))
+    second = _SECOND_SOURCES.get(look_up.kind)
+    prefix = REGISTRY_PREFIXES[second.source] if second else ""
+    is_from_second = any(document.startswith(f"{prefix}:") for document in documents)
+    if second is not None and not is_from_second:
+        names = [notes.print_name(name) for name in look_up.inputs]
+        text = second.phrasing.format(*names, value=notes.print_name(value))
+        call = make_query(second.source, text).plan_call()
+        yield Check(look_up, value, call, documents, second.source)
+    if look_up.kind in WHOLE_RECORD:
+        yield _search_again(look_up, value, documents, notes)
+        return
+    for name in look_up.inputs:
+        record = find_record(notes, look_up.kind, name) or notes.find_record(name)
+        if tools.can_read and record is not None:
+            goal = f"{queries.write_goal(look_up, notes)}: {notes.print_name(value)}"
+            call = PlannedCall(goal, document_id=record.document_id)
+            yield Check(look_up, value, call, documents)
+            return
+
+
+def _search_again(look_up: LookUp, value: str, documents: tuple[str, ...], notes: Notes) -> Check:
+    """A second look at what was read as a whole: a search for the value, and where it is the date
+    of a patent, for the patent's own listing."""
+    registry = WHOLE_RECORD[look_up.kind]
+    name = notes.print_name(look_up.inputs[0])
+    patents = [
+        fact.subject
+        for document in documents
+        for fact in notes.list_facts("patent_expiry_date", document)
+        if fact.object == value
+    ]
+    if look_up.kind == "last_patent_expiry_of_application" and patents:
+        text = f"Orange Book patent no {notes.print_name(patents[0])}, patent expire date text"
+    else:
+        text = f"{name} {_AGAIN[look_up.kind]}"
+    return Check(look_up, value, make_query(registry, text).plan_call(), documents, registry)
+
+
+def judge_check(check: Check, response: str, shown: Sequence[str], notes: Notes) -> CheckOutcome:
+    """What a check's response showed; ``shown`` are the documents in it."""
+    record = check.call.document_id
+    if record:
+        result: CheckResult = (
+            "record_confirms" if _states(response, check.value, notes) else "silent"
+        )
+        return CheckOutcome(check, result, record)
+    second = _SECOND_SOURCES.get(check.look_up.kind)
+    for document in shown:
+        if second is None and document in check.documents and _states(response, check.value, notes):
+            return CheckOutcome(check, "record_confirms", document)
+        if second is None or document in check.documents:
+            continue
+        stated = [fact.object for fact in notes.list_facts(second.predicate, document)]
+        about = _states(notes.shown_text(document), check.look_up.inputs[0], notes)
+        if check.value in stated or (
+            about and _states(notes.shown_text(document), check.value, notes)
+        ):
+            return CheckOutcome(check, "confirmed", document)
+        if about and stated and second.source != "orange_book":
+            return CheckOutcome(check, "conflict", document, stated[0])
+    return CheckOutcome(check, "silent")
+
+
+def _states(text: str, value: str, notes: Notes) -> bool:
+    """Whether a text has the name or the value in one of its spellings."""
+    folded = f" {fold_name(text)} "
+    return any(f" {fold_name(name)} " in folded for name in notes.list_spellings(value) if name)
