@@ -134,11 +134,11 @@ class RulesTeacher:
             response = responses[place] if place < len(responses) else _ERROR
             is_failed = response.startswith(_ERROR)
             self._log.record(sent.look_up, sent.call, "failed" if is_failed else "answered")
-            shown = [] if is_failed else self._notes.read(response)
-            result: CallResult = "outage" if is_failed else "helpful" if shown else "empty"
+            document_ids = [] if is_failed else self._notes.read(response)
+            result: CallResult = "outage" if is_failed else "helpful" if document_ids else "empty"
             finished.append(replace(sent, result=result))
             if self._check is not None and not is_failed:
-                outcome = judge_check(self._check, response, shown, self._notes)
+                outcome = judge_check(self._check, response, document_ids, self._notes)
         self._sent = tuple(finished)
         return outcome
 

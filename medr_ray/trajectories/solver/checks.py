@@ -159,8 +159,10 @@ def _search_again(look_up: LookUp, value: str, documents: tuple[str, ...], notes
     return Check(look_up, value, make_query(registry, text).plan_call(), documents, registry)
 
 
-def judge_check(check: Check, response: str, shown: Sequence[str], notes: Notes) -> CheckOutcome:
-    """What a check's response showed; ``shown`` are the documents in it."""
+def judge_check(
+    check: Check, response: str, document_ids: Sequence[str], notes: Notes
+) -> CheckOutcome:
+    """What a check's response showed; ``document_ids`` are those in it."""
     record = check.call.document_id
     if record:
         result: CheckResult = (
@@ -168,7 +170,7 @@ def judge_check(check: Check, response: str, shown: Sequence[str], notes: Notes)
         )
         return CheckOutcome(check, result, record)
     second = _SECOND_SOURCES.get(check.look_up.kind)
-    for document in shown:
+    for document in document_ids:
         if second is None and document in check.documents and _states(response, check.value, notes):
             return CheckOutcome(check, "record_confirms", document)
         if second is None or document in check.documents:

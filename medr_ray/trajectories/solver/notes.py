@@ -67,9 +67,9 @@ class Notes:
 
     def read(self, response: str) -> list[str]:
         """Take what a tool response states; returns the documents that it shows."""
-        shown: dict[str, None] = {}
+        document_ids: dict[str, None] = {}
         for document, text in _parse_documents(response):
-            shown[document.document_id] = None
+            document_ids[document.document_id] = None
             earlier = self.documents.get(document.document_id)
             if earlier is None or not earlier.was_read:
                 self.documents[document.document_id] = document
@@ -83,7 +83,7 @@ class Notes:
             for name_id, (entity_type, names) in self._names.items()
         }
         self.table = FactTable.build(self._facts, entities)
-        return [*shown]
+        return [*document_ids]
 
     def find_record(self, entity_id: str, prefixes: Sequence[str] = ()) -> ReadDocument | None:
         """The document that is the record of an entity, among those that were shown; only those
