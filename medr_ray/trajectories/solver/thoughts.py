@@ -277,8 +277,8 @@ class NaturalThoughts:
             return self._word_partial(situation)
         if situation.calls[0].call.page > 1:
             return [self._choose("more_hits")]
-        asked = {call.look_up for call in situation.earlier}
-        new_calls = [call for call in situation.calls if call.look_up not in asked]
+        earlier_look_ups = {call.look_up for call in situation.earlier}
+        new_calls = [call for call in situation.calls if call.look_up not in earlier_look_ups]
         reading = [call for call in situation.calls if call.call.document_id]
         if reading:
             return [
