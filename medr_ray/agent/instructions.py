@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from medr_ray.agent.episode_budget import estimate_tokens
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
@@ -12,6 +13,18 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import HypothesisStatus, Language, Message, Task
 from medr_ray.tools.base import Tool
 
+# Keys of a JSON schema that only limit a value.
+_LIMITS = frozenset(
+    {
+        "additionalProperties",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+    }
+)
 _STATUS_WORDS: Mapping[Language, Mapping[HypothesisStatus, str]] = {
     "en": {"open": "open", "supported": "supported", "rejected": "rejected"},
     "zh": {"open": "待核实", "supported": "有证据支持", "rejected": "已放弃"},
@@ -56,10 +69,25 @@ class EpisodePrompt:
             schema = {
                 "name": tool.name,
                 "description": tool.description,
-                "parameters": tool.parameters,
+                "parameters": _shorten_schema(tool.parameters),
             }
             lines.append(json.dumps(schema, ensure_ascii=False))
         return "\n".join(lines)
+
+
+def _shorten_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema without the limits that a model rarely comes near: a call beyond them is answered
+    with what is wrong with it."""
+    shortened = {key: value for key, value in schema.items() if key not in _LIMITS}
+    if isinstance(schema.get("items"), Mapping):
+        shortened["items"] = _shorten_schema(schema["items"])
+    # Names of arguments, and no key of the schema among them.
+    if isinstance(schema.get("properties"), Mapping):
+        shortened["properties"] = {
+            name: _shorten_schema(argument) if isinstance(argument, Mapping) else argument
+            for name, argument in schema["properties"].items()
+        }
+    return shortened
 
 
 def answer_request(language: Language, state: AgentState | None = None, room: int = 0) -> str:

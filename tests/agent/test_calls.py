@@ -1,7 +1,9 @@
 """Identical calls: recognised by their arguments, answered without running again, and limited in
 number."""
 
+from collections.abc import Sequence
 from random import Random
+from threading import Barrier
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,9 @@ from support.agent_run import Echo, call, responses, run
 
 from medr_ray.agent.calls import call_key
 from medr_ray.agent.protocol import ToolCall, render_reply
+from medr_ray.core.errors import ToolError
+from medr_ray.retrieval.retriever import RetrievalHit
+from medr_ray.tools.search import SearchTool
 
 ASKED = "Give your answer now"
 
@@ -60,6 +65,27 @@ def test_going_in_circles_ends_with_the_request_for_an_answer(
     assert ASKED in responses(trajectory)[-1]
     assert (trajectory.asked, trajectory.stop_reason) == ("repeats", "loop")
     assert run(call("a"), call("a"), max_repeats=0).answer == "x"
+
+
+def test_blocking_searches_of_one_reply_wait_for_each_other_alone() -> None:
+    meeting = Barrier(3, timeout=20)  # seconds; searches one after the other never meet
+
+    class Searcher:
+        def search(self, query: str, *, sources: Sequence[str] | None = None) -> list[RetrievalHit]:
+            meeting.wait()
+            if query == "unavailable":
+                raise ToolError("the source is down")
+            return [RetrievalHit(f"PMID:{query}", "pubmed", query, "text", 1.0, 1.0, 1.0, 2019)]
+
+    tool = SearchTool(Searcher(), 900)
+    trajectory = run(call("1", "unavailable", "2"), tools=[tool], max_tool_calls=3, recap=False)
+    assert responses(trajectory)[0].splitlines()[:3] == [
+        "<tool_response>[1] 1 (PMID:1, 2019): text</tool_response>",
+        "<tool_response>error: the source is down</tool_response>",
+        "<tool_response>[1] 2 (PMID:2, 2019): text</tool_response>",
+    ]
+    assert [event.status for event in trajectory.tool_events] == ["ok", "error", "ok"]
+    assert trajectory.asked == "calls"  # each of them counts
 
 
 def test_spacing_and_order_of_arguments_make_no_other_call() -> None:
