@@ -1,6 +1,7 @@
 """``medr roles list``: who plays each role; ``medr roles try``: five fixed inputs to each model,
 with what came back beside what was expected."""
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,8 +90,8 @@ def try_roles(
     if not as_json:
         console.print("every input is sent anew: nothing comes from the cache", style="dim")
     results = []
-    for role in roles:
-        result = _try_role(role, resolved, budget)
+    for role, endpoint in roles:
+        result = _try_role(role, endpoint, resolved, budget)
         results.append(result)
         if as_json:
             _print_lines(result)
@@ -100,9 +101,14 @@ def try_roles(
         raise typer.Exit(1)
 
 
-def _choose_roles(roles: "Sequence[Role]", names: Sequence[str]) -> "list[Role]":
-    """The roles that a model plays, of ``names`` where there are any. Raises ConfigError for an
-    unknown name, and where no model plays any of them, with the settings that change that."""
+def _choose_roles(
+    roles: "Sequence[Role]", names: Sequence[str]
+) -> "list[tuple[Role, EndpointConfig]]":
+    """The roles that a model plays, with its endpoint, of ``names`` where there are any.
+
+    Raises ConfigError for an unknown name, and where no model plays any of them, with the settings
+    that change that.
+    """
     from medr_ray.core.config.names import check_known
     from medr_ray.core.errors import ConfigError
 
@@ -112,7 +118,7 @@ def _choose_roles(roles: "Sequence[Role]", names: Sequence[str]) -> "list[Role]"
         except ValueError as error:
             raise ConfigError(str(error)) from None
     wanted_roles = [role for role in roles if not names or role.name in names]
-    played = [role for role in wanted_roles if role.endpoint is not None]
+    played = [(role, role.endpoint) for role in wanted_roles if role.endpoint is not None]
     if not played:
         settings = "; ".join(dict.fromkeys(role.by_model for role in wanted_roles))
         raise ConfigError(
@@ -165,13 +171,13 @@ class _RoleResult:
         }
 
 
-def _try_role(role: "Role", config: "PipelineConfig", budget: "Directory | None") -> _RoleResult:
+def _try_role(
+    role: "Role", endpoint: "EndpointConfig", config: "PipelineConfig", budget: "Directory | None"
+) -> _RoleResult:
     from medr_ray.cli.trials.registry import TRIALS, require_passed
     from medr_ray.core.errors import MedrError
     from medr_ray.llm.reachability import find_endpoint_problems
 
-    endpoint = role.endpoint
-    assert endpoint is not None  # noqa: S101  (only such roles are chosen)
     required = require_passed(role.name)
     started = time.monotonic()
     # In seconds, before a dead endpoint is asked again and again.
@@ -182,15 +188,15 @@ def _try_role(role: "Role", config: "PipelineConfig", budget: "Directory | None"
         try:
             # Each trial asks from an event loop of its own; the governor keeps to the limits.
             with ThreadPoolExecutor(min(len(trials), endpoint.concurrency)) as pool:
-                run_one = pool.map(lambda trial: _run_trial(trial, role, endpoint, budget), trials)
-                results = tuple(run_one)
+                run_trial = functools.partial(_run_trial, endpoint, budget)
+                results = tuple(pool.map(run_trial, trials))
         except MedrError as error:
             problem = str(error)
     return _RoleResult(role, endpoint, results, required, time.monotonic() - started, problem)
 
 
 def _run_trial(
-    trial: "Trial", role: "Role", endpoint: "EndpointConfig", budget: "Directory | None"
+    endpoint: "EndpointConfig", budget: "Directory | None", trial: "Trial"
 ) -> _TrialResult:
     from medr_ray.llm.client import ChatClient
 

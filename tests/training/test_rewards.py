@@ -2,17 +2,25 @@
 it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from pytest_httpserver import HTTPServer
+from support.metered_endpoint import MeteredEndpoint
+from support.misbehaving_endpoint import fresh_governor
 from support.questions import worded_task
 
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.failure_streak import MAX_IDENTICAL_FAILURES
 from medr_ray.core.records import Message, Trajectory, Usage
+from medr_ray.core.run import Directory
+from medr_ray.core.settings import load_config
+from medr_ray.llm.cache import read_usage
 from medr_ray.training.rewards import ModelPreference, compute_rewards
+from medr_ray.training.rollout_coordinator import open_expert
 
 TASK = worded_task()
 
@@ -106,3 +114,18 @@ def test_a_model_that_stays_unreachable_ends_the_training() -> None:
     judge = ScriptedJudge(0.5, *[gone] * (MAX_IDENTICAL_FAILURES - 1), 0.5, *[gone] * 30)
     with pytest.raises(InfrastructureError, match="rollouts that were to be scored in a row"):
         score(judge, 41)
+
+
+def test_scores_of_a_model_count_in_the_run_and_are_paid_once(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_governor(monkeypatch)
+    endpoint = MeteredEndpoint(httpserver, lambda body: '{"score": 0.75, "reason": "careful"}')
+    settings = [f"llm.base_url={endpoint.url}", "llm.model=m", "grpo.expert=llm"]
+    config = load_config(None, settings, environment={})
+    run = Directory(str(tmp_path))
+    for _ in range(2):
+        # A stage that was killed and goes on from a checkpoint scores the same rollouts again.
+        assert open_expert(config, run).score([make_trajectory()], [TASK]) == [0.75]
+    used = read_usage(run)["preference", "m"]
+    assert (used.requests, used.cached, len(endpoint.bodies)) == (1, 1, 1)
