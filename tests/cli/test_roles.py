@@ -1,6 +1,7 @@
 """``medr roles``: who plays each role, and five fixed inputs to each model over a scripted
 endpoint."""
 
+import contextlib
 import functools
 import json
 from pathlib import Path
@@ -21,11 +22,13 @@ from medr_ray.cli.trials.registry import TRIALS
 from medr_ray.cli.trials.trial import read_entries
 from medr_ray.core.config.roles import RoleName
 from medr_ray.core.records import literal_values
+from medr_ray.core.run import RunDirectory
 from medr_ray.core.settings import load_config
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.prevalence import load_prevalence
 from medr_ray.knowledge.rare_diseases import load_rare_listings
 from medr_ray.llm import client as client_module
+from medr_ray.llm.cache import ResponseCache, read_usage
 
 SECRET = "sk-very-secret-1234567890"
 ROLES: tuple[RoleName, ...] = literal_values(RoleName)  # type: ignore[assignment]
@@ -178,6 +181,22 @@ def test_a_spent_budget_ends_it_with_the_reason(trying: Trying) -> None:
     assert result.exit_code == 1
     assert "could not be asked: budget_tokens = 5" in result.stdout
     assert trying.endpoint.bodies == []
+
+
+def test_what_it_costs_counts_in_the_budget_of_a_run_and_not_in_a_stage_s_use(
+    trying: Trying,
+) -> None:
+    trying.endpoint.answer = judge
+    run = RunDirectory(str(trying.root / "default"))
+    run.claim()
+    budget = ("llm.budget_tokens=100000", "llm.max_tokens=50")
+    assert trying.try_role("judge", settings=budget).exit_code == 0
+    with contextlib.closing(ResponseCache(run.child("llm").local)) as store:
+        assert store.total_spend().tokens > 1000
+    assert read_usage(run) == {}
+    spent = ("llm.budget_tokens=1001", "llm.max_tokens=50")
+    result = trying.try_role("judge", settings=spent)
+    assert "could not be asked: budget_tokens = 1,001" in result.stdout
 
 
 def test_a_dead_endpoint_is_named_with_the_remedy(trying: Trying) -> None:
