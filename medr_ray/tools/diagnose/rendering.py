@@ -13,9 +13,11 @@ from medr_ray.diagnosis.knowledge_base import AnnotatedFinding
 from medr_ray.diagnosis.next_finding import NextFinding
 from medr_ray.diagnosis.posterior import DiagnosisModel, Patient, Posterior
 from medr_ray.diagnosis.reasons import FindingFactor, explain_diagnosis
+from medr_ray.retrieval.documents import REGISTRY_PREFIXES
 from medr_ray.retrieval.snippets import truncate
 from medr_ray.tools.diagnose.evidence import EvidenceUpdate
 
+_SHOWN_RECORDS = 2  # records of one disease
 _SHOWN_FACTORS = 3  # reasons shown for each disease
 _SHOWN_REFERENCES = 2  # references of one reason
 _QUOTED_CHARS = 200  # of a sentence
@@ -51,6 +53,12 @@ def render_diagnosis(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, chars: 
     lines += [(2, _render_next(diagnosis, finding)) for finding in answer.next_findings[:1]]
     lines += [(2, _render_update(diagnosis, update)) for update in answer.updates]
     return _fit_lines(lines, chars)
+
+
+def list_record_documents(diagnosis: DiagnosisModel, disease: int) -> list[str]:
+    """The ids of the documents that are the records of a disease, by which they can be read."""
+    records = diagnosis.knowledge_base.records[disease][:_SHOWN_RECORDS]
+    return [f"{REGISTRY_PREFIXES['hpo']}:{record}" for record in records]
 
 
 def _fit_lines(lines: Sequence[tuple[int, str]], chars: int) -> str:
@@ -98,7 +106,7 @@ def _render_disease(
     reported = int(diagnosis.priors.most_reported_patients[disease])
     counted = f", counted in {reported} patient{'s' * (reported != 1)}" if reported else ""
     share = _format_percent(float(answer.posterior.probabilities[disease]))
-    records = ", ".join(knowledge_base.records[disease][:2])
+    records = ", ".join(list_record_documents(diagnosis, disease))
     return f"{rank}. {share} {knowledge_base.names[disease]} ({records}; {prevalence}{counted})"
 
 

@@ -22,7 +22,11 @@ from medr_ray.retrieval.documents import HPO
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
 from medr_ray.tools.diagnose.evidence import EvidenceUpdate, read_evidence
-from medr_ray.tools.diagnose.rendering import DiagnosisAnswer, render_diagnosis
+from medr_ray.tools.diagnose.rendering import (
+    DiagnosisAnswer,
+    list_record_documents,
+    render_diagnosis,
+)
 from medr_ray.tools.observations import SearchHit
 from medr_ray.tools.search import Searcher, translate_index_errors
 from medr_ray.tools.threads import DaemonThreads
@@ -92,7 +96,8 @@ class DiagnoseTool:
         self._observation_chars = observation_chars
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The diagnosis as text; ``documents`` are those whose counts updated it.
+        """The diagnosis as text; ``documents`` are the records of the diseases that are listed, and
+        those whose counts updated it.
 
         Raises ToolError for wrong arguments or when nothing in them is understood,
         InfrastructureError when the index fails.
@@ -139,9 +144,8 @@ class DiagnoseTool:
             unresolved=unresolved,
             contradicted=contradicted,
         )
-        documents = tuple(dict.fromkeys(update.document_id for update in updates))
         text = render_diagnosis(diagnosis, answer, self._observation_chars)
-        return ToolResult(text, documents)
+        return ToolResult(text, _list_documents(diagnosis, answer, text))
 
     def _gather_evidence(
         self,
@@ -203,6 +207,20 @@ def load_diagnosis_resources(
     diagnosis = load_diagnosis(config)
     findings = finding_resolver(load_hpo(), diagnosis.knowledge_base.terms)
     return diagnosis, findings, disease_resolver(diagnosis.knowledge_base)
+
+
+def _list_documents(
+    diagnosis: DiagnosisModel, answer: DiagnosisAnswer, text: str
+) -> tuple[str, ...]:
+    """The ids of the documents that the text names: it may have had no room for all diseases."""
+    records = [
+        document
+        for disease in answer.diseases
+        for document in list_record_documents(diagnosis, disease)
+        # As an id stands in the brackets behind a disease: one may be the beginning of another.
+        if f"{document}," in text or f"{document};" in text
+    ]
+    return tuple(dict.fromkeys([*records, *(update.document_id for update in answer.updates)]))
 
 
 def _describe_unresolved(unresolved: Sequence[UnresolvedName]) -> str:

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.agent_run import responses, run
 
+from medr_ray.agent.protocol import ToolCall, render_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError, InfrastructureError, ToolError
+from medr_ray.core.records import EvidenceEdge
+from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.tools.base import ToolResult
 from medr_ray.tools.diagnose.tool import DiagnoseTool, build_diagnose_tool
 
@@ -83,6 +87,23 @@ def test_diseases_come_with_probabilities_reasons_references_and_what_to_look_fo
     assert any(line.startswith("Look for next: ") and "bits" in line for line in lines)
 
 
+def test_words_for_findings_give_a_few_diseases_whose_records_can_be_read() -> None:
+    """In an episode: the diagnosis is evidence, and names the documents to read next."""
+    findings = ["long slender fingers", "lens dislocation", "aortic root aneurysm"]
+    diagnose = render_reply("look", [ToolCall("diagnose", {"findings": findings, "results": 3})])
+    candidate = render_reply("Candidate: Marfan syndrome.", answer="Marfan syndrome")
+    trajectory = run(diagnose, candidate, tools=[_tool(chars=2000)], observation_chars=2000)
+    [response] = responses(trajectory)
+    assert len(response) < 1200
+    assert [line[:2] for line in response.splitlines() if line[1:2] == "."] == ["2.", "3."]
+    assert response.startswith("<tool_response>1. ")
+    assert response.count("% ") >= 4  # of three diseases and of none of these
+    first = trajectory.documents[0]
+    assert first == "HPO:OMIM:154700"
+    assert first.removeprefix("HPO:") in load_hpo().diseases
+    assert EvidenceEdge("names", first, "Marfan syndrome", 0) in trajectory.evidence
+
+
 def test_unknown_findings_are_reported_and_do_not_stop_the_others() -> None:
     text = _call({"findings": [*_ALPORT, "hypsarhythmia"]}).text
     assert "Not understood: 'hypsarhythmia'; nearest: Hypsarrhythmia (HP:0002521)" in text
@@ -138,11 +159,12 @@ def test_evidence_moves_the_diagnosis_and_is_quoted() -> None:
     arguments = {"findings": _ALPORT, "candidates": ["OMIM:301050", "OMIM:203780"]}
     before = _call(arguments).text
     name = "Alport syndrome, X-linked"
-    assert f"{name} (OMIM:301050" in before
+    assert f"{name} (HPO:OMIM:301050" in before
     sentence = "Hematuria was present in 3 of 400 patients."
     searcher = _Searcher([_Hit("PMID:99999999", f"{name} revisited", sentence)])
     result = _call({**arguments, "evidence": True}, searcher)
-    assert result.documents == ("PMID:99999999",)
+    assert result.documents[-1] == "PMID:99999999"
+    assert set(result.documents[:-1]) >= {"HPO:OMIM:301050", "HPO:OMIM:203780"}
     assert f'(PMID:99999999: "{sentence}")' in result.text
     assert _percent_of(name, result.text) < _percent_of(name, before)
     assert any(query.startswith(name) for query, _ in searcher.queries)
@@ -157,7 +179,8 @@ def _percent_of(name: str, text: str) -> float:
 
 def test_without_the_evidence_argument_nothing_is_searched() -> None:
     searcher = _Searcher()
-    assert _call({"findings": _ALPORT}, searcher).documents == ()
+    documents = _call({"findings": _ALPORT}, searcher).documents
+    assert all(document.startswith("HPO:") for document in documents)
     assert searcher.queries == []
 
 
