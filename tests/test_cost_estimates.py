@@ -162,6 +162,14 @@ def test_the_judge(place: Place) -> None:
     require_near(estimate_evaluation_costs(config, run), run, "judge")
 
 
+def test_only_the_questions_that_are_played_are_counted(place: Place) -> None:
+    config = place.config("trajectories.teacher=llm", "trajectories.max_questions=10")
+    run = place.run(config, train=1000, mean_hops=2.0)
+    (cost,) = estimate_trajectory_costs(config, run)
+    assert cost.requests == 10 * 5
+    assert "10 questions" in cost.basis
+
+
 def test_without_a_finished_stage_the_estimate_is_a_bound_and_says_so(place: Place) -> None:
     config = place.config("questions.writer=llm", "questions.max_questions=50")
     (cost,) = estimate_question_costs(config, open_run(config))

@@ -110,6 +110,11 @@ DOUBTFUL = [
     ),
     (
         "trajectories",
+        ["trajectories.style=plain", "trajectories.rewrite={model: r}"],
+        ["trajectories.rewrite", "trajectories.style: plain"],
+    ),
+    (
+        "trajectories",
         ["questions.writer=llm", "questions.back_reader=llm", "llm.model=m"],
         ["back_reader: llm", "trajectories.teacher: rules", "trajectories.guided_fraction: 0.7"],
     ),

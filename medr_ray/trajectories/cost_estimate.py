@@ -38,8 +38,7 @@ def estimate_trajectory_costs(config: PipelineConfig, run: RunDirectory) -> Iter
     else:
         questions = train
         basis = f"{train:,} train questions"
-    # Set where not all of them are played.
-    limit = getattr(settings, "max_questions", None)
+    limit = settings.max_questions
     if limit is not None and limit < questions:
         questions = limit
         basis = f"{limit:,} questions"

@@ -29,7 +29,7 @@ def find_teacher_problems(config: PipelineConfig) -> Iterator[str]:
 def find_doubtful_roles(config: PipelineConfig) -> Iterator[str]:
     """Each pair of settings with its remedy."""
     settings = config.trajectories
-    if settings.rewrite is not None and getattr(settings, "style", "") == "plain":
+    if settings.rewrite is not None and settings.style == "plain":
         yield (
             "trajectories.rewrite words anew what trajectories.style: plain words alike on "
             "purpose: set trajectories.style: natural, or leave trajectories.rewrite out"
