@@ -28,6 +28,7 @@ from medr_ray.retrieval.registry_records import list_registry_documents
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.tools.base import Tool
 from medr_ray.tools.registry import build_tools
+from medr_ray.trajectories.solver.dictionary import NameDictionary
 from medr_ray.trajectories.stage import build_rollout_request
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
@@ -133,11 +134,14 @@ def run_teacher(
     language: Language = "en",
     faults: FaultPlan = NO_FAULTS,
     config: PipelineConfig | None = None,
+    dictionary: NameDictionary | None = None,
 ) -> Trajectory:
     """The rules teacher's episode: guided where guidance is given, else exploring."""
     question = question_with(text, answer, guidance or (), language)
     config, mode = config or load_settings(), "exploration" if guidance is None else GUIDED
-    policy = RulesTeacherFactory.from_config(config)(build_rollout_request(question, mode, 0))
+    policy = RulesTeacherFactory.from_config(config, dictionary)(
+        build_rollout_request(question, mode, 0)
+    )
     return asyncio.run(
         run_episode(question.task, policy, tools, config.agent, mode=mode, faults=faults)
     )
