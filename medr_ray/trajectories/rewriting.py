@@ -1,10 +1,9 @@
 """A chat model rewrites the thoughts of accepted dialogues; the agent's actions stay byte for byte.
 
 A thought is replaced at its place in the message, never by a search for its text. A new text is
-used only when the message then has the same calls or the same answer, and the text names nothing
-that only guidance names, adds no number, does not give the answer away before a tool has returned
-it, and is in the question's language. Otherwise the thought keeps its original text, and the
-reason is recorded.
+used only when the message then has the same calls or the same answer, and nothing speaks against it
+(``rewrite_checks``): it has no fact that no observation has, and does not change what was confirmed
+or failed. Otherwise the thought keeps its original text, and the reason is recorded.
 
 Each dialogue is one request. Finished dialogues are saved in parts, so that an interrupted stage
 continues where it stopped. An endpoint that cannot be reached ends the stage (InfrastructureError).
@@ -18,7 +17,6 @@ from string import Template
 
 from pydantic import BaseModel
 
-from medr_ray.agent.protocol import parse_reply
 from medr_ray.agent.state import build_state
 from medr_ray.agent.transcript import read_turns
 from medr_ray.core.config import EndpointConfig
@@ -30,19 +28,13 @@ from medr_ray.core.records import Task, Trajectory, to_table
 from medr_ray.core.run import Directory
 from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.roles import JsonClient
-from medr_ray.questions.answer_matching import occurs_in
-from medr_ray.trajectories.filtering import find_leak
+from medr_ray.trajectories.rewrite_checks import find_rewrite_problems
 
 REWRITTEN = "rewritten"  # the outcome of a thought with a new text
 REWRITES_FOLDER = "rewrites"
 _DIALOGUES_PER_PART = 32
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_HAN = re.compile(r"[\u3400-\u9fff]")
 _MAX_RESPONSE_CHARS = 1500  # of a tool response in the prompt
-# A new text may be three times as long as the original, and any text may have 600 characters.
-_MAX_GROWTH = 3
-_MIN_LIMIT_CHARS = 600
 
 
 class Thoughts(BaseModel):
@@ -149,7 +141,9 @@ async def rewrite_thoughts(trajectory: Trajectory, task: Task, client: JsonClien
 def _accept_or_keep(
     trajectory: Trajectory, task: Task, number: int, original: str, text: str
 ) -> Rewrite:
-    problem = next(_find_problems(trajectory, task, number, original, text), "")
+    changed_content = replace_thought(trajectory.messages[number].content, text)
+    problems = find_rewrite_problems(trajectory, task, number, original, text, changed_content)
+    problem = next(problems, "")
     if problem:
         return _keep_original(trajectory, number, original, problem)
     return Rewrite(trajectory.trajectory_id, number, REWRITTEN, original, text)
@@ -219,39 +213,3 @@ def _format_dialogue(trajectory: Trajectory) -> Iterator[str]:
             yield f"Action: {message.content[match.end() :].strip()}"
         else:
             yield f"Action: {message.content}"
-
-
-# --- what a new text may not do -------------------------------------------------------
-
-
-def _find_problems(
-    trajectory: Trajectory, task: Task, number: int, original: str, text: str
-) -> Iterator[str]:
-    """Why a new text for the thought in message ``number`` cannot be used."""
-    content = trajectory.messages[number].content
-    # The dialogue up to the thought; the system's message gives no evidence.
-    before = "\n".join(message.content for message in trajectory.messages[1:number])
-    answer = trajectory.answer
-    if not text:
-        yield "the text is empty"
-    if len(text) > max(_MAX_GROWTH * len(original), _MIN_LIMIT_CHARS):
-        yield "the text is too long"
-    if not _has_same_action(content, replace_thought(content, text), text):
-        yield "the text changes the action"
-    if find_leak(text):
-        yield "the text says what only guidance says"
-    if not set(_NUMBER.findall(text)) <= set(_NUMBER.findall(f"{before}\n{content}")):
-        yield "the text adds a number"
-    if answer and occurs_in(answer, text) and not occurs_in(answer, f"{before}\n{original}"):
-        yield "the text gives the answer away"
-    if (_HAN.search(text) is not None) != (task.language == "zh"):
-        yield "the text is in another language"
-
-
-def _has_same_action(content: str, changed_content: str, text: str) -> bool:
-    """Whether the changed message parses to the new thought and to the action of the original."""
-    original = parse_reply(content)
-    changed = parse_reply(changed_content)
-    original_action = (original.calls, original.problems, original.answer)
-    changed_action = (changed.calls, changed.problems, changed.answer)
-    return changed.thought == text and changed_action == original_action
