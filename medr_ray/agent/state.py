@@ -70,6 +70,7 @@ _NO_NAME = re.compile(
     r"|^(?:不|未|尚|还|需|待|我)",
     re.I,
 )
+_CITED = re.compile(r"\s*[(（][A-Z][A-Z-]*:[^)）]*[)）]?\.?$")  # closed, or cut off by a form
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 # How agents drop a candidate, in a sentence that names it.
 _DROPPING = re.compile(
@@ -188,8 +189,10 @@ def _is_relation(before: str) -> bool:
 
 
 def _clean_name(text: str) -> str:
-    """A hypothesis without quotation marks and emphasis; "" for what names nothing."""
-    name = " ".join(text.split()).strip(" .*\"'“”‘’`:")
+    """A hypothesis without quotation marks, emphasis and the ids of documents in brackets behind
+    it; "" for what names nothing."""
+    name = _CITED.sub("", " ".join(text.split()))
+    name = name.strip(" .*\"'“”‘’`:")
     if len(name) > _LONGEST_NAME or _NO_NAME.search(name):
         return ""
     return name

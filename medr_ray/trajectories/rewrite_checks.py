@@ -226,9 +226,8 @@ def _find_additions(rewriting: _Rewriting) -> Iterator[str]:
         yield "the text adds a document id"
     if not _has_dates(text, evidence):
         yield "the text adds a date"
-    if not _list_numbers(_DATE.sub(" ", text)) <= _list_numbers(evidence) or not _has_counts(
-        text, evidence
-    ):
+    new_numbers = _list_numbers(_DATE.sub(" ", text)) - _list_numbers(evidence)
+    if new_numbers or not _has_counts(text, evidence):
         yield "the text adds a number"
     # Without the answer that this message gives, unless the original thought names it.
     seen_text = f"{rewriting.shown}\n{rewriting.original}"
