@@ -51,13 +51,14 @@ def build_dialogue(case: dict[str, Any]) -> Trajectory:
     )
 
 
-def list_problems(language: str, turn: int, text: str) -> list[str]:
-    case = REWRITES[language]
+def list_problems(language: str, turn: int, text: str, original: str = "") -> list[str]:
+    case = json.loads(json.dumps(REWRITES[language]))
+    original = original or case["turns"][turn]["thought"]
+    case["turns"][turn]["thought"] = original
     trajectory = build_dialogue(case)
     task = replace(worded_task(case["question"], case["answer"]), language=language)
     number = 2 + 2 * turn
     changed = replace_thought(trajectory.messages[number].content, text)
-    original = case["turns"][turn]["thought"]
     return list(find_rewrite_problems(trajectory, task, number, original, text, changed))
 
 
@@ -80,3 +81,10 @@ def test_a_bad_text_is_refused_for_its_reason(
     language: str, turn: int, text: str, why: str
 ) -> None:
     assert why in list_problems(language, turn, text)
+
+
+def test_what_a_call_has_checked_may_be_called_confirmed() -> None:
+    original = "It is 14 November 2001 (FDA:BLA103950)."
+    text = "Confirmed: 14 November 2001 (FDA:BLA103950)."
+    assert list_problems("en", 4, text, original) == []
+    assert list_problems("en", 3, text, original) == ["the text says that something is confirmed"]
