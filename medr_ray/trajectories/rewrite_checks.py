@@ -43,7 +43,7 @@ from medr_ray.trajectories.filtering import find_leak
 _MAX_GROWTH = 3
 _MIN_LIMIT_CHARS = 600
 _WORDING = "medr_ray.trajectories.solver"
-_WORDING_FILES = ("natural.en.json", "queries.json", "thoughts.en.json")
+_WORDING_FILES = ("natural.en.json", "queries.json", "plain.en.json")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 # ASCII: in Chinese text words follow without a space.
 _DOCUMENT_ID = re.compile(r"(?<![\w:-])[A-Z][A-Z-]{1,20}:[A-Za-z0-9](?:[\w.-]*\w)?", re.ASCII)
@@ -155,10 +155,10 @@ def find_rewrite_problems(
         yield "the text changes the action"
     if find_leak(text):
         yield "the text says what only guidance says"
-    yield from _find_additions(rewriting)
-    yield from _find_changed_status(rewriting)
     if (_HAN.search(text) is not None) != (task.language == "zh"):
         yield "the text is in another language"
+    yield from _find_additions(rewriting)
+    yield from _find_changed_status(rewriting)
 
 
 def _gather(
