@@ -125,7 +125,7 @@ _NOT_YET = re.compile(
 class _Rewriting:
     """A new text for the thought in message ``number``, and what it is judged by.
 
-    ``shown`` is the question, the responses and the calls up to then; ``evidence`` has the
+    ``seen`` is the question, the responses and the calls up to then; ``evidence`` has the
     original's message as well.
     """
 
@@ -133,7 +133,7 @@ class _Rewriting:
     content: str
     original: str
     text: str
-    shown: str
+    seen: str
     evidence: str
     answer: str
     later_names: frozenset[str]
@@ -166,7 +166,7 @@ def _gather(
 ) -> _Rewriting:
     messages = trajectory.messages
     # The system's message gives no evidence.
-    shown = "\n".join(
+    seen_text = "\n".join(
         split_thought(message.content).rest if message.role == "assistant" else message.content
         for message in messages[1:number]
     )
@@ -179,8 +179,8 @@ def _gather(
         messages[number].content,
         original,
         text,
-        shown,
-        f"{shown}\n{messages[number].content}",
+        seen_text,
+        f"{seen_text}\n{messages[number].content}",
         trajectory.answer or "",
         later_names=_list_later_names(trajectory, reply),
         has_failed=bool(failures) and failures[-1],
@@ -230,7 +230,7 @@ def _find_additions(rewriting: _Rewriting) -> Iterator[str]:
     if new_numbers or not _has_counts(text, evidence):
         yield "the text adds a number"
     # Without the answer that this message gives, unless the original thought names it.
-    seen_text = f"{rewriting.shown}\n{rewriting.original}"
+    seen_text = f"{rewriting.seen}\n{rewriting.original}"
     answer = rewriting.answer
     if answer and occurs_in(answer, text) and not occurs_in(answer, seen_text):
         yield "the text gives the answer away"
