@@ -485,6 +485,7 @@ def _list_rewriter_cases(language: Language) -> Mapping[CaseName, Sequence[Case]
     second = {"en": "The record says it.", "zh": "记录中已有说明。"}[language]
     early = {"en": f"It is {_INHERITANCE}.", "zh": f"应为{_INHERITANCE}。"}[language]
     number = {"en": "It was described in 1916.", "zh": "1916年首次报道。"}[language]
+    name = {"en": "It may be treated with Rituximab.", "zh": "可用Rituximab治疗。"}[language]
     foreign = {"en": "先查记录。", "zh": "I look it up."}[language]
 
     def render(text: str) -> str:
@@ -497,6 +498,7 @@ def _list_rewriter_cases(language: Language) -> Mapping[CaseName, Sequence[Case]
         first,
         wrong=[
             Case((render(number),), 1, (second,), "kept: the text adds a number"),
+            Case((render(name),), 1, (second,), "kept: the text adds a name"),
             Case((render(early),), 1, (second,), "kept: the text gives the answer away"),
             Case((render("[MASK]"),), 1, (second,), "kept: the text says what only guidance"),
             Case((render(foreign),), 1, (second,), "kept: the text is in another language"),
