@@ -91,7 +91,9 @@ def _compute_figures(
     rare = find_rare_questions(questions.values(), context.upstream("index"))
     given = StatisticsInput(questions, tokens, rare)
     figures = compute_statistics(accepted, given)
-    by_kind = compute_statistics_by_kind(accepted, given)
+    settings = context.config.trajectories
+    style = settings.style if settings.teacher == "rules" else ""
+    by_kind = compute_statistics_by_kind(accepted, given, style)
     return {
         "statistics": {name: asdict(figure) for name, figure in figures.items()},
         "statistics_by_kind": {

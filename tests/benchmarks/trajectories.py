@@ -89,14 +89,14 @@ async def _teach(
     requests: Sequence[RolloutRequest], config: PipelineConfig, run: RunDirectory
 ) -> list[Trajectory]:
     """The dialogues, one after another: a search keeps a core busy anyway."""
-    factory = RulesTeacherFactory.from_config(config)
+    toolbox = open_tools(config, run.stage("index"))
+    factory = RulesTeacherFactory.from_config(config, rarity=toolbox.rarity)
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
-    tools = open_tools(config, run.stage("index")).tools
     return [
         await run_episode(
             request.task,
             factory(request),
-            tools,
+            toolbox.tools,
             config.agent,
             mode=request.mode,
             rollout=request.rollout,

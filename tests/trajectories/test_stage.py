@@ -122,7 +122,9 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
         "rewritten": 6,
     }
     assert counts["statistics"]["calls"] == {"value": 1, "n": 4}
-    assert counts["statistics_by_kind"]["mode"]["exploration"]["calls"]["n"] == 4
+    by_kind = counts["statistics_by_kind"]
+    assert by_kind["mode"]["exploration"]["calls"]["n"] == 4
+    assert list(by_kind["style"]) == [config.trajectories.style]
 
     rejected = [
         json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
