@@ -11,7 +11,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.retrieval.record_lines import join_values, read_record_lines
@@ -65,7 +65,7 @@ _OTHER_WORDS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class RecordQuotes:
     """Joined lines of a record. Of the ``line_count`` lines of ``field``, which the goal asks for,
-    ``left_out`` had no room."""
+    ``left_out`` had no room; without a ``field`` all that was asked for is there."""
 
     quotes: tuple[str, ...] = ()
     field: str = ""
@@ -86,28 +86,41 @@ def quote_record(
     goal: str, document_id: str, text: str, chars: int, limits: ReadConfig
 ) -> RecordQuotes:
     """At most ``limits.quotes`` quotes of at most ``chars`` characters together; none where no line
-    has to do with the goal. All but the first have at most ``limits.quote_chars`` each."""
+    has to do with the goal. Fields that are not asked for have ``limits.quote_chars`` at most."""
     title, *lines = text.splitlines()
     words = _find_goal_words(goal, f"{title} {document_id}")
-    fields = _rank_fields(goal, words, _group_fields(document_id, lines))
-    if not fields:
+    ranked = _rank_fields(words, _group_fields(document_id, lines))
+    if not ranked:
         # The goal names no field: what it names are values.
         return RecordQuotes(_quote_lines(_find_lines(words, lines), chars, limits.quotes))
-    first = fields[0]
-    ordered = _order_lines(words - first.words, first.lines)
-    fitting = _count_fitting(ordered, chars)
-    # A single line may be longer than the room.
-    quotes = [" ".join(join_values(ordered[:fitting])) or truncate(ordered[0], chars)]
-    room = chars - len(quotes[0])
-    for field in fields[1 : limits.quotes]:
+    asked_fields = _choose_asked(goal, ranked)
+    others = [field for field in ranked if field not in asked_fields]
+    quotes: list[str] = []
+    cut = RecordQuotes()
+    room = chars
+    for field in [*asked_fields, *others][: limits.quotes]:
         ordered = _order_lines(words - field.words, field.lines)
-        quote = " ".join(
-            join_values(ordered[: _count_fitting(ordered, min(room, limits.quote_chars))])
+        fitting = _count_fitting(
+            ordered, room if field in asked_fields else min(room, limits.quote_chars)
         )
+        quote = " ".join(join_values(ordered[:fitting]))
+        if field in asked_fields:
+            left_out = len(ordered) - fitting
+            # Where several fields are asked for, the last that is cut.
+            cut = RecordQuotes((), field.name, len(ordered), left_out) if left_out else cut
+            # A single line may be longer than the room.
+            quote = quote or ("" if quotes else truncate(ordered[0], room))
         if quote:
             quotes.append(quote)
             room -= len(quote)
-    return RecordQuotes(tuple(quotes), first.name, len(first.lines), len(first.lines) - fitting)
+    return replace(cut, quotes=tuple(quotes))
+
+
+def _choose_asked(goal: str, ranked: Sequence[_Field]) -> list[_Field]:
+    """The fields that the goal names in their own words, the shortest first, so that a long one
+    takes the room of no other; without any, the field that it names best."""
+    named = [field for field in ranked if field.name in goal]
+    return sorted(named, key=lambda field: sum(map(len, field.lines))) or [ranked[0]]
 
 
 def _find_goal_words(goal: str, about: str) -> frozenset[str]:
@@ -149,17 +162,15 @@ def _find_field_words(field: str, document_id: str, lines: Sequence[str]) -> fro
     return _fold_words(" ".join(dict.fromkeys(texts)))
 
 
-def _rank_fields(goal: str, words: frozenset[str], fields: Sequence[_Field]) -> list[_Field]:
+def _rank_fields(words: frozenset[str], fields: Sequence[_Field]) -> list[_Field]:
     """The fields that the goal names, that which it names best first."""
     weights = _weigh_words([field.words for field in fields])
 
-    def rank(field: _Field) -> tuple[float, bool, float]:
-        named = words & field.words
-        weight = math.fsum(weights[word] for word in named)
-        # Of equal ones first the field in its own words ("interventions name" and "intervention
-        # names" are two), then that with fewer other words: "patent" is "patent no" rather than
+    def rank(field: _Field) -> tuple[float, float]:
+        # Of equal ones first that with fewer other words: "patent" is "patent no" rather than
         # "patent expire date text".
-        return weight, field.name in goal, len(named) / len(field.words)
+        named = words & field.words
+        return math.fsum(weights[word] for word in named), len(named) / len(field.words)
 
     named_fields = [field for field in fields if words & field.words]
     return sorted(named_fields, key=rank, reverse=True)

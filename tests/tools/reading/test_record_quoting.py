@@ -72,6 +72,7 @@ def _lines(record_id: str, field: str) -> list[str]:
         ("NDA209241", "last patent expiry", "patent expire date text"),
         ("NDA209241", "When does the last patent of INGREZZA expire?", "patent expire date text"),
         ("NDA209241", "how many patents", "patent no"),
+        ("NDA209241", "drug substance patent no", "patent no"),
         ("NDA209241", "end of exclusivity", "exclusivity date"),
         ("NDA021436", "who holds the application", "sponsor name"),
         ("NDA021436", "year of approval", "submission status date"),
@@ -109,6 +110,17 @@ def test_countries_and_patents_can_be_counted(chars: int) -> None:
     assert len(patents) == 22
     assert all(patent in response for patent in patents)
     assert "Left out" not in response
+
+
+def test_of_fields_that_are_named_a_long_one_takes_the_room_of_no_other() -> None:
+    sites = _lines(_WIDE_TRIAL, "facility")
+    response = _read(_WIDE_TRIAL, "country, facility, city", 700)
+    assert response.splitlines()[1].count(" | ") == len(_lines(_WIDE_TRIAL, "country")) - 1
+    fitting = response.count("facility: ")
+    assert 0 < fitting < len(sites)
+    left_out = len(sites) - fitting
+    assert response.endswith(f"Left out: {left_out} of {len(sites)} lines of 'facility'.")
+    assert _read(_WIDE_TRIAL, "country, facility, city").count("facility: ") == len(sites)
 
 
 def test_lines_without_room_are_counted() -> None:
