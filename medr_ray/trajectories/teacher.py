@@ -30,7 +30,13 @@ from medr_ray.retrieval.documents import REGISTRIES
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.trajectories.filtering import UNKNOWN_ANSWER
 from medr_ray.trajectories.rarity import is_rare
-from medr_ray.trajectories.solver.checks import Check, CheckOutcome, choose_check, judge_check
+from medr_ray.trajectories.solver.checks import (
+    Check,
+    CheckOutcome,
+    choose_check,
+    has_checks,
+    judge_check,
+)
 from medr_ray.trajectories.solver.dictionary import NameDictionary
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.queries import QueryWriter
@@ -39,6 +45,7 @@ from medr_ray.trajectories.solver.rules import (
     Conflict,
     Established,
     LookUp,
+    Outcome,
     PlannedCall,
     SearchLog,
 )
@@ -133,8 +140,9 @@ class RulesTeacher:
             # No response at all counts as a failure, too.
             response = responses[place] if place < len(responses) else _ERROR
             is_failed = response.startswith(_ERROR)
-            self._log.record(sent.look_up, sent.call, "failed" if is_failed else "answered")
             document_ids = [] if is_failed else self._notes.read(response)
+            answered: Outcome = "answered" if document_ids else "empty"
+            self._log.record(sent.look_up, sent.call, "failed" if is_failed else answered)
             result: CallResult = "outage" if is_failed else "helpful" if document_ids else "empty"
             finished.append(replace(sent, result=result))
             if self._check is not None and not is_failed:
@@ -186,7 +194,7 @@ class RulesTeacher:
             outcome,
             move.missing,
             calls,
-            move.candidate,
+            move.answer or move.candidate,
             self._check,
             None if calls else move.answer,
             self._list_cited(move),
@@ -206,10 +214,14 @@ class RulesTeacher:
         """The check of the answer, in the natural style and as long as a call is left."""
         if self._style == "plain" or not move.answer or self._count_calls_left() == 0:
             return None
-        look_up = move.established[-1].look_up
-        return choose_check(
-            look_up, move.answer, self._notes, self._log, self._tools, self._queries
-        )
+        for result in reversed(move.established):
+            # A difference or a choice stands in no record: what it is made from is checked.
+            look_up = result.look_up
+            if has_checks(look_up, self._notes, self._tools):
+                return choose_check(
+                    look_up, result.value, self._notes, self._log, self._tools, self._queries
+                )
+        return None
 
     def _prefers_medical(self, look_up: LookUp, call: PlannedCall) -> bool:
         """Whether the medical search comes first: by the paper's sigmoid over the rarity of what is

@@ -18,7 +18,7 @@ from medr_ray.trajectories.solver.queries import QueryWriter, make_query
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
-CheckResult = Literal["confirmed", "record_confirms", "silent", "conflict"]
+CheckResult = Literal["confirmed", "record_confirms", "search_confirms", "silent", "conflict"]
 
 
 @dataclass(frozen=True)
@@ -31,38 +31,49 @@ class _SecondSource:
     predicate: str = ""
 
 
-_SECOND_SOURCES: Mapping[str, _SecondSource] = {
-    "approval_date_of_application": _SecondSource(
-        "orange_book", "Orange Book {0} approval date {value}", "product_approval_date"
+_SECOND_SOURCES: Mapping[str, tuple[_SecondSource, ...]] = {
+    "approval_date_of_application": (
+        _SecondSource(
+            "orange_book", "Orange Book {0} approval date {value}", "product_approval_date"
+        ),
     ),
-    "approval_date_of_drug": _SecondSource("orange_book", "Orange Book {0} approval date {value}"),
-    "approval_year_of_drug": _SecondSource(
-        "livertox", "{0} LiverTox approved for use in the United States {value}", "us_approval_year"
+    "approval_date_of_drug": (
+        _SecondSource("orange_book", "Orange Book {0} approval date {value}"),
     ),
-    "disease_of_gene": _SecondSource("pubmed", "{value} {0} mutation"),
-    "drug_of_application": _SecondSource("orange_book", "Orange Book {0} {value}"),
-    "drug_of_patent": _SecondSource(
-        "drugs_at_fda", "{value} active ingredient new drug application"
+    "approval_year_of_drug": (
+        _SecondSource(
+            "livertox", "{0} LiverTox approved for use in the United States", "us_approval_year"
+        ),
+        _SecondSource("drugs_at_fda", "{0} active ingredient, submission status date {value}"),
     ),
-    "drug_of_trial": _SecondSource("pubmed", "{value} {0} randomized trial"),
-    "first_generic_approval_of_drug": _SecondSource(
-        "orange_book", "Orange Book {0} ANDA approval date {value}"
+    "disease_by_gene_and_inheritance": (
+        _SecondSource("pubmed", "{value} {0} mutation inheritance"),
     ),
-    "gene_of_disease": _SecondSource("pubmed", "{0} {value} variants"),
-    "inheritance_of_disease": _SecondSource(
-        "orphanet", "Orphanet {0} type of inheritance {value}", "has_inheritance"
+    "disease_of_gene": (_SecondSource("pubmed", "{value} {0} mutation"),),
+    "drug_of_application": (_SecondSource("orange_book", "Orange Book {0} {value}"),),
+    "drug_of_patent": (
+        _SecondSource("drugs_at_fda", "{value} active ingredient new drug application"),
     ),
-    "sponsor_of_application": _SecondSource(
-        "orange_book", "Orange Book {0} applicant {value}", "product_applicant"
+    "drug_of_trial": (_SecondSource("pubmed", "{value} {0} randomized trial"),),
+    "first_generic_approval_of_drug": (
+        _SecondSource("orange_book", "Orange Book {0} ANDA approval date {value}"),
     ),
-    "trade_name_of_application": _SecondSource("orange_book", "Orange Book {0} {value}"),
+    "gene_of_disease": (_SecondSource("pubmed", "{0} {value} variants"),),
+    "inheritance_of_disease": (
+        _SecondSource("orphanet", "Orphanet {0} type of inheritance {value}", "has_inheritance"),
+        _SecondSource("hpo", "{0} inheritance {value}", "has_inheritance"),
+    ),
+    "sponsor_of_application": (
+        _SecondSource("orange_book", "Orange Book {0} applicant {value}", "product_applicant"),
+    ),
+    "trade_name_of_application": (_SecondSource("orange_book", "Orange Book {0} {value}"),),
 }
 # The fields of a listing, in the words of its record.
 _AGAIN: Mapping[str, str] = {
-    "countries_of_trial": "facility city country",
-    "exclusivity_end_of_application": "exclusivity code, exclusivity date",
-    "last_patent_expiry_of_application": "patent expire date text",
-    "patents_of_application": "patent no, drug substance flag, drug product flag",
+    "countries_of_trial": "facility city country, countries:",
+    "exclusivity_end_of_application": "exclusivity date",
+    "last_patent_expiry_of_application": "patent expire date",
+    "patents_of_application": "patent no, drug product flag, distinct patents:",
 }
 
 
@@ -112,6 +123,16 @@ def choose_check(
     return next((check for check in checks if log.is_open(check.call)), None)
 
 
+def has_checks(look_up: LookUp, notes: Notes, tools: Toolset) -> bool:
+    """Whether what was looked up can be checked: a second source may state it, or it has a record
+    or a list of its own."""
+    if look_up.kind in {*_SECOND_SOURCES, *LISTED, *WHOLE_RECORD}:
+        return True
+    return tools.can_read and any(
+        find_record(notes, look_up.kind, name) or notes.find_record(name) for name in look_up.inputs
+    )
+
+
 def _count_checks(look_up: LookUp, value: str) -> int:
     """One check, and of every fourth value a second one."""
     return 2 if zlib.crc32(f"{look_up}/{value}".encode()) % 4 == 0 else 1
@@ -121,10 +142,14 @@ def _generate_checks(
     look_up: LookUp, value: str, notes: Notes, tools: Toolset, queries: QueryWriter
 ) -> Iterator[Check]:
     documents = tuple(notes.list_support(look_up.inputs, value))
-    second = _SECOND_SOURCES.get(look_up.kind)
-    prefix = REGISTRY_PREFIXES[second.source] if second else ""
-    is_from_second = any(document.startswith(f"{prefix}:") for document in documents)
-    if second is not None and not is_from_second:
+    stating = {document.partition(":")[0] for document in documents}
+    others = (
+        second
+        for second in _SECOND_SOURCES.get(look_up.kind, ())
+        if REGISTRY_PREFIXES[second.source] not in stating
+    )
+    second = next(others, None)
+    if second is not None:
         names = [notes.print_name(name) for name in look_up.inputs]
         text = second.phrasing.format(*names, value=notes.print_name(value))
         call = make_query(second.source, text).plan_call()
@@ -153,9 +178,8 @@ def _search_again(look_up: LookUp, value: str, documents: tuple[str, ...], notes
         if fact.object == value
     ]
     if look_up.kind == "last_patent_expiry_of_application" and patents:
-        text = f"Orange Book patent no {notes.print_name(patents[0])}, patent expire date text"
-    else:
-        text = f"{name} {_AGAIN[look_up.kind]}"
+        name = f"patent no {notes.print_name(patents[0])}"
+    text = f"{name} {_AGAIN[look_up.kind]} {notes.print_name(value)}"
     return Check(look_up, value, make_query(registry, text).plan_call(), documents, registry)
 
 
@@ -169,19 +193,28 @@ def judge_check(
             "record_confirms" if _states(response, check.value, notes) else "silent"
         )
         return CheckOutcome(check, result, record)
-    second = _SECOND_SOURCES.get(check.look_up.kind)
+    seconds = [
+        second
+        for second in _SECOND_SOURCES.get(check.look_up.kind, ())
+        if second.source == check.source
+    ]
     for document in document_ids:
-        if second is None and document in check.documents and _states(response, check.value, notes):
-            return CheckOutcome(check, "record_confirms", document)
-        if second is None or document in check.documents:
+        text = notes.print_text(document)
+        if not seconds:
+            if document in check.documents and _states(response, check.value, notes):
+                return CheckOutcome(check, "search_confirms", document)
             continue
-        stated = [fact.object for fact in notes.list_facts(second.predicate, document)]
-        about = _states(notes.shown_text(document), check.look_up.inputs[0], notes)
-        if check.value in stated or (
-            about and _states(notes.shown_text(document), check.value, notes)
-        ):
+        if document in check.documents:
+            continue
+        stated = [
+            fact.object
+            for second in seconds
+            for fact in notes.list_facts(second.predicate, document)
+        ]
+        is_about = _states(text, check.look_up.inputs[0], notes)
+        if check.value in stated or (is_about and _states(text, check.value, notes)):
             return CheckOutcome(check, "confirmed", document)
-        if about and stated and second.source != "orange_book":
+        if is_about and stated and check.source != "orange_book":
             return CheckOutcome(check, "conflict", document, stated[0])
     return CheckOutcome(check, "silent")
 

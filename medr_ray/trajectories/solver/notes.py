@@ -37,7 +37,10 @@ _HEADING = re.compile(rf"(?P<title>.+) {_SOURCE_ID}")
 _QUOTE = re.compile(r'\[\d+\] "(?P<text>.*)"')
 _RESPONSE_TAGS = re.compile(r"</?tool_response>")
 _PRODUCT = re.compile(r"((?:NDA|ANDA|BLA)\d+)/(\d+)\)?$")
-_PARTS = ("has_product", "protected_by_patent")  # what an application's facts are stated of
+_INGREDIENT = "active_ingredient"
+# What facts of a drug or an application are stated of, in the order from one to the next.
+_PARTS = (_INGREDIENT, "has_product", "protected_by_patent", "has_product")
+_LISTINGS = (_INGREDIENT, "application_sponsor")
 _REGISTERED = re.compile(r"\bNCT\d{8}\b")
 _LITERAL_KINDS: tuple[LiteralKind, ...] = ("date", "number", "category", "text")
 
@@ -118,7 +121,7 @@ class Notes:
             return [print_number(value_id)]
         return [*self._names.get(value_id, ("", {}))[1]]
 
-    def shown_text(self, document_id: str) -> str:
+    def print_text(self, document_id: str) -> str:
         """What was shown of a document, with its title."""
         return " ".join(self._texts.get(document_id, ()))
 
@@ -133,23 +136,37 @@ class Notes:
     def list_support(self, inputs: Sequence[str], value: str) -> list[str]:
         """The documents that state a value of the inputs; else those of which one of the two is the
         subject."""
-        related = set(inputs)
-        for fact in self._facts:
-            # Patents and dates are stated of the products of an application.
-            if fact.predicate in _PARTS and (fact.subject in related or fact.object in related):
-                related |= {fact.subject, fact.object}
+        related = self._find_related(inputs)
         stating = [
             fact.record_id
             for fact in self._facts
             if (fact.object == value and fact.subject in related)
             or (fact.subject == value and fact.object in related)
         ]
+        # A count rests on the records that list what is counted.
+        listing = [
+            fact.record_id
+            for fact in self._facts
+            if fact.predicate in _LISTINGS and fact.object in inputs
+        ]
         subjects = {*inputs, value}
         own = [
             name for name, document in self.documents.items() if _name_subject(document) in subjects
         ]
-        listing = [fact.record_id for fact in self._facts if fact.object in inputs]
-        return list(dict.fromkeys(stating or own or listing))
+        return list(dict.fromkeys(stating or listing or own))
+
+    def _find_related(self, inputs: Sequence[str]) -> set[str]:
+        """The inputs with the products, applications and patents of which their facts are
+        stated."""
+        related = set(inputs)
+        for predicate in _PARTS:
+            for fact in self._facts:
+                if fact.predicate == predicate and fact.object in related:
+                    related.add(fact.subject)
+                # Of a product's other ingredients nothing is asked.
+                elif fact.predicate == predicate != _INGREDIENT and fact.subject in related:
+                    related.add(fact.object)
+        return related
 
     # --- facts ------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ _ENOUGH_SEARCHES = 1000  # more than any rule asks for
 _MAX_ATTEMPTS = 3  # at a call that fails
 _WORLDWIDE = "Worldwide"
 _ORANGE_BOOK = REGISTRY_PREFIXES["orange_book"]
-Outcome = Literal["answered", "failed"]
+Outcome = Literal["answered", "empty", "failed"]
 ConflictReason = Literal["authority", "date"]
 
 
@@ -92,9 +92,12 @@ class SearchLog:
     searches: Counter[LookUp] = field(default_factory=Counter)
     readings: Counter[LookUp] = field(default_factory=Counter)
     sizes: dict[LookUp, dict[int, int]] = field(default_factory=dict)
+    empty: set["PlannedCall"] = field(default_factory=set)
 
     def record(self, look_up: LookUp, call: "PlannedCall", outcome: Outcome) -> None:
         """Take note of a call's outcome."""
+        if outcome == "empty":
+            self.empty.add(call)
         if outcome == "failed":
             self.failures[call] += 1
             return
@@ -546,11 +549,25 @@ def _find_last_expiry(workings: Workings, application: str) -> str:
     # The record of the application dates its own patents, and names no other.
     record = f"{_ORANGE_BOOK}:{print_number(application)}"
     expiries = workings.notes.list_facts("patent_expiry_date", record)
-    dates = [fact.object for fact in _keep_current(expiries)]
-    last = max(dates, key=read_date, default="")
-    # A snippet shows a few of the patents.
+    return _find_last_date(workings, expiries, kind, application)
+
+
+def _find_last_date(
+    workings: Workings, facts: list[StatedFact], kind: str, application: str
+) -> str:
+    """The last date of the newest edition in a listing, of which a search shows a part. Where an
+    older edition has a later date, it is noted that the newer one counts."""
+    current = _keep_current(facts)
+    last = max((fact.object for fact in current), key=read_date, default="")
     workings.read_whole(last, kind, application)
-    return workings.require(dates and [last], kind, application)
+    value = workings.require([last] if current else [], kind, application)
+    older = [fact for fact in facts if fact not in current]
+    other = max(older, key=lambda fact: read_date(fact.object), default=None)
+    if other is not None and read_date(other.object) > read_date(value):
+        record = other.record_id
+        look_up = LookUp(kind, (application,))
+        workings.conflicts.append(Conflict(look_up, value, record, other.object, record, "date"))
+    return value
 
 
 def _count_patents(workings: Workings, application: str) -> str:
@@ -589,12 +606,13 @@ def _find_drug_of_patent(workings: Workings, patent: str, edition: str) -> str:
 
 
 def _find_exclusivity_end(workings: Workings, application: str) -> str:
-    kind = "exclusivity_end_of_application"
     products = workings.objects("has_product", application)
-    dates = [fact.object for fact in _list_current(workings, "exclusivity_end_date", products)]
-    last = max(dates, key=read_date, default="")
-    workings.read_whole(last, kind, application)
-    return workings.require(dates and [last], kind, application)
+    ends = [
+        fact
+        for product in products
+        for fact in workings.table.facts_of("exclusivity_end_date", product)
+    ]
+    return _find_last_date(workings, ends, "exclusivity_end_of_application", application)
 
 
 def _find_trade_name(workings: Workings, application: str) -> str:
@@ -612,23 +630,24 @@ def _list_company_applications(workings: Workings, company: str) -> list[str]:
 
 def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     kind = "latest_application_of_company"
-    workings.search_at_least(2, kind, company, date)
     applications = _list_company_applications(workings, company)
+    workings.search_all(len(applications), "", kind, company, date)
     workings.require(applications, kind, company, date)
     return _choose_latest(workings, applications, date)
 
 
 def _count_approvals(workings: Workings, company: str, year: str) -> str:
     kind = "approvals_of_company_in_year"
-    workings.search_at_least(2, kind, company, year)
-    count = sum(
-        read_date(date)[:4] == read_date(year)
-        for application in _list_company_applications(workings, company)
+    applications = _list_company_applications(workings, company)
+    matching = [
+        application
+        for application in applications
         for date in workings.objects("original_approval_date", application)
-    )
-    if not count:
-        raise Unstated(LookUp(kind, (company, year)))
-    return make_number("applications", count)
+        if read_date(date)[:4] == read_date(year)
+    ]
+    count = make_number("applications", len(_distinct(matching)))
+    workings.search_all(len(applications), count if matching else "", kind, company, year)
+    return workings.require(matching and [count], kind, company, year)
 
 
 def _count_years_to_first_generic(workings: Workings, drug: str) -> str:

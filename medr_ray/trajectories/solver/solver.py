@@ -16,7 +16,7 @@ from medr_ray.questions.plans import PlanNode
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.retrieval.documents import REGISTRIES, REGISTRY_PREFIXES
 from medr_ray.trajectories.solver.notes import Notes, ReadDocument
-from medr_ray.trajectories.solver.queries import QueryWriter
+from medr_ray.trajectories.solver.queries import Query, QueryWriter
 from medr_ray.trajectories.solver.rules import (
     Conflict,
     Established,
@@ -36,10 +36,12 @@ _MAX_PAGES = 5  # of hits for a list; who needs more gives up
 # registry whose record that is.
 LISTED = frozenset(
     {
+        "approvals_of_company_in_year",
         "first_application_for_drug",
         "first_generic_approval_of_drug",
         "generic_applications_of_drug",
         "latest_application_for_drug",
+        "latest_application_of_company",
     }
 )
 WHOLE_RECORD: Mapping[str, FactSource] = {
@@ -142,11 +144,21 @@ class Solver:
             yield from self._generate_readings(look_up)
         can_page = look_up.kind in LISTED and MEDICAL_SEARCH in self._tools.searches
         for place, query in enumerate(self._queries.generate(look_up, self._notes)):
-            for page in range(1, _MAX_PAGES + 1 if can_page else 2):
-                yield PlannedCall(
-                    query.text, query.sources, kind=query.kind, place=place, page=page
-                )
+            # The first words for the registry are those of a list.
+            if can_page and query.registry:
+                yield from self._generate_pages(query, place)
+                can_page = False
+            else:
+                yield query.plan_call(place)
             yield from self._generate_readings(look_up)
+
+    def _generate_pages(self, query: Query, place: int) -> Iterator[PlannedCall]:
+        """The pages of hits, up to one without any."""
+        for page in range(1, _MAX_PAGES + 1):
+            call = query.plan_call(place, page)
+            yield call
+            if call in self._log.empty:
+                return
 
     def _generate_readings(self, look_up: LookUp) -> Iterator[PlannedCall]:
         if not self._tools.can_read:

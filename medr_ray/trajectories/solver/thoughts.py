@@ -242,7 +242,8 @@ class NaturalThoughts:
         return form.format(*names, value=notes.print_name(result.value))
 
     def _word_conflict(self, conflict: Conflict, notes: Notes) -> str:
-        return self._choose("conflict").format(
+        is_same = conflict.document_id == conflict.other_document_id
+        return self._choose("conflict_of_editions" if is_same else "conflict").format(
             value=notes.print_name(conflict.value),
             other=notes.print_name(conflict.other),
             document=conflict.document_id,
@@ -270,7 +271,7 @@ class NaturalThoughts:
     def _word_calls(self, situation: Situation, has_named_target: bool) -> list[str]:
         notes = situation.notes
         if situation.check is not None:
-            return self._word_check(situation.check, notes)
+            return self._word_check(situation, situation.check)
         if not self._has_opened:
             return [self._word_opening(situation), *self._word_tool(situation)]
         if situation.candidate:
@@ -333,9 +334,11 @@ class NaturalThoughts:
         rest = self._choose(key).format(target=target, document=sent.call.document_id)
         return [candidate, rest]
 
-    def _word_check(self, check: Check, notes: Notes) -> list[str]:
+    def _word_check(self, situation: Situation, check: Check) -> list[str]:
+        notes = situation.notes
+        candidate = word_answer(situation.candidate, notes, self._language)
         value = notes.print_name(check.value)
-        parts = [self._choose("candidate").format(value=value)]
+        parts = [self._choose("candidate").format(value=candidate)]
         if check.source:
             source = self._words["sources"][check.source]
             key = "verify_second" if check.asks_second_source else "verify_search"
