@@ -305,11 +305,11 @@ class ChatTeacherFactory:
 
     def __call__(self, request: RolloutRequest) -> Policy:
         """The policy for a request, with the guidance as a hint if the request's mode says so."""
+        # A seed makes a sampled reply one that the cache can answer again.
+        complete = functools.partial(self._complete, seed=request.rollout)
         if request.mode != GUIDED:
-            return ChatPolicy(self._complete)
-        return ChatPolicy(
-            self._complete, format_guidance_hint(request.guidance, request.task.language)
-        )
+            return ChatPolicy(complete)
+        return ChatPolicy(complete, format_guidance_hint(request.guidance, request.task.language))
 
 
 def format_guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -> str:

@@ -26,9 +26,10 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "candidates": ({"candidates", "target"}, set()),
     "confirmed": ({"value", "document"}, set()),
     "conflict": ({"value", "other", "document", "reason"}, {"other_document"}),
-    "decided": ({"value"}, set()),
+    "conflict_of_editions": ({"value", "other", "document"}, set()),
     "empty": (set(), {"target"}),
     "give_up": ({"target"}, set()),
+    "more_hits": (set(), set()),
     "next": ({"target"}, set()),
     "off_topic": ({"target"}, set()),
     "open": ({"goal", "first"}, {"steps"}),
@@ -39,11 +40,16 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "outage_switch": ({"target"}, set()),
     "parallel": ({"targets"}, set()),
     "read": ({"target", "document"}, set()),
+    "read_rest": (set(), {"target", "document"}),
     "record_confirms": ({"value", "document"}, set()),
+    "record_silent": (set(), {"value", "document"}),
+    "search_confirms": ({"value", "document"}, set()),
     "silent": (set(), set()),
+    "so_far": ({"value"}, set()),
     "switch": (set(), {"target"}),
     "unread_question": (set(), set()),
     "verify_record": ({"document"}, set()),
+    "verify_search": ({"source"}, {"value"}),
     "verify_second": ({"source", "value"}, set()),
 }
 _FREQUENT_MOVES = ("open", "next", "verify_second", "verify_record", "confirmed", "answer")
@@ -54,8 +60,8 @@ _TOOL_REASONS = (
 # "=" states a finding in plain thoughts; dashes and exclamations are no part of this voice.
 _REFUSED = {"en": "=!—–…\n\t", "zh": "=!！—–…\n\t,;?()"}
 _CANDIDATES = {
-    "en": ("Candidate: {value}.", "Candidates: {candidates}."),
-    "zh": ("候选：{value}。", "候选：{candidates}。"),
+    "en": "Candidates: {candidates}.",
+    "zh": "候选：{candidates}。",
 }
 _ENDS = {"en": (".", "?"), "zh": ("。", "？")}
 
@@ -163,10 +169,8 @@ def test_sentences_have_the_signs_of_their_language(language: Language) -> None:
 @pytest.mark.parametrize("language", _LANGUAGES)
 def test_candidates_are_named_in_the_form_that_is_read_back(language: Language) -> None:
     words = _read(language)
-    single, several = _CANDIDATES[language]
 
-    assert all(single in form for form in words["candidate"])
-    assert all(several in form for form in words["candidates"])
+    assert all(_CANDIDATES[language] in form for form in words["candidates"])
     for form in words["candidate"]:
         assert find_hypotheses(form.format(value="NDA021436")) == [(CANDIDATE, "NDA021436")], form
 

@@ -10,11 +10,16 @@ _LINE = "country: United States"
 @pytest.mark.parametrize("date", ["", ", 2019", ", as of 2026", ", 2019-05-04"])
 def test_a_document_is_the_same_with_and_without_a_date(date: str) -> None:
     notes = Notes()
-    assert notes.read(f"[1] A trial (of two) (NCT:NCT00367016{date}): {_LINE}") == 1
+    assert notes.read(f"[1] A trial (of two) (NCT:NCT00367016{date}): {_LINE}") == [
+        "NCT:NCT00367016"
+    ]
     assert notes.documents == {
         "NCT:NCT00367016": ReadDocument("NCT:NCT00367016", "A trial (of two)", was_read=False)
     }
-    assert notes.read(f'A trial (of two) (NCT:NCT00367016{date})\n[1] "{_LINE}"') == 0
+    notes.read(f'A trial (of two) (NCT:NCT00367016{date})\n[1] "{_LINE}"')
+    assert [fact.subject for fact in notes.list_facts("trial_country", "NCT:NCT00367016")] == [
+        "NCT:NCT00367016"
+    ]
     assert notes.documents == {
         "NCT:NCT00367016": ReadDocument("NCT:NCT00367016", "A trial (of two)", was_read=True)
     }

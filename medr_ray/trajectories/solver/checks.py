@@ -14,7 +14,7 @@ from medr_ray.core.records import FactSource
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.retrieval.documents import REGISTRY_PREFIXES
 from medr_ray.trajectories.solver.notes import Notes
-from medr_ray.trajectories.solver.queries import QueryWriter, make_query
+from medr_ray.trajectories.solver.queries import QueryWriter, list_looked_up_kinds, make_query
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
@@ -36,9 +36,6 @@ _SECOND_SOURCES: Mapping[str, tuple[_SecondSource, ...]] = {
         _SecondSource(
             "orange_book", "Orange Book {0} approval date {value}", "product_approval_date"
         ),
-    ),
-    "approval_date_of_drug": (
-        _SecondSource("orange_book", "Orange Book {0} approval date {value}"),
     ),
     "approval_year_of_drug": (
         _SecondSource(
@@ -128,8 +125,15 @@ def has_checks(look_up: LookUp, notes: Notes, tools: Toolset) -> bool:
     or a list of its own."""
     if look_up.kind in {*_SECOND_SOURCES, *LISTED, *WHOLE_RECORD}:
         return True
-    return tools.can_read and any(
-        find_record(notes, look_up.kind, name) or notes.find_record(name) for name in look_up.inputs
+    # A difference has words of its own in no record.
+    is_stated = look_up.kind in list_looked_up_kinds()
+    return (
+        is_stated
+        and tools.can_read
+        and any(
+            find_record(notes, look_up.kind, name) or notes.find_record(name)
+            for name in look_up.inputs
+        )
     )
 
 

@@ -6,7 +6,7 @@ question has it. Several phrasings of a look-up are tried one after the other.
 
 import functools
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
@@ -128,6 +128,11 @@ def list_phrasings(kind: str, style: TeachingStyle = "plain") -> Sequence[tuple[
     sources = cast(tuple[FactSource, ...], STEP_KINDS[kind].sources)
     words = kind.replace("_", " ")
     return tuple((source, f"{{0}} {words}") for source in sources)
+
+
+def list_looked_up_kinds() -> Collection[str]:
+    """The kinds that records are searched for; others are worked out from these."""
+    return frozenset(_read_phrasings()["plain"])
 
 
 @functools.cache

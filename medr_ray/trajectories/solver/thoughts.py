@@ -326,7 +326,9 @@ class NaturalThoughts:
     def _word_partial(self, situation: Situation) -> list[str]:
         """A part of the evidence gives a value: the rest is looked at."""
         sent = situation.calls[0]
-        candidate = self._choose("candidate").format(
+        # Of a step on the way the value is no candidate for the answer.
+        is_answer = sent.look_up.kind == situation.plan.kind
+        candidate = self._choose("candidate" if is_answer else "so_far").format(
             value=situation.notes.print_name(situation.candidate)
         )
         target = self._describe(sent.look_up, situation.notes)
