@@ -168,7 +168,7 @@ class _EpisodeLoop:
         episode.turns[-1] = replace(episode.turns[-1], observations=tuple(observations))
         frame = render_responses([""] * len(observations))
         tail = answer_request(self._language)
-        if recap and self._agent.uses_recap:
+        if recap and uses_recap(self._agent):
             room = count_recap_room(self._agent, episode.context_tokens, frame + tail)
             tail = answer_request(self._language, build_state(episode.turns), room)
         frame += tail
@@ -184,3 +184,9 @@ class _EpisodeLoop:
 def _skip_cut_attempts(reply: ParsedReply) -> list[ToolObservation]:
     """The calls of a reply that was cut off are not run: the last may be incomplete."""
     return [skip_attempt(attempt, CUT_OFF) for attempt in reply.attempts if attempt != NO_ATTEMPT]
+
+
+def uses_recap(agent: AgentConfig) -> bool:
+    """Whether the last request repeats evidence and candidates: small models, which have the short
+    prompt, are only kept from their answer by it."""
+    return agent.prompt == "full" if agent.recap is None else agent.recap

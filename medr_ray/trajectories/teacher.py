@@ -182,6 +182,7 @@ class RulesTeacher:
         outcome: CheckOutcome | None,
         calls: Sequence[SentCall],
     ) -> Situation:
+        outcome = self._compare_outcome(move, outcome)
         results = [result for result in move.established if result not in self._worded]
         conflicts = [conflict for conflict in move.conflicts if conflict not in self._worded]
         self._worded.update(dict.fromkeys([*results, *conflicts]))
@@ -199,6 +200,22 @@ class RulesTeacher:
             None if calls else move.answer,
             self._list_cited(move),
             is_out_of_calls=self._count_calls_left() == 0,
+        )
+
+    def _compare_outcome(self, move: Move, outcome: CheckOutcome | None) -> CheckOutcome | None:
+        """What a check showed, "overturned" where the look-up has another value since."""
+        if outcome is None:
+            return None
+        check = outcome.check
+        values = [result.value for result in move.established if result.look_up == check.look_up]
+        if not values or values[-1] == check.value:
+            return outcome
+        documents = self._notes.list_support(check.look_up.inputs, values[-1])
+        return replace(
+            outcome,
+            result="overturned",
+            document_id=next(iter(documents), outcome.document_id),
+            other=values[-1],
         )
 
     def _list_cited(self, move: Move) -> list[str]:

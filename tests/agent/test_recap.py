@@ -118,13 +118,13 @@ def test_a_recap_never_takes_the_room_of_the_answer(
 
 
 @pytest.mark.parametrize(
-    ("settings_", "uses_recap"),
+    ("settings_", "expected"),
     [({}, True), ({"prompt": "short"}, False), ({"recap": False}, False)],
 )
 def test_the_full_prompt_comes_with_a_recap_the_short_one_without(
-    settings_: dict[str, object], uses_recap: bool
+    settings_: dict[str, object], expected: bool
 ) -> None:
-    assert AgentConfig.model_validate(settings_).uses_recap == uses_recap
+    assert uses_recap(AgentConfig.model_validate(settings_)) == expected
 
 
 def test_a_recap_is_in_the_last_request_alone() -> None:

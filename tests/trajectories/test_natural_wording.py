@@ -38,6 +38,7 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "out_of_calls": ({"target"}, set()),
     "outage_retry": ({"target"}, set()),
     "outage_switch": ({"target"}, set()),
+    "overturned": ({"value", "other", "document"}, set()),
     "parallel": ({"targets"}, set()),
     "read": ({"target", "document"}, set()),
     "read_rest": (set(), {"target", "document"}),

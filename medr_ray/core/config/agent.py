@@ -61,12 +61,6 @@ class AgentConfig(Section):
         None, description="path of a fitted tool policy (JSON), given as a prior in the prompt"
     )
 
-    @property
-    def uses_recap(self) -> bool:
-        """Whether the last request repeats evidence and candidates: small models, which have the
-        short prompt, are only kept from their answer by it."""
-        return self.prompt == "full" if self.recap is None else self.recap
-
 
 class RolloutsConfig(Section):
     """How many agents run at once, and what happens when a worker dies or stalls."""

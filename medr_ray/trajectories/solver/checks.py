@@ -1,8 +1,9 @@
 """Checks of a candidate before it is the answer: in a second source where one states such a thing,
 else in the record itself.
 
-What a check shows is one of four things: the second source states the value, the record states it
-when it is read in full, nothing on it is said, or another value is.
+What a check shows: the second source states the value, the record or a further search of the
+registry states it again, nothing on it is said, another value is, or what was read makes another
+value of it ("overturned").
 """
 
 import zlib
@@ -18,7 +19,9 @@ from medr_ray.trajectories.solver.queries import QueryWriter, list_looked_up_kin
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
-CheckResult = Literal["confirmed", "record_confirms", "search_confirms", "silent", "conflict"]
+CheckResult = Literal[
+    "confirmed", "record_confirms", "search_confirms", "silent", "conflict", "overturned"
+]
 
 
 @dataclass(frozen=True)

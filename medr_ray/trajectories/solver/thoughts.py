@@ -29,6 +29,7 @@ from medr_ray.trajectories.solver.rules import Conflict, Established, LookUp, Pl
 
 # How a call went: it failed, brought nothing, brought nothing that helps, or brought something.
 CallResult = Literal["outage", "empty", "unhelpful", "helpful"]
+_LIVER_INJURY = "liver_injury_likelihood_of_drug"  # LiverTox is asked for approvals, too
 _MAX_CITED = 5  # documents in a last thought
 _SHARE_WITH_TOOL = 0.4  # of the calls whose thought says why this tool
 # Steps that choose one of several; what is looked up of each tells them apart.
@@ -187,11 +188,13 @@ class NaturalThoughts:
         earlier_parts = self._word_earlier(situation)
         parts = [
             *earlier_parts,
+            *self._word_overturned(situation),
             *self._word_results(situation),
             *(self._word_conflict(conflict, situation.notes) for conflict in situation.conflicts),
         ]
-        if situation.check_outcome is not None:
-            parts.append(self._word_check_outcome(situation.check_outcome, situation.notes))
+        outcome = situation.check_outcome
+        if outcome is not None and outcome.result != "overturned":
+            parts.append(self._word_check_outcome(outcome, situation.notes))
         if situation.calls:
             parts += self._word_calls(situation, bool(earlier_parts))
         else:
@@ -221,6 +224,19 @@ class NaturalThoughts:
                 key = "empty" if earlier.result == "empty" else "off_topic"
                 parts.append(self._choose(key).format(target=target))
         return parts
+
+    def _word_overturned(self, situation: Situation) -> list[str]:
+        """A check that changed the value comes before what follows from the new one."""
+        outcome = situation.check_outcome
+        if outcome is None or outcome.result != "overturned":
+            return []
+        return [
+            self._choose("overturned").format(
+                value=situation.notes.print_name(outcome.check.value),
+                other=situation.notes.print_name(outcome.other),
+                document=outcome.document_id,
+            )
+        ]
 
     def _word_results(self, situation: Situation) -> list[str]:
         parts: list[str] = []
@@ -300,7 +316,7 @@ class NaturalThoughts:
         goal = self._describe_plan(situation.plan, situation.notes)
         targets = [self._describe(call.look_up, situation.notes) for call in situation.calls]
         steps = sum(not node.is_named for node in situation.plan.walk())
-        is_direct = steps == 1 and len(targets) == 1
+        is_direct = situation.calls[0].look_up.kind == situation.plan.kind and steps == 1
         if is_direct:
             return self._choose("open_direct").format(goal=goal)
         key = "open_parallel" if len(targets) > 1 else "open"
@@ -358,6 +374,8 @@ class NaturalThoughts:
         if call.tool == GENERAL:
             return [self._choose_of("tool", "general")]
         if not call.call.registry:
+            return []
+        if call.call.registry == "livertox" and call.look_up.kind != _LIVER_INJURY:
             return []
         key = _REASON_OF_SOURCE[call.call.registry]
         return [self._choose_of("tool", key)]

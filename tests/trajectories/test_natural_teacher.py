@@ -1,0 +1,119 @@
+"""The natural style of the rules teacher: what a dialogue says and does, over real records."""
+
+import re
+from pathlib import Path
+
+import pytest
+from support.taught import (
+    guidance_of,
+    load_settings,
+    make_tools,
+    plan_of,
+    run_teacher,
+    thoughts_of,
+    word_plan,
+)
+
+from medr_ray.agent.answer_checks import count_verification
+from medr_ray.agent.faults import FaultPlan
+from medr_ray.agent.protocol import parse_reply
+from medr_ray.core.records import Trajectory
+from medr_ray.tools.base import Tool
+from medr_ray.trajectories.filtering import find_leak
+
+NATURAL = (
+    "trajectories.style=natural",
+    "retrieval.results=10",
+    "retrieval.snippet_sentences=5",
+    "retrieval.snippet_chars=400",
+    "agent.max_tool_calls=24",
+    "agent.observation_chars=6000",
+    "agent.tools=[search,medical_search,read]",
+)
+TWO_HOPS = plan_of("drug_of_trial", "liver_injury_likelihood_of_drug", named=["NCT:NCT00367016"])
+TWO_DRUGS = plan_of("earlier_approved_drug", named=["DRUG:erlotinib", "DRUG:temozolomide"])
+ONSET = plan_of("onset_of_disease", named=["ORPHA:331190"])
+PLANS = {"two hops": TWO_HOPS, "two drugs": TWO_DRUGS, "one record": ONSET}
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> list[Tool]:
+    folder: Path = tmp_path_factory.mktemp("index")
+    return make_tools(folder, *NATURAL)
+
+
+def play(tools: list[Tool], name: str, rate: float = 0.0, language: str = "en") -> Trajectory:
+    plan = PLANS[name]
+    return run_teacher(
+        tools,
+        word_plan(plan, language),  # type: ignore[arg-type]
+        guidance_of(plan),
+        language=language,  # type: ignore[arg-type]
+        faults=FaultPlan(rate, 7),
+        config=load_settings(*NATURAL),
+    )
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_candidate_is_checked_before_it_is_the_answer(tools: list[Tool], name: str) -> None:
+    trajectory = play(tools, name)
+    assert trajectory.answer in ("E", "temozolomide", "Childhood")
+    candidates = [
+        hypothesis for hypothesis in trajectory.hypotheses if hypothesis.kind == "candidate"
+    ]
+    assert candidates[-1].text == trajectory.answer
+    # The reply that states it has a call, so it is not the last.
+    assert candidates[-1].reply < len(thoughts_of(trajectory)) - 1
+
+
+def test_a_value_is_checked_by_its_name(tools: list[Tool]) -> None:
+    assert count_verification(play(tools, "one record")).rounds >= 1
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_last_thought_cites_documents_that_were_shown(tools: list[Tool], name: str) -> None:
+    trajectory = play(tools, name)
+    cited = re.findall(r"[A-Z-]+:[A-Za-z0-9:_]+", thoughts_of(trajectory)[-1])
+    shown_ids = {document for event in trajectory.tool_events for document in event.documents}
+    assert cited
+    assert set(cited) <= shown_ids
+
+
+def test_independent_look_ups_go_into_one_reply(tools: list[Tool]) -> None:
+    trajectory = play(tools, "two drugs")
+    first = next(m.content for m in trajectory.messages if m.role == "assistant")
+    queries = [call.arguments["query"] for call in parse_reply(first).calls]
+    assert len(queries) == 2
+    assert "erlotinib" in " ".join(queries)
+    assert "temozolomide" in " ".join(queries)
+
+
+def test_an_outage_is_no_absence_and_is_tried_again(tools: list[Tool]) -> None:
+    trajectory = play(tools, "two hops", rate=0.5)
+    statuses = [event.status for event in trajectory.tool_events]
+    assert "error" in statuses
+    thoughts = " ".join(thoughts_of(trajectory))
+    assert trajectory.answer == "E"
+    assert "Not found" not in thoughts
+
+
+def test_no_query_repeats_the_question_and_no_thought_has_guidance(tools: list[Tool]) -> None:
+    for name in PLANS:
+        trajectory = play(tools, name)
+        question = trajectory.messages[1].content.casefold()
+        for message in trajectory.messages:
+            assert not find_leak(message.content)
+            for call in parse_reply(message.content).calls if message.role == "assistant" else ():
+                query = str(call.arguments.get("query", "")).casefold()
+                assert query not in question or not query
+
+
+def test_equal_questions_give_equal_dialogues_and_others_other_words(tools: list[Tool]) -> None:
+    assert play(tools, "two hops").messages == play(tools, "two hops").messages
+    assert thoughts_of(play(tools, "two hops"))[0] != thoughts_of(play(tools, "one record"))[0]
+
+
+def test_chinese_questions_get_chinese_thoughts(tools: list[Tool]) -> None:
+    trajectory = play(tools, "two drugs", language="zh")
+    assert all(re.search("[\u4e00-\u9fff]", thought) for thought in thoughts_of(trajectory))
+    assert trajectory.answer == "temozolomide"
