@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from support.agent_run import Echo, Script, call, run
 
 from medr_ray.agent.episode_budget import cut_to_tokens, estimate_tokens
+from medr_ray.agent.episode_loop import uses_recap
 from medr_ray.agent.instructions import answer_request
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.state import AgentState
