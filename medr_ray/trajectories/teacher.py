@@ -56,6 +56,7 @@ from medr_ray.trajectories.solver.solver import (
     Solver,
     Toolset,
     choose_tool,
+    select_results,
 )
 from medr_ray.trajectories.solver.thoughts import (
     CallResult,
@@ -189,7 +190,7 @@ class RulesTeacher:
         return Situation(
             plan,
             self._notes,
-            [_judge_result(sent, move) for sent in self._sent],
+            [self._judge_result(sent, move) for sent in self._sent],
             results,
             conflicts,
             outcome,
@@ -201,6 +202,14 @@ class RulesTeacher:
             self._list_cited(move),
             is_out_of_calls=self._count_calls_left() == 0,
         )
+
+    def _judge_result(self, sent: SentCall, move: Move) -> SentCall:
+        """The call, "unhelpful" where what it looked up is still missing. A page of a list helps
+        where the list has an entry already."""
+        has_entries = any(self._log.sizes.get(sent.look_up, {}).values())
+        if sent.result == "helpful" and sent.look_up in move.missing and not has_entries:
+            return replace(sent, result="unhelpful")
+        return sent
 
     def _compare_outcome(self, move: Move, outcome: CheckOutcome | None) -> CheckOutcome | None:
         """What a check showed, "overturned" where the look-up has another value since."""
@@ -219,13 +228,17 @@ class RulesTeacher:
         )
 
     def _list_cited(self, move: Move) -> list[str]:
-        """The documents that state what was worked out, the answer's first."""
-        documents = [
-            document
-            for result in reversed(move.established)
-            for document in self._notes.list_support(result.look_up.inputs, result.value)[:2]
-        ]
-        return list(dict.fromkeys(documents))
+        """The documents that the answer rests on, those of the last step first."""
+        if move.answer is None:
+            return []
+        documents: dict[str, None] = {}
+        for result in select_results(move.established, move.answer):
+            records = move.support.get(result.look_up)
+            if records is None:
+                stating = self._notes.list_support(result.look_up.inputs, result.value)
+                records = tuple(stating[:1])
+            documents.update(dict.fromkeys(records))
+        return [document for document in documents if document in self._notes.documents]
 
     def _choose_check(self, move: Move) -> Check | None:
         """The check of the answer, in the natural style and as long as a call is left."""
@@ -250,13 +263,6 @@ class RulesTeacher:
         margin = _BIAS + _RARE_WEIGHT * rare + _REGISTRY_WEIGHT * (REGISTRIES in call.sources)
         draw = zlib.crc32(f"{self._text}/{look_up}".encode()) / 2**32
         return draw < 1 / (1 + math.exp(-margin))
-
-
-def _judge_result(sent: SentCall, move: Move) -> SentCall:
-    """The call, "unhelpful" where what it looked up is still missing."""
-    if sent.result == "helpful" and sent.look_up in move.missing:
-        return replace(sent, result="unhelpful")
-    return sent
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,14 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "answer": ({"value", "documents"}, set()),
     "answer_absent": ({"documents"}, set()),
     "candidate": ({"value"}, set()),
+    "candidate_of_part": ({"value"}, set()),
     "candidates": ({"candidates", "target"}, set()),
     "confirmed": ({"value", "document"}, set()),
     "conflict": ({"value", "other", "document", "reason"}, {"other_document"}),
     "conflict_of_editions": ({"value", "other", "document"}, set()),
     "empty": (set(), {"target"}),
     "give_up": ({"target"}, set()),
+    "list_ended": (set(), set()),
     "more_hits": (set(), set()),
     "next": ({"target"}, set()),
     "off_topic": ({"target"}, set()),
@@ -172,7 +174,7 @@ def test_candidates_are_named_in_the_form_that_is_read_back(language: Language) 
     words = _read(language)
 
     assert all(_CANDIDATES[language] in form for form in words["candidates"])
-    for form in words["candidate"]:
+    for form in (*words["candidate"], *words["candidate_of_part"]):
         assert find_hypotheses(form.format(value="NDA021436")) == [(CANDIDATE, "NDA021436")], form
 
 
@@ -180,7 +182,7 @@ def test_candidates_are_named_in_the_form_that_is_read_back(language: Language) 
 def test_no_other_sentence_names_a_candidate(language: Language) -> None:
     words = _read(language)
     for place, forms in _list_forms(words).items():
-        if place in ("candidate", "candidates"):
+        if place in ("candidate", "candidate_of_part", "candidates"):
             continue
         for form in forms:
             filled = form.format(

@@ -156,7 +156,9 @@ def _generate_checks(
         if REGISTRY_PREFIXES[second.source] not in stating
     )
     second = next(others, None)
-    if second is not None:
+    # The Orange Book lists no biologic.
+    is_biologic = any(name.startswith("FDA:BLA") for name in look_up.inputs)
+    if second is not None and not (is_biologic and second.source == "orange_book"):
         names = [notes.print_name(name) for name in look_up.inputs]
         text = second.phrasing.format(*names, value=notes.print_name(value))
         call = make_query(second.source, text).plan_call()
@@ -205,6 +207,7 @@ def judge_check(
         for second in _SECOND_SOURCES.get(check.look_up.kind, ())
         if second.source == check.source
     ]
+    predicates = {second.predicate for second in seconds}
     for document in document_ids:
         text = notes.print_text(document)
         if not seconds:
@@ -221,7 +224,7 @@ def judge_check(
         is_about = _states(text, check.look_up.inputs[0], notes)
         if check.value in stated or (is_about and _states(text, check.value, notes)):
             return CheckOutcome(check, "confirmed", document)
-        if is_about and stated and check.source != "orange_book":
+        if is_about and stated and "product_approval_date" not in predicates:
             return CheckOutcome(check, "conflict", document, stated[0])
     return CheckOutcome(check, "silent")
 

@@ -136,7 +136,8 @@ class Workings:
 
     ``can_search`` says whether a call for a look-up can still be sent, ``can_read`` whether records
     can be read in full; with ``is_last`` no call can be sent any more, and what was read has to do.
-    ``established`` is what was found on the way, in that order.
+    ``established`` is what was found on the way, in that order, and ``support`` the documents that
+    decide a look-up where one of several is chosen, or several are counted.
     """
 
     notes: Notes
@@ -146,6 +147,7 @@ class Workings:
     is_last: bool = False
     established: list[Established] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
+    support: dict[LookUp, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def table(self) -> FactTable:
@@ -169,6 +171,11 @@ class Workings:
         result = Established(LookUp(kind, tuple(inputs)), value)
         if result not in self.established:
             self.established.append(result)
+
+    def note_support(self, records: Sequence[str], kind: str, *inputs: str) -> None:
+        """Note the records that decide a look-up; the ids of applications are those of their
+        records."""
+        self.support[LookUp(kind, inputs)] = tuple(dict.fromkeys(records))
 
     def _resolve(self, value: str) -> str:
         """A paper that is named by its title gets its number."""
@@ -473,7 +480,9 @@ def _find_first_application(workings: Workings, drug: str) -> str:
     _check_candidates(workings, drug)
     applications = _list_full_applications(workings, drug)
     workings.require(applications, kind, drug)
-    return min(applications, key=_date_applications(workings, applications).__getitem__)
+    first = min(applications, key=_date_applications(workings, applications).__getitem__)
+    workings.note_support([first], kind, drug)
+    return first
 
 
 def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
@@ -482,7 +491,9 @@ def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
     candidate = applications[0] if len(applications) == 1 else ""
     workings.search_all(len(_list_applications(workings, drug)), candidate, kind, drug, date)
     workings.require(applications, kind, drug, date)
-    return _choose_latest(workings, applications, date)
+    latest = _choose_latest(workings, applications, date)
+    workings.note_support([latest], kind, drug, date)
+    return latest
 
 
 def _date_applications(workings: Workings, applications: Sequence[str]) -> dict[str, str]:
@@ -633,7 +644,9 @@ def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     applications = _list_company_applications(workings, company)
     workings.search_all(len(applications), "", kind, company, date)
     workings.require(applications, kind, company, date)
-    return _choose_latest(workings, applications, date)
+    latest = _choose_latest(workings, applications, date)
+    workings.note_support([latest], kind, company, date)
+    return latest
 
 
 def _count_approvals(workings: Workings, company: str, year: str) -> str:
@@ -643,8 +656,9 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
         application
         for application in applications
         for date in workings.objects("original_approval_date", application)
-        if read_date(date)[:4] == read_date(year)
+        if read_date(date)[:4] == read_date(year) and is_marketed(workings.table, application)
     ]
+    workings.note_support(matching, kind, company, year)
     count = make_number("applications", len(_distinct(matching)))
     workings.search_all(len(applications), count if matching else "", kind, company, year)
     return workings.require(matching and [count], kind, company, year)
@@ -664,6 +678,12 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
         for date in workings.objects("original_approval_date", application)
     ]
     first = min(dates, key=read_date, default="")
+    deciding = [
+        application
+        for application in applications
+        if first in workings.objects("original_approval_date", application)
+    ]
+    workings.note_support(deciding, kind, drug)
     workings.search_all(len(applications), first, kind, drug)
     return workings.require(dates and [first], kind, drug)
 
@@ -672,6 +692,7 @@ def _count_generic_applications(workings: Workings, drug: str) -> str:
     kind = "generic_applications_of_drug"
     applications = _list_generics(workings, drug)
     marketed = [name for name in applications if is_marketed(workings.table, name)]
+    workings.note_support(marketed, kind, drug)
     count = make_number("applications", len(marketed))
     workings.search_all(len(applications), count if marketed else "", kind, drug)
     return workings.require(marketed and [count], kind, drug)

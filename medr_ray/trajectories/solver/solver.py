@@ -7,8 +7,8 @@ the record; where all of a list are wanted, by the next page of hits. What does 
 other is looked up in one move. The same plan, notes and log always give the same move.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from medr_ray.core.records import FactSource
@@ -16,7 +16,7 @@ from medr_ray.questions.plans import PlanNode
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.retrieval.documents import REGISTRIES, REGISTRY_PREFIXES
 from medr_ray.trajectories.solver.notes import Notes, ReadDocument
-from medr_ray.trajectories.solver.queries import Query, QueryWriter
+from medr_ray.trajectories.solver.queries import Query, QueryWriter, list_looked_up_kinds
 from medr_ray.trajectories.solver.rules import (
     Conflict,
     Established,
@@ -77,6 +77,7 @@ class Move:
     calls: tuple[tuple[LookUp, PlannedCall], ...] = ()
     candidate: str = ""
     answer: str | None = None
+    support: Mapping[LookUp, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Solver:
@@ -118,7 +119,12 @@ class Solver:
                 calls,
                 candidate=unstated.candidate if len(calls) == 1 else "",
             )
-        return Move(tuple(workings.established), tuple(workings.conflicts), answer=answer)
+        return Move(
+            tuple(workings.established),
+            tuple(workings.conflicts),
+            answer=answer,
+            support=workings.support,
+        )
 
     def _choose_calls(
         self, look_ups: tuple[LookUp, ...], limit: int
@@ -212,3 +218,25 @@ def choose_tool(
 
 def _choose_source(wanted: tuple[str, ...], sources: Collection[str]) -> str:
     return next((source for source in wanted if source in sources), "")
+
+
+def select_results(established: Sequence[Established], answer: str) -> list[Established]:
+    """What an answer rests on, the last first: the result that gives it, and those that give its
+    inputs; of a value that is worked out from others, such as a difference, also those.
+
+    What was found about a candidate that was not chosen is left out.
+    """
+    needed = {answer}
+    parts: set[str] = set()  # of what is worked out, such as the drugs that are compared
+    selected = []
+    for result in reversed(established):
+        inputs = result.look_up.inputs
+        if result.value not in needed and not parts & set(inputs):
+            continue
+        selected.append(result)
+        needed |= set(inputs)
+        if result.look_up.kind not in list_looked_up_kinds():
+            parts |= set(inputs)
+        elif parts & set(inputs) and not result.value.startswith("VALUE:"):
+            parts.add(result.value)
+    return selected

@@ -30,7 +30,7 @@ from medr_ray.trajectories.solver.rules import Conflict, Established, LookUp, Pl
 # How a call went: it failed, brought nothing, brought nothing that helps, or brought something.
 CallResult = Literal["outage", "empty", "unhelpful", "helpful"]
 _LIVER_INJURY = "liver_injury_likelihood_of_drug"  # LiverTox is asked for approvals, too
-_MAX_CITED = 5  # documents in a last thought
+_MAX_CITED = 12  # documents in a last thought: as many as a count may have
 _SHARE_WITH_TOOL = 0.4  # of the calls whose thought says why this tool
 # Steps that choose one of several; what is looked up of each tells them apart.
 _SELECTIONS = re.compile(
@@ -189,6 +189,7 @@ class NaturalThoughts:
         parts = [
             *earlier_parts,
             *self._word_overturned(situation),
+            *self._word_list_end(situation),
             *self._word_results(situation),
             *(self._word_conflict(conflict, situation.notes) for conflict in situation.conflicts),
         ]
@@ -238,6 +239,13 @@ class NaturalThoughts:
             )
         ]
 
+    def _word_list_end(self, situation: Situation) -> list[str]:
+        """That a list was gone through to its end."""
+        results = {result.look_up for result in situation.results}
+        paged = [call for call in situation.earlier if call.call.page > 1]
+        is_ended = any(call.look_up in results and call.result != "outage" for call in paged)
+        return [self._choose("list_ended")] if is_ended else []
+
     def _word_results(self, situation: Situation) -> list[str]:
         parts: list[str] = []
         previous = ""
@@ -279,7 +287,9 @@ class NaturalThoughts:
             document=other_document if result == "conflict" else outcome.document_id,
             other=notes.print_name(outcome.other),
             other_document=outcome.document_id,
-            reason=self._choose_of("reasons", "authority"),
+            reason=self._choose_of(
+                "reasons", "question" if check.source == "orange_book" else "authority"
+            ),
         )
 
     # --- what comes next ------------------------------------------------------------------
@@ -344,7 +354,7 @@ class NaturalThoughts:
         sent = situation.calls[0]
         # Of a step on the way the value is no candidate for the answer.
         is_answer = sent.look_up.kind == situation.plan.kind
-        candidate = self._choose("candidate" if is_answer else "so_far").format(
+        candidate = self._choose("candidate_of_part" if is_answer else "so_far").format(
             value=situation.notes.print_name(situation.candidate)
         )
         target = self._describe(sent.look_up, situation.notes)
@@ -367,8 +377,9 @@ class NaturalThoughts:
         return parts
 
     def _word_tool(self, situation: Situation) -> list[str]:
-        """Why this tool, now and then."""
-        if self._random.random() > _SHARE_WITH_TOOL:
+        """Why this tool, now and then; after an outage that is said already."""
+        has_failed = any(call.result == "outage" for call in situation.earlier)
+        if has_failed or self._random.random() > _SHARE_WITH_TOOL:
             return []
         call = situation.calls[0]
         if call.tool == GENERAL:
