@@ -110,6 +110,7 @@ class RulesTeacher:
         self._call_count = 0
         self._sent: tuple[SentCall, ...] = ()
         self._check: Check | None = None
+        self._confirming: list[str] = []  # second sources
         self._worded: dict[Established | Conflict, None] = {}
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
@@ -184,6 +185,8 @@ class RulesTeacher:
         calls: Sequence[SentCall],
     ) -> Situation:
         outcome = self._compare_outcome(move, outcome)
+        if outcome is not None and outcome.result == "confirmed":
+            self._confirming.append(outcome.document_id)
         results = [result for result in move.established if result not in self._worded]
         conflicts = [conflict for conflict in move.conflicts if conflict not in self._worded]
         self._worded.update(dict.fromkeys([*results, *conflicts]))
@@ -238,6 +241,7 @@ class RulesTeacher:
                 stating = self._notes.list_support(result.look_up.inputs, result.value)
                 records = tuple(stating[:1])
             documents.update(dict.fromkeys(records))
+        documents.update(dict.fromkeys(self._confirming))
         return [document for document in documents if document in self._notes.documents]
 
     def _choose_check(self, move: Move) -> Check | None:

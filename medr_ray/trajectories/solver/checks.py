@@ -114,7 +114,8 @@ def choose_check(
 ) -> Check | None:
     """The next check of a value that can be sent; None where there is none, or enough were."""
     # A candidate of a part, after which the rest was looked at, was checked by that.
-    if look_up.kind in {*LISTED, *WHOLE_RECORD} and log.searches[look_up] > 1:
+    is_through = look_up.kind in {*LISTED, *WHOLE_RECORD} and log.searches[look_up] > 1
+    if is_through and look_up.kind not in _SECOND_SOURCES:
         return None
     checks = list(_generate_checks(look_up, value, notes, tools, queries))
     done = [check for check in checks if check.call in log.answered]
@@ -141,8 +142,8 @@ def has_checks(look_up: LookUp, notes: Notes, tools: Toolset) -> bool:
 
 
 def _count_checks(look_up: LookUp, value: str) -> int:
-    """One check, and of every fourth value a second one."""
-    return 2 if zlib.crc32(f"{look_up}/{value}".encode()) % 4 == 0 else 1
+    """One check, and of every second value another one."""
+    return 2 if zlib.crc32(f"{look_up}/{value}".encode()) % 2 == 0 else 1
 
 
 def _generate_checks(

@@ -558,9 +558,13 @@ def _list_patents(workings: Workings, application: str) -> list[str]:
 def _find_last_expiry(workings: Workings, application: str) -> str:
     kind = "last_patent_expiry_of_application"
     # The record of the application dates its own patents, and names no other.
-    record = f"{_ORANGE_BOOK}:{print_number(application)}"
-    expiries = workings.notes.list_facts("patent_expiry_date", record)
+    expiries = workings.notes.list_facts("patent_expiry_date", _name_listing(application))
     return _find_last_date(workings, expiries, kind, application)
+
+
+def _name_listing(application: str) -> str:
+    """The Orange Book's record of an application."""
+    return f"{_ORANGE_BOOK}:{print_number(application)}"
 
 
 def _find_last_date(
@@ -570,6 +574,7 @@ def _find_last_date(
     older edition has a later date, it is noted that the newer one counts."""
     current = _keep_current(facts)
     last = max((fact.object for fact in current), key=read_date, default="")
+    workings.note_support([_name_listing(application)], kind, application)
     workings.read_whole(last, kind, application)
     value = workings.require([last] if current else [], kind, application)
     older = [fact for fact in facts if fact not in current]
@@ -584,6 +589,7 @@ def _find_last_date(
 def _count_patents(workings: Workings, application: str) -> str:
     kind = "patents_of_application"
     patents = _list_patents(workings, application)
+    workings.note_support([_name_listing(application)], kind, application)
     count = make_number("patents", len(patents))
     workings.read_whole(count if patents else "", kind, application)
     return workings.require(patents and [count], kind, application)

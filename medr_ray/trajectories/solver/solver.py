@@ -236,7 +236,7 @@ def select_results(established: Sequence[Established], answer: str) -> list[Esta
         selected.append(result)
         needed |= set(inputs)
         if result.look_up.kind not in list_looked_up_kinds():
-            parts |= set(inputs)
+            parts |= {*inputs, result.value}
         elif parts & set(inputs) and not result.value.startswith("VALUE:"):
             parts.add(result.value)
     return selected

@@ -201,6 +201,9 @@ class NaturalThoughts:
         else:
             parts.append(self._word_end(situation))
         self._has_opened = True
+        if not any(parts):
+            target = self._describe(situation.calls[0].look_up, situation.notes)
+            parts = [self._choose("next").format(target=target)]
         return self._join(parts)
 
     def word_unread_question(self) -> str:
