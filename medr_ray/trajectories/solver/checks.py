@@ -1,9 +1,10 @@
 """Checks of a candidate before it is the answer: in a second source where one states such a thing,
 else in the record itself.
 
-What a check shows: the second source states the value, the record or a further search of the
-registry states it again, nothing on it is said, another value is, or what was read makes another
-value of it ("overturned").
+What a check shows: a count stands in no record, and a further look leaves it or changes it. Of any
+other value the second source states it, the record or a further search of the registry states it
+again, only the first source does ("repeated"), nothing on it is said, another value is, or what was
+read makes another value of it ("overturned").
 """
 
 import zlib
@@ -20,7 +21,14 @@ from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
 CheckResult = Literal[
-    "confirmed", "record_confirms", "search_confirms", "silent", "conflict", "overturned"
+    "confirmed",
+    "record_confirms",
+    "search_confirms",
+    "count_unchanged",
+    "repeated",
+    "silent",
+    "conflict",
+    "overturned",
 ]
 
 
@@ -68,6 +76,7 @@ _SECOND_SOURCES: Mapping[str, tuple[_SecondSource, ...]] = {
     ),
     "trade_name_of_application": (_SecondSource("orange_book", "Orange Book {0} {value}"),),
 }
+_COUNT = "VALUE:number/"
 # The fields of a listing, in the words of its record.
 _AGAIN: Mapping[str, str] = {
     "countries_of_trial": "facility city country, countries:",
@@ -198,6 +207,9 @@ def judge_check(
 ) -> CheckOutcome:
     """What a check's response showed; ``document_ids`` are those in it."""
     record = check.call.document_id
+    if check.value.startswith(_COUNT):
+        # If what was shown changes the count, the solver finds that.
+        return CheckOutcome(check, "count_unchanged", record or next(iter(document_ids), ""))
     if record:
         result: CheckResult = (
             "record_confirms" if _states(response, check.value, notes) else "silent"
@@ -227,7 +239,8 @@ def judge_check(
             return CheckOutcome(check, "confirmed", document)
         if is_about and stated and "product_approval_date" not in predicates:
             return CheckOutcome(check, "conflict", document, stated[0])
-    return CheckOutcome(check, "silent")
+    is_repeated = _states(response, check.value, notes)
+    return CheckOutcome(check, "repeated" if is_repeated else "silent")
 
 
 def _states(text: str, value: str, notes: Notes) -> bool:

@@ -641,8 +641,22 @@ def _find_trade_name(workings: Workings, application: str) -> str:
 
 
 def _list_company_applications(workings: Workings, company: str) -> list[str]:
+    """The whole applications of a company that were read of, without those of which all products
+    that were shown are off the market."""
     applications = workings.subjects("application_sponsor", company)
-    return [name for name in applications if name.startswith(_FULL_APPLICATIONS)]
+    return [
+        name
+        for name in applications
+        if name.startswith(_FULL_APPLICATIONS) and not _is_discontinued(workings, name)
+    ]
+
+
+def _is_discontinued(workings: Workings, application: str) -> bool:
+    has_status = any(
+        workings.objects("marketing_status", product)
+        for product in workings.objects("has_product", application)
+    )
+    return has_status and not is_marketed(workings.table, application)
 
 
 def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
@@ -689,7 +703,8 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
         for application in applications
         if first in workings.objects("original_approval_date", application)
     ]
-    workings.note_support(deciding, kind, drug)
+    # Several may bear the date: one of them states it.
+    workings.note_support(deciding[:1], kind, drug)
     workings.search_all(len(applications), first, kind, drug)
     return workings.require(dates and [first], kind, drug)
 

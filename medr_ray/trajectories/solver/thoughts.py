@@ -182,6 +182,7 @@ class NaturalThoughts:
         self._unused: dict[str, list[str]] = {}
         self._targets: dict[LookUp, str] = {}
         self._has_opened = False
+        self._compared_kinds: set[str] = set()
 
     def write(self, situation: Situation) -> str:
         """What came back, what it means, and what comes next or is answered."""
@@ -261,6 +262,7 @@ class NaturalThoughts:
         return parts
 
     def _word_result(self, result: Established, notes: Notes) -> str:
+        self._compared_kinds.add(result.look_up.kind)
         if not result.value:
             target = self._describe(result.look_up, notes)
             return self._choose("absent").format(target=target)
@@ -310,6 +312,8 @@ class NaturalThoughts:
         earlier_look_ups = {call.look_up for call in situation.earlier}
         new_calls = [call for call in situation.calls if call.look_up not in earlier_look_ups]
         reading = [call for call in situation.calls if call.call.document_id]
+        if reading and has_named_target:
+            return []
         if reading:
             return [
                 self._choose("read").format(
@@ -340,7 +344,10 @@ class NaturalThoughts:
         notes = situation.notes
         kinds = {call.look_up.kind for call in calls}
         chooses = any(_SELECTIONS.match(node.kind) for node in situation.plan.walk())
-        if len(calls) > 1 and len(kinds) == 1 and chooses:
+        # Where some were compared already, these are not the candidates, but what is still missing.
+        is_first = not kinds & self._compared_kinds
+        self._compared_kinds |= kinds
+        if len(calls) > 1 and len(kinds) == 1 and chooses and is_first:
             names = [notes.print_name(call.look_up.inputs[0]) for call in calls]
             candidates = str(self._words["candidate_separator"]).join(names)
             form = self._choose_of("targets", calls[0].look_up.kind)
