@@ -25,6 +25,7 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "candidate": ({"value"}, set()),
     "candidate_of_part": ({"value"}, set()),
     "candidates": ({"candidates", "target"}, set()),
+    "check_failed": (set(), set()),
     "confirmed": ({"value", "document"}, set()),
     "conflict": ({"value", "other", "document", "reason"}, {"other_document"}),
     "conflict_of_editions": ({"value", "other", "document"}, set()),

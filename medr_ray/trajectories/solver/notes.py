@@ -153,7 +153,8 @@ class Notes:
         own = [
             name for name, document in self.documents.items() if _name_subject(document) in subjects
         ]
-        return list(dict.fromkeys(stating or listing or own))
+        is_count = value.startswith("VALUE:number/")
+        return list(dict.fromkeys(stating or (listing if is_count else []) or own))
 
     def _find_related(self, inputs: Sequence[str]) -> set[str]:
         """The inputs with the products, applications and patents of which their facts are

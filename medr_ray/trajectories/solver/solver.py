@@ -228,15 +228,16 @@ def select_results(established: Sequence[Established], answer: str) -> list[Esta
     """
     needed = {answer}
     parts: set[str] = set()  # of what is worked out, such as the drugs that are compared
-    selected = []
-    for result in reversed(established):
-        inputs = result.look_up.inputs
-        if result.value not in needed and not parts & set(inputs):
+    selected: dict[Established, None] = {}
+    # What is found from a part comes behind the result that gives the part, so twice.
+    for result in [*reversed(established)] * 2:
+        inputs = set(result.look_up.inputs)
+        if result.value not in needed and not parts & inputs:
             continue
-        selected.append(result)
-        needed |= set(inputs)
+        selected[result] = None
+        needed |= inputs
         if result.look_up.kind not in list_looked_up_kinds():
             parts |= {*inputs, result.value}
-        elif parts & set(inputs) and not result.value.startswith("VALUE:"):
+        elif parts & inputs and not result.value.startswith("VALUE:"):
             parts.add(result.value)
-    return selected
+    return [result for result in reversed(established) if result in selected]

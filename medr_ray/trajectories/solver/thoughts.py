@@ -219,7 +219,9 @@ class NaturalThoughts:
         for earlier in situation.earlier:
             later = tools.get(earlier.look_up)
             target = self._describe(earlier.look_up, situation.notes)
-            if earlier.result == "outage" and later is not None:
+            if earlier.result == "outage" and situation.check is not None:
+                parts.append(self._choose("check_failed"))
+            elif earlier.result == "outage" and later is not None:
                 is_same = later.tool == earlier.tool
                 key = "outage_retry" if is_same else "outage_switch"
                 parts.append(self._choose(key).format(target=target))
