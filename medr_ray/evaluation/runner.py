@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medr_ray.agent.policies import ChatPolicy, Policy
+from medr_ray.agent.tool_features import Rarity
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.failure_streak import FailureStreak
 from medr_ray.core.progress import Bar
@@ -139,12 +140,14 @@ class EvaluationRunner:
 
         pending = self.list_pending()
         config = _limit_to_one_worker(self._context.config)
-        policies = ServedPolicies(endpoint, config)
+
+        def make_policies(rarity: Rarity | None) -> ServedPolicies:
+            # In the worker: open connections cannot be sent to it.
+            return ServedPolicies(endpoint, config)
+
         index_uri = self._context.upstream("index").uri
         with (
-            RolloutPool(
-                config, index_uri, lambda rarity: policies, reports=self._context.directory
-            ) as pool,
+            RolloutPool(config, index_uri, make_policies, reports=self._context.directory) as pool,
             Bar(self._context.console, "evaluation", len(pending), "answers") as bar,
         ):
             for (_, weights), attempts in _group_by_weights(pending).items():
