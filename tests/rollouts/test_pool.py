@@ -63,7 +63,7 @@ def by_key(outcomes: list[RolloutOutcome]) -> dict[str, RolloutOutcome]:
 def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) -> None:
     index = build_index(tmp_path / "index", [KRABBE])
     requests = [RolloutRequest(worded_task(), "guided", rollout) for rollout in range(3)]
-    with RolloutPool(config(), index.uri, lambda: LookingUp) as pool:
+    with RolloutPool(config(), index.uri, lambda rarity: LookingUp) as pool:
         outcomes = by_key(list(pool.run(requests)))
     assert [outcome.kind for outcome in outcomes.values()] == [""] * 3
     answers = {
