@@ -35,7 +35,7 @@ from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Question, ToolEvent, Trajectory
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.trajectories.process_labels import Call, analyse_calls, find_recoveries
-from medr_ray.trajectories.thought_frames import count_frames, count_sentence_frames
+from medr_ray.trajectories.thought_frames import FrameCounts, count_frames
 
 BEGINS_RARE = "begins with the medical retriever, rare entity"
 BEGINS_OTHER = "begins with the medical retriever, other entities"
@@ -75,29 +75,34 @@ class StatisticsInput:
 Measure = Callable[[Trajectory], float]
 
 
+@dataclass(frozen=True)
+class _Analysis:
+    """What takes long to find out about a trajectory: its calls, its rounds of verification, and
+    the frames of its thoughts."""
+
+    trajectory: Trajectory
+    calls: Sequence[Call]
+    verification_rounds: int
+    frames: FrameCounts
+
+
+def _analyse(trajectories: Iterable[Trajectory], given: StatisticsInput) -> list[_Analysis]:
+    return [
+        _Analysis(
+            trajectory,
+            analyse_calls(trajectory, given.questions[trajectory.question_id]),
+            count_verification(trajectory).rounds,
+            count_frames(trajectory),
+        )
+        for trajectory in trajectories
+    ]
+
+
 def compute_statistics(
     trajectories: Sequence[Trajectory], given: StatisticsInput
 ) -> dict[str, Figure]:
     """The figures by name; one whose trajectories are none is left out."""
-    calls = {
-        trajectory.trajectory_id: analyse_calls(trajectory, given.questions[trajectory.question_id])
-        for trajectory in trajectories
-    }
-    figures = {
-        **_measure_first_tools(trajectories, given.rare),
-        "switches tools": _average(trajectories, switches_tools),
-        **_measure_recoveries(trajectories, calls),
-        "verification rounds": _average(
-            trajectories, lambda trajectory: count_verification(trajectory).rounds
-        ),
-        "calls": _average(trajectories, lambda trajectory: len(trajectory.tool_events)),
-        "simulated failures": _average(trajectories, _count_simulated_failures),
-        "tokens": _average(trajectories, lambda trajectory: given.tokens[trajectory.trajectory_id]),
-        "queries that repeat the question": _measure_repeated_phrases(trajectories),
-        "largest share of a thought frame": _measure_largest(count_frames(trajectories)),
-        "largest share of a sentence frame": _measure_largest(count_sentence_frames(trajectories)),
-    }
-    return {name: figure for name, figure in figures.items() if figure.n}
+    return _summarise(_analyse(trajectories, given), given)
 
 
 def compute_statistics_by_kind(
@@ -106,14 +111,41 @@ def compute_statistics_by_kind(
     """The figures of the trajectories of each kind, by group and kind: mode, hops, specialty,
     source of the question (a question may have several), and the ``style`` that they were made in,
     where there is one."""
-    groups: dict[str, dict[str, list[Trajectory]]] = {}
-    for trajectory in trajectories:
-        for group, kind in _list_kinds(trajectory, given.questions, style):
-            groups.setdefault(group, {}).setdefault(kind, []).append(trajectory)
+    groups: dict[str, dict[str, list[_Analysis]]] = {}
+    for analysis in _analyse(trajectories, given):
+        for group, kind in _list_kinds(analysis.trajectory, given.questions, style):
+            groups.setdefault(group, {}).setdefault(kind, []).append(analysis)
     return {
-        group: {kind: compute_statistics(kinds[kind], given) for kind in sorted(kinds)}
+        group: {kind: _summarise(kinds[kind], given) for kind in sorted(kinds)}
         for group, kinds in groups.items()
     }
+
+
+def _summarise(analyses: Sequence[_Analysis], given: StatisticsInput) -> dict[str, Figure]:
+    trajectories = [analysis.trajectory for analysis in analyses]
+    calls = {analysis.trajectory.trajectory_id: analysis.calls for analysis in analyses}
+    rounds = {
+        analysis.trajectory.trajectory_id: analysis.verification_rounds for analysis in analyses
+    }
+    figures = {
+        **_measure_first_tools(trajectories, given.rare),
+        "switches tools": _average(trajectories, switches_tools),
+        **_measure_recoveries(trajectories, calls),
+        "verification rounds": _average(
+            trajectories, lambda trajectory: rounds[trajectory.trajectory_id]
+        ),
+        "calls": _average(trajectories, lambda trajectory: len(trajectory.tool_events)),
+        "simulated failures": _average(trajectories, _count_simulated_failures),
+        "tokens": _average(trajectories, lambda trajectory: given.tokens[trajectory.trajectory_id]),
+        "queries that repeat the question": _measure_repeated_phrases(trajectories),
+        "largest share of a thought frame": _measure_largest(
+            analysis.frames.thoughts for analysis in analyses
+        ),
+        "largest share of a sentence frame": _measure_largest(
+            analysis.frames.sentences for analysis in analyses
+        ),
+    }
+    return {name: figure for name, figure in figures.items() if figure.n}
 
 
 def _list_kinds(
@@ -256,7 +288,10 @@ def _split_words(text: str) -> list[str]:
     return [word for word in words if word]
 
 
-def _measure_largest(frames: Counter[str]) -> Figure:
+def _measure_largest(counts: Iterable[Counter[str]]) -> Figure:
+    frames: Counter[str] = Counter()
+    for count in counts:
+        frames.update(count)
     total = frames.total()
     if not total:
         return Figure(0.0, 0)

@@ -13,7 +13,8 @@ of their own, so that a sentence that opens every thought is seen however the th
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from medr_ray.agent.state import query_text
 from medr_ray.agent.transcript import read_turns
@@ -40,24 +41,23 @@ _LONGEST_RUN = 12  # Chinese characters; a longer run is masked in pieces
 _MASKED_RUN = 2  # Chinese characters that a masked run has at least
 
 
-def count_frames(trajectories: Sequence[Trajectory]) -> Counter[str]:
-    """How many thoughts have each frame."""
-    return Counter(
-        frame_text(thought, context)
-        for trajectory in trajectories
-        for thought, context in _list_thoughts(trajectory)
-    )
+@dataclass(frozen=True)
+class FrameCounts:
+    """How many thoughts, and how many sentences of thoughts, have each frame."""
+
+    thoughts: Counter[str]
+    sentences: Counter[str]
 
 
-def count_sentence_frames(trajectories: Sequence[Trajectory]) -> Counter[str]:
-    """How many sentences of thoughts have each frame."""
-    return Counter(
-        frame_text(sentence, context)
-        for trajectory in trajectories
-        for thought, context in _list_thoughts(trajectory)
-        for sentence in _SENTENCE_END.split(thought)
-        if sentence.strip()
-    )
+def count_frames(trajectory: Trajectory) -> FrameCounts:
+    """The frames of one dialogue."""
+    counts = FrameCounts(Counter(), Counter())
+    for thought, context in _list_thoughts(trajectory):
+        folded_context = _fold_context(context)
+        counts.thoughts[_frame_text(thought, folded_context)] += 1
+        sentences = filter(str.strip, _SENTENCE_END.split(thought))
+        counts.sentences.update(_frame_text(text, folded_context) for text in sentences)
+    return counts
 
 
 def _list_thoughts(trajectory: Trajectory) -> Iterator[tuple[str, str]]:
@@ -74,8 +74,17 @@ def _list_thoughts(trajectory: Trajectory) -> Iterator[tuple[str, str]]:
 
 def frame_text(text: str, context: str) -> str:
     """The frame of a text: its words in lower case with a gap for what is in the context."""
+    return _frame_text(text, _fold_context(context))
+
+
+def _fold_context(context: str) -> tuple[str, frozenset[str]]:
+    """A context in the form that is compared, and its words."""
     folded_context = normalise(context)
-    context_words = set(map(str.casefold, _TOKEN.findall(folded_context)))
+    return folded_context, frozenset(map(str.casefold, _TOKEN.findall(folded_context)))
+
+
+def _frame_text(text: str, context: tuple[str, frozenset[str]]) -> str:
+    folded_context, context_words = context
     parts: list[str] = []
     is_start = True  # of a sentence
     for token in _TOKEN.findall(text):
@@ -93,7 +102,7 @@ def frame_text(text: str, context: str) -> str:
     return " ".join(kept)
 
 
-def _is_masked(token: str, context_words: set[str], is_start: bool) -> bool:
+def _is_masked(token: str, context_words: frozenset[str], is_start: bool) -> bool:
     word = normalise(token)
     if word in _LITTLE_WORDS:
         return False
