@@ -202,7 +202,7 @@ class RulesTeacher:
             move.answer or move.candidate,
             self._check,
             None if calls else move.answer,
-            self._list_cited(move),
+            () if calls else self._list_cited(move),
             is_out_of_calls=self._count_calls_left() == 0,
         )
 

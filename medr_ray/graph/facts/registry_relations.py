@@ -59,7 +59,7 @@ class RegistryNodes:
 
     def find_node(self, entity_id: str) -> Node | None:
         """The node of an id; None where no record names it."""
-        if entity_id.startswith(_VALUE_PREFIX):
+        if is_value(entity_id):
             name, aliases = print_value(entity_id)
             return Node(entity_id, name, VALUE, aliases)
         entity_type = self._facts.type_of(entity_id)
@@ -162,6 +162,16 @@ _RESTRICTIONS: Mapping[str, Callable[[str], str]] = {
 def make_value_id(literal: LiteralValue) -> str:
     """The id of a typed value: equal values of one kind and unit have one id."""
     return f"{_VALUE_PREFIX}{literal.kind}/{literal.text} {literal.unit}".rstrip()
+
+
+def is_value(value_id: str) -> bool:
+    """Whether an id is that of a typed value, and not of an entity."""
+    return value_id.startswith(_VALUE_PREFIX)
+
+
+def is_number(value_id: str) -> bool:
+    """Whether an id is that of a number."""
+    return value_id.startswith(f"{_VALUE_PREFIX}number/")
 
 
 def print_value(value_id: str) -> tuple[str, tuple[str, ...]]:

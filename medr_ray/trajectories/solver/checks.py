@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medr_ray.core.records import FactSource
+from medr_ray.graph.facts.registry_relations import is_number
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.retrieval.documents import REGISTRY_PREFIXES
-from medr_ray.trajectories.solver.notes import Notes
+from medr_ray.trajectories.solver.notes import Notes, ReadDocument
 from medr_ray.trajectories.solver.queries import QueryWriter, list_looked_up_kinds, make_query
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
@@ -76,7 +77,6 @@ _SECOND_SOURCES: Mapping[str, tuple[_SecondSource, ...]] = {
     ),
     "trade_name_of_application": (_SecondSource("orange_book", "Orange Book {0} {value}"),),
 }
-_COUNT = "VALUE:number/"
 # The fields of a listing, in the words of its record.
 _AGAIN: Mapping[str, str] = {
     "countries_of_trial": "facility city country, countries:",
@@ -140,14 +140,17 @@ def has_checks(look_up: LookUp, notes: Notes, tools: Toolset) -> bool:
         return True
     # A difference has words of its own in no record.
     is_stated = look_up.kind in list_looked_up_kinds()
-    return (
-        is_stated
-        and tools.can_read
-        and any(
-            find_record(notes, look_up.kind, name) or notes.find_record(name)
-            for name in look_up.inputs
-        )
+    return is_stated and _find_readable(look_up, notes, tools) is not None
+
+
+def _find_readable(look_up: LookUp, notes: Notes, tools: Toolset) -> ReadDocument | None:
+    """The record of the first input that has one, where records can be read."""
+    if not tools.can_read:
+        return None
+    records = (
+        find_record(notes, look_up.kind, name) or notes.find_record(name) for name in look_up.inputs
     )
+    return next(filter(None, records), None)
 
 
 def _count_checks(look_up: LookUp, value: str) -> int:
@@ -176,13 +179,11 @@ def _generate_checks(
     if look_up.kind in WHOLE_RECORD:
         yield _search_again(look_up, value, documents, notes)
         return
-    for name in look_up.inputs:
-        record = find_record(notes, look_up.kind, name) or notes.find_record(name)
-        if tools.can_read and record is not None:
-            goal = f"{queries.write_goal(look_up, notes)}: {notes.print_name(value)}"
-            call = PlannedCall(goal, document_id=record.document_id)
-            yield Check(look_up, value, call, documents)
-            return
+    record = _find_readable(look_up, notes, tools)
+    if record is not None:
+        goal = f"{queries.write_goal(look_up, notes)}: {notes.print_name(value)}"
+        call = PlannedCall(goal, document_id=record.document_id)
+        yield Check(look_up, value, call, documents)
 
 
 def _search_again(look_up: LookUp, value: str, documents: tuple[str, ...], notes: Notes) -> Check:
@@ -207,7 +208,7 @@ def judge_check(
 ) -> CheckOutcome:
     """What a check's response showed; ``document_ids`` are those in it."""
     record = check.call.document_id
-    if check.value.startswith(_COUNT):
+    if is_number(check.value):
         # If what was shown changes the count, the solver finds that.
         return CheckOutcome(check, "count_unchanged", record or next(iter(document_ids), ""))
     if record:

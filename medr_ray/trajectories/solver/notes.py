@@ -13,7 +13,7 @@ from typing import cast
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import LiteralKind, LiteralValue, NodeType
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact, TableEntity
-from medr_ray.graph.facts.registry_relations import make_value_id, print_value
+from medr_ray.graph.facts.registry_relations import is_number, is_value, make_value_id, print_value
 from medr_ray.knowledge.registries.fact_predicates import FACT_PREDICATES
 from medr_ray.knowledge.registries.identifiers import make_patent_id
 from medr_ray.knowledge.registries.literals import parse_date
@@ -100,7 +100,7 @@ class Notes:
 
     def print_name(self, value_id: str) -> str:
         """A name or a value as a record prints it; "" for none."""
-        if value_id.startswith("VALUE:"):
+        if is_value(value_id):
             return print_value(value_id)[0]
         if value_id.startswith(NUMBERED_PREFIXES):
             return print_number(value_id)
@@ -114,7 +114,7 @@ class Notes:
 
     def list_spellings(self, value_id: str) -> list[str]:
         """The forms in which a record may print a name or a value."""
-        if value_id.startswith("VALUE:"):
+        if is_value(value_id):
             name, others = print_value(value_id)
             return [name, *others]
         if value_id.startswith(NUMBERED_PREFIXES):
@@ -153,8 +153,7 @@ class Notes:
         own = [
             name for name, document in self.documents.items() if _name_subject(document) in subjects
         ]
-        is_count = value.startswith("VALUE:number/")
-        return list(dict.fromkeys(stating or (listing if is_count else []) or own))
+        return list(dict.fromkeys(stating or (listing if is_number(value) else []) or own))
 
     def _find_related(self, inputs: Sequence[str]) -> set[str]:
         """The inputs with the products, applications and patents of which their facts are

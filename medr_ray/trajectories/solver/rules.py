@@ -36,12 +36,11 @@ _MAX_ATTEMPTS = 3  # at a call that fails
 _WORLDWIDE = "Worldwide"
 _ORANGE_BOOK = REGISTRY_PREFIXES["orange_book"]
 Outcome = Literal["answered", "empty", "failed"]
-ConflictReason = Literal["authority", "date"]
 
 
 @dataclass(frozen=True)
 class LookUp:
-    """What is to be looked up: a step, or a part of one (see ``queries.QUERIES``), and its
+    """What is to be looked up: a step, or a part of one (see ``queries.json``), and its
     inputs."""
 
     kind: str
@@ -70,14 +69,13 @@ class Established:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Two statements that differ: ``value`` is taken and ``other`` is not, for ``reason``."""
+    """Two editions in a record that differ: ``value`` of the newer is taken, ``other`` of the older
+    is not."""
 
     look_up: LookUp
     value: str
-    document_id: str
     other: str
-    other_document_id: str
-    reason: ConflictReason
+    document_id: str
 
 
 @dataclass
@@ -580,9 +578,8 @@ def _find_last_date(
     older = [fact for fact in facts if fact not in current]
     other = max(older, key=lambda fact: read_date(fact.object), default=None)
     if other is not None and read_date(other.object) > read_date(value):
-        record = other.record_id
         look_up = LookUp(kind, (application,))
-        workings.conflicts.append(Conflict(look_up, value, record, other.object, record, "date"))
+        workings.conflicts.append(Conflict(look_up, value, other.object, other.record_id))
     return value
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medr_ray.core.records import FactSource
+from medr_ray.graph.facts.registry_relations import is_value
 from medr_ray.questions.plans import PlanNode
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.retrieval.documents import REGISTRIES, REGISTRY_PREFIXES
@@ -238,6 +239,6 @@ def select_results(established: Sequence[Established], answer: str) -> list[Esta
         needed |= inputs
         if result.look_up.kind not in list_looked_up_kinds():
             parts |= {*inputs, result.value}
-        elif parts & inputs and not result.value.startswith("VALUE:"):
+        elif parts & inputs and not is_value(result.value):
             parts.add(result.value)
     return [result for result in reversed(established) if result in selected]

@@ -273,13 +273,10 @@ class NaturalThoughts:
         return form.format(*names, value=notes.print_name(result.value))
 
     def _word_conflict(self, conflict: Conflict, notes: Notes) -> str:
-        is_same = conflict.document_id == conflict.other_document_id
-        return self._choose("conflict_of_editions" if is_same else "conflict").format(
+        return self._choose("conflict_of_editions").format(
             value=notes.print_name(conflict.value),
             other=notes.print_name(conflict.other),
             document=conflict.document_id,
-            other_document=conflict.other_document_id,
-            reason=self._choose_of("reasons", conflict.reason),
         )
 
     def _word_check_outcome(self, outcome: CheckOutcome, notes: Notes) -> str:
