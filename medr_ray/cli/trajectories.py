@@ -377,13 +377,13 @@ def _tabulate_figures(title: str, figures: "dict[str, Any]") -> "Table":
     """A row for each figure: its name, its value here and in the paper, and of how many it is."""
     from rich.table import Table
 
-    from medr_ray.trajectories.statistics import PAPER_FIGURES
+    from medr_ray.trajectories.statistics import PAPER_FIGURES, read_figures
 
     table = Table(title, "here", "paper", "n", box=None, pad_edge=False)
-    for name, figure in figures.items():
-        value = _format_figure(name, figure["value"])
+    for name, figure in read_figures(figures).items():
+        value = _format_figure(name, figure.value)
         paper = _format_figure(name, PAPER_FIGURES.get(name))
-        table.add_row(name, value, paper, f"{figure['n']:,}")
+        table.add_row(name, value, paper, f"{figure.n:,}")
     return table
 
 

@@ -22,7 +22,7 @@ from medr_ray.retrieval.documents import REGISTRY_PREFIXES
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.filtering import ReasonCode, count_reasons
 from medr_ray.trajectories.preference_pairs import find_pairs
-from medr_ray.trajectories.statistics import PAPER_FIGURES
+from medr_ray.trajectories.statistics import PAPER_FIGURES, read_figures
 
 # The hub's names of sizes, and the number of rows that each is below.
 _SIZES = (
@@ -202,9 +202,9 @@ def _tabulate_statistics(statistics: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "| Figure | Here | Paper | Of |"
     yield "| --- | ---: | ---: | ---: |"
-    for name, figure in statistics.items():
+    for name, figure in read_figures(statistics).items():
         paper = PAPER_FIGURES.get(name, "")
-        yield f"| {name} | {figure['value']:.4g} | {paper} | {figure['n']:,} |"
+        yield f"| {name} | {figure.value:.4g} | {paper} | {figure.n:,} |"
 
 
 def _tabulate_reasons(judged: Sequence[FilteredTrajectory]) -> Iterator[str]:

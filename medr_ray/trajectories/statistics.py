@@ -28,9 +28,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
+from typing import Any
 
 from medr_ray.agent.answer_checks import count_verification
 from medr_ray.agent.tool_features import MEDICAL
+from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Question, ToolEvent, Trajectory
 from medr_ray.knowledge.name_normalization import normalise
@@ -57,6 +59,18 @@ class Figure:
 
     value: float
     n: int
+
+
+def read_figures(saved: Mapping[str, Any]) -> dict[str, Figure]:
+    """The figures of a manifest. Raises DataError for those of an earlier version, which are single
+    numbers."""
+    try:
+        return {name: Figure(**figure) for name, figure in saved.items()}
+    except TypeError:
+        raise DataError(
+            "the statistics of this trajectories stage are of an earlier version: "
+            "make it anew by `medr trajectories run`"
+        ) from None
 
 
 @dataclass(frozen=True)

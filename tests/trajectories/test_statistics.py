@@ -6,6 +6,7 @@ import pytest
 from support.questions import make_question
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
+from medr_ray.core.errors import DataError
 from medr_ray.core.records import FilteredTrajectory, Message, ToolEvent, Trajectory, Usage
 from medr_ray.trajectories.statistics import (
     BEGINS_OTHER,
@@ -17,6 +18,7 @@ from medr_ray.trajectories.statistics import (
     compute_statistics,
     compute_statistics_by_kind,
     count_accepted_by_kind,
+    read_figures,
     repeats_question,
     switches_tools,
 )
@@ -196,3 +198,9 @@ def test_accepted_trajectories_are_counted_by_mode_paradigm_hops_and_specialty()
         "hops": {"1": (1, 2), "2": (1, 2)},
         "specialty": {"hepatology": (2, 4)},
     }
+
+
+def test_figures_of_an_earlier_version_are_named_as_such() -> None:
+    assert read_figures({"calls": {"value": 4.0, "n": 1}}) == {"calls": Figure(4.0, 1)}
+    with pytest.raises(DataError, match="medr trajectories run"):
+        read_figures({"calls": 4.0})
