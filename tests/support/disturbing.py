@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,15 +24,17 @@ NODE_HEALTH = {
 }
 
 
-def start(root: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start ``medr`` with these arguments; it prints into ``root/log.txt``.
+def start(root: Path, *arguments: str, script: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Start ``medr``, or a ``script`` in its place, with these arguments; it prints into
+    ``root/log.txt``.
 
     A file, because what a killed driver leaves behind would keep a pipe open.
     """
-    medr = Path(sys.executable).with_name("medr")
+    medr = [str(Path(sys.executable).with_name("medr"))]
+    command = [sys.executable, *script] if script else medr
     with open(root / "log.txt", "wb") as log:
         return subprocess.Popen(
-            [str(medr), *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            [*command, *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
 
 
@@ -72,12 +75,13 @@ def busy_workers(process: subprocess.Popen[bytes], work: str) -> list[psutil.Pro
     return busy
 
 
-def kill_busy_workers(process: subprocess.Popen[bytes], work: str) -> None:
-    """Kill all workers that are at this ``work``; fails when the run ends before one is killed."""
+def kill_busy_workers(process: subprocess.Popen[bytes], work: str, most: int | None = None) -> None:
+    """Kill the workers that are at this ``work``, all or so many at ``most``; fails when the run
+    ends before one is killed."""
     killed = 0
     while not killed:
         assert process.poll() is None, f"nobody was caught at {work}"
-        for worker in busy_workers(process, work):
+        for worker in busy_workers(process, work)[:most]:
             # It may have ended since it was listed.
             with suppress(psutil.NoSuchProcess):
                 worker.kill()

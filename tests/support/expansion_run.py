@@ -5,21 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from support.finished_stages import finish_stages
 from support.graph_run import write_seeds
 from support.small_facts import write_facts
 from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.run import MANIFEST, RunDirectory, compute_fingerprint, open_run
+from medr_ray.core.run import open_run
 from medr_ray.entities.artifacts import FREQUENCIES
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import build_lexicon
-from medr_ray.pipeline import load_stages
 from medr_ray.retrieval.disease_records import document_from_disease
-
-_EARLIER_STAGES = ("corpus", "entities", "facts", "index")
 
 
 def write_run(
@@ -56,14 +54,5 @@ def write_run(
     write_seeds(run, [record.entity_id for record in records[:seeds]])
     run.write(FREQUENCIES, [])
     write_facts(run)
-    _finish(run, config)
+    finish_stages(run, config, "index")
     return file
-
-
-def _finish(run: RunDirectory, config: PipelineConfig) -> None:
-    marks: dict[str, str] = {}
-    for stage in load_stages(_EARLIER_STAGES[-1]):
-        marks[stage.name] = compute_fingerprint(stage, config, marks)
-        run.stage(stage.name).write_json(
-            MANIFEST, {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0}
-        )

@@ -16,16 +16,16 @@ import pytest
 import yaml
 from support import questions_driver
 from support.disturbing import finish, kill_driver, start
+from support.finished_stages import finish_stages
 from support.loopback import server
 from support.registry_facts import write_registry_run
 from support.without_ray import use_this_process
 from support.wording_model import WordingModel
 
-from medr_ray.core.run import MANIFEST, RunDirectory, StageContext, compute_fingerprint, run_stage
+from medr_ray.core.run import RunDirectory, StageContext, run_stage
 from medr_ray.core.settings import load_config
 from medr_ray.graph.facts.fact_table import FactTable
 from medr_ray.llm.cache import CACHE_FILE
-from medr_ray.pipeline import load_stages
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.drafting.drafter import Drafter, list_units
 from medr_ray.questions.stage import QUESTIONS_STAGE
@@ -69,12 +69,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> StageContext:
     file = root / "config.yaml"
     file.write_text(yaml.safe_dump(settings | {"llm": endpoint, "ray": {"num_cpus": 2}}))
     config = load_config(file, (), environment={})
-    marks: dict[str, str] = {}
-    for stage in load_stages("questions"):
-        if stage is not QUESTIONS_STAGE:
-            marks[stage.name] = compute_fingerprint(stage, config, marks)
-            manifest = {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0}
-            context.run.stage(stage.name).write_json(MANIFEST, manifest)
+    finish_stages(context.run, config, "chains")
     return StageContext(config, context.run, context.directory, context.console)
 
 
