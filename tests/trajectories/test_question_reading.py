@@ -154,6 +154,21 @@ def test_a_wording_read_without_guidance_is_read_right(
     assert read >= len(_CASES) // 2
 
 
+def test_a_description_is_no_name(rewrites_dictionary: NameDictionary) -> None:
+    """Any words fit where the grammar has a name; whoever knows the names sees that none is one."""
+    text = (
+        "What is the mode of inheritance of the one disorder that both OMIM and Orphanet link to "
+        "SLC2A10 variants?"
+    )
+    reading = read_plan(text, "en", None, rewrites_dictionary)
+    assert reading is not None
+    assert [node.kind for node in reading.plan.walk()][1:] == [
+        "disease_of_gene",
+        "inheritance_of_disease",
+    ]
+    assert list(reading.names.values()) == [("gene", "SLC2A10")]
+
+
 @pytest.mark.parametrize("row", _PARAPHRASES["questions"], ids=_EN_TEXTS)
 def test_a_paraphrase_is_read_by_its_guidance(
     row: dict[str, str], dictionary: NameDictionary

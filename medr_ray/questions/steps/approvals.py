@@ -443,8 +443,18 @@ KINDS = (
                 "last approve",
                 "approve several * application & last",
                 "several * application * approve & last",
+                "several * application & last",
+                "application * several & approve last",
             ),
-            asides=("approve", "several application", "day before", "ingredient"),
+            asides=(
+                "approve",
+                "several application",
+                "application * several",
+                "approve last",
+                "drugs_at_fda * hold",
+                "day before",
+                "ingredient",
+            ),
         ),
     ),
     StepKind(
@@ -510,7 +520,13 @@ KINDS = (
         DRUGS_AT_FDA,
         propose_subjects("application_sponsor"),
         cues=Cues(
-            ("hold", "sponsor * first? * application", "application * sponsor", "company sponsor"),
+            (
+                "hold",
+                "sponsor !trial * first|last? * application",
+                "application * sponsor",
+                "company * sponsor !trial",
+                "drugs_at_fda * sponsor !trial",
+            ),
             chinese=("hold", "sponsor"),
         ),
     ),
@@ -620,7 +636,10 @@ KINDS = (
         DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
         hops=2,
-        cues=Cues(("first generic approve", "first * generic & approve"), asides=("ingredient",)),
+        cues=Cues(
+            ("first generic approve", "first * ingredient? * generic & approve"),
+            asides=("ingredient", "generic"),
+        ),
     ),
     StepKind(
         "years_to_first_generic",
@@ -641,7 +660,10 @@ KINDS = (
         DRUGS_AT_FDA,
         propose_objects("active_ingredient"),
         hops=3,
-        cues=Cues(("years & generic & approve",), asides=("first", "ingredient")),
+        cues=Cues(
+            ("years & generic & approve",),
+            asides=("first", "ingredient", "generic", "after", "later", "span", "date"),
+        ),
     ),
     StepKind(
         "generic_applications_of_drug",

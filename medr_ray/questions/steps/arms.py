@@ -329,7 +329,7 @@ _RESULT_MEANINGS: dict[Rank, str] = {
     "highest": "higher",
     "lowest": "lower",
 }
-_ARM_ASIDES = ("arm", "compare", "two", "value", "several", "letter")
+_ARM_ASIDES = ("participant", "arm", "compare", "two", "value", "several", "letter")
 
 
 def _word_letter(rank: Rank) -> tuple[Wording, Wording]:
@@ -447,7 +447,7 @@ KINDS = (
         ),
         _REGISTRY,
         propose_subjects("arm_intervention"),
-        cues=Cues(("comparator",), asides=("arm",)),
+        cues=Cues(("comparator",), asides=("arm", "participant", "compare")),
     ),
     StepKind(
         "experimental_drug_of_trial",
@@ -474,8 +474,8 @@ KINDS = (
         _REGISTRY,
         propose_subjects("arm_intervention"),
         cues=Cues(
-            ("experimental & comparator & without", "experimental drug"),
-            asides=("arm", "comparator", "without"),
+            ("experimental & comparator & without", "experimental * drug", "drug * experimental"),
+            asides=("arm", "comparator", "without", "experimental", "participant", "compare"),
         ),
     ),
 )

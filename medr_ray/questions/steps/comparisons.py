@@ -176,7 +176,7 @@ KINDS = (
         hops=3,
         cues=Cues(
             ("span & years & first approve", "span & years & approve * first"),
-            asides=("several", "year"),
+            asides=("several", "year", "date", "approve", "first", "after", "later"),
         ),
     ),
 )

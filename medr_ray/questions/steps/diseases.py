@@ -298,7 +298,7 @@ KINDS = (
         ),
         _ORPHANET,
         propose_subjects("has_prevalence"),
-        cues=Cues(("worldwide & prevalence",), asides=("score",)),
+        cues=Cues(("worldwide & prevalence",), asides=("score", "common")),
     ),
     StepKind(
         "onset_of_disease",
@@ -314,7 +314,7 @@ KINDS = (
         ),
         _ORPHANET,
         propose_subjects("onset_period"),
-        cues=Cues(("onset",), asides=("start",)),
+        cues=Cues(("onset",), asides=("start", "participant")),
     ),
     StepKind(
         "disease_by_gene_and_inheritance",

@@ -176,8 +176,8 @@ KINDS = (
             (
                 "last * patent & expire",
                 "patent * last & expire",
-                "last expire & patent",
                 "expire * last & patent",
+                "last * expire & patent",
             ),
             asides=("patent", "expire", "protect", "several"),
         ),
@@ -202,7 +202,16 @@ KINDS = (
         ORANGE_BOOK,
         propose_subjects("application_sponsor"),
         hops=2,
-        cues=Cues(("patent",), asides=("protect", "extensions_apart")),
+        cues=Cues(
+            ("patent",),
+            asides=(
+                "protect",
+                "extensions_apart",
+                "extensions apart",
+                "apart extensions",
+                "leave extensions apart",
+            ),
+        ),
     ),
     StepKind(
         "exclusivity_end_of_application",
@@ -222,9 +231,10 @@ KINDS = (
             (
                 "last * exclusivity & end|expire",
                 "exclusivity * last & end|expire",
-                "last end|expire & exclusivity",
+                "last * end|expire & exclusivity",
+                "end|expire * last & exclusivity",
             ),
-            asides=("exclusivity",),
+            asides=("exclusivity", "exclusivity * run", "several"),
         ),
     ),
     StepKind(
@@ -245,8 +255,21 @@ KINDS = (
         propose_subjects("application_sponsor"),
         hops=3,
         cues=Cues(
-            ("span & years & patent", "years & patent & expire & approve"),
-            asides=("approve", "protect", "last", "several"),
+            (
+                "years & patent & last * patent|expire",
+                "years & patent & patent|expire * last",
+            ),
+            asides=(
+                "approve",
+                "protect",
+                "last",
+                "several",
+                "expire",
+                "after",
+                "later",
+                "span",
+                "date",
+            ),
         ),
     ),
     StepKind(
@@ -288,6 +311,9 @@ KINDS = (
         ORANGE_BOOK,
         propose_with_date("protected_by_patent", _orange_book_date),
         hops=2,
-        cues=Cues(("patent * protect", "protect * patent"), asides=("ingredient",)),
+        cues=Cues(
+            ("patent * protect", "protect * patent", "patent * drug", "drug * patent"),
+            asides=("ingredient",),
+        ),
     ),
 )

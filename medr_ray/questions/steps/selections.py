@@ -261,6 +261,10 @@ KINDS = (
         ("drugs_at_fda", "livertox"),
         _propose_by_property(_find_score),
         hops=3,
+        cues=Cues(
+            ("application & company & year & category",),
+            asides=("several", "approve", "hold", "score", "likelihood", "liver_injury"),
+        ),
     ),
     StepKind(
         "drug_of_company_with_priority_review",
@@ -294,6 +298,10 @@ KINDS = (
         ("drugs_at_fda",),
         _propose_company_years,
         hops=3,
+        cues=Cues(
+            ("application & company & year & priority_review",),
+            asides=("several", "approve", "hold", "review"),
+        ),
     ),
     StepKind(
         "drug_of_trial_approved_before",
@@ -341,7 +349,7 @@ KINDS = (
         offers_answer=True,
         cues=Cues(
             ("higher & participant|enrol", "higher * trial"),
-            asides=("participant", "enrol", "several"),
+            asides=("participant", "enrol", "several", "two", "compare", "higher"),
         ),
     ),
     StepKind(
@@ -366,7 +374,7 @@ KINDS = (
         offers_answer=True,
         cues=Cues(
             ("start * first|earlier", "earlier * trial", "first|earlier * start"),
-            asides=("several",),
+            asides=("several", "two", "compare", "first", "earlier", "start"),
         ),
     ),
 )

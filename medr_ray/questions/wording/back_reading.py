@@ -12,7 +12,7 @@ a difference.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from medr_ray.core.records import Language
@@ -43,12 +43,15 @@ _ASKED_WITH = {
     "company": {"who", "which"},
     "person": {"who", "which"},
     "institution": {"who", "which"},
-    "number": {"how_many", "years", "enrol"},
+    "number": {"how_many"},
     "date": {"when", "date", "expire", "end", "start"},
     "year": {"year"},
     "category": {"which", "how", "choice"},
     "drug": {"which", "how", "choice"},
+    "trial": {"which", "how", "choice"},
 }
+# By the kind that a plan ends with: "What was the enrolment of …?"
+_ASKED_OF = {"participants_of_trial": {"enrol"}}
 _ASKED_BESIDE = {"date": {"when", "date"}, "year": {"year", "when"}}
 _NOUN_TYPES = {
     "drug": ("drug",),
@@ -66,7 +69,27 @@ _NOUN_TYPES = {
 }
 # The word for the type of what is named, in the cues.
 _TYPE_MEANINGS = {"substance": "drug", "institution": "company", "person": "company"}
+# The word for the source of a step, where it is not the name of the source: HPO annotates OMIM's.
+_SOURCE_MEANINGS = {"hpo": "omim"}
 _VALUE_MEANINGS = {"value": "mode", "category": "category", "text": "text", "date": "day"}
+_RELATIVE_NOUNS = NOUNS | {"date", "year", "arm"}
+_PREPOSITIONS = frozenset({"under", "on", "in", "for", "by", "with", "from", "at", "through"})
+# What follows "when" in a question: a verb, or an aside in commas.
+_AFTER_WHEN = frozenset(
+    {",", "is", "was", "were", "are", "did", "does", "do", "has", "had", "have", "will", "would"}
+)
+# "On that date" says a date again that the text has named.
+_SAME_DATE: Mapping[Language, re.Pattern[str]] = {
+    "en": re.compile(
+        r"\b(?:(?P<as_of>as (?:of|at|on))|on|at|by) (?:that|the same|this) (?:date|day)\b",
+        re.IGNORECASE,
+    ),
+    "zh": re.compile("(?P<as_of>截至|截止到?)?(?:当日|该日|同日)"),
+}
+# Words between "what" and a noun, and those of them that mean a noun of before.
+_BEFORE_NOUN = frozenset({"is", "was", "are", "were", "the", "that", "this", "those", "these"})
+_POINTING = frozenset({"that", "this", "those", "these"})
+_POSSESSIVES = (("'", "s"), ("’", "s"))
 _MAX_PLANS = 2_000  # plans tried for a text; a text of a question has some dozens
 
 
@@ -123,7 +146,7 @@ class _Item:
 
     node: PlanNode
     type: str
-    is_file_date: bool = False  # the date of "as of", which only a step with constants takes
+    is_file_date: bool = False  # the date of "as of", which no step begins with
 
 
 @dataclass
@@ -144,7 +167,8 @@ class CueReading:
         self._words = list(_split_words(text, names, language))
         self._dates = [name for name in names if name.options and name.options[0][1] in _DATES]
         self._marked = [name for name in self._dates if self._is_marked(name)]
-        self._tokens = [token for word in self._words for token in _make_token(word, self._marked)]
+        self._pass_over_repeated_dates()
+        self._tokens = list(self._make_tokens())
         self._evidence = self._gather_evidence()
 
     def read(self) -> Reading:
@@ -189,6 +213,36 @@ class CueReading:
     def _is_marked(self, name: Name) -> bool:
         before = [word for word in self._words if isinstance(word, Word) and word.end <= name.start]
         return bool(before) and "as_of" in before[-1].meanings
+
+    def _pass_over_repeated_dates(self) -> None:
+        """Take "on that date" for nothing, and the date that "as of that date" means as marked."""
+        for match in _SAME_DATE[self._language].finditer(self._text):
+            before = [
+                name
+                for name in self._dates
+                if name.end <= match.start() and len(_read_date(name)) > len("2019")
+            ]
+            if not before:
+                continue
+            if match["as_of"] and before[-1] not in self._marked:
+                self._marked.append(before[-1])
+            self._words = [
+                word
+                for word in self._words
+                if word.end <= match.start() or match.end() <= word.start
+            ]
+
+    def _make_tokens(self) -> Iterator[Token]:
+        for place, word in enumerate(self._words):
+            for token in _make_token(word, self._marked):
+                asks_elsewhere = _is_relative(self._words[:place]) or _is_of_another(
+                    self._words[place + 1 :]
+                )
+                if "which" in token.meanings and asks_elsewhere:
+                    token = replace(token, is_relative=True)
+                if "when" in token.meanings and _is_conjunction(self._words[place + 1 :]):
+                    token = replace(token, is_free=True)
+                yield token
 
     def _gather_evidence(self) -> _Evidence:
         evidence = _Evidence()
@@ -256,7 +310,8 @@ class CueReading:
         kinds = _list_kinds(plan)
         output = plan.step_kind.output
         asking = _PLAIN_ASKING | _ASKED_WITH.get(output, set()) | _ASKED_BESIDE.get(output, set())
-        free = NOUNS | asking | {END_OF_SENTENCE} | (SOURCES & set(plan.sources))
+        sources = {_SOURCE_MEANINGS.get(source, source) for source in plan.sources}
+        free = NOUNS | asking | {END_OF_SENTENCE} | (SOURCES & sources)
         covered = {
             place
             for place, token in enumerate(self._tokens)
@@ -272,7 +327,7 @@ class CueReading:
 
     def _find_asked_problem(self, plan: PlanNode) -> str:
         output = plan.step_kind.output
-        needed = _ASKED_WITH.get(output, _OPEN_ASKING)
+        needed = _ASKED_WITH.get(output, _OPEN_ASKING) | _ASKED_OF.get(plan.kind, set())
         asking = [i for i, token in enumerate(self._tokens) if self._asks(i, token)]
         if not any(self._tokens[place].meanings & needed for place in asking):
             return f"the text does not ask for a {output}"
@@ -338,6 +393,29 @@ def _make_token(word: Word | Name, marked: Sequence[Name]) -> Iterator[Token]:
         yield Token(word.meanings - {EMPTY}, word.text, is_free=EMPTY in word.meanings)
 
 
+def _is_relative(before: Sequence[Word | Name]) -> bool:
+    """Whether "which" after these words is the one of "the application under which": after a noun
+    and a preposition."""
+    if len(before) < 2 or before[-1].text.casefold() not in _PREPOSITIONS:
+        return False
+    noun = before[-2]
+    return isinstance(noun, Word) and not noun.meanings.isdisjoint(_RELATIVE_NOUNS)
+
+
+def _is_of_another(after: Sequence[Word | Name]) -> bool:
+    """Whether "what" before these words asks for something of a noun, not for the noun: "what is
+    that drug's score"."""
+    words = [word.text.casefold() for word in after]
+    first = next((i for i, text in enumerate(words) if text not in _BEFORE_NOUN), len(words))
+    is_pointed_at = first > 0 and words[first - 1] in _POINTING
+    return is_pointed_at or tuple(words[first + 1 : first + 3]) in _POSSESSIVES
+
+
+def _is_conjunction(after: Sequence[Word | Name]) -> bool:
+    """Whether "when" before these words is the one of "when it was approved"."""
+    return bool(after) and after[0].text.casefold() not in _AFTER_WHEN
+
+
 def _says_nothing(word: Word) -> bool:
     # "As of" is read with the date after it.
     return word.meanings == {EMPTY} or "as_of" in word.meanings
@@ -393,7 +471,7 @@ def _fits(item: _Item, kind: StepKind, place: int) -> bool:
     if step_type == "text" and _is_letter(item) != _takes_letter(kind, place):
         return False
     if item.is_file_date:
-        return kind.has_constants and place > 0
+        return place > 0
     # A step from several things begins a question: it names them all ("the X trial of company Y").
     return len(kind.inputs) == 1 or item.node.is_named or (kind.has_constants and place == 0)
 
@@ -416,6 +494,9 @@ def unify_plan(plan: PlanNode) -> PlanNode:
     if plan.is_named:
         return plan
     inputs = tuple(unify_plan(node) for node in plan.inputs)
+    if plan.kind == "missing_collaborator_of_trial":
+        # Whether a record has one is not said by the question.
+        return PlanNode("collaborator_of_trial", inputs)
     if plan.kind == "approval_date_of_drug":
         return PlanNode(
             "approval_date_of_application", (PlanNode("first_application_for_drug", inputs),)
@@ -436,7 +517,9 @@ def compare(reading: Reading, plan: PlanNode, as_of: str) -> str:
     difference = _compare_plans(question.plan, plan)
     if difference:
         return difference
-    if parse_as_of(question.as_of) != as_of:
+    # The date of the records may be that of a step, or be said besides.
+    dates = [parse_as_of(read.as_of) for read in reading.questions]
+    if as_of not in dates:
         return f'the text is as of "{question.as_of}", the draft as of "{as_of}"'
     return ""
 

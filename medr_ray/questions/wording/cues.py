@@ -3,7 +3,8 @@
 A cue is a row of meanings (``vocabulary``) or of types of what the text names, such as "first
 approve" or "arm higher primary_outcome"; they have to follow each other in a sentence. In a cue
 
-- ``a|b`` is either, ``a?`` may be missing, ``!a`` (in front) must not come before;
+- ``a|b`` is either, ``a?`` may be missing; ``!a`` in front must not come before, elsewhere not
+  next;
 - ``*`` is any number of names, of nouns for what is looked for ("drug", "trial"), of words that
   ask, and of sources;
 - ``&`` joins rows that stand in the text in any order.
@@ -88,8 +89,10 @@ def _match_row(
         return
     item, *rest = row
     if item.is_forbidden:
-        before = tokens[start - 1].meanings if start else frozenset()
-        if before.isdisjoint(item.meanings):
+        # In front of a row nothing of it has been matched yet.
+        beside = place - 1 if place == start else place
+        is_there = 0 <= beside < len(tokens)
+        if not is_there or tokens[beside].meanings.isdisjoint(item.meanings):
             yield from _match_row(rest, tokens, place, start)
         return
     if item.meanings == {"*"}:

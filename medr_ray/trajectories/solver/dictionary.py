@@ -74,6 +74,11 @@ class NameDictionary(FactTable):
                 entities[row["entity_id"]] = TableEntity(row["entity_type"], tuple(row["names"]))
         return cls(entities, sorted(acronyms))
 
+    @property
+    def names_things(self) -> bool:
+        """Whether it knows a name at all, beside those of the closed sets."""
+        return len(self.entities) > len(MODES)
+
     def open_mentions(self, language: Language) -> Mentions:
         """How a language mentions the names, made once."""
         if language not in self._mentions:

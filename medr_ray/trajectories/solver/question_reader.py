@@ -29,6 +29,7 @@ from medr_ray.trajectories.solver.dictionary import (
 from medr_ray.trajectories.solver.guided_reading import BREAK, GuidedReader
 from medr_ray.trajectories.solver.name_ids import make_name_id, make_title_id
 
+_TITLED = ("paper", "journal")
 _NAMED_TYPES: tuple[NodeType, ...] = (
     "drug",
     "disease",
@@ -92,12 +93,15 @@ def read_plan(
     readings = read_question(text, Mentions(_AnyNameTable(), language), language)
     plans = [reading.plan for reading in readings]
     fitting = [plan for plan in plans if guidance is None or follows_guidance(plan, guidance)]
-    plan: PlanNode | None
+    plan: PlanNode | None = None
+    if guidance is None and dictionary.names_things:
+        # "The one disorder that both list" is no name.
+        fitting = [plan for plan in fitting if _knows_names(dictionary, plan, language)]
     if fitting:
         plan = min(fitting, key=_count_name_characters)
     elif guidance is None:
         plan = read_by_cues(text, language, dictionary)
-    elif any(_knows_names(dictionary, plan) for plan in plans):
+    elif any(_knows_names(dictionary, plan, language) for plan in plans):
         # The words are those of other steps: the guidance is that of another question.
         return None
     else:
@@ -112,13 +116,15 @@ def name_plan(plan: PlanNode) -> NamedPlan:
     return NamedPlan(_rename(plan, names), names)
 
 
-def _knows_names(dictionary: NameDictionary, plan: PlanNode) -> bool:
-    """Whether all words that a plan takes for names are names. Any words fit into the grammar where
-    a name may stand, "the drug that …" too."""
+def _knows_names(dictionary: NameDictionary, plan: PlanNode, language: Language) -> bool:
+    """Whether all words that a plan takes for names are names, or titles, which nobody knows all.
+    Any words fit into the grammar where a name may stand, "the drug that …" too."""
+    mentions = dictionary.open_mentions(language)
+    names = [
+        node.value.partition(BREAK) for node in plan.walk() if node.is_named and BREAK in node.value
+    ]
     return all(
-        dictionary.find_by_name(node.value.partition(BREAK)[2])
-        for node in plan.walk()
-        if node.is_named and BREAK in node.value
+        mentions.find_entities(name) for name_type, _, name in names if name_type not in _TITLED
     )
 
 
