@@ -31,11 +31,13 @@ from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.trajectories.filtering import UNKNOWN_ANSWER
 from medr_ray.trajectories.rarity import is_rare
 from medr_ray.trajectories.solver.checks import (
+    CONCLUSIVE,
     Check,
     CheckOutcome,
     choose_check,
     has_checks,
     judge_check,
+    states,
 )
 from medr_ray.trajectories.solver.dictionary import NameDictionary
 from medr_ray.trajectories.solver.notes import Notes
@@ -56,6 +58,7 @@ from medr_ray.trajectories.solver.solver import (
     Solver,
     Toolset,
     choose_tool,
+    select_deciding,
     select_results,
 )
 from medr_ray.trajectories.solver.thoughts import (
@@ -70,6 +73,8 @@ GUIDED: Final = "guided"
 EXPLORATION: Final = "exploration"
 _ERROR = "error:"  # begins a response that says that the call failed
 _MAX_PARALLEL = 3  # calls in one reply
+_MAX_CHECK_ROUNDS = 2  # replies with checks, of which the first may not be conclusive
+_LAST_HITS = 3  # of a page: where none concerns what is looked up, the list has ended before
 # The paper's choice of a tool, P(medical retriever) = sigma(w . phi) (section 2.2), with weights
 # by which some 85 of 100 searches for rare names in registries begin there and half of the others.
 _BIAS = 0.0
@@ -109,7 +114,9 @@ class RulesTeacher:
         self._max_calls = max_calls
         self._call_count = 0
         self._sent: tuple[SentCall, ...] = ()
-        self._check: Check | None = None
+        self._checks: tuple[Check, ...] = ()
+        self._check_rounds = 0
+        self._checked: list[Check] = []  # with a result that needs no other
         self._confirming: list[str] = []  # second sources
         self._worded: dict[Established | Conflict, None] = {}
 
@@ -120,24 +127,24 @@ class RulesTeacher:
     def _reply(self, messages: Sequence[Message]) -> str:
         if self._named is None or not self._tools.searches:
             return render_reply(self._writer.word_unread_question(), answer=UNKNOWN_ANSWER)
-        outcome = self._take_responses(messages[-1].content) if self._sent else None
+        outcomes = self._take_responses(messages[-1].content) if self._sent else []
         max_parallel = 1 if self._style == "plain" else _MAX_PARALLEL
         solver = Solver(
             self._named.plan, self._notes, self._log, self._tools, self._queries, max_parallel
         )
         move = solver.choose_move(self._count_calls_left())
-        return self._render_move(self._named.plan, move, outcome)
+        return self._render_move(self._named.plan, move, outcomes)
 
     def _count_calls_left(self) -> int | None:
         return None if self._max_calls is None else self._max_calls - self._call_count
 
     # --- what came back -------------------------------------------------------------------
 
-    def _take_responses(self, content: str) -> CheckOutcome | None:
-        """Read the responses to the last calls; returns what a check among them showed."""
+    def _take_responses(self, content: str) -> list[CheckOutcome]:
+        """Read the responses to the last calls; returns what checks among them showed."""
         responses, _ = parse_responses(content)
         finished = []
-        outcome = None
+        outcomes = []
         for place, sent in enumerate(self._sent):
             # No response at all counts as a failure, too.
             response = responses[place] if place < len(responses) else _ERROR
@@ -145,20 +152,33 @@ class RulesTeacher:
             document_ids = [] if is_failed else self._notes.read(response)
             answered: Outcome = "answered" if document_ids else "empty"
             self._log.record(sent.look_up, sent.call, "failed" if is_failed else answered)
+            if document_ids and not self._concern(document_ids[-_LAST_HITS:], sent.look_up):
+                self._log.last_pages.add(sent.call)
             result: CallResult = "outage" if is_failed else "helpful" if document_ids else "empty"
             finished.append(replace(sent, result=result))
-            if self._check is not None and not is_failed:
-                outcome = judge_check(self._check, response, document_ids, self._notes)
+            if self._checks and not is_failed:
+                check = self._checks[place]
+                outcomes.append(judge_check(check, response, document_ids, self._notes))
         self._sent = tuple(finished)
-        return outcome
+        return outcomes
+
+    def _concern(self, document_ids: Sequence[str], look_up: LookUp) -> bool:
+        """Whether one of some documents names what is looked up."""
+        return any(
+            states(self._notes.print_text(document), look_up.inputs[0], self._notes)
+            for document in document_ids
+        )
 
     # --- what comes next ------------------------------------------------------------------
 
-    def _render_move(self, plan: PlanNode, move: Move, outcome: CheckOutcome | None) -> str:
-        self._check = self._choose_check(move)
+    def _render_move(self, plan: PlanNode, move: Move, outcomes: Sequence[CheckOutcome]) -> str:
+        outcomes = [self._compare_outcome(move, outcome) for outcome in outcomes]
+        self._note_outcomes(outcomes)
+        self._checks = self._choose_checks(move)
+        self._check_rounds += bool(self._checks)
         planned = move.calls
-        if self._check is not None:
-            planned = ((self._check.look_up, self._check.call),)
+        if self._checks:
+            planned = tuple((check.look_up, check.call) for check in self._checks)
         calls = []
         rendered = []
         for look_up, call in planned:
@@ -167,7 +187,7 @@ class RulesTeacher:
             tool, arguments = choose_tool(call, self._tools, attempt, prefers_medical)
             calls.append(SentCall(look_up, call, tool))
             rendered.append(ToolCall(tool, dict(arguments)))
-        situation = self._describe_situation(plan, move, outcome, calls)
+        situation = self._describe_situation(plan, move, outcomes, calls)
         thought = self._writer.write(situation)
         self._sent = tuple(calls)
         self._call_count += len(calls)
@@ -181,12 +201,9 @@ class RulesTeacher:
         self,
         plan: PlanNode,
         move: Move,
-        outcome: CheckOutcome | None,
+        outcomes: Sequence[CheckOutcome],
         calls: Sequence[SentCall],
     ) -> Situation:
-        outcome = self._compare_outcome(move, outcome)
-        if outcome is not None and outcome.result == "confirmed":
-            self._confirming.append(outcome.document_id)
         results = [result for result in move.established if result not in self._worded]
         conflicts = [conflict for conflict in move.conflicts if conflict not in self._worded]
         self._worded.update(dict.fromkeys([*results, *conflicts]))
@@ -196,13 +213,14 @@ class RulesTeacher:
             [self._judge_result(sent, move) for sent in self._sent],
             results,
             conflicts,
-            outcome,
+            outcomes,
             move.missing,
             calls,
             move.answer or move.candidate,
-            self._check,
+            self._checks,
             None if calls else move.answer,
             () if calls else self._list_cited(move),
+            grounds=move.grounds,
             is_out_of_calls=self._count_calls_left() == 0,
         )
 
@@ -214,10 +232,15 @@ class RulesTeacher:
             return replace(sent, result="unhelpful")
         return sent
 
-    def _compare_outcome(self, move: Move, outcome: CheckOutcome | None) -> CheckOutcome | None:
+    def _note_outcomes(self, outcomes: Sequence[CheckOutcome]) -> None:
+        for outcome in outcomes:
+            if outcome.result.startswith("confirmed"):
+                self._confirming.append(outcome.document_id)
+            if outcome.result in CONCLUSIVE:
+                self._checked.append(outcome.check)
+
+    def _compare_outcome(self, move: Move, outcome: CheckOutcome) -> CheckOutcome:
         """What a check showed, "overturned" where the look-up has another value since."""
-        if outcome is None:
-            return None
         check = outcome.check
         values = [result.value for result in move.established if result.look_up == check.look_up]
         if not values or values[-1] == check.value:
@@ -237,6 +260,9 @@ class RulesTeacher:
         documents: dict[str, None] = {}
         for result in select_results(move.established, move.answer):
             records = move.support.get(result.look_up)
+            grounds = move.grounds.get(result.look_up)
+            if records is None and grounds is not None and grounds.method in ("comparison", "span"):
+                continue  # no record states it: those of what was compared are cited
             if records is None:
                 stating = self._notes.list_support(result.look_up.inputs, result.value)
                 records = tuple(stating[:1])
@@ -244,18 +270,36 @@ class RulesTeacher:
         documents.update(dict.fromkeys(self._confirming))
         return [document for document in documents if document in self._notes.documents]
 
-    def _choose_check(self, move: Move) -> Check | None:
-        """The check of the answer, in the natural style and as long as a call is left."""
-        if self._style == "plain" or not move.answer or self._count_calls_left() == 0:
+    def _choose_checks(self, move: Move) -> tuple[Check, ...]:
+        """The next checks of what decides the answer, in the natural style and as long as calls are
+        left."""
+        left = self._count_calls_left()
+        has_enough = self._check_rounds == _MAX_CHECK_ROUNDS
+        if self._style == "plain" or not move.answer or left == 0 or has_enough:
+            return ()
+        checks: list[Check] = []
+        for result in select_deciding(move):
+            check = None if self._is_checked(result) else self._choose_check(result)
+            if check is not None and not any(_repeats(check, other) for other in checks):
+                checks.append(check)
+        limit = _MAX_PARALLEL if left is None else min(_MAX_PARALLEL, left)
+        return tuple(checks)[:limit]
+
+    def _is_checked(self, result: Established) -> bool:
+        """Whether a check of the value, by this look-up or by one of another kind, is through."""
+        look_up = result.look_up
+        return any(
+            done.look_up == look_up
+            or (done.value == result.value and done.look_up.kind != look_up.kind)
+            for done in self._checked
+        )
+
+    def _choose_check(self, result: Established) -> Check | None:
+        if not has_checks(result.look_up):
             return None
-        for result in reversed(move.established):
-            # A difference or a choice stands in no record: what it is made from is checked.
-            look_up = result.look_up
-            if has_checks(look_up, self._notes, self._tools):
-                return choose_check(
-                    look_up, result.value, self._notes, self._log, self._tools, self._queries
-                )
-        return None
+        return choose_check(
+            result.look_up, result.value, self._notes, self._log, self._tools, self._queries
+        )
 
     def _prefers_medical(self, look_up: LookUp, call: PlannedCall) -> bool:
         """Whether the medical search comes first: by the paper's sigmoid over the rarity of what is
@@ -267,6 +311,13 @@ class RulesTeacher:
         margin = _BIAS + _RARE_WEIGHT * rare + _REGISTRY_WEIGHT * (REGISTRIES in call.sources)
         draw = zlib.crc32(f"{self._text}/{look_up}".encode()) / 2**32
         return draw < 1 / (1 + math.exp(-margin))
+
+
+def _repeats(check: Check, other: Check) -> bool:
+    """Whether two checks of one value, such as the date of an application and of its drug, add
+    nothing to each other: each has to ask a second source."""
+    is_alike = check.value == other.value and check.look_up.kind != other.look_up.kind
+    return is_alike and (check.source == other.source or not (check.source and other.source))
 
 
 @dataclass(frozen=True)

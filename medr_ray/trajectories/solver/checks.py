@@ -1,36 +1,48 @@
 """Checks of a candidate before it is the answer: in a second source where one states such a thing,
-else in the record itself.
+else in the record itself where only a part of it was shown.
 
-What a check shows: a count stands in no record, and a further look leaves it or changes it. Of any
-other value the second source states it, the record or a further search of the registry states it
-again, only the first source does ("repeated"), nothing on it is said, another value is, or what was
-read makes another value of it ("overturned").
+What was counted or chosen in a whole list, or worked out from a whole record, has been checked by
+that: no other record states it.
 """
 
-import zlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from medr_ray.core.records import FactSource
-from medr_ray.graph.facts.registry_relations import is_number
+from medr_ray.graph.facts.registry_relations import is_value
 from medr_ray.knowledge.name_normalization import fold_name
+from medr_ray.questions.steps.approvals import list_ingredients, read_date
 from medr_ray.retrieval.documents import REGISTRY_PREFIXES
 from medr_ray.trajectories.solver.notes import Notes, ReadDocument
 from medr_ray.trajectories.solver.queries import QueryWriter, list_looked_up_kinds, make_query
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
+# What a check showed. The second source states the value, of a date perhaps the year alone, of a
+# company another form of its name ("confirmed_name"), or another value ("conflict"); it has a
+# record of the subject that does not state it where it was shown ("unstated"), or none among the
+# hits ("unlisted"), or only generics of a drug whose original application is wanted. The record
+# itself states the value or not. What was read in the check makes another value of it
+# ("overturned").
 CheckResult = Literal[
     "confirmed",
-    "record_confirms",
-    "search_confirms",
-    "count_unchanged",
-    "repeated",
-    "silent",
+    "confirmed_year",
+    "confirmed_name",
     "conflict",
+    "unstated",
+    "unlisted",
+    "generics_only",
+    "record_confirms",
+    "record_silent",
     "overturned",
 ]
+CONCLUSIVE: frozenset[CheckResult] = frozenset(
+    {"confirmed", "confirmed_name", "conflict", "record_confirms", "record_silent", "overturned"}
+)
+_APPLICATIONS = "FDA:"
+_GENERICS = "FDA:ANDA"
 
 
 @dataclass(frozen=True)
@@ -43,64 +55,46 @@ class _SecondSource:
     predicate: str = ""
 
 
-_SECOND_SOURCES: Mapping[str, tuple[_SecondSource, ...]] = {
-    "approval_date_of_application": (
-        _SecondSource(
-            "orange_book", "Orange Book {0} approval date {value}", "product_approval_date"
-        ),
+_SECOND_SOURCES: Mapping[str, _SecondSource] = {
+    "approval_date_of_application": _SecondSource(
+        "orange_book", "Orange Book {0} product approval date", "product_approval_date"
     ),
-    "approval_year_of_drug": (
-        _SecondSource(
-            "livertox", "{0} LiverTox approved for use in the United States", "us_approval_year"
-        ),
-        _SecondSource("drugs_at_fda", "{0} active ingredient, submission status date {value}"),
+    "approval_date_of_drug": _SecondSource(
+        "livertox", "{0} LiverTox background approved United States", "us_approval_year"
     ),
-    "disease_by_gene_and_inheritance": (
-        _SecondSource("pubmed", "{value} {0} mutation inheritance"),
+    "approval_year_of_drug": _SecondSource(
+        "drugs_at_fda",
+        "{0} NDA active ingredient, submission class type 1, submission status date",
+        "original_approval_date",
     ),
-    "disease_of_gene": (_SecondSource("pubmed", "{value} {0} mutation"),),
-    "drug_of_application": (_SecondSource("orange_book", "Orange Book {0} {value}"),),
-    "drug_of_patent": (
-        _SecondSource("drugs_at_fda", "{value} active ingredient new drug application"),
+    "disease_by_gene_and_inheritance": _SecondSource("pubmed", "{value} {0} mutation inheritance"),
+    "disease_of_gene": _SecondSource("pubmed", "{value} {0} mutation"),
+    "drug_of_application": _SecondSource("orange_book", "Orange Book {0} ingredient"),
+    "drug_of_trial": _SecondSource("pubmed", "{value} {0} randomized trial"),
+    "first_generic_approval_of_drug": _SecondSource(
+        "orange_book", "Orange Book {0} ANDA product approval date", "product_approval_date"
     ),
-    "drug_of_trial": (_SecondSource("pubmed", "{value} {0} randomized trial"),),
-    "first_generic_approval_of_drug": (
-        _SecondSource("orange_book", "Orange Book {0} ANDA approval date {value}"),
+    "gene_of_disease": _SecondSource("pubmed", "{0} {value} variants"),
+    "inheritance_of_disease": _SecondSource(
+        "orphanet", "Orphanet {0} type of inheritance", "has_inheritance"
     ),
-    "gene_of_disease": (_SecondSource("pubmed", "{0} {value} variants"),),
-    "inheritance_of_disease": (
-        _SecondSource("orphanet", "Orphanet {0} type of inheritance {value}", "has_inheritance"),
-        _SecondSource("hpo", "{0} inheritance {value}", "has_inheritance"),
+    "sponsor_of_application": _SecondSource(
+        "orange_book", "Orange Book {0} applicant full name", "product_applicant"
     ),
-    "sponsor_of_application": (
-        _SecondSource("orange_book", "Orange Book {0} applicant {value}", "product_applicant"),
-    ),
-    "trade_name_of_application": (_SecondSource("orange_book", "Orange Book {0} {value}"),),
-}
-# The fields of a listing, in the words of its record.
-_AGAIN: Mapping[str, str] = {
-    "countries_of_trial": "facility city country, countries:",
-    "exclusivity_end_of_application": "exclusivity date",
-    "last_patent_expiry_of_application": "patent expire date",
-    "patents_of_application": "patent no, drug product flag, distinct patents:",
+    "trade_name_of_application": _SecondSource("orange_book", "Orange Book {0} trade name"),
 }
 
 
 @dataclass(frozen=True)
 class Check:
     """A call that checks ``value`` of a look-up. ``documents`` are those that stated it before;
-    ``source`` is the registry that is searched, "" where the record itself is read."""
+    ``source`` is the second source that is asked, "" where it is the record itself."""
 
     look_up: LookUp
     value: str
     call: PlannedCall
     documents: tuple[str, ...]
     source: FactSource | Literal[""] = ""
-
-    @property
-    def asks_second_source(self) -> bool:
-        """Whether another registry than that of the value is asked."""
-        return bool(self.source) and self.look_up.kind in _SECOND_SOURCES
 
 
 @dataclass(frozen=True)
@@ -121,130 +115,138 @@ def choose_check(
     tools: Toolset,
     queries: QueryWriter,
 ) -> Check | None:
-    """The next check of a value that can be sent; None where there is none, or enough were."""
-    # A candidate of a part, after which the rest was looked at, was checked by that.
-    is_through = look_up.kind in {*LISTED, *WHOLE_RECORD} and log.searches[look_up] > 1
-    if is_through and look_up.kind not in _SECOND_SOURCES:
-        return None
-    checks = list(_generate_checks(look_up, value, notes, tools, queries))
-    done = [check for check in checks if check.call in log.answered]
-    if len(done) >= _count_checks(look_up, value):
-        return None
+    """The next check of a value that can be sent; None where there is none."""
+    checks = _generate_checks(look_up, value, notes, tools, queries)
     return next((check for check in checks if log.is_open(check.call)), None)
 
 
-def has_checks(look_up: LookUp, notes: Notes, tools: Toolset) -> bool:
-    """Whether what was looked up can be checked: a second source may state it, or it has a record
-    or a list of its own."""
-    if look_up.kind in {*_SECOND_SOURCES, *LISTED, *WHOLE_RECORD}:
+def has_checks(look_up: LookUp) -> bool:
+    """Whether a second source or a record of its own may state what was looked up."""
+    if look_up.kind in _SECOND_SOURCES:
         return True
     # A difference has words of its own in no record.
     is_stated = look_up.kind in list_looked_up_kinds()
-    return is_stated and _find_readable(look_up, notes, tools) is not None
-
-
-def _find_readable(look_up: LookUp, notes: Notes, tools: Toolset) -> ReadDocument | None:
-    """The record of the first input that has one, where records can be read."""
-    if not tools.can_read:
-        return None
-    records = (
-        find_record(notes, look_up.kind, name) or notes.find_record(name) for name in look_up.inputs
-    )
-    return next(filter(None, records), None)
-
-
-def _count_checks(look_up: LookUp, value: str) -> int:
-    """One check, and of every second value another one."""
-    return 2 if zlib.crc32(f"{look_up}/{value}".encode()) % 2 == 0 else 1
+    return is_stated and look_up.kind not in {*LISTED, *WHOLE_RECORD}
 
 
 def _generate_checks(
     look_up: LookUp, value: str, notes: Notes, tools: Toolset, queries: QueryWriter
 ) -> Iterator[Check]:
     documents = tuple(notes.list_support(look_up.inputs, value))
-    stating = {document.partition(":")[0] for document in documents}
-    others = (
-        second
-        for second in _SECOND_SOURCES.get(look_up.kind, ())
-        if REGISTRY_PREFIXES[second.source] not in stating
-    )
-    second = next(others, None)
-    # The Orange Book lists no biologic.
-    is_biologic = any(name.startswith("FDA:BLA") for name in look_up.inputs)
-    if second is not None and not (is_biologic and second.source == "orange_book"):
+    second = _SECOND_SOURCES.get(look_up.kind)
+    if second is not None and _can_add(second, look_up, value, documents, notes):
         names = [notes.print_name(name) for name in look_up.inputs]
         text = second.phrasing.format(*names, value=notes.print_name(value))
         call = make_query(second.source, text).plan_call()
         yield Check(look_up, value, call, documents, second.source)
-    if look_up.kind in WHOLE_RECORD:
-        yield _search_again(look_up, value, documents, notes)
-        return
-    record = _find_readable(look_up, notes, tools)
+    record = _find_unread(look_up, notes, tools)
     if record is not None:
-        goal = f"{queries.write_goal(look_up, notes)}: {notes.print_name(value)}"
-        call = PlannedCall(goal, document_id=record.document_id)
+        call = PlannedCall(queries.write_goal(look_up, notes), document_id=record.document_id)
         yield Check(look_up, value, call, documents)
 
 
-def _search_again(look_up: LookUp, value: str, documents: tuple[str, ...], notes: Notes) -> Check:
-    """A second look at what was read as a whole: a search for the value, and where it is the date
-    of a patent, for the patent's own listing."""
-    registry = WHOLE_RECORD[look_up.kind]
-    name = notes.print_name(look_up.inputs[0])
-    patents = [
-        fact.subject
-        for document in documents
-        for fact in notes.list_facts("patent_expiry_date", document)
-        if fact.object == value
-    ]
-    if look_up.kind == "last_patent_expiry_of_application" and patents:
-        name = f"patent no {notes.print_name(patents[0])}"
-    text = f"{name} {_AGAIN[look_up.kind]} {notes.print_name(value)}"
-    return Check(look_up, value, make_query(registry, text).plan_call(), documents, registry)
+def _can_add(
+    second: _SecondSource, look_up: LookUp, value: str, documents: Sequence[str], notes: Notes
+) -> bool:
+    """Whether the source is a second one, of which no hit stated the value already."""
+    prefix = REGISTRY_PREFIXES[second.source]
+    # The Orange Book lists no biologic.
+    is_biologic = any(name.startswith("FDA:BLA") for name in look_up.inputs)
+    if is_biologic and second.source == "orange_book":
+        return False
+    own = [name for name in notes.documents if name.partition(":")[0] == prefix]
+    stating = {document.partition(":")[0] for document in documents}
+    subject = look_up.inputs[0]
+    return prefix not in stating and not any(
+        _is_about(document, subject, notes) and _find_stated(second, document, value, notes)
+        for document in own
+    )
+
+
+def _find_stated(second: _SecondSource, document: str, value: str, notes: Notes) -> str:
+    """The value as a document of the second source states it; "" where it does not."""
+    stated = [fact.object for fact in notes.list_facts(second.predicate, document)]
+    if not stated:
+        return value if states(notes.print_text(document), value, notes) else ""
+    return next((other for other in stated if _agree(other, value)), "")
+
+
+def _find_unread(look_up: LookUp, notes: Notes, tools: Toolset) -> ReadDocument | None:
+    """The record of the first input that has one, where it can be read and was not yet."""
+    if not tools.can_read or look_up.kind not in list_looked_up_kinds():
+        return None
+    records = (
+        find_record(notes, look_up.kind, name) or notes.find_record(name) for name in look_up.inputs
+    )
+    record = next(filter(None, records), None)
+    return record if record is not None and not record.was_read else None
 
 
 def judge_check(
     check: Check, response: str, document_ids: Sequence[str], notes: Notes
 ) -> CheckOutcome:
     """What a check's response showed; ``document_ids`` are those in it."""
-    record = check.call.document_id
-    if is_number(check.value):
-        # If what was shown changes the count, the solver finds that.
-        return CheckOutcome(check, "count_unchanged", record or next(iter(document_ids), ""))
-    if record:
-        result: CheckResult = (
-            "record_confirms" if _states(response, check.value, notes) else "silent"
-        )
-        return CheckOutcome(check, result, record)
-    seconds = [
-        second
-        for second in _SECOND_SOURCES.get(check.look_up.kind, ())
-        if second.source == check.source
+    if not check.source:
+        is_stated = states(response, check.value, notes)
+        result: CheckResult = "record_confirms" if is_stated else "record_silent"
+        return CheckOutcome(check, result, check.call.document_id)
+    second = _SECOND_SOURCES[check.look_up.kind]
+    subject = check.look_up.inputs[0]
+    about = [
+        document
+        for document in document_ids
+        if document not in check.documents and _is_about(document, subject, notes)
     ]
-    predicates = {second.predicate for second in seconds}
-    for document in document_ids:
-        text = notes.print_text(document)
-        if not seconds:
-            if document in check.documents and _states(response, check.value, notes):
-                return CheckOutcome(check, "search_confirms", document)
-            continue
-        if document in check.documents:
-            continue
-        stated = [
-            fact.object
-            for second in seconds
-            for fact in notes.list_facts(second.predicate, document)
-        ]
-        is_about = _states(text, check.look_up.inputs[0], notes)
-        if check.value in stated or (is_about and _states(text, check.value, notes)):
-            return CheckOutcome(check, "confirmed", document)
-        if is_about and stated and "product_approval_date" not in predicates:
-            return CheckOutcome(check, "conflict", document, stated[0])
-    is_repeated = _states(response, check.value, notes)
-    return CheckOutcome(check, "repeated" if is_repeated else "silent")
+    for document in about:
+        agreeing = _find_stated(second, document, check.value, notes)
+        if agreeing:
+            is_year = is_value(agreeing) and len(agreeing) < len(check.value)
+            outcome: CheckResult = "confirmed_year" if is_year else "confirmed"
+            return CheckOutcome(check, outcome, document, agreeing)
+        stated = [fact.object for fact in notes.list_facts(second.predicate, document)]
+        # Later products of an application, and later applications, have dates of their own.
+        if stated and not second.predicate.endswith("approval_date"):
+            is_name = _share_first_word(stated[0], check.value, notes)
+            result = "confirmed_name" if is_name else "conflict"
+            return CheckOutcome(check, result, document, stated[0])
+    prefix = REGISTRY_PREFIXES[second.source]
+    own = [document for document in about if document.partition(":")[0] == prefix]
+    if not own and any(_is_generic(document, subject, notes) for document in document_ids):
+        return CheckOutcome(check, "generics_only")
+    return CheckOutcome(check, "unstated" if own else "unlisted", next(iter(own), ""))
 
 
-def _states(text: str, value: str, notes: Notes) -> bool:
+def _is_about(document: str, subject: str, notes: Notes) -> bool:
+    """Whether a document is the record of a subject or names it; of a drug's applications those
+    for it alone are, and no generic's."""
+    if document.startswith(_APPLICATIONS) and subject.startswith("DRUG:"):
+        ingredients = list_ingredients(notes.table, document)
+        return ingredients == (subject,) and not document.startswith(_GENERICS)
+    return notes.is_record(document, subject) or states(notes.print_text(document), subject, notes)
+
+
+def _is_generic(document: str, drug: str, notes: Notes) -> bool:
+    is_generic = document.startswith(_GENERICS)
+    return is_generic and drug in list_ingredients(notes.table, document)
+
+
+def _agree(stated: str, value: str) -> bool:
+    """Whether two values are one; of a date, the year may be all that is stated."""
+    if stated == value:
+        return True
+    if not (is_value(stated) and is_value(value)):
+        return False
+    shorter, longer = sorted((read_date(stated), read_date(value)), key=len)
+    return re.fullmatch(r"\d{4}", shorter) is not None and longer.startswith(f"{shorter}-")
+
+
+def _share_first_word(first: str, second: str, notes: Notes) -> bool:
+    """Whether two names of companies begin alike: "GLAXO GRP LTD", "GLAXO GROUP LTD ENGLAND"."""
+    words = [fold_name(notes.print_name(value)).partition(" ")[0] for value in (first, second)]
+    return not is_value(first) and words[0] == words[1]
+
+
+def states(text: str, value: str, notes: Notes) -> bool:
     """Whether a text has the name or the value in one of its spellings."""
     folded = f" {fold_name(text)} "
     return any(f" {fold_name(name)} " in folded for name in notes.list_spellings(value) if name)

@@ -81,6 +81,7 @@ class Notes:
                 self._add_line(document, line)
             if document.document_id.startswith("PMID:"):
                 self._add_paper(document, text)
+            self._add_trade_name(document)
         entities = {
             name_id: TableEntity(cast(NodeType, entity_type), tuple(names))
             for name_id, (entity_type, names) in self._names.items()
@@ -97,6 +98,11 @@ class Notes:
             if _name_subject(document) == entity_id:
                 return document
         return None
+
+    def is_record(self, document_id: str, entity_id: str) -> bool:
+        """Whether a document that was shown is the record of an entity."""
+        document = self.documents.get(document_id)
+        return document is not None and _name_subject(document) == entity_id
 
     def print_name(self, value_id: str) -> str:
         """A name or a value as a record prints it; "" for none."""
@@ -243,6 +249,15 @@ class Notes:
         name_id = make_name_id(name_type, name)
         self._add_name(name_id, name_type, name)
         return name_id
+
+    def _add_trade_name(self, document: ReadDocument) -> None:
+        """The title of an application is its number and the names of its products: one is its trade
+        name."""
+        _, _, names = document.title.partition(" ")
+        application = _name_subject(document) or ""
+        if application.startswith("FDA:") and names and "," not in names:
+            name = make_value_id(LiteralValue("text", names))
+            self._add_fact(document, application, "trade_name", name)
 
     def _add_paper(self, document: ReadDocument, text: str) -> None:
         """A paper that names one trial reports on it."""

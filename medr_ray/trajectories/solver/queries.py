@@ -24,7 +24,6 @@ from medr_ray.retrieval.documents import (
     TRIALS,
 )
 from medr_ray.retrieval.registry_records import find_kind
-from medr_ray.trajectories.solver.name_ids import NUMBERED_PREFIXES
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall
 
@@ -40,15 +39,6 @@ _INDEX_SOURCES: Mapping[FactSource, tuple[str, ...]] = {
     "hpo": (HPO,),
     "pubmed": (PUBMED,),
 }
-# Of one who does not know yet where the fact is recorded.
-_BROAD_PHRASINGS = (
-    "{0} overview",
-    "about {0}",
-    "{0} background",
-    "{0} summary",
-    "{0} key facts",
-)
-_NUMBER_PHRASINGS = ("{0} record", "{0} registry entry", "record {0}", "entry {0}", "{0} details")
 T = TypeVar("T")
 
 
@@ -72,7 +62,8 @@ class QueryWriter:
 
     In the style "plain" the phrasings of a look-up come in a fixed order; in "natural" the question
     decides where among them it begins. ``is_guided``: whether the teacher has been shown which
-    steps the question takes. Without that it begins with a search for what the question names.
+    steps the question takes. Without that it does not know yet which registry has the answer: it
+    begins with a search of all sources.
     """
 
     def __init__(self, style: TeachingStyle, question: str, is_guided: bool = True) -> None:
@@ -85,11 +76,8 @@ class QueryWriter:
         """The searches for a look-up, in the order in which they are tried."""
         if self._is_broad and self._broad in (None, look_up):
             self._broad = look_up
-            name = notes.print_name(look_up.inputs[0])
-            is_number = look_up.inputs[0].startswith(NUMBERED_PREFIXES)
-            phrasings = _NUMBER_PHRASINGS if is_number else _BROAD_PHRASINGS
-            phrasing = _rotate(phrasings, self._hash(look_up))[0]
-            yield Query(phrasing.format(name), (), "")
+            *_, (_, text) = self._word(look_up, notes)
+            yield Query(text, (), "")
         for source, text in self._word(look_up, notes):
             yield make_query(source, text)
 

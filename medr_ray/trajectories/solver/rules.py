@@ -78,11 +78,32 @@ class Conflict:
     document_id: str
 
 
+# Why what was read of does not count: none of its products is on the market, or only an
+# older edition of the listing has it.
+Exclusion = Literal["not_marketed", "older_edition"]
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a value was worked out from: ``items`` are counted ("count"), or compared by their
+    ``values``, as many ("comparison"); ``values`` are the first and the last date of a "span", or
+    those of which the "first" or the "last" is wanted, in their order. ``left_out`` do not count,
+    for a reason.
+    """
+
+    method: Literal["comparison", "count", "span", "first", "last"]
+    items: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    reason: Exclusion | None = None
+
+
 @dataclass
 class SearchLog:
     """The calls that were sent, and how they went.
 
-    ``sizes`` says of how many things a look-up had read, by the number of its answered calls.
+    ``sizes`` says of how many things a look-up had read, by the number of its answered calls,
+    ``last_pages`` are those whose last hits were about something else than what is looked up.
     """
 
     answered: dict["PlannedCall", None] = field(default_factory=dict)
@@ -91,6 +112,7 @@ class SearchLog:
     readings: Counter[LookUp] = field(default_factory=Counter)
     sizes: dict[LookUp, dict[int, int]] = field(default_factory=dict)
     empty: set["PlannedCall"] = field(default_factory=set)
+    last_pages: set["PlannedCall"] = field(default_factory=set)
 
     def record(self, look_up: LookUp, call: "PlannedCall", outcome: Outcome) -> None:
         """Take note of a call's outcome."""
@@ -135,7 +157,8 @@ class Workings:
     ``can_search`` says whether a call for a look-up can still be sent, ``can_read`` whether records
     can be read in full; with ``is_last`` no call can be sent any more, and what was read has to do.
     ``established`` is what was found on the way, in that order, and ``support`` the documents that
-    decide a look-up where one of several is chosen, or several are counted.
+    decide a look-up where one of several is chosen, or several are counted; ``grounds`` is what it
+    was chosen from, counted or worked out from.
     """
 
     notes: Notes
@@ -146,6 +169,7 @@ class Workings:
     established: list[Established] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     support: dict[LookUp, tuple[str, ...]] = field(default_factory=dict)
+    grounds: dict[LookUp, Grounds] = field(default_factory=dict)
 
     @property
     def table(self) -> FactTable:
@@ -174,6 +198,10 @@ class Workings:
         """Note the records that decide a look-up; the ids of applications are those of their
         records."""
         self.support[LookUp(kind, inputs)] = tuple(dict.fromkeys(records))
+
+    def note_grounds(self, grounds: Grounds, kind: str, *inputs: str) -> None:
+        """Note what a look-up's value was worked out from."""
+        self.grounds[LookUp(kind, inputs)] = grounds
 
     def _resolve(self, value: str) -> str:
         """A paper that is named by its title gets its number."""
@@ -361,6 +389,7 @@ def _count_countries(workings: Workings, trial: str) -> str:
     kind = "countries_of_trial"
     countries = workings.objects("trial_country", trial)
     count = make_number("countries", len(countries))
+    workings.note_grounds(Grounds("count", tuple(countries)), kind, trial)
     workings.read_whole(count if countries else "", kind, trial)
     return workings.require(countries and [count], kind, trial)
 
@@ -401,12 +430,16 @@ def _list_drugs_of_trial(workings: Workings, trial: str) -> list[str]:
 def _find_earlier_drug_of_trial(workings: Workings, trial: str) -> str:
     drugs = _list_drugs_of_trial(workings, trial)
     years = workings.find_each(*(("approval_year_of_drug", drug) for drug in drugs))
+    grounds = Grounds("comparison", tuple(drugs), tuple(years))
+    workings.note_grounds(grounds, "earlier_approved_drug_of_trial", trial)
     return min(zip(years, drugs, strict=True), key=lambda pair: read_date(pair[0]))[1]
 
 
 def _find_drug_with_score(workings: Workings, trial: str, score: str) -> str:
     drugs = _list_drugs_of_trial(workings, trial)
     scores = workings.find_each(*(("liver_injury_likelihood_of_drug", drug) for drug in drugs))
+    grounds = Grounds("comparison", tuple(drugs), tuple(scores))
+    workings.note_grounds(grounds, "drug_of_trial_with_score", trial, score)
     matching = [drug for drug, own in zip(drugs, scores, strict=True) if own == score]
     return workings.require(matching, "drugs_of_trial", trial)
 
@@ -477,21 +510,50 @@ def _find_first_application(workings: Workings, drug: str) -> str:
     kind = "first_application_for_drug"
     _check_candidates(workings, drug)
     applications = _list_full_applications(workings, drug)
+    candidate = _guess(workings, applications, min)
+    workings.search_all(len(applications), candidate, kind, drug)
     workings.require(applications, kind, drug)
-    first = min(applications, key=_date_applications(workings, applications).__getitem__)
+    dates = _date_applications(workings, applications)
+    first = min(applications, key=dates.__getitem__)
     workings.note_support([first], kind, drug)
+    _note_dates(workings, applications, kind, drug)
     return first
 
 
 def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
     kind = "latest_application_for_drug"
     applications = _list_full_applications(workings, drug)
-    candidate = applications[0] if len(applications) == 1 else ""
+    candidate = _guess(workings, applications, max)
     workings.search_all(len(_list_applications(workings, drug)), candidate, kind, drug, date)
     workings.require(applications, kind, drug, date)
     latest = _choose_latest(workings, applications, date)
     workings.note_support([latest], kind, drug, date)
+    _note_dates(workings, applications, kind, drug, date)
     return latest
+
+
+def _guess(workings: Workings, applications: Sequence[str], choose: Callable[..., str]) -> str:
+    """The first or the last of applications whose dates were all shown; "" where they were not."""
+    dates = {
+        application: read_date(date)
+        for application in applications
+        for date in workings.objects("original_approval_date", application)
+    }
+    if len(applications) == 1:
+        return applications[0]
+    return choose(dates, key=dates.__getitem__) if len(dates) == len(applications) > 0 else ""
+
+
+def _note_dates(workings: Workings, applications: Sequence[str], kind: str, *inputs: str) -> None:
+    """Note the dates of approval by which one of several applications is chosen."""
+    dates = [
+        next(iter(workings.objects("original_approval_date", application)), "")
+        for application in applications
+    ]
+    if len(applications) > 1 and all(dates):
+        workings.note_grounds(
+            Grounds("comparison", tuple(applications), tuple(dates)), kind, *inputs
+        )
 
 
 def _date_applications(workings: Workings, applications: Sequence[str]) -> dict[str, str]:
@@ -528,12 +590,15 @@ def _find_approval_year(workings: Workings, drug: str) -> str:
 
 def _find_earlier_approved(workings: Workings, first: str, second: str) -> str:
     years = workings.find_each(*(("approval_year_of_drug", drug) for drug in (first, second)))
+    grounds = Grounds("comparison", (first, second), tuple(years))
+    workings.note_grounds(grounds, "earlier_approved_drug", first, second)
     return first if read_date(years[0]) <= read_date(years[1]) else second
 
 
 def _find_years_between(workings: Workings, first: str, second: str) -> str:
+    kind = "years_between_approvals"
     years = workings.find_each(*(("approval_year_of_drug", drug) for drug in (first, second)))
-    return _count_years(*sorted(years, key=read_date))
+    return _count_years(workings, sorted(years, key=read_date), kind, first, second)
 
 
 def _list_current(workings: Workings, predicate: str, subjects: Sequence[str]) -> list[StatedFact]:
@@ -575,6 +640,8 @@ def _find_last_date(
     workings.note_support([_name_listing(application)], kind, application)
     workings.read_whole(last, kind, application)
     value = workings.require([last] if current else [], kind, application)
+    dates = sorted(_distinct(fact.object for fact in current), key=read_date)
+    workings.note_grounds(Grounds("last", values=tuple(dates)), kind, application)
     older = [fact for fact in facts if fact not in current]
     other = max(older, key=lambda fact: read_date(fact.object), default=None)
     if other is not None and read_date(other.object) > read_date(value):
@@ -587,6 +654,14 @@ def _count_patents(workings: Workings, application: str) -> str:
     kind = "patents_of_application"
     patents = _list_patents(workings, application)
     workings.note_support([_name_listing(application)], kind, application)
+    listed = [
+        patent
+        for product in workings.objects("has_product", application)
+        for patent in workings.objects("protected_by_patent", product)
+    ]
+    older = tuple(patent for patent in _distinct(listed) if patent not in patents)
+    grounds = Grounds("count", tuple(patents), (), older, "older_edition")
+    workings.note_grounds(grounds, kind, application)
     count = make_number("patents", len(patents))
     workings.read_whole(count if patents else "", kind, application)
     return workings.require(patents and [count], kind, application)
@@ -594,7 +669,8 @@ def _count_patents(workings: Workings, application: str) -> str:
 
 def _count_years_of_protection(workings: Workings, application: str) -> str:
     kinds = ("approval_date_of_application", "last_patent_expiry_of_application")
-    return _count_years(*workings.find_each(*((kind, application) for kind in kinds)))
+    dates = workings.find_each(*((kind, application) for kind in kinds))
+    return _count_years(workings, dates, "years_of_protection", application)
 
 
 def _find_later_protected(workings: Workings, first: str, second: str) -> str:
@@ -602,6 +678,9 @@ def _find_later_protected(workings: Workings, first: str, second: str) -> str:
     applications = workings.find_each(*(("first_application_for_drug", drug) for drug in drugs))
     kind = "last_patent_expiry_of_application"
     expiries = workings.find_each(*((kind, application) for application in applications))
+    workings.note_grounds(
+        Grounds("comparison", drugs, tuple(expiries)), "later_protected_drug", first, second
+    )
     return max(zip(expiries, drugs, strict=True), key=lambda pair: read_date(pair[0]))[1]
 
 
@@ -632,7 +711,9 @@ def _find_exclusivity_end(workings: Workings, application: str) -> str:
 def _find_trade_name(workings: Workings, application: str) -> str:
     products = workings.objects("has_product", application)
     names = _distinct(
-        name for product in products for name in workings.objects("trade_name", product)
+        name
+        for subject in (*products, application)
+        for name in workings.objects("trade_name", subject)
     )
     return workings.require(names, "trade_name_of_application", application)
 
@@ -659,31 +740,38 @@ def _is_discontinued(workings: Workings, application: str) -> bool:
 def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     kind = "latest_application_of_company"
     applications = _list_company_applications(workings, company)
-    workings.search_all(len(applications), "", kind, company, date)
+    candidate = _guess(workings, applications, max)
+    workings.search_all(len(applications), candidate, kind, company, date)
     workings.require(applications, kind, company, date)
     latest = _choose_latest(workings, applications, date)
     workings.note_support([latest], kind, company, date)
+    _note_dates(workings, applications, kind, company, date)
     return latest
 
 
 def _count_approvals(workings: Workings, company: str, year: str) -> str:
     kind = "approvals_of_company_in_year"
     applications = _list_company_applications(workings, company)
-    matching = [
+    approved = [
         application
-        for application in applications
+        for application in workings.subjects("application_sponsor", company)
         for date in workings.objects("original_approval_date", application)
-        if read_date(date)[:4] == read_date(year) and is_marketed(workings.table, application)
+        if application.startswith(_FULL_APPLICATIONS) and read_date(date)[:4] == read_date(year)
     ]
+    matching = [name for name in _distinct(approved) if is_marketed(workings.table, name)]
+    off_market = [name for name in _distinct(approved) if _is_discontinued(workings, name)]
     workings.note_support(matching, kind, company, year)
-    count = make_number("applications", len(_distinct(matching)))
+    grounds = Grounds("count", tuple(matching), (), tuple(off_market), "not_marketed")
+    workings.note_grounds(grounds, kind, company, year)
+    count = make_number("applications", len(matching))
     workings.search_all(len(applications), count if matching else "", kind, company, year)
     return workings.require(matching and [count], kind, company, year)
 
 
 def _count_years_to_first_generic(workings: Workings, drug: str) -> str:
     kinds = ("approval_date_of_drug", "first_generic_approval_of_drug")
-    return _count_years(*workings.find_each(*((kind, drug) for kind in kinds)))
+    dates = workings.find_each(*((kind, drug) for kind in kinds))
+    return _count_years(workings, dates, "years_to_first_generic", drug)
 
 
 def _find_first_generic(workings: Workings, drug: str) -> str:
@@ -702,6 +790,8 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
     ]
     # Several may bear the date: one of them states it.
     workings.note_support(deciding[:1], kind, drug)
+    ordered = sorted(_distinct(dates), key=read_date)
+    workings.note_grounds(Grounds("first", values=tuple(ordered)), kind, drug)
     workings.search_all(len(applications), first, kind, drug)
     return workings.require(dates and [first], kind, drug)
 
@@ -711,16 +801,24 @@ def _count_generic_applications(workings: Workings, drug: str) -> str:
     applications = _list_generics(workings, drug)
     marketed = [name for name in applications if is_marketed(workings.table, name)]
     workings.note_support(marketed, kind, drug)
+    off_market = [name for name in applications if _is_discontinued(workings, name)]
+    grounds = Grounds("count", tuple(marketed), (), tuple(off_market), "not_marketed")
+    workings.note_grounds(grounds, kind, drug)
     count = make_number("applications", len(marketed))
     workings.search_all(len(applications), count if marketed else "", kind, drug)
     return workings.require(marketed and [count], kind, drug)
 
 
-def _find_by_trial_values(kind: str, choose: Callable[[Sequence[str]], int]) -> Rule:
+def _find_by_trial_values(
+    kind: str, value_kind: str, choose: Callable[[Sequence[str]], int]
+) -> Rule:
     """The trial of two whose value ``choose`` picks by its place."""
 
     def find(workings: Workings, first: str, second: str) -> str:
-        values = workings.find_each((kind, first), (kind, second))
+        values = workings.find_each((value_kind, first), (value_kind, second))
+        workings.note_grounds(
+            Grounds("comparison", (first, second), tuple(values)), kind, first, second
+        )
         return (first, second)[choose(values)]
 
     return find
@@ -739,8 +837,10 @@ def _read_number(value: str) -> float:
     return float(digits.group().replace(",", "")) if digits else 0.0
 
 
-def _count_years(earlier: str, later: str) -> str:
+def _count_years(workings: Workings, dates: Sequence[str], kind: str, *inputs: str) -> str:
     """The years between two dates; questions are asked where those of the calendar are full."""
+    earlier, later = dates
+    workings.note_grounds(Grounds("span", values=(earlier, later)), kind, *inputs)
     return make_number("years", int(read_date(later)[:4]) - int(read_date(earlier)[:4]))
 
 
@@ -757,7 +857,7 @@ RULES: Mapping[str, Rule] = {
     "drug_of_trial_with_score": _find_drug_with_score,
     "drug_of_patent": _find_drug_of_patent,
     "earlier_approved_drug": _find_earlier_approved,
-    "earlier_trial": _find_by_trial_values("start_of_trial", _choose_earlier),
+    "earlier_trial": _find_by_trial_values("earlier_trial", "start_of_trial", _choose_earlier),
     "earlier_approved_drug_of_trial": _find_earlier_drug_of_trial,
     "exclusivity_end_of_application": _find_exclusivity_end,
     "first_application_for_drug": _find_first_application,
@@ -767,7 +867,7 @@ RULES: Mapping[str, Rule] = {
     "generic_applications_of_drug": _count_generic_applications,
     "inheritance_of_disease": _find_inheritance,
     "investigator_of_trial": _find_investigator,
-    "larger_trial": _find_by_trial_values("participants_of_trial", _choose_larger),
+    "larger_trial": _find_by_trial_values("larger_trial", "participants_of_trial", _choose_larger),
     "last_patent_expiry_of_application": _find_last_expiry,
     "later_protected_drug": _find_later_protected,
     "latest_application_for_drug": _find_latest_application,

@@ -21,6 +21,7 @@ from medr_ray.trajectories.solver.queries import Query, QueryWriter, list_looked
 from medr_ray.trajectories.solver.rules import (
     Conflict,
     Established,
+    Grounds,
     LookUp,
     PlannedCall,
     SearchLog,
@@ -68,8 +69,8 @@ class Move:
     """What to do next: send ``calls``, each for its look-up, or give ``answer``, the id of a value,
     "" for one that no record states. Without either, ``missing`` leads nowhere.
 
-    ``established`` is what was worked out so far, ``candidate`` the value that a part of the
-    evidence gives, "" for none.
+    ``established`` is what was worked out so far, and ``grounds`` from what; ``candidate`` is the
+    value that a part of the evidence gives, "" for none.
     """
 
     established: tuple[Established, ...]
@@ -79,6 +80,7 @@ class Move:
     candidate: str = ""
     answer: str | None = None
     support: Mapping[LookUp, tuple[str, ...]] = field(default_factory=dict)
+    grounds: Mapping[LookUp, Grounds] = field(default_factory=dict)
 
 
 class Solver:
@@ -112,27 +114,29 @@ class Solver:
             limit = (
                 self._max_parallel if calls_left is None else min(self._max_parallel, calls_left)
             )
-            calls = self._choose_calls(unstated.look_ups, limit)
+            calls = self._choose_calls(unstated.look_ups, limit, bool(unstated.candidate))
             return Move(
                 tuple(workings.established),
                 tuple(workings.conflicts),
                 unstated.look_ups,
                 calls,
                 candidate=unstated.candidate if len(calls) == 1 else "",
+                grounds=workings.grounds,
             )
         return Move(
             tuple(workings.established),
             tuple(workings.conflicts),
             answer=answer,
             support=workings.support,
+            grounds=workings.grounds,
         )
 
     def _choose_calls(
-        self, look_ups: tuple[LookUp, ...], limit: int
+        self, look_ups: tuple[LookUp, ...], limit: int, has_part: bool
     ) -> tuple[tuple[LookUp, PlannedCall], ...]:
         calls: dict[PlannedCall, LookUp] = {}
         for look_up in look_ups:
-            call = self._choose_call(look_up)
+            call = self._choose_call(look_up, has_part)
             if call is not None and len(calls) < limit:
                 calls.setdefault(call, look_up)
         return tuple((look_up, call) for call, look_up in calls.items())
@@ -140,14 +144,14 @@ class Solver:
     def _has_open_call(self, look_up: LookUp) -> bool:
         return self._choose_call(look_up) is not None
 
-    def _choose_call(self, look_up: LookUp) -> PlannedCall | None:
-        calls = self._generate_calls(look_up)
+    def _choose_call(self, look_up: LookUp, has_part: bool = False) -> PlannedCall | None:
+        calls = self._generate_calls(look_up, has_part)
         return next((call for call in calls if self._log.is_open(call)), None)
 
-    def _generate_calls(self, look_up: LookUp) -> Iterator[PlannedCall]:
+    def _generate_calls(self, look_up: LookUp, has_part: bool) -> Iterator[PlannedCall]:
         """The calls for a look-up: for each phrasing a search, then reading the record for it if it
-        was shown."""
-        if look_up.kind in WHOLE_RECORD:
+        was shown; the reading first where a part of the record was shown already."""
+        if look_up.kind in WHOLE_RECORD and has_part:
             yield from self._generate_readings(look_up)
         can_page = look_up.kind in LISTED and MEDICAL_SEARCH in self._tools.searches
         for place, query in enumerate(self._queries.generate(look_up, self._notes)):
@@ -160,11 +164,11 @@ class Solver:
             yield from self._generate_readings(look_up)
 
     def _generate_pages(self, query: Query, place: int) -> Iterator[PlannedCall]:
-        """The pages of hits, up to one without any."""
+        """The pages of hits, up to one without any or that ends with other things."""
         for page in range(1, _MAX_PAGES + 1):
             call = query.plan_call(place, page)
             yield call
-            if call in self._log.empty:
+            if call in self._log.empty or call in self._log.last_pages:
                 return
 
     def _generate_readings(self, look_up: LookUp) -> Iterator[PlannedCall]:
@@ -242,3 +246,22 @@ def select_results(established: Sequence[Established], answer: str) -> list[Esta
         elif parts & inputs and not is_value(result.value):
             parts.add(result.value)
     return [result for result in reversed(established) if result in selected]
+
+
+def select_deciding(move: Move) -> list[Established]:
+    """The results that give a move's answer, and those whose values it was chosen or worked out
+    from, such as the dates that are compared."""
+    if move.answer is None:
+        return []
+    giving = {result for result in move.established if result.value == move.answer}
+    compared = {
+        value
+        for result in giving
+        if result.look_up in move.grounds
+        for value in move.grounds[result.look_up].values
+    }
+    return [
+        result
+        for result in select_results(move.established, move.answer)
+        if result in giving or result.value in compared
+    ]

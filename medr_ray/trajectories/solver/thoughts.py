@@ -13,7 +13,7 @@ import random
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from medr_ray.agent.tool_features import GENERAL, MEDICAL
@@ -25,7 +25,14 @@ from medr_ray.questions.plans import PlanNode
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.trajectories.solver.checks import Check, CheckOutcome
 from medr_ray.trajectories.solver.notes import Notes
-from medr_ray.trajectories.solver.rules import Conflict, Established, LookUp, PlannedCall
+from medr_ray.trajectories.solver.rules import (
+    Conflict,
+    Established,
+    Grounds,
+    LookUp,
+    PlannedCall,
+)
+from medr_ray.trajectories.solver.solver import WHOLE_RECORD
 
 # How a call went: it failed, brought nothing, brought nothing that helps, or brought something.
 CallResult = Literal["outage", "empty", "unhelpful", "helpful"]
@@ -62,10 +69,10 @@ class SentCall:
 class Situation:
     """What a thought has to say: how the last calls went, what is new, and what comes next.
 
-    ``earlier`` are the last calls, ``check_outcome`` what the last of them checked. ``calls`` are
-    the next ones; ``check`` is set where they check a candidate, ``candidate`` where the evidence
-    so far points to a value. Without calls there is ``answer``, or nothing was found on
-    ``missing``.
+    ``earlier`` are the last calls, ``check_outcomes`` what checks among them showed. ``calls`` are
+    the next ones; ``checks`` is set where they check a candidate, ``candidate`` where the evidence
+    so far points to a value; ``grounds`` are what values were counted, chosen or worked out from.
+    Without calls there is ``answer``, or nothing was found on ``missing``.
     """
 
     plan: PlanNode
@@ -73,13 +80,14 @@ class Situation:
     earlier: Sequence[SentCall] = ()
     results: Sequence[Established] = ()
     conflicts: Sequence[Conflict] = ()
-    check_outcome: CheckOutcome | None = None
+    check_outcomes: Sequence[CheckOutcome] = ()
     missing: Sequence[LookUp] = ()
     calls: Sequence[SentCall] = ()
     candidate: str = ""
-    check: Check | None = None
+    checks: Sequence[Check] = ()
     answer: str | None = None
     documents: Sequence[str] = ()
+    grounds: Mapping[LookUp, Grounds] = field(default_factory=dict)
     is_out_of_calls: bool = False
 
 
@@ -182,6 +190,8 @@ class NaturalThoughts:
         self._unused: dict[str, list[str]] = {}
         self._targets: dict[LookUp, str] = {}
         self._has_opened = False
+        self._searched_again: set[LookUp] = set()  # in other words
+        self._candidate = ""  # the one that is being checked
         self._compared_kinds: set[str] = set()
 
     def write(self, situation: Situation) -> str:
@@ -194,9 +204,11 @@ class NaturalThoughts:
             *self._word_results(situation),
             *(self._word_conflict(conflict, situation.notes) for conflict in situation.conflicts),
         ]
-        outcome = situation.check_outcome
-        if outcome is not None and outcome.result != "overturned":
-            parts.append(self._word_check_outcome(outcome, situation.notes))
+        parts += [
+            self._word_check_outcome(outcome, situation.notes)
+            for outcome in situation.check_outcomes
+            if outcome.result != "overturned"
+        ]
         if situation.calls:
             parts += self._word_calls(situation, bool(earlier_parts))
         else:
@@ -219,7 +231,7 @@ class NaturalThoughts:
         for earlier in situation.earlier:
             later = tools.get(earlier.look_up)
             target = self._describe(earlier.look_up, situation.notes)
-            if earlier.result == "outage" and situation.check is not None:
+            if earlier.result == "outage" and situation.checks:
                 parts.append(self._choose("check_failed"))
             elif earlier.result == "outage" and later is not None:
                 is_same = later.tool == earlier.tool
@@ -234,23 +246,29 @@ class NaturalThoughts:
 
     def _word_overturned(self, situation: Situation) -> list[str]:
         """A check that changed the value comes before what follows from the new one."""
-        outcome = situation.check_outcome
-        if outcome is None or outcome.result != "overturned":
-            return []
         return [
             self._choose("overturned").format(
                 value=situation.notes.print_name(outcome.check.value),
                 other=situation.notes.print_name(outcome.other),
                 document=outcome.document_id,
             )
+            for outcome in situation.check_outcomes
+            if outcome.result == "overturned"
         ]
 
     def _word_list_end(self, situation: Situation) -> list[str]:
-        """That a list was gone through to its end."""
+        """That the last page of a list had no hit, or none that counts."""
         results = {result.look_up for result in situation.results}
-        paged = [call for call in situation.earlier if call.call.page > 1]
-        is_ended = any(call.look_up in results and call.result != "outage" for call in paged)
-        return [self._choose("list_ended")] if is_ended else []
+        for earlier in situation.earlier:
+            if earlier.result == "outage" or earlier.look_up not in results:
+                continue
+            target = self._describe(earlier.look_up, situation.notes)
+            if earlier.call.page > 1:
+                key = "list_ended" if earlier.result == "empty" else "nothing_new"
+                return [self._choose(key).format(page=earlier.call.page, target=target)]
+            if earlier.look_up in self._searched_again:
+                return [self._choose("no_others").format(target=target)]
+        return []
 
     def _word_results(self, situation: Situation) -> list[str]:
         parts: list[str] = []
@@ -259,8 +277,37 @@ class NaturalThoughts:
             # A date of an application is the date of its drug: said once.
             if result.value and result.value == previous:
                 parts.pop()
+            grounds = situation.grounds.get(result.look_up)
+            if grounds is not None:
+                parts += self._word_grounds(grounds, situation.notes)
             parts.append(self._word_result(result, situation.notes))
             previous = result.value
+        return parts
+
+    def _word_grounds(self, grounds: Grounds, notes: Notes) -> list[str]:
+        """What a value was counted, chosen or worked out from, and what was left out."""
+        items = [notes.print_name(item) for item in grounds.items]
+        values = [notes.print_name(value) for value in grounds.values]
+        parts = []
+        listed = self._list(items)
+        if items and values:
+            form = str(self._words["pair"])
+            pairs = zip(items, values, strict=True)
+            separator = str(self._words["candidate_separator"])
+            listed = separator.join(form.format(item=item, value=value) for item, value in pairs)
+        # Of a single date none is the last.
+        if items or len(values) > 1:
+            parts.append(
+                self._choose_of("grounds", grounds.method).format(
+                    items=listed,
+                    first=values[0] if values else "",
+                    last=values[-1] if values else "",
+                    count=len(values),
+                )
+            )
+        if grounds.left_out and grounds.reason is not None:
+            left_out = self._list([notes.print_name(item) for item in grounds.left_out])
+            parts.append(self._choose_of("left_out", grounds.reason).format(items=left_out))
         return parts
 
     def _word_result(self, result: Established, notes: Notes) -> str:
@@ -282,15 +329,15 @@ class NaturalThoughts:
     def _word_check_outcome(self, outcome: CheckOutcome, notes: Notes) -> str:
         check = outcome.check
         other_document = next(iter(check.documents), "")
-        result = outcome.result
-        if result == "conflict" and not other_document:
-            result = "silent"
-        key = "record_silent" if result == "silent" and check.call.document_id else result
-        return self._choose(key).format(
+        is_conflict = outcome.result == "conflict"
+        source = self._words["sources"][check.source] if check.source else ""
+        return self._choose(outcome.result).format(
             value=notes.print_name(check.value),
-            document=other_document if result == "conflict" else outcome.document_id,
+            document=other_document if is_conflict else outcome.document_id,
             other=notes.print_name(outcome.other),
             other_document=outcome.document_id,
+            source=source,
+            subject=notes.print_name(check.look_up.inputs[0]),
             reason=self._choose_of(
                 "reasons", "question" if check.source == "orange_book" else "authority"
             ),
@@ -300,12 +347,13 @@ class NaturalThoughts:
 
     def _word_calls(self, situation: Situation, has_named_target: bool) -> list[str]:
         notes = situation.notes
-        if situation.check is not None:
-            return self._word_check(situation, situation.check)
+        if situation.checks:
+            return self._word_checks(situation)
         if not self._has_opened:
             return [self._word_opening(situation), *self._word_tool(situation)]
         if situation.candidate:
-            return self._word_partial(situation)
+            has_failed = any(call.result == "outage" for call in situation.earlier)
+            return [] if has_failed else self._word_partial(situation)
         if situation.calls[0].call.page > 1:
             return [self._choose("more_hits")]
         earlier_look_ups = {call.look_up for call in situation.earlier}
@@ -314,12 +362,11 @@ class NaturalThoughts:
         if reading and has_named_target:
             return []
         if reading:
-            return [
-                self._choose("read").format(
-                    target=self._describe(call.look_up, notes), document=call.call.document_id
-                )
-                for call in reading[:1]
-            ]
+            targets = self._list([self._describe(call.look_up, notes) for call in reading])
+            documents = self._list([call.call.document_id for call in reading])
+            is_whole = reading[0].look_up.kind in WHOLE_RECORD
+            form = self._choose("read_rest" if is_whole else "read")
+            return [form.format(target=targets, document=documents)]
         parts: list[str] = []
         if new_calls:
             parts.append(self._word_new_calls(situation, new_calls))
@@ -367,22 +414,31 @@ class NaturalThoughts:
             value=situation.notes.print_name(situation.candidate)
         )
         target = self._describe(sent.look_up, situation.notes)
-        key = "read_rest" if sent.call.document_id else "more_hits"
+        key = "more_hits" if sent.call.page > 1 else "search_others"
+        if sent.call.document_id:
+            key = "read_rest"
+        if key == "search_others":
+            self._searched_again.add(sent.look_up)
         rest = self._choose(key).format(target=target, document=sent.call.document_id)
         return [candidate, rest]
 
-    def _word_check(self, situation: Situation, check: Check) -> list[str]:
+    def _word_checks(self, situation: Situation) -> list[str]:
+        """The candidate, and where it is checked: one sentence for checks of a kind."""
         notes = situation.notes
         candidate = word_answer(situation.candidate, notes, self._language)
-        value = notes.print_name(check.value)
-        parts = [self._choose("candidate").format(value=candidate)]
-        if check.source:
-            source = self._words["sources"][check.source]
-            key = "verify_second" if check.asks_second_source else "verify_search"
-            parts.append(self._choose(key).format(source=source, value=value))
-        else:
-            document = check.call.document_id
-            parts.append(self._choose("verify_record").format(document=document, value=value))
+        parts = []
+        if candidate != self._candidate:
+            parts.append(self._choose("candidate").format(value=candidate))
+            self._candidate = candidate
+        of_source: dict[str, list[Check]] = {}
+        for check in situation.checks:
+            of_source.setdefault(check.source, []).append(check)
+        for source, checks in of_source.items():
+            values = self._list(list(dict.fromkeys(notes.print_name(c.value) for c in checks)))
+            documents = self._list([check.call.document_id for check in checks])
+            form = self._choose("verify_second" if source else "verify_record")
+            name = self._words["sources"][source] if source else ""
+            parts.append(form.format(source=name, value=values, document=documents))
         return parts
 
     def _word_tool(self, situation: Situation) -> list[str]:
@@ -431,8 +487,8 @@ class NaturalThoughts:
         return form.format(*(self._describe_plan(given, notes, depth + 1) for given in node.inputs))
 
     def _list(self, phrases: Sequence[str]) -> str:
-        if len(phrases) == 1:
-            return phrases[0]
+        if len(phrases) < 2:
+            return "".join(phrases)
         separator, last = str(self._words["list_separator"]), str(self._words["list_and"])
         return separator.join(phrases[:-1]) + last + phrases[-1]
 
