@@ -128,9 +128,15 @@ class RulesTeacher:
         if self._named is None or not self._tools.searches:
             return render_reply(self._writer.word_unread_question(), answer=UNKNOWN_ANSWER)
         outcomes = self._take_responses(messages[-1].content) if self._sent else []
-        max_parallel = 1 if self._style == "plain" else _MAX_PARALLEL
+        is_plain = self._style == "plain"
         solver = Solver(
-            self._named.plan, self._notes, self._log, self._tools, self._queries, max_parallel
+            self._named.plan,
+            self._notes,
+            self._log,
+            self._tools,
+            self._queries,
+            max_parallel=1 if is_plain else _MAX_PARALLEL,
+            is_thorough=not is_plain,
         )
         move = solver.choose_move(self._count_calls_left())
         return self._render_move(self._named.plan, move, outcomes)

@@ -15,6 +15,7 @@ _PACKAGE = "medr_ray.trajectories.solver"
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _FREQUENT = 20  # forms of a move that nearly every dialogue has
 _MANY = 14  # forms of any other move
+_FEW = 6  # forms of what few dialogues have
 _REASONS_FOR_A_TOOL = 10  # forms for each kind of source
 
 # (slots that each form has, slots that it may have besides)
@@ -27,14 +28,18 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "candidates": ({"candidates", "target"}, set()),
     "check_failed": (set(), set()),
     "confirmed": ({"value", "document"}, set()),
+    "confirmed_name": ({"value", "other", "document"}, set()),
+    "confirmed_year": ({"other", "document"}, {"value"}),
     "conflict": ({"value", "other", "document", "reason"}, {"other_document"}),
     "conflict_of_editions": ({"value", "other", "document"}, set()),
-    "count_unchanged": ({"value"}, set()),
     "empty": (set(), {"target"}),
     "give_up": ({"target"}, set()),
-    "list_ended": (set(), set()),
+    "generics_only": ({"subject"}, {"source"}),
+    "list_ended": ({"target"}, set()),
     "more_hits": (set(), set()),
     "next": ({"target"}, set()),
+    "no_others": (set(), {"target"}),
+    "nothing_new": ({"page", "target"}, set()),
     "off_topic": ({"target"}, set()),
     "open": ({"goal", "first"}, {"steps"}),
     "open_direct": ({"goal"}, set()),
@@ -48,16 +53,24 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "read_rest": (set(), {"target", "document"}),
     "record_confirms": ({"value", "document"}, set()),
     "record_silent": (set(), {"value", "document"}),
-    "repeated": ({"value"}, set()),
-    "search_confirms": ({"value", "document"}, set()),
-    "silent": (set(), set()),
+    "search_others": (set(), {"target"}),
     "so_far": ({"value"}, set()),
     "switch": (set(), {"target"}),
+    "unlisted": ({"source", "subject"}, set()),
     "unread_question": (set(), set()),
+    "unstated": ({"document"}, {"value"}),
     "verify_record": ({"document"}, set()),
-    "verify_search": ({"source"}, {"value"}),
-    "verify_second": ({"source", "value"}, set()),
+    "verify_second": ({"source"}, {"value"}),
 }
+# What a value was worked out from, by the method, and why something is left out.
+_GROUNDS: dict[str, set[str]] = {
+    "comparison": {"items"},
+    "count": {"items"},
+    "first": {"count", "first"},
+    "last": {"count", "last"},
+    "span": {"first", "last"},
+}
+_EXCLUSIONS = ("not_marketed", "older_edition")
 _FREQUENT_MOVES = ("open", "next", "verify_second", "verify_record", "confirmed", "answer")
 _TOOL_REASONS = (
     *("approvals", "patents", "trials", "labels", "livertox", "rare_diseases", "papers"),
@@ -93,7 +106,8 @@ def _list_kinds() -> set[str]:
 def _list_forms(words: dict[str, Any]) -> dict[str, list[str]]:
     """The forms that are sentences, by their place."""
     forms = {move: words[move] for move in _SLOTS}
-    forms |= {f"results/{kind}": found for kind, found in words["results"].items()}
+    for group in ("results", "grounds", "left_out"):
+        forms |= {f"{group}/{kind}": found for kind, found in words[group].items()}
     return forms | {f"tool/{source}": reasons for source, reasons in words["tool"].items()}
 
 
@@ -138,6 +152,21 @@ def test_moves_have_enough_forms_with_their_slots(language: Language) -> None:
         assert len(forms) >= (_FREQUENT if move in _FREQUENT_MOVES else _MANY), move
         for form in forms:
             assert required <= _slots(form) <= required | allowed, f"{move}: {form}"
+
+
+@pytest.mark.parametrize("language", _LANGUAGES)
+def test_what_a_value_is_worked_out_from_has_words(language: Language) -> None:
+    words = _read(language)
+
+    assert set(words["grounds"]) == set(_GROUNDS)
+    for method, slots in _GROUNDS.items():
+        assert len(words["grounds"][method]) >= _REASONS_FOR_A_TOOL
+        for form in words["grounds"][method]:
+            assert _slots(form) <= slots, form
+    assert set(words["left_out"]) == set(_EXCLUSIONS)
+    for forms in words["left_out"].values():
+        assert len(forms) >= _FEW
+        assert all(_slots(form) == {"items"} for form in forms)
 
 
 @pytest.mark.parametrize("language", _LANGUAGES)

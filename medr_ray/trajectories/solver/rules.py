@@ -155,7 +155,8 @@ class Workings:
     """One attempt to work a plan out from the notes as they are.
 
     ``can_search`` says whether a call for a look-up can still be sent, ``can_read`` whether records
-    can be read in full; with ``is_last`` no call can be sent any more, and what was read has to do.
+    can be read in full; with ``is_last`` no call can be sent any more, and what was read has to do;
+    ``is_thorough`` see ``Solver``.
     ``established`` is what was found on the way, in that order, and ``support`` the documents that
     decide a look-up where one of several is chosen, or several are counted; ``grounds`` is what it
     was chosen from, counted or worked out from.
@@ -166,6 +167,7 @@ class Workings:
     can_search: Callable[[LookUp], bool]
     can_read: bool = False
     is_last: bool = False
+    is_thorough: bool = False
     established: list[Established] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     support: dict[LookUp, tuple[str, ...]] = field(default_factory=dict)
@@ -510,8 +512,9 @@ def _find_first_application(workings: Workings, drug: str) -> str:
     kind = "first_application_for_drug"
     _check_candidates(workings, drug)
     applications = _list_full_applications(workings, drug)
-    candidate = _guess(workings, applications, min)
-    workings.search_all(len(applications), candidate, kind, drug)
+    if workings.is_thorough:
+        candidate = _guess(workings, applications, min)
+        workings.search_all(len(applications), candidate, kind, drug)
     workings.require(applications, kind, drug)
     dates = _date_applications(workings, applications)
     first = min(applications, key=dates.__getitem__)

@@ -84,7 +84,11 @@ class Move:
 
 
 class Solver:
-    """Chooses moves for one plan. At most ``max_parallel`` calls go into a move."""
+    """Chooses moves for one plan. At most ``max_parallel`` calls go into a move.
+
+    ``is_thorough``: whether it searches once more for what may be overlooked, and for the listing
+    of an application before it reads that in full. Else it takes the shortest way.
+    """
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class Solver:
         tools: Toolset,
         queries: QueryWriter,
         max_parallel: int = 1,
+        is_thorough: bool = False,
     ) -> None:
         self._plan = plan
         self._notes = notes
@@ -101,12 +106,18 @@ class Solver:
         self._tools = tools
         self._queries = queries
         self._max_parallel = max_parallel
+        self._is_thorough = is_thorough
 
     def choose_move(self, calls_left: int | None = None) -> Move:
         """The next move; ``calls_left`` is how many calls can still be sent, None for any."""
         is_last = calls_left is not None and calls_left < 1
         workings = Workings(
-            self._notes, self._log, self._has_open_call, self._tools.can_read, is_last
+            self._notes,
+            self._log,
+            self._has_open_call,
+            self._tools.can_read,
+            is_last,
+            self._is_thorough,
         )
         try:
             answer = _work_out(self._plan, workings)
@@ -151,7 +162,7 @@ class Solver:
     def _generate_calls(self, look_up: LookUp, has_part: bool) -> Iterator[PlannedCall]:
         """The calls for a look-up: for each phrasing a search, then reading the record for it if it
         was shown; the reading first where a part of the record was shown already."""
-        if look_up.kind in WHOLE_RECORD and has_part:
+        if look_up.kind in WHOLE_RECORD and (has_part or not self._is_thorough):
             yield from self._generate_readings(look_up)
         can_page = look_up.kind in LISTED and MEDICAL_SEARCH in self._tools.searches
         for place, query in enumerate(self._queries.generate(look_up, self._notes)):
