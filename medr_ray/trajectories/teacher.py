@@ -52,6 +52,7 @@ from medr_ray.trajectories.solver.rules import (
     SearchLog,
 )
 from medr_ray.trajectories.solver.solver import (
+    MEDICAL_SEARCH,
     READ,
     SEARCHES,
     Move,
@@ -74,6 +75,7 @@ EXPLORATION: Final = "exploration"
 _ERROR = "error:"  # begins a response that says that the call failed
 _MAX_PARALLEL = 3  # calls in one reply
 _MAX_CHECK_ROUNDS = 2  # replies with checks, of which the first may not be conclusive
+_FEW_HITS = 6  # a page with fewer has all hits
 _LAST_HITS = 3  # of a page: where none concerns what is looked up, the list has ended before
 # The paper's choice of a tool, P(medical retriever) = sigma(w . phi) (section 2.2), with weights
 # by which some 85 of 100 searches for rare names in registries begin there and half of the others.
@@ -158,7 +160,7 @@ class RulesTeacher:
             document_ids = [] if is_failed else self._notes.read(response)
             answered: Outcome = "answered" if document_ids else "empty"
             self._log.record(sent.look_up, sent.call, "failed" if is_failed else answered)
-            if document_ids and not self._concern(document_ids[-_LAST_HITS:], sent.look_up):
+            if not is_failed and self._is_last_page(document_ids, sent):
                 self._log.last_pages.add(sent.call)
             result: CallResult = "outage" if is_failed else "helpful" if document_ids else "empty"
             finished.append(replace(sent, result=result))
@@ -167,6 +169,13 @@ class RulesTeacher:
                 outcomes.append(judge_check(check, response, document_ids, self._notes))
         self._sent = tuple(finished)
         return outcomes
+
+    def _is_last_page(self, document_ids: Sequence[str], sent: SentCall) -> bool:
+        """Whether no page of hits is to be looked at behind this one: few hits are all of them, the
+        last concern something else, or the tool has no pages."""
+        last_hits = document_ids[-_LAST_HITS:]
+        is_over = len(document_ids) < _FEW_HITS or not self._concern(last_hits, sent.look_up)
+        return is_over or sent.tool != MEDICAL_SEARCH
 
     def _concern(self, document_ids: Sequence[str], look_up: LookUp) -> bool:
         """Whether one of some documents names what is looked up."""
@@ -227,6 +236,7 @@ class RulesTeacher:
             None if calls else move.answer,
             () if calls else self._list_cited(move),
             grounds=move.grounds,
+            begun=move.begun,
             is_out_of_calls=self._count_calls_left() == 0,
         )
 
@@ -264,7 +274,7 @@ class RulesTeacher:
         if move.answer is None:
             return []
         documents: dict[str, None] = {}
-        for result in select_results(move.established, move.answer):
+        for result in select_results(move):
             records = move.support.get(result.look_up)
             grounds = move.grounds.get(result.look_up)
             if records is None and grounds is not None and grounds.method in ("comparison", "span"):

@@ -119,7 +119,8 @@ def quote_record(
 def _choose_asked(goal: str, ranked: Sequence[_Field]) -> list[_Field]:
     """The fields that the goal names in their own words, the shortest first, so that a long one
     takes the room of no other; without any, the field that it names best."""
-    named = [field for field in ranked if field.name in goal]
+    # The field of a date as it is printed: "patent expire date text".
+    named = [field for field in ranked if field.name.removesuffix(" text") in goal]
     return sorted(named, key=lambda field: sum(map(len, field.lines))) or [ranked[0]]
 
 

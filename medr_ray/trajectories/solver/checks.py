@@ -43,6 +43,7 @@ CONCLUSIVE: frozenset[CheckResult] = frozenset(
 )
 _APPLICATIONS = "FDA:"
 _GENERICS = "FDA:ANDA"
+_DRUG = "DRUG:"
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,21 @@ def _generate_checks(
     documents = tuple(notes.list_support(look_up.inputs, value))
     second = _SECOND_SOURCES.get(look_up.kind)
     if second is not None and _can_add(second, look_up, value, documents, notes):
-        names = [notes.print_name(name) for name in look_up.inputs]
+        names = [_name(second.source, name, notes) for name in look_up.inputs]
         text = second.phrasing.format(*names, value=notes.print_name(value))
         call = make_query(second.source, text).plan_call()
         yield Check(look_up, value, call, documents, second.source)
-    record = _find_unread(look_up, notes, tools)
+    record = _find_unread(look_up, documents, notes, tools)
     if record is not None:
         call = PlannedCall(queries.write_goal(look_up, notes), document_id=record.document_id)
         yield Check(look_up, value, call, documents)
+
+
+def _name(source: FactSource, name: str, notes: Notes) -> str:
+    """A name as a source has it: LiverTox has drugs without their salts."""
+    if source == "livertox" and name.startswith(_DRUG):
+        return name.removeprefix(_DRUG)
+    return notes.print_name(name)
 
 
 def _can_add(
@@ -171,14 +179,18 @@ def _find_stated(second: _SecondSource, document: str, value: str, notes: Notes)
     return next((other for other in stated if _agree(other, value)), "")
 
 
-def _find_unread(look_up: LookUp, notes: Notes, tools: Toolset) -> ReadDocument | None:
-    """The record of the first input that has one, where it can be read and was not yet."""
+def _find_unread(
+    look_up: LookUp, documents: Sequence[str], notes: Notes, tools: Toolset
+) -> ReadDocument | None:
+    """The record that states the value, else that of the first input that has one, where it can be
+    read and was not yet."""
     if not tools.can_read or look_up.kind not in list_looked_up_kinds():
         return None
-    records = (
+    stating = [notes.documents[name] for name in documents if name in notes.documents]
+    records = [
         find_record(notes, look_up.kind, name) or notes.find_record(name) for name in look_up.inputs
-    )
-    record = next(filter(None, records), None)
+    ]
+    record = next(filter(None, [*stating, *records]), None)
     return record if record is not None and not record.was_read else None
 
 
@@ -219,7 +231,7 @@ def judge_check(
 def _is_about(document: str, subject: str, notes: Notes) -> bool:
     """Whether a document is the record of a subject or names it; of a drug's applications those
     for it alone are, and no generic's."""
-    if document.startswith(_APPLICATIONS) and subject.startswith("DRUG:"):
+    if document.startswith(_APPLICATIONS) and subject.startswith(_DRUG):
         ingredients = list_ingredients(notes.table, document)
         return ingredients == (subject,) and not document.startswith(_GENERICS)
     return notes.is_record(document, subject) or states(notes.print_text(document), subject, notes)

@@ -19,6 +19,7 @@ from medr_ray.knowledge.registries.identifiers import make_patent_id
 from medr_ray.knowledge.registries.literals import parse_date
 from medr_ray.retrieval.record_lines import RecordLine, find_source, read_record_lines
 from medr_ray.retrieval.registry_records import UNIT
+from medr_ray.retrieval.snippets import ELLIPSIS
 from medr_ray.trajectories.solver.name_ids import (
     NUMBERED_PREFIXES,
     make_name_id,
@@ -103,6 +104,11 @@ class Notes:
         """Whether a document that was shown is the record of an entity."""
         document = self.documents.get(document_id)
         return document is not None and _name_subject(document) == entity_id
+
+    def is_cut(self, application: str) -> bool:
+        """Whether all that was shown of an application's record ends where it was cut."""
+        _, *texts = self._texts.get(application, [""])
+        return all(text.rstrip().endswith(ELLIPSIS) for text in texts)
 
     def print_name(self, value_id: str) -> str:
         """A name or a value as a record prints it; "" for none."""

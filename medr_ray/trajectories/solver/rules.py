@@ -33,6 +33,7 @@ _SEARCHES_BEFORE_CHECKS = 2  # before what they brought up is looked at one by o
 _SEARCHES_WITHOUT_READING = 2  # that show parts of a record, where it cannot be read in full
 _ENOUGH_SEARCHES = 1000  # more than any rule asks for
 _MAX_ATTEMPTS = 3  # at a call that fails
+_MAX_STATUSES = 3  # records that are read for their marketing status at once
 _WORLDWIDE = "Worldwide"
 _ORANGE_BOOK = REGISTRY_PREFIXES["orange_book"]
 Outcome = Literal["answered", "empty", "failed"]
@@ -159,7 +160,8 @@ class Workings:
     ``is_thorough`` see ``Solver``.
     ``established`` is what was found on the way, in that order, and ``support`` the documents that
     decide a look-up where one of several is chosen, or several are counted; ``grounds`` is what it
-    was chosen from, counted or worked out from.
+    was chosen from, counted or worked out from; ``begun`` are the look-ups that have something
+    already and are continued.
     """
 
     notes: Notes
@@ -172,6 +174,7 @@ class Workings:
     conflicts: list[Conflict] = field(default_factory=list)
     support: dict[LookUp, tuple[str, ...]] = field(default_factory=dict)
     grounds: dict[LookUp, Grounds] = field(default_factory=dict)
+    begun: set[LookUp] = field(default_factory=set)
 
     @property
     def table(self) -> FactTable:
@@ -240,6 +243,8 @@ class Workings:
         look_up = LookUp(kind, inputs)
         if not self._is_open(look_up) or self.log.readings[look_up]:
             return
+        if candidate:
+            self.begun.add(look_up)
         if self.can_read or self.log.searches[look_up] < _SEARCHES_WITHOUT_READING:
             raise Unstated(look_up, candidate=candidate)
 
@@ -252,6 +257,8 @@ class Workings:
         sizes[count] = size
         is_complete = count > 1 and sizes.get(count - 1) == size
         if self._is_open(look_up) and not is_complete:
+            if size:
+                self.begun.add(look_up)
             raise Unstated(look_up, candidate=candidate)
 
     def count_searches(self, look_up: LookUp) -> int:
@@ -434,6 +441,7 @@ def _find_earlier_drug_of_trial(workings: Workings, trial: str) -> str:
     years = workings.find_each(*(("approval_year_of_drug", drug) for drug in drugs))
     grounds = Grounds("comparison", tuple(drugs), tuple(years))
     workings.note_grounds(grounds, "earlier_approved_drug_of_trial", trial)
+    workings.note_support([trial], "earlier_approved_drug_of_trial", trial)
     return min(zip(years, drugs, strict=True), key=lambda pair: read_date(pair[0]))[1]
 
 
@@ -442,6 +450,7 @@ def _find_drug_with_score(workings: Workings, trial: str, score: str) -> str:
     scores = workings.find_each(*(("liver_injury_likelihood_of_drug", drug) for drug in drugs))
     grounds = Grounds("comparison", tuple(drugs), tuple(scores))
     workings.note_grounds(grounds, "drug_of_trial_with_score", trial, score)
+    workings.note_support([trial], "drug_of_trial_with_score", trial, score)
     matching = [drug for drug, own in zip(drugs, scores, strict=True) if own == score]
     return workings.require(matching, "drugs_of_trial", trial)
 
@@ -518,7 +527,7 @@ def _find_first_application(workings: Workings, drug: str) -> str:
     workings.require(applications, kind, drug)
     dates = _date_applications(workings, applications)
     first = min(applications, key=dates.__getitem__)
-    workings.note_support([first], kind, drug)
+    workings.note_support([first, *_without(applications, first)], kind, drug)
     _note_dates(workings, applications, kind, drug)
     return first
 
@@ -530,9 +539,13 @@ def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
     workings.search_all(len(_list_applications(workings, drug)), candidate, kind, drug, date)
     workings.require(applications, kind, drug, date)
     latest = _choose_latest(workings, applications, date)
-    workings.note_support([latest], kind, drug, date)
+    workings.note_support([latest, *_without(applications, latest)], kind, drug, date)
     _note_dates(workings, applications, kind, drug, date)
     return latest
+
+
+def _without(items: Sequence[str], *excluded: str) -> list[str]:
+    return [item for item in items if item not in excluded]
 
 
 def _guess(workings: Workings, applications: Sequence[str], choose: Callable[..., str]) -> str:
@@ -547,16 +560,27 @@ def _guess(workings: Workings, applications: Sequence[str], choose: Callable[...
     return choose(dates, key=dates.__getitem__) if len(dates) == len(applications) > 0 else ""
 
 
-def _note_dates(workings: Workings, applications: Sequence[str], kind: str, *inputs: str) -> None:
+def _note_dates(
+    workings: Workings,
+    applications: Sequence[str],
+    kind: str,
+    *inputs: str,
+    left_out: Sequence[str] = (),
+) -> None:
     """Note the dates of approval by which one of several applications is chosen."""
     dates = [
         next(iter(workings.objects("original_approval_date", application)), "")
         for application in applications
     ]
-    if len(applications) > 1 and all(dates):
-        workings.note_grounds(
-            Grounds("comparison", tuple(applications), tuple(dates)), kind, *inputs
-        )
+    is_compared = len(applications) > 1 and all(dates)
+    grounds = Grounds(
+        "comparison",
+        tuple(applications) if is_compared else (),
+        tuple(dates) if is_compared else (),
+        tuple(left_out),
+        "not_marketed",
+    )
+    workings.note_grounds(grounds, kind, *inputs)
 
 
 def _date_applications(workings: Workings, applications: Sequence[str]) -> dict[str, str]:
@@ -587,8 +611,18 @@ def _find_approval_year(workings: Workings, drug: str) -> str:
         for application in _list_full_applications(workings, drug)
         for date in workings.objects("original_approval_date", application)
     ]
+    kind = "approval_year_of_drug"
     stated = sorted(read_date(value)[:4] for value in (*years, *dates))
-    return make_year(workings.require(stated, "approval_year_of_drug", drug))
+    year = workings.require(stated, kind, drug)
+    records = [
+        fact.record_id
+        for predicate in (*_APPROVAL_YEARS, "original_approval_date")
+        for subject in (drug, *_list_full_applications(workings, drug))
+        for fact in workings.table.facts_of(predicate, subject)
+        if read_date(fact.object)[:4] == year
+    ]
+    workings.note_support(records[:1], kind, drug)
+    return make_year(year)
 
 
 def _find_earlier_approved(workings: Workings, first: str, second: str) -> str:
@@ -644,12 +678,16 @@ def _find_last_date(
     workings.read_whole(last, kind, application)
     value = workings.require([last] if current else [], kind, application)
     dates = sorted(_distinct(fact.object for fact in current), key=read_date)
-    workings.note_grounds(Grounds("last", values=tuple(dates)), kind, application)
-    older = [fact for fact in facts if fact not in current]
-    other = max(older, key=lambda fact: read_date(fact.object), default=None)
-    if other is not None and read_date(other.object) > read_date(value):
+    older = [fact for fact in facts if fact not in current and fact.object not in dates]
+    last_older = max(older, key=lambda fact: read_date(fact.object), default=None)
+    left_out = _distinct(fact.object for fact in older)
+    if last_older is not None and read_date(last_older.object) > read_date(value):
         look_up = LookUp(kind, (application,))
-        workings.conflicts.append(Conflict(look_up, value, other.object, other.record_id))
+        conflict = Conflict(look_up, value, last_older.object, last_older.record_id)
+        workings.conflicts.append(conflict)
+        left_out = []  # the conflict says it
+    grounds = Grounds("last", (), tuple(dates), tuple(left_out), "older_edition")
+    workings.note_grounds(grounds, kind, application)
     return value
 
 
@@ -657,13 +695,15 @@ def _count_patents(workings: Workings, application: str) -> str:
     kind = "patents_of_application"
     patents = _list_patents(workings, application)
     workings.note_support([_name_listing(application)], kind, application)
-    listed = [
+    mentioned = [
         patent
-        for product in workings.objects("has_product", application)
-        for patent in workings.objects("protected_by_patent", product)
+        for predicate in ("protected_by_patent", "patent_expiry_date", "patent_claim")
+        for fact in workings.notes.list_facts(predicate, _name_listing(application))
+        for patent in (fact.subject, fact.object)
+        if fact.as_of and patent.startswith("PATENT:")
     ]
-    older = tuple(patent for patent in _distinct(listed) if patent not in patents)
-    grounds = Grounds("count", tuple(patents), (), older, "older_edition")
+    older = _without(_distinct(mentioned), *patents)
+    grounds = Grounds("count", tuple(patents), (), tuple(older), "older_edition")
     workings.note_grounds(grounds, kind, application)
     count = make_number("patents", len(patents))
     workings.read_whole(count if patents else "", kind, application)
@@ -743,12 +783,15 @@ def _is_discontinued(workings: Workings, application: str) -> bool:
 def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     kind = "latest_application_of_company"
     applications = _list_company_applications(workings, company)
+    listed = workings.subjects("application_sponsor", company)
+    full = [name for name in listed if name.startswith(_FULL_APPLICATIONS)]
+    off_market = _without(full, *applications)
     candidate = _guess(workings, applications, max)
     workings.search_all(len(applications), candidate, kind, company, date)
     workings.require(applications, kind, company, date)
     latest = _choose_latest(workings, applications, date)
-    workings.note_support([latest], kind, company, date)
-    _note_dates(workings, applications, kind, company, date)
+    workings.note_support([latest, *_without(applications, latest)], kind, company, date)
+    _note_dates(workings, applications, kind, company, date, left_out=off_market)
     return latest
 
 
@@ -799,6 +842,21 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
     return workings.require(dates and [first], kind, drug)
 
 
+def _require_status(workings: Workings, applications: Sequence[str], count: str) -> None:
+    """Raises Unstated with the records whose marketing status a search cut off, if the products
+    that it showed are not on the market; ``count`` is that of the others."""
+    kind = "marketing_status_of_application"
+    undecided = [
+        LookUp(kind, (application,))
+        for application in applications
+        if not is_marketed(workings.table, application)
+        and workings.notes.is_cut(application)
+        and workings.can_search(LookUp(kind, (application,)))
+    ]
+    if workings.is_thorough and workings.can_read and not workings.is_last and undecided:
+        raise Unstated(*undecided[:_MAX_STATUSES], candidate=count)
+
+
 def _count_generic_applications(workings: Workings, drug: str) -> str:
     kind = "generic_applications_of_drug"
     applications = _list_generics(workings, drug)
@@ -809,6 +867,7 @@ def _count_generic_applications(workings: Workings, drug: str) -> str:
     workings.note_grounds(grounds, kind, drug)
     count = make_number("applications", len(marketed))
     workings.search_all(len(applications), count if marketed else "", kind, drug)
+    _require_status(workings, applications, count if marketed else "")
     return workings.require(marketed and [count], kind, drug)
 
 

@@ -7,7 +7,7 @@ the record; where all of a list are wanted, by the next page of hits. What does 
 other is looked up in one move. The same plan, notes and log always give the same move.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,7 @@ WHOLE_RECORD: Mapping[str, FactSource] = {
     "countries_of_trial": "clinical_trials",
     "exclusivity_end_of_application": "orange_book",
     "last_patent_expiry_of_application": "orange_book",
+    "marketing_status_of_application": "drugs_at_fda",
     "patents_of_application": "orange_book",
 }
 
@@ -70,7 +71,8 @@ class Move:
     "" for one that no record states. Without either, ``missing`` leads nowhere.
 
     ``established`` is what was worked out so far, and ``grounds`` from what; ``candidate`` is the
-    value that a part of the evidence gives, "" for none.
+    value that a part of the evidence gives, "" for none; ``begun`` are the look-ups that have
+    something already and are continued.
     """
 
     established: tuple[Established, ...]
@@ -81,6 +83,7 @@ class Move:
     answer: str | None = None
     support: Mapping[LookUp, tuple[str, ...]] = field(default_factory=dict)
     grounds: Mapping[LookUp, Grounds] = field(default_factory=dict)
+    begun: Collection[LookUp] = ()
 
 
 class Solver:
@@ -133,6 +136,7 @@ class Solver:
                 calls,
                 candidate=unstated.candidate if len(calls) == 1 else "",
                 grounds=workings.grounds,
+                begun=workings.begun,
             )
         return Move(
             tuple(workings.established),
@@ -166,16 +170,14 @@ class Solver:
             yield from self._generate_readings(look_up)
         can_page = look_up.kind in LISTED and MEDICAL_SEARCH in self._tools.searches
         for place, query in enumerate(self._queries.generate(look_up, self._notes)):
-            # The first words for the registry are those of a list.
             if can_page and query.registry:
                 yield from self._generate_pages(query, place)
-                can_page = False
             else:
                 yield query.plan_call(place)
             yield from self._generate_readings(look_up)
 
     def _generate_pages(self, query: Query, place: int) -> Iterator[PlannedCall]:
-        """The pages of hits, up to one without any or that ends with other things."""
+        """The pages of hits, up to one without any or that is the last to look at."""
         for page in range(1, _MAX_PAGES + 1):
             call = query.plan_call(place, page)
             yield call
@@ -236,27 +238,30 @@ def _choose_source(wanted: tuple[str, ...], sources: Collection[str]) -> str:
     return next((source for source in wanted if source in sources), "")
 
 
-def select_results(established: Sequence[Established], answer: str) -> list[Established]:
-    """What an answer rests on, the last first: the result that gives it, and those that give its
-    inputs; of a value that is worked out from others, such as a difference, also those.
+def select_results(move: Move) -> list[Established]:
+    """What a move's answer rests on, the last first: the result that gives it, and those that give
+    its inputs; of a value that is compared or worked out from others, also those.
 
-    What was found about a candidate that was not chosen is left out.
+    What was found about a candidate that was not chosen otherwise is left out.
     """
-    needed = {answer}
+    needed = {move.answer}
     parts: set[str] = set()  # of what is worked out, such as the drugs that are compared
     selected: dict[Established, None] = {}
     # What is found from a part comes behind the result that gives the part, so twice.
-    for result in [*reversed(established)] * 2:
+    for result in [*reversed(move.established)] * 2:
         inputs = set(result.look_up.inputs)
         if result.value not in needed and not parts & inputs:
             continue
         selected[result] = None
         needed |= inputs
+        grounds = move.grounds.get(result.look_up)
+        if grounds is not None and grounds.method == "comparison":
+            parts |= set(grounds.items)
         if result.look_up.kind not in list_looked_up_kinds():
             parts |= {*inputs, result.value}
         elif parts & inputs and not is_value(result.value):
             parts.add(result.value)
-    return [result for result in reversed(established) if result in selected]
+    return [result for result in reversed(move.established) if result in selected]
 
 
 def select_deciding(move: Move) -> list[Established]:
@@ -272,7 +277,5 @@ def select_deciding(move: Move) -> list[Established]:
         for value in move.grounds[result.look_up].values
     }
     return [
-        result
-        for result in select_results(move.established, move.answer)
-        if result in giving or result.value in compared
+        result for result in select_results(move) if result in giving or result.value in compared
     ]

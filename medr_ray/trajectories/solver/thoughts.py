@@ -12,7 +12,7 @@ import functools
 import random
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -23,7 +23,7 @@ from medr_ray.core.records import Language
 from medr_ray.questions.drafting.answer_names import NOT_RECORDED
 from medr_ray.questions.plans import PlanNode
 from medr_ray.questions.steps import STEP_KINDS
-from medr_ray.trajectories.solver.checks import Check, CheckOutcome
+from medr_ray.trajectories.solver.checks import CONCLUSIVE, Check, CheckOutcome
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.rules import (
     Conflict,
@@ -71,7 +71,8 @@ class Situation:
 
     ``earlier`` are the last calls, ``check_outcomes`` what checks among them showed. ``calls`` are
     the next ones; ``checks`` is set where they check a candidate, ``candidate`` where the evidence
-    so far points to a value; ``grounds`` are what values were counted, chosen or worked out from.
+    so far points to a value; ``grounds`` are what values were counted, chosen or worked out from,
+    ``begun`` look-ups that have something already.
     Without calls there is ``answer``, or nothing was found on ``missing``.
     """
 
@@ -88,6 +89,7 @@ class Situation:
     answer: str | None = None
     documents: Sequence[str] = ()
     grounds: Mapping[LookUp, Grounds] = field(default_factory=dict)
+    begun: Collection[LookUp] = ()
     is_out_of_calls: bool = False
 
 
@@ -190,6 +192,8 @@ class NaturalThoughts:
         self._unused: dict[str, list[str]] = {}
         self._targets: dict[LookUp, str] = {}
         self._has_opened = False
+        self._sought: set[LookUp] = set()
+        self._worded_grounds: dict[LookUp, Grounds] = {}
         self._searched_again: set[LookUp] = set()  # in other words
         self._candidate = ""  # the one that is being checked
         self._compared_kinds: set[str] = set()
@@ -212,8 +216,10 @@ class NaturalThoughts:
         if situation.calls:
             parts += self._word_calls(situation, bool(earlier_parts))
         else:
+            parts += self._word_single_source(situation)
             parts.append(self._word_end(situation))
         self._has_opened = True
+        self._sought.update(call.look_up for call in situation.calls)
         if not any(parts):
             target = self._describe(situation.calls[0].look_up, situation.notes)
             parts = [self._choose("next").format(target=target)]
@@ -231,12 +237,14 @@ class NaturalThoughts:
         for earlier in situation.earlier:
             later = tools.get(earlier.look_up)
             target = self._describe(earlier.look_up, situation.notes)
-            if earlier.result == "outage" and situation.checks:
+            if earlier.result == "outage" and situation.checks and later is not None:
                 parts.append(self._choose("check_failed"))
             elif earlier.result == "outage" and later is not None:
                 is_same = later.tool == earlier.tool
                 key = "outage_retry" if is_same else "outage_switch"
                 parts.append(self._choose(key).format(target=target))
+            elif earlier.result == "outage" and later is None and situation.check_outcomes:
+                parts.append(self._choose("check_lost"))
             elif later is None or situation.candidate or later.call.page > 1:
                 continue
             elif earlier.result in ("empty", "unhelpful") and not later.call.document_id:
@@ -278,7 +286,7 @@ class NaturalThoughts:
             if result.value and result.value == previous:
                 parts.pop()
             grounds = situation.grounds.get(result.look_up)
-            if grounds is not None:
+            if grounds is not None and grounds != self._worded_grounds.get(result.look_up):
                 parts += self._word_grounds(grounds, situation.notes)
             parts.append(self._word_result(result, situation.notes))
             previous = result.value
@@ -343,6 +351,13 @@ class NaturalThoughts:
             ),
         )
 
+    def _word_single_source(self, situation: Situation) -> list[str]:
+        """That the answer rests on its first source, where the last check brought no other."""
+        results = {outcome.result for outcome in situation.check_outcomes}
+        if not results or results & {*CONCLUSIVE, "confirmed_year"} or not situation.documents:
+            return []
+        return [self._choose("single_source").format(document=situation.documents[0])]
+
     # --- what comes next ------------------------------------------------------------------
 
     def _word_calls(self, situation: Situation, has_named_target: bool) -> list[str]:
@@ -356,6 +371,10 @@ class NaturalThoughts:
             return [] if has_failed else self._word_partial(situation)
         if situation.calls[0].call.page > 1:
             return [self._choose("more_hits")]
+        if all(call.look_up in situation.begun for call in situation.calls) and not any(
+            call.call.document_id for call in situation.calls
+        ):
+            return [] if has_named_target else [self._word_search_on(situation)]
         earlier_look_ups = {call.look_up for call in situation.earlier}
         new_calls = [call for call in situation.calls if call.look_up not in earlier_look_ups]
         reading = [call for call in situation.calls if call.call.document_id]
@@ -407,20 +426,39 @@ class NaturalThoughts:
 
     def _word_partial(self, situation: Situation) -> list[str]:
         """A part of the evidence gives a value: the rest is looked at."""
+        notes = situation.notes
         sent = situation.calls[0]
         # Of a step on the way the value is no candidate for the answer.
         is_answer = sent.look_up.kind == situation.plan.kind
         candidate = self._choose("candidate_of_part" if is_answer else "so_far").format(
-            value=situation.notes.print_name(situation.candidate)
+            value=notes.print_name(situation.candidate)
         )
-        target = self._describe(sent.look_up, situation.notes)
-        key = "more_hits" if sent.call.page > 1 else "search_others"
-        if sent.call.document_id:
-            key = "read_rest"
-        if key == "search_others":
-            self._searched_again.add(sent.look_up)
-        rest = self._choose(key).format(target=target, document=sent.call.document_id)
-        return [candidate, rest]
+        counted = self._word_count_so_far(situation, sent.look_up)
+        if not sent.call.document_id:
+            return [*counted, candidate, self._word_search_on(situation)]
+        target = self._describe(sent.look_up, notes)
+        form = self._choose("read_rest")
+        return [*counted, candidate, form.format(target=target, document=sent.call.document_id)]
+
+    def _word_count_so_far(self, situation: Situation, look_up: LookUp) -> list[str]:
+        """What is counted so far, which is said again only where it has changed."""
+        grounds = situation.grounds.get(look_up)
+        if grounds is None or grounds.method != "count":
+            return []
+        self._worded_grounds[look_up] = grounds
+        return self._word_grounds(grounds, situation.notes)
+
+    def _word_search_on(self, situation: Situation) -> str:
+        """That a look-up with a first result goes on: to the next page or to other words."""
+        sent = situation.calls[0]
+        look_ups = [call.look_up for call in situation.calls]
+        target = self._list([self._describe(look_up, situation.notes) for look_up in look_ups])
+        if sent.call.page > 1:
+            return self._choose("more_hits").format(target=target)
+        if not self._sought.intersection(look_ups):
+            return self._choose("next").format(target=target)
+        self._searched_again.update(look_ups)
+        return self._choose("search_others").format(target=target)
 
     def _word_checks(self, situation: Situation) -> list[str]:
         """The candidate, and where it is checked: one sentence for checks of a kind."""
@@ -444,7 +482,8 @@ class NaturalThoughts:
     def _word_tool(self, situation: Situation) -> list[str]:
         """Why this tool, now and then; after an outage that is said already."""
         has_failed = any(call.result == "outage" for call in situation.earlier)
-        if has_failed or self._random.random() > _SHARE_WITH_TOOL:
+        is_mixed = len({call.tool for call in situation.calls}) > 1
+        if has_failed or is_mixed or self._random.random() > _SHARE_WITH_TOOL:
             return []
         call = situation.calls[0]
         if call.tool == GENERAL:
