@@ -118,6 +118,7 @@ class RulesTeacher:
         self._sent: tuple[SentCall, ...] = ()
         self._checks: tuple[Check, ...] = ()
         self._check_rounds = 0
+        self._seen: set[LookUp] = set()  # in a second source, and still to be read in its record
         self._checked: list[Check] = []  # with a result that needs no other
         self._confirming: list[str] = []  # second sources
         self._worded: dict[Established | Conflict, None] = {}
@@ -189,7 +190,11 @@ class RulesTeacher:
     def _render_move(self, plan: PlanNode, move: Move, outcomes: Sequence[CheckOutcome]) -> str:
         outcomes = [self._compare_outcome(move, outcome) for outcome in outcomes]
         self._note_outcomes(outcomes)
-        self._checks = self._choose_checks(move)
+        self._checks, seen = self._choose_checks(move)
+        self._note_outcomes(seen)
+        outcomes += seen
+        if seen and not self._checks:
+            self._checks, _ = self._choose_checks(move)
         self._check_rounds += bool(self._checks)
         planned = move.calls
         if self._checks:
@@ -250,9 +255,11 @@ class RulesTeacher:
 
     def _note_outcomes(self, outcomes: Sequence[CheckOutcome]) -> None:
         for outcome in outcomes:
-            if outcome.result.startswith("confirmed"):
+            if outcome.result == "seen" or outcome.result.startswith("confirmed"):
                 self._confirming.append(outcome.document_id)
-            if outcome.result in CONCLUSIVE:
+            if outcome.result == "seen" and self._draws_reading(outcome.check):
+                self._seen.add(outcome.check.look_up)
+            elif outcome.result in CONCLUSIVE:
                 self._checked.append(outcome.check)
 
     def _compare_outcome(self, move: Move, outcome: CheckOutcome) -> CheckOutcome:
@@ -286,20 +293,24 @@ class RulesTeacher:
         documents.update(dict.fromkeys(self._confirming))
         return [document for document in documents if document in self._notes.documents]
 
-    def _choose_checks(self, move: Move) -> tuple[Check, ...]:
+    def _choose_checks(self, move: Move) -> tuple[tuple[Check, ...], list[CheckOutcome]]:
         """The next checks of what decides the answer, in the natural style and as long as calls are
-        left."""
+        left; and what of it a second source has shown already."""
         left = self._count_calls_left()
         has_enough = self._check_rounds == _MAX_CHECK_ROUNDS
         if self._style == "plain" or not move.answer or left == 0 or has_enough:
-            return ()
+            return (), []
         checks: list[Check] = []
+        seen: dict[str, CheckOutcome] = {}
         for result in select_deciding(move):
             check = None if self._is_checked(result) else self._choose_check(result)
-            if check is not None and not any(_repeats(check, other) for other in checks):
+            if isinstance(check, CheckOutcome):
+                seen.setdefault(result.value, check)
+            elif check is not None and not any(_repeats(check, other) for other in checks):
                 checks.append(check)
+        checks = [check for check in checks if check.value not in seen]
         limit = _MAX_PARALLEL if left is None else min(_MAX_PARALLEL, left)
-        return tuple(checks)[:limit]
+        return tuple(checks)[:limit], [*seen.values()]
 
     def _is_checked(self, result: Established) -> bool:
         """Whether a check of the value, by this look-up or by one of another kind, is through."""
@@ -310,12 +321,22 @@ class RulesTeacher:
             for done in self._checked
         )
 
-    def _choose_check(self, result: Established) -> Check | None:
+    def _choose_check(self, result: Established) -> Check | CheckOutcome | None:
         if not has_checks(result.look_up):
             return None
         return choose_check(
-            result.look_up, result.value, self._notes, self._log, self._tools, self._queries
+            result.look_up,
+            result.value,
+            self._notes,
+            self._log,
+            self._tools,
+            self._queries,
+            has_second=result.look_up in self._seen,
         )
+
+    def _draws_reading(self, check: Check) -> bool:
+        """Whether a value that two sources have is read in its record besides: every second one."""
+        return zlib.crc32(f"{self._text}/{check.look_up}/{check.value}".encode()) % 2 == 0
 
     def _prefers_medical(self, look_up: LookUp, call: PlannedCall) -> bool:
         """Whether the medical search comes first: by the paper's sigmoid over the rarity of what is

@@ -1,6 +1,8 @@
 """The natural style of the rules teacher: what a dialogue says and does, over real records."""
 
+import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,13 @@ from support.taught import (
 
 from medr_ray.agent.answer_checks import count_verification
 from medr_ray.agent.faults import FaultPlan
-from medr_ray.agent.protocol import parse_reply
-from medr_ray.core.records import Trajectory
+from medr_ray.agent.protocol import parse_reply, render_responses
+from medr_ray.core.records import Message, Trajectory
+from medr_ray.questions.plans import PlanNode
 from medr_ray.tools.base import Tool
 from medr_ray.trajectories.filtering import find_leak
+from medr_ray.trajectories.solver.solver import Toolset
+from medr_ray.trajectories.teacher import RulesTeacher
 
 NATURAL = (
     "trajectories.style=natural",
@@ -117,3 +122,88 @@ def test_chinese_questions_get_chinese_thoughts(tools: list[Tool]) -> None:
     trajectory = play(tools, "two drugs", language="zh")
     assert all(re.search("[\u4e00-\u9fff]", thought) for thought in thoughts_of(trajectory))
     assert trajectory.answer == "temozolomide"
+
+
+# --- what was read, in scripted responses ---------------------------------------------
+
+GENERICS = plan_of("generic_applications_of_drug", named=["DRUG:carboplatin"])
+SPONSOR = plan_of("sponsor_of_application", named=["FDA:NDA020452"])
+# Without an end of text: the record was shown as a whole.
+MARKETED = (
+    "[1] ANDA077096 CARBOPLATIN (FDA:ANDA077096, as of 2019): active ingredient: CARBOPLATIN; of: "
+    "CARBOPLATIN (ANDA077096/001) marketing status lookup: Prescription; of: CARBOPLATIN "
+    "(ANDA077096/001)"
+)
+DISCONTINUED = MARKETED.replace("ANDA077096", "ANDA077269").replace("Prescription", "Discontinued")
+CUT = f"{DISCONTINUED.replace('ANDA077269', 'ANDA077244')} marketing status…"
+
+
+def run_script(plan: PlanNode, *responses: str | Sequence[str]) -> list[str]:
+    """The replies of a guided teacher to responses, one or several a reply; nothing is found after
+    them."""
+    text = word_plan(plan)
+    teacher = RulesTeacher(
+        text,
+        guidance_of(plan),
+        Toolset(("medical_search", "search"), True, ("registries",)),
+        style="natural",
+    )
+    messages = [Message("system", ""), Message("user", text)]
+    replies = []
+    for response in (*responses, *["No results."] * 9):
+        turn = asyncio.run(teacher.respond(messages))
+        assert turn is not None
+        replies.append(turn.text)
+        parsed = parse_reply(turn.text)
+        if parsed.answer is not None:
+            break
+        returned = [response] if isinstance(response, str) else [*response]
+        returned += ["No results."] * (len(parsed.calls) - len(returned))
+        messages += [Message("assistant", turn.text), Message("user", render_responses(returned))]
+    return replies
+
+
+def test_a_count_names_what_counts_and_what_does_not() -> None:
+    *_, last = run_script(GENERICS, f"{MARKETED}\n{DISCONTINUED}")
+    thoughts = parse_reply(last).thought
+    assert parse_reply(last).answer == "1 applications"
+    assert "ANDA077269" in thoughts  # set aside
+    assert "(FDA:ANDA077096)" in thoughts  # cited
+
+
+def test_a_status_that_was_cut_off_is_read_before_it_decides_a_count() -> None:
+    status = (
+        "ANDA077244 CARBOPLATIN (FDA:ANDA077244, as of 2019)\n"
+        '[1] "marketing status lookup: Discontinued; of: CARBOPLATIN (ANDA077244/001) marketing '
+        'status lookup: Prescription; of: CARBOPLATIN (ANDA077244/002)"'
+    )
+    found = f"{MARKETED}\n{CUT}"
+    replies = run_script(GENERICS, found, found, status)
+    assert [parse_reply(reply).calls[0].name for reply in replies[:3]][-1] == "read"
+    assert "FDA:ANDA077244" in parse_reply(replies[2]).calls[0].arguments["url"]
+    assert parse_reply(replies[-1]).answer == "2 applications"
+
+
+def test_dates_that_decide_are_set_against_each_other(tools: list[Tool]) -> None:
+    thoughts = " ".join(thoughts_of(play(tools, "two drugs")))
+    assert "erlotinib: 2004; temozolomide: 1999" in thoughts
+
+
+def test_a_second_source_that_was_shown_already_is_not_asked_again() -> None:
+    hit = "[1] NDA020452 PARAPLATIN (FDA:NDA020452, as of 2019): sponsor name: CORDEN PHARMA"
+    listing = (
+        "[2] NDA020452 PARAPLATIN (ORANGE-BOOK:NDA020452, as of 2018): applicant full name: CORDEN "
+        "PHARMA; of: PARAPLATIN (NDA020452/001)"
+    )
+    asked = " ".join(run_script(SPONSOR, f"{hit}\n{listing}"))
+    unasked = " ".join(run_script(SPONSOR, hit, listing.replace("[2]", "[1]")))
+    assert "Orange Book NDA020452" not in asked
+    assert "Orange Book NDA020452" in unasked
+    assert "ORANGE-BOOK:NDA020452" in unasked.rpartition("<think>")[2]
+
+
+def test_a_check_without_a_result_leaves_one_source_and_says_so() -> None:
+    hit = "[1] NDA020452 PARAPLATIN (FDA:NDA020452, as of 2019): sponsor name: CORDEN PHARMA"
+    *_, check, last = run_script(SPONSOR, hit)
+    assert parse_reply(check).calls
+    assert parse_reply(last).answer == "CORDEN PHARMA"

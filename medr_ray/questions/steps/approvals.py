@@ -29,7 +29,7 @@ _GENERIC_APPLICATION = "FDA:ANDA"
 _NEW_MOLECULAR_ENTITY = "VALUE:category/Type 1 - New Molecular Entity"
 # Antibiotics of before 1997, reference products among them, have numbers of this series.
 _OLD_ANTIBIOTIC = "FDA:ANDA06"
-_MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
+MARKETED = ("VALUE:category/Prescription", "VALUE:category/Over-the-counter")
 MAX_COUNT = 12  # what a person can still check
 # Older drugs were on the market before the application that the file has of them.
 _RELIABLE_SINCE = "1985"
@@ -136,7 +136,7 @@ def _find_approved(
 def is_marketed(table: FactTable, application: str) -> bool:
     """Whether a product of an application is on the market."""
     return any(
-        fact.object in _MARKETED
+        fact.object in MARKETED
         for product in table.facts_of("has_product", application)
         for fact in table.facts_of("marketing_status", product.object)
     )

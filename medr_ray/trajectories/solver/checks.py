@@ -20,13 +20,15 @@ from medr_ray.trajectories.solver.queries import QueryWriter, list_looked_up_kin
 from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
-# What a check showed. The second source states the value, of a date perhaps the year alone, of a
+# What a check showed. A hit of the second source stated the value before it was asked ("seen"). It
+# states the value, of a date perhaps the year alone, of a
 # company another form of its name ("confirmed_name"), or another value ("conflict"); it has a
 # record of the subject that does not state it where it was shown ("unstated"), or none among the
 # hits ("unlisted"), or only generics of a drug whose original application is wanted. The record
 # itself states the value or not. What was read in the check makes another value of it
 # ("overturned").
 CheckResult = Literal[
+    "seen",
     "confirmed",
     "confirmed_year",
     "confirmed_name",
@@ -39,7 +41,15 @@ CheckResult = Literal[
     "overturned",
 ]
 CONCLUSIVE: frozenset[CheckResult] = frozenset(
-    {"confirmed", "confirmed_name", "conflict", "record_confirms", "record_silent", "overturned"}
+    {
+        "seen",
+        "confirmed",
+        "confirmed_name",
+        "conflict",
+        "record_confirms",
+        "record_silent",
+        "overturned",
+    }
 )
 _APPLICATIONS = "FDA:"
 _GENERICS = "FDA:ANDA"
@@ -65,16 +75,13 @@ _SECOND_SOURCES: Mapping[str, _SecondSource] = {
     ),
     "approval_year_of_drug": _SecondSource(
         "drugs_at_fda",
-        "{0} NDA active ingredient, submission class type 1, submission status date",
+        "{0} original application, active ingredient, submission status date",
         "original_approval_date",
     ),
     "disease_by_gene_and_inheritance": _SecondSource("pubmed", "{value} {0} mutation inheritance"),
     "disease_of_gene": _SecondSource("pubmed", "{value} {0} mutation"),
     "drug_of_application": _SecondSource("orange_book", "Orange Book {0} ingredient"),
     "drug_of_trial": _SecondSource("pubmed", "{value} {0} randomized trial"),
-    "first_generic_approval_of_drug": _SecondSource(
-        "orange_book", "Orange Book {0} ANDA product approval date", "product_approval_date"
-    ),
     "gene_of_disease": _SecondSource("pubmed", "{0} {value} variants"),
     "inheritance_of_disease": _SecondSource(
         "orphanet", "Orphanet {0} type of inheritance", "has_inheritance"
@@ -115,10 +122,24 @@ def choose_check(
     log: SearchLog,
     tools: Toolset,
     queries: QueryWriter,
-) -> Check | None:
-    """The next check of a value that can be sent; None where there is none."""
-    checks = _generate_checks(look_up, value, notes, tools, queries)
-    return next((check for check in checks if log.is_open(check.call)), None)
+    has_second: bool = False,
+) -> Check | CheckOutcome | None:
+    """The next check of a value that can be sent; what a hit has shown already of the second
+    source; None where there is neither. With ``has_second`` the second source is not asked."""
+    documents = tuple(notes.list_support(look_up.inputs, value))
+    seen = "" if has_second else _find_seen(look_up, value, documents, notes)
+    if seen:
+        check = Check(look_up, value, PlannedCall("", document_id=seen), documents)
+        return CheckOutcome(check, "seen", seen)
+    checks = _generate_checks(look_up, value, documents, notes, tools, queries)
+    return next(
+        (
+            check
+            for check in checks
+            if log.is_open(check.call) and not (has_second and check.source)
+        ),
+        None,
+    )
 
 
 def has_checks(look_up: LookUp) -> bool:
@@ -131,11 +152,15 @@ def has_checks(look_up: LookUp) -> bool:
 
 
 def _generate_checks(
-    look_up: LookUp, value: str, notes: Notes, tools: Toolset, queries: QueryWriter
+    look_up: LookUp,
+    value: str,
+    documents: tuple[str, ...],
+    notes: Notes,
+    tools: Toolset,
+    queries: QueryWriter,
 ) -> Iterator[Check]:
-    documents = tuple(notes.list_support(look_up.inputs, value))
-    second = _SECOND_SOURCES.get(look_up.kind)
-    if second is not None and _can_add(second, look_up, value, documents, notes):
+    second = _find_second_source(look_up)
+    if second is not None:
         names = [_name(second.source, name, notes) for name in look_up.inputs]
         text = second.phrasing.format(*names, value=notes.print_name(value))
         call = make_query(second.source, text).plan_call()
@@ -146,29 +171,35 @@ def _generate_checks(
         yield Check(look_up, value, call, documents)
 
 
+def _find_second_source(look_up: LookUp) -> _SecondSource | None:
+    second = _SECOND_SOURCES.get(look_up.kind)
+    # The Orange Book lists no biologic.
+    is_biologic = any(name.startswith("FDA:BLA") for name in look_up.inputs)
+    return None if second and is_biologic and second.source == "orange_book" else second
+
+
+def _find_seen(look_up: LookUp, value: str, documents: Sequence[str], notes: Notes) -> str:
+    """The document of the second source that stated the value already, beside one of the first; ""
+    for none."""
+    second = _find_second_source(look_up)
+    if second is None:
+        return ""
+    prefix = REGISTRY_PREFIXES[second.source]
+    own = [name for name in notes.documents if name.partition(":")[0] == prefix]
+    stating = [
+        document
+        for document in own
+        if _is_about(document, look_up.inputs[0], notes)
+        and _find_stated(second, document, value, notes) == value
+    ]
+    return next(iter(stating), "") if len({*stating, *documents}) > 1 else ""
+
+
 def _name(source: FactSource, name: str, notes: Notes) -> str:
     """A name as a source has it: LiverTox has drugs without their salts."""
     if source == "livertox" and name.startswith(_DRUG):
         return name.removeprefix(_DRUG)
     return notes.print_name(name)
-
-
-def _can_add(
-    second: _SecondSource, look_up: LookUp, value: str, documents: Sequence[str], notes: Notes
-) -> bool:
-    """Whether the source is a second one, of which no hit stated the value already."""
-    prefix = REGISTRY_PREFIXES[second.source]
-    # The Orange Book lists no biologic.
-    is_biologic = any(name.startswith("FDA:BLA") for name in look_up.inputs)
-    if is_biologic and second.source == "orange_book":
-        return False
-    own = [name for name in notes.documents if name.partition(":")[0] == prefix]
-    stating = {document.partition(":")[0] for document in documents}
-    subject = look_up.inputs[0]
-    return prefix not in stating and not any(
-        _is_about(document, subject, notes) and _find_stated(second, document, value, notes)
-        for document in own
-    )
 
 
 def _find_stated(second: _SecondSource, document: str, value: str, notes: Notes) -> str:

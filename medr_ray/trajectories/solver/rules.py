@@ -17,7 +17,13 @@ from medr_ray.core.records import FactSource
 from medr_ray.graph.facts.fact_table import FactTable, StatedFact
 from medr_ray.knowledge.name_normalization import fold_name
 from medr_ray.questions.steps import STEP_KINDS
-from medr_ray.questions.steps.approvals import is_marketed, list_ingredients, make_year, read_date
+from medr_ray.questions.steps.approvals import (
+    MARKETED,
+    is_marketed,
+    list_ingredients,
+    make_year,
+    read_date,
+)
 from medr_ray.questions.steps.kinds import Finding, make_number
 from medr_ray.retrieval.documents import REGISTRY_PREFIXES
 from medr_ray.trajectories.solver.name_ids import TITLE_PREFIX, print_number
@@ -34,6 +40,7 @@ _SEARCHES_WITHOUT_READING = 2  # that show parts of a record, where it cannot be
 _ENOUGH_SEARCHES = 1000  # more than any rule asks for
 _MAX_ATTEMPTS = 3  # at a call that fails
 _MAX_STATUSES = 3  # records that are read for their marketing status at once
+_MAX_ALIKE = 3  # applications of one date that are named
 _WORLDWIDE = "Worldwide"
 _ORANGE_BOOK = REGISTRY_PREFIXES["orange_book"]
 Outcome = Literal["answered", "empty", "failed"]
@@ -391,6 +398,11 @@ def _find_trial_by_acronym(workings: Workings, acronym: str, sponsor: str) -> st
     trials = workings.subjects("trial_acronym", acronym)
     sponsored = [t for t in trials if sponsor in workings.objects("lead_sponsor", t)]
     unknown = [t for t in trials if not workings.objects("lead_sponsor", t)]
+    if workings.is_thorough and unknown and not sponsored:
+        # Several trials may have the acronym.
+        sponsors = workings.find_each(*(("sponsor_of_trial", trial) for trial in unknown))
+        named = zip(unknown, sponsors, strict=True)
+        unknown = [trial for trial, its_sponsor in named if its_sponsor == sponsor]
     return workings.require([*sponsored, *unknown], "trial_by_acronym", acronym, sponsor)
 
 
@@ -536,7 +548,7 @@ def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
     kind = "latest_application_for_drug"
     applications = _list_full_applications(workings, drug)
     candidate = _guess(workings, applications, max)
-    workings.search_all(len(_list_applications(workings, drug)), candidate, kind, drug, date)
+    workings.search_all(len(applications), candidate, kind, drug, date)
     workings.require(applications, kind, drug, date)
     latest = _choose_latest(workings, applications, date)
     workings.note_support([latest, *_without(applications, latest)], kind, drug, date)
@@ -645,7 +657,9 @@ def _list_current(workings: Workings, predicate: str, subjects: Sequence[str]) -
 
 
 def _keep_current(facts: list[StatedFact]) -> list[StatedFact]:
-    newest = [fact for fact in facts if not fact.as_of]
+    # An excerpt may have cut the edition off, which is shown elsewhere.
+    older = {(fact.subject, fact.object) for fact in facts if fact.as_of}
+    newest = [fact for fact in facts if (fact.subject, fact.object) not in older]
     return newest or facts
 
 
@@ -787,22 +801,25 @@ def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     full = [name for name in listed if name.startswith(_FULL_APPLICATIONS)]
     off_market = _without(full, *applications)
     candidate = _guess(workings, applications, max)
-    workings.search_all(len(applications), candidate, kind, company, date)
+    workings.search_all(len(full), candidate, kind, company, date)
     workings.require(applications, kind, company, date)
     latest = _choose_latest(workings, applications, date)
-    workings.note_support([latest, *_without(applications, latest)], kind, company, date)
+    workings.note_support(
+        [latest, *_without(applications, latest), *off_market], kind, company, date
+    )
     _note_dates(workings, applications, kind, company, date, left_out=off_market)
     return latest
 
 
 def _count_approvals(workings: Workings, company: str, year: str) -> str:
     kind = "approvals_of_company_in_year"
-    applications = _list_company_applications(workings, company)
+    listed = workings.subjects("application_sponsor", company)
+    full = [name for name in listed if name.startswith(_FULL_APPLICATIONS)]
     approved = [
         application
-        for application in workings.subjects("application_sponsor", company)
+        for application in full
         for date in workings.objects("original_approval_date", application)
-        if application.startswith(_FULL_APPLICATIONS) and read_date(date)[:4] == read_date(year)
+        if read_date(date)[:4] == read_date(year)
     ]
     matching = [name for name in _distinct(approved) if is_marketed(workings.table, name)]
     off_market = [name for name in _distinct(approved) if _is_discontinued(workings, name)]
@@ -810,7 +827,7 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
     grounds = Grounds("count", tuple(matching), (), tuple(off_market), "not_marketed")
     workings.note_grounds(grounds, kind, company, year)
     count = make_number("applications", len(matching))
-    workings.search_all(len(applications), count if matching else "", kind, company, year)
+    workings.search_all(len(full), count if matching else "", kind, company, year)
     return workings.require(matching and [count], kind, company, year)
 
 
@@ -834,12 +851,14 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
         for application in applications
         if first in workings.objects("original_approval_date", application)
     ]
-    # Several may bear the date: one of them states it.
-    workings.note_support(deciding[:1], kind, drug)
+    # Several may bear the date.
+    workings.note_support(deciding[:_MAX_ALIKE], kind, drug)
     ordered = sorted(_distinct(dates), key=read_date)
     workings.note_grounds(Grounds("first", values=tuple(ordered)), kind, drug)
     workings.search_all(len(applications), first, kind, drug)
-    return workings.require(dates and [first], kind, drug)
+    value = workings.require(dates and [first], kind, drug)
+    workings.establish("approval_date_of_application", deciding[:1], value)
+    return value
 
 
 def _require_status(workings: Workings, applications: Sequence[str], count: str) -> None:
@@ -857,6 +876,24 @@ def _require_status(workings: Workings, applications: Sequence[str], count: str)
         raise Unstated(*undecided[:_MAX_STATUSES], candidate=count)
 
 
+def _establish_status(workings: Workings, applications: Sequence[str]) -> None:
+    """Note the status that records say which were read for it: of a product on the market, if there
+    is one."""
+    kind = "marketing_status_of_application"
+    for application in applications:
+        statuses = [
+            status
+            for product in workings.objects("has_product", application)
+            for status in workings.objects("marketing_status", product)
+        ]
+        if workings.log.readings[LookUp(kind, (application,))] and statuses:
+            workings.establish(kind, (application,), min(statuses, key=_rank_status))
+
+
+def _rank_status(status: str) -> int:
+    return status not in MARKETED
+
+
 def _count_generic_applications(workings: Workings, drug: str) -> str:
     kind = "generic_applications_of_drug"
     applications = _list_generics(workings, drug)
@@ -868,6 +905,7 @@ def _count_generic_applications(workings: Workings, drug: str) -> str:
     count = make_number("applications", len(marketed))
     workings.search_all(len(applications), count if marketed else "", kind, drug)
     _require_status(workings, applications, count if marketed else "")
+    _establish_status(workings, applications)
     return workings.require(marketed and [count], kind, drug)
 
 

@@ -32,7 +32,6 @@ from medr_ray.trajectories.solver.rules import (
     LookUp,
     PlannedCall,
 )
-from medr_ray.trajectories.solver.solver import WHOLE_RECORD
 
 # How a call went: it failed, brought nothing, brought nothing that helps, or brought something.
 CallResult = Literal["outage", "empty", "unhelpful", "helpful"]
@@ -193,6 +192,7 @@ class NaturalThoughts:
         self._targets: dict[LookUp, str] = {}
         self._has_opened = False
         self._sought: set[LookUp] = set()
+        self._parts: dict[LookUp, str] = {}  # what a part of the evidence gave
         self._worded_grounds: dict[LookUp, Grounds] = {}
         self._searched_again: set[LookUp] = set()  # in other words
         self._candidate = ""  # the one that is being checked
@@ -205,8 +205,8 @@ class NaturalThoughts:
             *earlier_parts,
             *self._word_overturned(situation),
             *self._word_list_end(situation),
-            *self._word_results(situation),
             *(self._word_conflict(conflict, situation.notes) for conflict in situation.conflicts),
+            *self._word_results(situation),
         ]
         parts += [
             self._word_check_outcome(outcome, situation.notes)
@@ -288,9 +288,28 @@ class NaturalThoughts:
             grounds = situation.grounds.get(result.look_up)
             if grounds is not None and grounds != self._worded_grounds.get(result.look_up):
                 parts += self._word_grounds(grounds, situation.notes)
+            parts += self._word_revision(result, situation)
             parts.append(self._word_result(result, situation.notes))
             previous = result.value
         return parts
+
+    def _word_revision(self, result: Established, situation: Situation) -> list[str]:
+        """That a record, as a whole, has another value than the part of it that was shown."""
+        part = self._parts.get(result.look_up, result.value)
+        records = [
+            call.call.document_id
+            for call in situation.earlier
+            if call.look_up == result.look_up and call.call.document_id
+        ]
+        if part == result.value or not records:
+            return []
+        return [
+            self._choose("revised").format(
+                value=situation.notes.print_name(part),
+                other=situation.notes.print_name(result.value),
+                document=records[0],
+            )
+        ]
 
     def _word_grounds(self, grounds: Grounds, notes: Notes) -> list[str]:
         """What a value was counted, chosen or worked out from, and what was left out."""
@@ -383,7 +402,7 @@ class NaturalThoughts:
         if reading:
             targets = self._list([self._describe(call.look_up, notes) for call in reading])
             documents = self._list([call.call.document_id for call in reading])
-            is_whole = reading[0].look_up.kind in WHOLE_RECORD
+            is_whole = reading[0].look_up in situation.begun
             form = self._choose("read_rest" if is_whole else "read")
             return [form.format(target=targets, document=documents)]
         parts: list[str] = []
@@ -430,14 +449,15 @@ class NaturalThoughts:
         sent = situation.calls[0]
         # Of a step on the way the value is no candidate for the answer.
         is_answer = sent.look_up.kind == situation.plan.kind
+        self._parts[sent.look_up] = situation.candidate
+        target = self._describe(sent.look_up, notes)
         candidate = self._choose("candidate_of_part" if is_answer else "so_far").format(
-            value=notes.print_name(situation.candidate)
+            value=notes.print_name(situation.candidate), target=target
         )
         counted = self._word_count_so_far(situation, sent.look_up)
         if not sent.call.document_id:
             return [*counted, candidate, self._word_search_on(situation)]
-        target = self._describe(sent.look_up, notes)
-        form = self._choose("read_rest")
+        form = self._choose("read_rest" if sent.look_up in situation.begun else "read")
         return [*counted, candidate, form.format(target=target, document=sent.call.document_id)]
 
     def _word_count_so_far(self, situation: Situation, look_up: LookUp) -> list[str]:

@@ -71,6 +71,7 @@ def _lines(record_id: str, field: str) -> list[str]:
         (_TRIAL, "which company is the lead sponsor", "lead sponsor name"),
         ("NDA209241", "last patent expiry", "patent expire date text"),
         ("NDA209241", "When does the last patent of INGREZZA expire?", "patent expire date text"),
+        ("NDA209241", "patent expire date, drug product", "patent expire date text"),
         ("NDA209241", "how many patents", "patent no"),
         ("NDA209241", "drug substance patent no", "patent no"),
         ("NDA209241", "end of exclusivity", "exclusivity date"),
