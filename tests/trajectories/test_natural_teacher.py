@@ -164,11 +164,13 @@ def run_script(plan: PlanNode, *responses: str | Sequence[str]) -> list[str]:
 
 
 def test_a_count_names_what_counts_and_what_does_not() -> None:
-    *_, last = run_script(GENERICS, f"{MARKETED}\n{DISCONTINUED}")
-    thoughts = parse_reply(last).thought
-    assert parse_reply(last).answer == "1 applications"
-    assert "ANDA077269" in thoughts  # set aside
-    assert "(FDA:ANDA077096)" in thoughts  # cited
+    replies = run_script(GENERICS, f"{MARKETED}\n{DISCONTINUED}")
+    thoughts = [parse_reply(reply).thought for reply in replies]
+    assert parse_reply(replies[-1]).answer == "1 applications"
+    # Said where it was counted, and not again.
+    assert "ANDA077269" in thoughts[1]
+    assert not any("ANDA077269" in thought for thought in thoughts[2:])
+    assert "(FDA:ANDA077096)" in thoughts[-1]
 
 
 def test_a_status_that_was_cut_off_is_read_before_it_decides_a_count() -> None:
