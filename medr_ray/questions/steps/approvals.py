@@ -412,7 +412,7 @@ KINDS = (
                 "approve * first",
                 "application * first",
             ),
-            asides=("approve",),
+            asides=("approve", "market"),
         ),
     ),
     StepKind(

@@ -146,7 +146,7 @@ KINDS = (
         hops=2,
         cues=Cues(
             (
-                "company hold? * last approve? * application",
+                "company hold? * last approve? market? * application",
                 "company hold? * day before? last approve? * application",
                 "company hold? * application * approve? last",
                 "last approve? * application * market? * hold? * company|sponsor",

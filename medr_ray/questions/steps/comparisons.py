@@ -133,7 +133,10 @@ KINDS = (
         _propose_drug_pairs,
         hops=2,
         offers_answer=True,
-        cues=Cues(("first|earlier approve", "approve * first|earlier"), asides=("several", "two")),
+        cues=Cues(
+            ("first|earlier approve", "approve * first|earlier", "approve & earlier"),
+            asides=("several", "two"),
+        ),
     ),
     StepKind(
         "later_protected_drug",
@@ -176,7 +179,7 @@ KINDS = (
         hops=3,
         cues=Cues(
             ("span & years & first approve", "span & years & approve * first"),
-            asides=("several", "year", "date", "approve", "first", "after", "later"),
+            asides=("several", "two", "year", "date", "approve", "first", "after", "later"),
         ),
     ),
 )

@@ -314,7 +314,7 @@ KINDS = (
         ),
         _ORPHANET,
         propose_subjects("onset_period"),
-        cues=Cues(("onset",), asides=("start", "participant")),
+        cues=Cues(("onset",), asides=("start", "participant", "score")),
     ),
     StepKind(
         "disease_by_gene_and_inheritance",

@@ -234,7 +234,7 @@ KINDS = (
                 "last * end|expire & exclusivity",
                 "end|expire * last & exclusivity",
             ),
-            asides=("exclusivity", "exclusivity * run", "several"),
+            asides=("exclusivity", "exclusivity * run", "several", "protect"),
         ),
     ),
     StepKind(

@@ -349,7 +349,7 @@ KINDS = (
         offers_answer=True,
         cues=Cues(
             ("higher & participant|enrol", "higher * trial"),
-            asides=("participant", "enrol", "several", "two", "compare", "higher"),
+            asides=("participant", "enrol", "several", "two", "compare", "higher", "span"),
         ),
     ),
     StepKind(
@@ -374,7 +374,7 @@ KINDS = (
         offers_answer=True,
         cues=Cues(
             ("start * first|earlier", "earlier * trial", "first|earlier * start"),
-            asides=("several", "two", "compare", "first", "earlier", "start"),
+            asides=("several", "two", "compare", "first", "earlier", "start", "span"),
         ),
     ),
 )

@@ -36,6 +36,12 @@ _ASKING = frozenset(
     {"which", "how", "how_many", "who", "when", "year", "years", "date", "enrol", "expire"}
     | {"end", "start", "choice"}
 )
+# What tells no plan from another where each step of it has its evidence.
+_TELLING_LITTLE = frozenset(
+    {"test", "report", "result", "participant", "number", "market", "date", "day", "year", "when"}
+    | {"who", "after", "common", "protect", "value", "run", "apart", "extensions", "leave", "span"}
+    | {"extensions_apart"}
+)
 _PLAIN_ASKING = frozenset({"which", "how", "choice"})
 _OPEN_ASKING = frozenset({"which", "how"})
 # By what a plan finds: what a text may ask with, at least one of them.
@@ -50,8 +56,8 @@ _ASKED_WITH = {
     "drug": {"which", "how", "choice"},
     "trial": {"which", "how", "choice"},
 }
-# By the kind that a plan ends with: "What was the enrolment of …?"
-_ASKED_OF = {"participants_of_trial": {"enrol"}}
+# By the kind that a plan ends with: "What was the enrolment of …?", "When does … begin?"
+_ASKED_OF = {"participants_of_trial": {"enrol"}, "onset_of_disease": {"when"}}
 _ASKED_BESIDE = {"date": {"when", "date"}, "year": {"year", "when"}}
 _NOUN_TYPES = {
     "drug": ("drug",),
@@ -72,6 +78,7 @@ _TYPE_MEANINGS = {"substance": "drug", "institution": "company", "person": "comp
 # The word for the source of a step, where it is not the name of the source: HPO annotates OMIM's.
 _SOURCE_MEANINGS = {"hpo": "omim"}
 _VALUE_MEANINGS = {"value": "mode", "category": "category", "text": "text", "date": "day"}
+_SELDOM_NOUNS = frozenset({"disease", "gene", "paper"})
 _RELATIVE_NOUNS = NOUNS | {"date", "year", "arm"}
 _PREPOSITIONS = frozenset({"under", "on", "in", "for", "by", "with", "from", "at", "through"})
 # What follows "when" in a question: a verb, or an aside in commas.
@@ -81,7 +88,7 @@ _AFTER_WHEN = frozenset(
 # "On that date" says a date again that the text has named.
 _SAME_DATE: Mapping[Language, re.Pattern[str]] = {
     "en": re.compile(
-        r"\b(?:(?P<as_of>as (?:of|at|on))|on|at|by) (?:that|the same|this) (?:date|day)\b",
+        r"\b(?:(?P<as_of>as (?:of|at|on))|on|at|by) (?:that|the same|that same|this) (?:date|day)\b|\b(?P<then>as (?:of|at)) then\b",
         re.IGNORECASE,
     ),
     "zh": re.compile("(?P<as_of>截至|截止到?)?(?:当日|该日|同日)"),
@@ -197,16 +204,20 @@ class CueReading:
             return Reading(problem=problem, steps=spoken)
         return Reading(_choose_questions(fitting), steps=spoken)
 
-    def count_evidence(self, plan: PlanNode) -> int:
-        """How many words of the text speak of a plan, for readers who pass over words that they do
-        not know; 0 where a step has no evidence, a known word has no place in the plan, or the text
-        asks for something else than it finds."""
+    def weigh_evidence(self, plan: PlanNode) -> tuple[int, int] | None:
+        """How much speaks for a plan, for readers who pass over words that they do not know: minus
+        the known words without a place in it, and the words that speak of it. None where a step has
+        no evidence, a word that tells plans apart has no place, or the text asks for something else
+        than the plan finds."""
         kinds = _list_kinds(plan)
         if not all(kind in self._evidence.cues for kind in kinds) or self._find_asked_problem(plan):
-            return 0
+            return None
         covered = self._cover(plan)
-        left = [token for i, token in enumerate(self._tokens) if i not in covered]
-        return 0 if any(token.meanings for token in left) else self._count_cue_places(plan)
+        left = [token.meanings for i, token in enumerate(self._tokens) if i not in covered]
+        known_words = [meanings for meanings in left if meanings]
+        if not all(meanings <= _TELLING_LITTLE for meanings in known_words):
+            return None
+        return -len(known_words), self._count_cue_places(plan)
 
     # --- what is there ------------------------------------------------------------
 
@@ -224,7 +235,7 @@ class CueReading:
             ]
             if not before:
                 continue
-            if match["as_of"] and before[-1] not in self._marked:
+            if any(match.groups()) and before[-1] not in self._marked:
                 self._marked.append(before[-1])
             self._words = [
                 word
@@ -238,6 +249,8 @@ class CueReading:
                 asks_elsewhere = _is_relative(self._words[:place]) or _is_of_another(
                     self._words[place + 1 :]
                 )
+                # "Where" asks for a place on a scale, never for the noun after it.
+                asks_elsewhere = asks_elsewhere or token.text.casefold() == "where"
                 if "which" in token.meanings and asks_elsewhere:
                     token = replace(token, is_relative=True)
                 if "when" in token.meanings and _is_conjunction(self._words[place + 1 :]):
@@ -310,8 +323,9 @@ class CueReading:
         kinds = _list_kinds(plan)
         output = plan.step_kind.output
         asking = _PLAIN_ASKING | _ASKED_WITH.get(output, set()) | _ASKED_BESIDE.get(output, set())
+        asking = asking | _ASKED_OF.get(plan.kind, set())
         sources = {_SOURCE_MEANINGS.get(source, source) for source in plan.sources}
-        free = NOUNS | asking | {END_OF_SENTENCE} | (SOURCES & sources)
+        free = _list_nouns(plan) | asking | {END_OF_SENTENCE} | (SOURCES & sources)
         covered = {
             place
             for place, token in enumerate(self._tokens)
@@ -370,6 +384,14 @@ def _choose_questions(fitting: Mapping[ReadQuestion, int]) -> tuple[ReadQuestion
 
 def _list_kinds(plan: PlanNode) -> frozenset[str]:
     return frozenset(node.kind for node in plan.walk() if not node.is_named)
+
+
+def _list_nouns(plan: PlanNode) -> frozenset[str]:
+    """The nouns that may stand anywhere in a question of the plan: a disease, a gene or a paper is
+    spoken of only where a step is of one."""
+    kinds = [node.step_kind for node in plan.walk() if not node.is_named]
+    types = {step_type for kind in kinds for step_type in (*kind.inputs, kind.output)}
+    return NOUNS - (_SELDOM_NOUNS - types)
 
 
 def _split_words(text: str, names: Sequence[Name], language: Language) -> Iterator[Word | Name]:

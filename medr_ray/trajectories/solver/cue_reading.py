@@ -3,8 +3,8 @@
 
 Words that are in no vocabulary are passed over, which a writer's text would not be forgiven: a
 reader of a question need not prove that it says nothing else. But each step has its evidence, each
-known word and each name has a place, and of the chains that fit one is spoken of the most; else the
-question stays unread.
+name and each word that tells plans apart has a place, and of the chains that fit one leaves the
+fewest words over and is spoken of the most; else the question stays unread.
 """
 
 import functools
@@ -36,16 +36,16 @@ def read_by_cues(text: str, language: Language, dictionary: NameDictionary) -> P
     names = finder.find(text)
     reading = CueReading(text, names, language)
     search = NameSearch(text, list(finder.list_candidates(text)), dictionary.acronyms)
-    evidence: dict[PlanNode, tuple[int, int]] = {}
+    evidence: dict[PlanNode, tuple[int, ...]] = {}
     for tree in _list_trees():
         filled = min(search.fill(list_slots(tree)), key=lambda entry: entry[0], default=None)
         if filled is None or _list_unplaced(names, filled[1]):
             continue
         plan = fill_tree(tree, filled[1])
-        count = reading.count_evidence(plan)
-        if count:
+        weight = reading.weigh_evidence(plan)
+        if weight is not None:
             # Of plans of which as many words speak, the one without a detour.
-            evidence[plan] = (count, -plan.hops)
+            evidence[plan] = (*weight, -plan.hops)
     best = [plan for plan, weight in evidence.items() if weight == max(evidence.values())]
     return best[0] if len(set(map(unify_plan, best))) == 1 else None
 

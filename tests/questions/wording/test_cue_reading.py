@@ -178,6 +178,35 @@ def read(text: str, tree: list[object], as_of: str) -> str:
             ["submission_class_of_application", FIRST],
             "",
         ),
+        (
+            "How long, in full years, is it from the approval of erlotinib's original FDA "
+            "application until its last Orange Book patent expires, as of 8 April 2025?",
+            ["years_of_protection", FIRST],
+            BOOK_DAY,
+        ),
+        (
+            "For erlotinib's original FDA application, when does the final period of exclusivity "
+            "finish, as listed in the Orange Book on April 8, 2025?",
+            ["exclusivity_end_of_application", FIRST],
+            BOOK_DAY,
+        ),
+        (
+            "Gemcitabine and erlotinib both have FDA approval; which of them had it earlier?",
+            ["earlier_approved_drug", GEMCITABINE, ERLOTINIB],
+            "",
+        ),
+        (
+            "The 8 April 2025 Orange Book shows US patent 8211889 against just one application. "
+            "As of then, when does that application's last exclusivity come to its end?",
+            ["exclusivity_end_of_application", PATENTED],
+            BOOK_DAY,
+        ),
+        (
+            "Where does LiverTox put the one drug that only the active-comparator arm of trial "
+            "NCT04732494 got on its scale for the likelihood of liver injury?",
+            ["liver_injury_likelihood_of_drug", COMPARATOR],
+            "",
+        ),
     ],
 )
 def test_a_wording_of_somebody_else_is_read(text: str, tree: list[object], as_of: str) -> None:
@@ -187,7 +216,8 @@ def test_a_wording_of_somebody_else_is_read(text: str, tree: list[object], as_of
 @pytest.mark.parametrize(
     ("text", "tree", "as_of"),
     [
-        # Another review, the first of the patents, extensions in, no number asked for.
+        # Another review, the first of the patents, extensions in, no number asked for, a trial's
+        # sponsor, another edition, a disease, months.
         (
             "Of the drugs with new drug applications of 1993 that Drugs@FDA lists under Wyeth "
             "Pharms on 1 July 2019, which one went through standard review?",
@@ -232,6 +262,12 @@ def test_a_wording_of_somebody_else_is_read(text: str, tree: list[object], as_of
             "end?",
             ["exclusivity_end_of_application", PATENTED],
             BOOK_DAY,
+        ),
+        (
+            "Where does LiverTox put the one disease that only the active-comparator arm of trial "
+            "NCT04732494 had on its scale for the likelihood of liver injury?",
+            ["liver_injury_likelihood_of_drug", COMPARATOR],
+            "",
         ),
         (
             "By how many months do the first FDA approvals of gemcitabine and erlotinib differ?",
