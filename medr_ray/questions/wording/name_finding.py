@@ -59,8 +59,9 @@ _MODES = {
 # A LiverTox score is a letter; "A" is an article, too.
 _SCORE = re.compile(
     r"(?<![A-Za-z0-9’'-])[B-E](?:\*|\[HD\])?(?![A-Za-z0-9’'-])"
-    r"|(?<=\bof )A\b|(?<=\bas )A\b|(?<=score )A\b|(?<=category )A\b|(?<=\brate[sd] )A\b|(?<=\bscore[sd] )A\b"
-    r"|(?<=\bgrade[sd] )A\b|(?<=\bgrade )A\b|(?<=\brating )A\b|(?<=\ban )A\b|(?<=[为是])A(?![A-Za-z0-9])"
+    r"|(?:(?<=\bof )|(?<=\bas )|(?<=\ban )|(?<=score )|(?<=category )|(?<=grade )|(?<=rating )"
+    r"|(?<=\brate[sd] )|(?<=\bscore[sd] )|(?<=\bgrade[sd] ))A\b"
+    r"|(?<=[为是])A(?![A-Za-z0-9])"
 )
 _LETTER = re.compile(r"(?:with|letter|以)(?: the letter| an?)?\s*[“\"']?([A-Z])(?![A-Za-z0-9*])")
 _TRIAL_BESIDE = (
