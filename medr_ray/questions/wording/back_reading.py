@@ -88,7 +88,8 @@ _AFTER_WHEN = frozenset(
 # "On that date" says a date again that the text has named.
 _SAME_DATE: Mapping[Language, re.Pattern[str]] = {
     "en": re.compile(
-        r"\b(?:(?P<as_of>as (?:of|at|on))|on|at|by) (?:that|the same|that same|this) (?:date|day)\b|\b(?P<then>as (?:of|at)) then\b",
+        r"\b(?:(?P<as_of>as (?:of|at|on))|on|at|by) (?:that|the same|that same|this) (?:date|day)\b"
+        r"|\b(?P<then>as (?:of|at)) then\b",
         re.IGNORECASE,
     ),
     "zh": re.compile("(?P<as_of>截至|截止到?)?(?:当日|该日|同日)"),
