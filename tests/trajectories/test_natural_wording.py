@@ -46,6 +46,7 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "open_direct": ({"goal"}, set()),
     "open_parallel": ({"goal", "first"}, set()),
     "out_of_calls": ({"target"}, set()),
+    "outage_read": ({"target", "document"}, set()),
     "outage_retry": ({"target"}, set()),
     "outage_switch": ({"target"}, set()),
     "overturned": ({"value", "other", "document"}, set()),

@@ -242,7 +242,10 @@ class NaturalThoughts:
             elif earlier.result == "outage" and later is not None:
                 is_same = later.tool == earlier.tool
                 key = "outage_retry" if is_same else "outage_switch"
-                parts.append(self._choose(key).format(target=target))
+                if later.call.document_id and not is_same:
+                    key = "outage_read"
+                form = self._choose(key)
+                parts.append(form.format(target=target, document=later.call.document_id))
             elif earlier.result == "outage" and later is None and situation.check_outcomes:
                 parts.append(self._choose("check_lost"))
             elif later is None or situation.candidate or later.call.page > 1:
