@@ -118,7 +118,7 @@ class RulesTeacher:
         self._sent: tuple[SentCall, ...] = ()
         self._checks: tuple[Check, ...] = ()
         self._check_rounds = 0
-        self._seen: set[LookUp] = set()  # in a second source, and still to be read in its record
+        self._seen: set[LookUp] = set()  # in a second source
         self._checked: list[Check] = []  # with a result that needs no other
         self._confirming: list[str] = []  # second sources
         self._worded: dict[Established | Conflict, None] = {}
@@ -191,7 +191,7 @@ class RulesTeacher:
         outcomes = [self._compare_outcome(move, outcome) for outcome in outcomes]
         self._note_outcomes(outcomes)
         self._checks, seen = self._choose_checks(move)
-        self._note_outcomes(seen)
+        self._note_seen(seen)
         outcomes += seen
         if seen and not self._checks:
             self._checks, _ = self._choose_checks(move)
@@ -255,11 +255,16 @@ class RulesTeacher:
 
     def _note_outcomes(self, outcomes: Sequence[CheckOutcome]) -> None:
         for outcome in outcomes:
-            if outcome.result == "seen" or outcome.result.startswith("confirmed"):
+            if outcome.result.startswith("confirmed"):
                 self._confirming.append(outcome.document_id)
-            if outcome.result == "seen" and self._draws_reading(outcome.check):
-                self._seen.add(outcome.check.look_up)
-            elif outcome.result in CONCLUSIVE:
+            if outcome.result in CONCLUSIVE:
+                self._checked.append(outcome.check)
+
+    def _note_seen(self, outcomes: Sequence[CheckOutcome]) -> None:
+        for outcome in outcomes:
+            self._confirming.append(outcome.document_id)
+            self._seen.add(outcome.check.look_up)
+            if outcome.result == "seen" and not self._draws_reading(outcome.check):
                 self._checked.append(outcome.check)
 
     def _compare_outcome(self, move: Move, outcome: CheckOutcome) -> CheckOutcome:
@@ -340,13 +345,14 @@ class RulesTeacher:
 
     def _prefers_medical(self, look_up: LookUp, call: PlannedCall) -> bool:
         """Whether the medical search comes first: by the paper's sigmoid over the rarity of what is
-        looked up and over whether registries state it. The question and the look-up draw."""
+        looked up and over whether registries state it. The question and the kind draw."""
         if self._style == "plain":
             return True
         names = [self._notes.print_name(value) for value in look_up.inputs]
         rare = self._rarity is not None and is_rare(names, self._rarity)
         margin = _BIAS + _RARE_WEIGHT * rare + _REGISTRY_WEIGHT * (REGISTRIES in call.sources)
-        draw = zlib.crc32(f"{self._text}/{look_up}".encode()) / 2**32
+        # Look-ups of a kind go to one tool.
+        draw = zlib.crc32(f"{self._text}/{look_up.kind}".encode()) / 2**32
         return draw < 1 / (1 + math.exp(-margin))
 
 

@@ -209,3 +209,18 @@ def test_a_check_without_a_result_leaves_one_source_and_says_so() -> None:
     *_, check, last = run_script(SPONSOR, hit)
     assert parse_reply(check).calls
     assert parse_reply(last).answer == "CORDEN PHARMA"
+
+
+def test_a_date_that_a_registry_stated_first_is_not_confirmed_by_that_registry() -> None:
+    plan = plan_of("approval_year_of_drug", named=["DRUG:carboplatin"])
+    approval = (
+        "[1] NDA020452 PARAPLATIN (FDA:NDA020452, as of 2019): submission status date: 1989-03-03 "
+        "active ingredient: CARBOPLATIN; of: PARAPLATIN (NDA020452/001)"
+    )
+    replies = run_script(plan, approval, approval)
+    assert parse_reply(replies[-1]).answer == "1989"
+    queries = [
+        call.arguments.get("query", "") for reply in replies for call in parse_reply(reply).calls
+    ]
+    assert any("LiverTox" in query for query in queries)
+    assert not any("original application" in query for query in queries)

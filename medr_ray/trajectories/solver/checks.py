@@ -21,12 +21,11 @@ from medr_ray.trajectories.solver.rules import LookUp, PlannedCall, SearchLog
 from medr_ray.trajectories.solver.solver import LISTED, WHOLE_RECORD, Toolset, find_record
 
 # What a check showed. A hit of the second source stated the value before it was asked ("seen"). It
-# states the value, of a date perhaps the year alone, of a
-# company another form of its name ("confirmed_name"), or another value ("conflict"); it has a
-# record of the subject that does not state it where it was shown ("unstated"), or none among the
-# hits ("unlisted"), or only generics of a drug whose original application is wanted. The record
-# itself states the value or not. What was read in the check makes another value of it
-# ("overturned").
+# states the value, of a date perhaps the year alone, of a company another form of its name, or
+# another value ("conflict"). It has a record of the subject that does not state the value where it
+# was shown ("unstated"), none among the hits ("unlisted"), or only generics of a drug whose
+# original application is wanted. The record itself states the value or not. What was read in the
+# check makes another value of it ("overturned").
 CheckResult = Literal[
     "seen",
     "confirmed",
@@ -66,30 +65,41 @@ class _SecondSource:
     predicate: str = ""
 
 
-_SECOND_SOURCES: Mapping[str, _SecondSource] = {
-    "approval_date_of_application": _SecondSource(
-        "orange_book", "Orange Book {0} product approval date", "product_approval_date"
+_SECOND_SOURCES: Mapping[str, tuple[_SecondSource, ...]] = {
+    "approval_date_of_application": (
+        _SecondSource(
+            "orange_book", "Orange Book {0} product approval date", "product_approval_date"
+        ),
     ),
-    "approval_date_of_drug": _SecondSource(
-        "livertox", "{0} LiverTox background approved United States", "us_approval_year"
+    "approval_date_of_drug": (
+        _SecondSource(
+            "livertox", "{0} LiverTox background approved United States", "us_approval_year"
+        ),
     ),
-    "approval_year_of_drug": _SecondSource(
-        "drugs_at_fda",
-        "{0} original application, active ingredient, submission status date",
-        "original_approval_date",
+    "approval_year_of_drug": (
+        _SecondSource(
+            "drugs_at_fda",
+            "{0} original application, active ingredient, submission status date",
+            "original_approval_date",
+        ),
+        _SecondSource(
+            "livertox", "{0} LiverTox background approved United States", "us_approval_year"
+        ),
     ),
-    "disease_by_gene_and_inheritance": _SecondSource("pubmed", "{value} {0} mutation inheritance"),
-    "disease_of_gene": _SecondSource("pubmed", "{value} {0} mutation"),
-    "drug_of_application": _SecondSource("orange_book", "Orange Book {0} ingredient"),
-    "drug_of_trial": _SecondSource("pubmed", "{value} {0} randomized trial"),
-    "gene_of_disease": _SecondSource("pubmed", "{0} {value} variants"),
-    "inheritance_of_disease": _SecondSource(
-        "orphanet", "Orphanet {0} type of inheritance", "has_inheritance"
+    "disease_by_gene_and_inheritance": (
+        _SecondSource("pubmed", "{value} {0} mutation inheritance"),
     ),
-    "sponsor_of_application": _SecondSource(
-        "orange_book", "Orange Book {0} applicant full name", "product_applicant"
+    "disease_of_gene": (_SecondSource("pubmed", "{value} {0} mutation"),),
+    "drug_of_application": (_SecondSource("orange_book", "Orange Book {0} ingredient"),),
+    "drug_of_trial": (_SecondSource("pubmed", "{value} {0} randomized trial"),),
+    "gene_of_disease": (_SecondSource("pubmed", "{0} {value} variants"),),
+    "inheritance_of_disease": (
+        _SecondSource("orphanet", "Orphanet {0} type of inheritance", "has_inheritance"),
     ),
-    "trade_name_of_application": _SecondSource("orange_book", "Orange Book {0} trade name"),
+    "sponsor_of_application": (
+        _SecondSource("orange_book", "Orange Book {0} applicant full name", "product_applicant"),
+    ),
+    "trade_name_of_application": (_SecondSource("orange_book", "Orange Book {0} trade name"),),
 }
 
 
@@ -107,7 +117,8 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What a check showed, and in which document; ``other`` is the other value of a conflict."""
+    """What a check showed, and in which document; ``other`` is what that states, where it is not
+    the value in the same form."""
 
     check: Check
     result: CheckResult
@@ -126,12 +137,10 @@ def choose_check(
 ) -> Check | CheckOutcome | None:
     """The next check of a value that can be sent; what a hit has shown already of the second
     source; None where there is neither. With ``has_second`` the second source is not asked."""
-    documents = tuple(notes.list_support(look_up.inputs, value))
-    seen = "" if has_second else _find_seen(look_up, value, documents, notes)
-    if seen:
-        check = Check(look_up, value, PlannedCall("", document_id=seen), documents)
-        return CheckOutcome(check, "seen", seen)
-    checks = _generate_checks(look_up, value, documents, notes, tools, queries)
+    seen = None if has_second else _find_seen(look_up, value, notes)
+    if seen is not None:
+        return seen
+    checks = _generate_checks(look_up, value, notes, tools, queries)
     return next(
         (
             check
@@ -152,47 +161,65 @@ def has_checks(look_up: LookUp) -> bool:
 
 
 def _generate_checks(
-    look_up: LookUp,
-    value: str,
-    documents: tuple[str, ...],
-    notes: Notes,
-    tools: Toolset,
-    queries: QueryWriter,
+    look_up: LookUp, value: str, notes: Notes, tools: Toolset, queries: QueryWriter
 ) -> Iterator[Check]:
-    second = _find_second_source(look_up)
-    if second is not None:
-        names = [_name(second.source, name, notes) for name in look_up.inputs]
-        text = second.phrasing.format(*names, value=notes.print_name(value))
-        call = make_query(second.source, text).plan_call()
-        yield Check(look_up, value, call, documents, second.source)
+    documents = tuple(notes.list_support(look_up.inputs, value))
+    for second in _list_second_sources(look_up):
+        # One that has stated the value is the first source.
+        if not _list_stating(second, look_up, value, notes):
+            names = [_name(second.source, name, notes) for name in look_up.inputs]
+            text = second.phrasing.format(*names, value=notes.print_name(value))
+            call = make_query(second.source, text).plan_call()
+            yield Check(look_up, value, call, documents, second.source)
+            break
     record = _find_unread(look_up, documents, notes, tools)
     if record is not None:
         call = PlannedCall(queries.write_goal(look_up, notes), document_id=record.document_id)
         yield Check(look_up, value, call, documents)
 
 
-def _find_second_source(look_up: LookUp) -> _SecondSource | None:
-    second = _SECOND_SOURCES.get(look_up.kind)
+def _list_second_sources(look_up: LookUp) -> list[_SecondSource]:
     # The Orange Book lists no biologic.
     is_biologic = any(name.startswith("FDA:BLA") for name in look_up.inputs)
-    return None if second and is_biologic and second.source == "orange_book" else second
+    return [
+        second
+        for second in _SECOND_SOURCES.get(look_up.kind, ())
+        if not (is_biologic and second.source == "orange_book")
+    ]
 
 
-def _find_seen(look_up: LookUp, value: str, documents: Sequence[str], notes: Notes) -> str:
-    """The document of the second source that stated the value already, beside one of the first; ""
-    for none."""
-    second = _find_second_source(look_up)
-    if second is None:
-        return ""
+def _list_stating(
+    second: _SecondSource, look_up: LookUp, value: str, notes: Notes
+) -> dict[str, str]:
+    """The documents of a source that state a value, of a date perhaps the year, and as what."""
     prefix = REGISTRY_PREFIXES[second.source]
     own = [name for name in notes.documents if name.partition(":")[0] == prefix]
-    stating = [
-        document
+    subject = look_up.inputs[0]
+    stated = {
+        document: _find_stated(second, document, value, notes)
         for document in own
-        if _is_about(document, look_up.inputs[0], notes)
-        and _find_stated(second, document, value, notes) == value
-    ]
-    return next(iter(stating), "") if len({*stating, *documents}) > 1 else ""
+        if _is_about(document, subject, notes)
+    }
+    return {document: other for document, other in stated.items() if other}
+
+
+def _find_seen(look_up: LookUp, value: str, notes: Notes) -> CheckOutcome | None:
+    """What the hits have shown of a second source already, beside the first."""
+    documents = tuple(notes.list_support(look_up.inputs, value))
+    for second in _list_second_sources(look_up):
+        stating = _list_stating(second, look_up, value, notes)
+        others = [
+            name
+            for name in documents
+            if name not in stating and states(notes.print_text(name), value, notes)
+        ]
+        if stating and others:
+            document, stated = next(iter(stating.items()))
+            check = Check(look_up, value, PlannedCall("", document_id=document), documents)
+            is_year = is_value(stated) and len(stated) < len(value)
+            result: CheckResult = "confirmed_year" if is_year else "seen"
+            return CheckOutcome(check, result, document, stated)
+    return None
 
 
 def _name(source: FactSource, name: str, notes: Notes) -> str:
@@ -233,7 +260,9 @@ def judge_check(
         is_stated = states(response, check.value, notes)
         result: CheckResult = "record_confirms" if is_stated else "record_silent"
         return CheckOutcome(check, result, check.call.document_id)
-    second = _SECOND_SOURCES[check.look_up.kind]
+    second = next(
+        second for second in _SECOND_SOURCES[check.look_up.kind] if second.source == check.source
+    )
     subject = check.look_up.inputs[0]
     about = [
         document

@@ -855,7 +855,8 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
     workings.note_support(deciding[:_MAX_ALIKE], kind, drug)
     ordered = sorted(_distinct(dates), key=read_date)
     workings.note_grounds(Grounds("first", values=tuple(ordered)), kind, drug)
-    workings.search_all(len(applications), first, kind, drug)
+    # An application of which another search has shown no date is new here.
+    workings.search_all(len(dates), first, kind, drug)
     value = workings.require(dates and [first], kind, drug)
     workings.establish("approval_date_of_application", deciding[:1], value)
     return value
