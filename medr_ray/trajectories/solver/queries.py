@@ -74,11 +74,12 @@ class QueryWriter:
 
     def generate(self, look_up: LookUp, notes: Notes) -> Iterator[Query]:
         """The searches for a look-up, in the order in which they are tried."""
+        phrasings = [*self._word(look_up, notes)]
         if self._is_broad and self._broad in (None, look_up):
             self._broad = look_up
-            *_, (_, text) = self._word(look_up, notes)
+            *phrasings, (_, text) = phrasings
             yield Query(text, (), "")
-        for source, text in self._word(look_up, notes):
+        for source, text in phrasings:
             yield make_query(source, text)
 
     def write_goal(self, look_up: LookUp, notes: Notes) -> str:

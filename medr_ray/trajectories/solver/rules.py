@@ -834,6 +834,9 @@ def _count_approvals(workings: Workings, company: str, year: str) -> str:
 def _count_years_to_first_generic(workings: Workings, drug: str) -> str:
     kinds = ("approval_date_of_drug", "first_generic_approval_of_drug")
     dates = workings.find_each(*((kind, drug) for kind in kinds))
+    # No generic comes before its drug: an earlier application was not shown yet.
+    if read_date(dates[1]) < read_date(dates[0]):
+        raise Unstated(LookUp("first_application_for_drug", (drug,)))
     return _count_years(workings, dates, "years_to_first_generic", drug)
 
 
