@@ -633,7 +633,8 @@ def _find_approval_year(workings: Workings, drug: str) -> str:
         for fact in workings.table.facts_of(predicate, subject)
         if read_date(fact.object)[:4] == year
     ]
-    workings.note_support(records[:1], kind, drug)
+    # What a check has shown besides is a second one.
+    workings.note_support(records[:2], kind, drug)
     return make_year(year)
 
 
@@ -866,18 +867,25 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
 
 
 def _require_status(workings: Workings, applications: Sequence[str], count: str) -> None:
-    """Raises Unstated with the records whose marketing status a search cut off, if the products
-    that it showed are not on the market; ``count`` is that of the others."""
+    """Raises Unstated with the records of which a search left out the marketing status of a
+    product, if the others are not on the market; ``count`` is that of the other applications."""
     kind = "marketing_status_of_application"
     undecided = [
         LookUp(kind, (application,))
         for application in applications
         if not is_marketed(workings.table, application)
-        and workings.notes.is_cut(application)
+        and _lacks_status(workings, application)
         and workings.can_search(LookUp(kind, (application,)))
     ]
     if workings.is_thorough and workings.can_read and not workings.is_last and undecided:
         raise Unstated(*undecided[:_MAX_STATUSES], candidate=count)
+
+
+def _lacks_status(workings: Workings, application: str) -> bool:
+    """Whether a product of an application was shown without its status, or the record was cut."""
+    products = workings.objects("has_product", application)
+    is_complete = all(workings.objects("marketing_status", product) for product in products)
+    return not is_complete or workings.notes.is_cut(application)
 
 
 def _establish_status(workings: Workings, applications: Sequence[str]) -> None:
@@ -908,8 +916,8 @@ def _count_generic_applications(workings: Workings, drug: str) -> str:
     workings.note_grounds(grounds, kind, drug)
     count = make_number("applications", len(marketed))
     workings.search_all(len(applications), count if marketed else "", kind, drug)
-    _require_status(workings, applications, count if marketed else "")
     _establish_status(workings, applications)
+    _require_status(workings, applications, count if marketed else "")
     return workings.require(marketed and [count], kind, drug)
 
 

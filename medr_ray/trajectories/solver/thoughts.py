@@ -283,17 +283,17 @@ class NaturalThoughts:
 
     def _word_results(self, situation: Situation) -> list[str]:
         parts: list[str] = []
-        previous = ""
+        previous: Established | None = None
         for result in situation.results:
             # A date of an application is the date of its drug: said once.
-            if result.value and result.value == previous:
+            if previous is not None and result.value and _repeats_value(result, previous):
                 parts.pop()
             grounds = situation.grounds.get(result.look_up)
             if grounds is not None and grounds != self._worded_grounds.get(result.look_up):
                 parts += self._word_grounds(grounds, situation.notes)
             parts += self._word_revision(result, situation)
             parts.append(self._word_result(result, situation.notes))
-            previous = result.value
+            previous = result
         return parts
 
     def _word_revision(self, result: Established, situation: Situation) -> list[str]:
@@ -396,7 +396,9 @@ class NaturalThoughts:
         if all(call.look_up in situation.begun for call in situation.calls) and not any(
             call.call.document_id for call in situation.calls
         ):
-            return [] if has_named_target else [self._word_search_on(situation)]
+            failed = {call.look_up for call in situation.earlier if call.result == "outage"}
+            others = [call for call in situation.calls if call.look_up not in failed]
+            return [self._word_search_on(others, situation.notes)] if others else []
         earlier_look_ups = {call.look_up for call in situation.earlier}
         new_calls = [call for call in situation.calls if call.look_up not in earlier_look_ups]
         reading = [call for call in situation.calls if call.call.document_id]
@@ -405,8 +407,9 @@ class NaturalThoughts:
         if reading:
             targets = self._list([self._describe(call.look_up, notes) for call in reading])
             documents = self._list([call.call.document_id for call in reading])
-            is_whole = reading[0].look_up in situation.begun
-            form = self._choose("read_rest" if is_whole else "read")
+            is_begun = reading[0].look_up in situation.begun
+            key = "read_rest" if is_begun else "read"
+            form = self._choose("read_several" if len(reading) > 1 else key)
             return [form.format(target=targets, document=documents)]
         parts: list[str] = []
         if new_calls:
@@ -459,7 +462,7 @@ class NaturalThoughts:
         )
         counted = self._word_count_so_far(situation, sent.look_up)
         if not sent.call.document_id:
-            return [*counted, candidate, self._word_search_on(situation)]
+            return [*counted, candidate, self._word_search_on([sent], notes)]
         form = self._choose("read_rest" if sent.look_up in situation.begun else "read")
         return [*counted, candidate, form.format(target=target, document=sent.call.document_id)]
 
@@ -471,15 +474,15 @@ class NaturalThoughts:
         self._worded_grounds[look_up] = grounds
         return self._word_grounds(grounds, situation.notes)
 
-    def _word_search_on(self, situation: Situation) -> str:
-        """That a look-up with a first result goes on: to the next page or to other words."""
-        sent = situation.calls[0]
-        look_ups = [call.look_up for call in situation.calls]
-        target = self._list([self._describe(look_up, situation.notes) for look_up in look_ups])
-        if sent.call.page > 1:
-            return self._choose("more_hits").format(target=target)
+    def _word_search_on(self, calls: Sequence[SentCall], notes: Notes) -> str:
+        """That look-ups with a first result go on: to the next page, to other words, or to a search
+        of their own."""
+        look_ups = [call.look_up for call in calls]
+        target = self._list([self._describe(look_up, notes) for look_up in look_ups])
+        if calls[0].call.page > 1:
+            return self._choose("more_hits")
         if not self._sought.intersection(look_ups):
-            return self._choose("next").format(target=target)
+            return self._choose("search_own")
         self._searched_again.update(look_ups)
         return self._choose("search_others").format(target=target)
 
@@ -577,6 +580,10 @@ class NaturalThoughts:
         space = "" if self._language == "zh" else " "
         text = space.join(part[:1].upper() + part[1:] for part in parts if part)
         return re.sub(r"(?<!\.)\.\.(?!\.)", ".", text)
+
+
+def _repeats_value(result: Established, other: Established) -> bool:
+    return result.value == other.value and result.look_up.kind != other.look_up.kind
 
 
 def _goes_to_other_tool(situation: Situation) -> bool:
