@@ -190,12 +190,13 @@ class RulesTeacher:
     def _render_move(self, plan: PlanNode, move: Move, outcomes: Sequence[CheckOutcome]) -> str:
         outcomes = [self._compare_outcome(move, outcome) for outcome in outcomes]
         self._note_outcomes(outcomes)
+        # A check that failed is to be made again.
+        self._check_rounds += bool(outcomes)
         self._checks, seen = self._choose_checks(move)
         self._note_seen(seen)
         outcomes += seen
         if seen and not self._checks:
             self._checks, _ = self._choose_checks(move)
-        self._check_rounds += bool(self._checks)
         planned = move.calls
         if self._checks:
             planned = tuple((check.look_up, check.call) for check in self._checks)
@@ -259,6 +260,8 @@ class RulesTeacher:
                 self._confirming.append(outcome.document_id)
             if outcome.result in CONCLUSIVE:
                 self._checked.append(outcome.check)
+            elif outcome.result == "confirmed_year":
+                self._seen.add(outcome.check.look_up)
 
     def _note_seen(self, outcomes: Sequence[CheckOutcome]) -> None:
         for outcome in outcomes:

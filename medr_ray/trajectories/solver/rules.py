@@ -866,19 +866,25 @@ def _find_first_generic(workings: Workings, drug: str) -> str:
     return value
 
 
-def _require_status(workings: Workings, applications: Sequence[str], count: str) -> None:
+def _require_status(workings: Workings, applications: Sequence[str]) -> None:
     """Raises Unstated with the records of which a search left out the marketing status of a
-    product, if the others are not on the market; ``count`` is that of the other applications."""
-    kind = "marketing_status_of_application"
+    product, if the others are not on the market."""
     undecided = [
-        LookUp(kind, (application,))
+        LookUp("marketing_status_of_application", (application,))
         for application in applications
-        if not is_marketed(workings.table, application)
-        and _lacks_status(workings, application)
-        and workings.can_search(LookUp(kind, (application,)))
+        if _is_undecided(workings, application)
     ]
-    if workings.is_thorough and workings.can_read and not workings.is_last and undecided:
-        raise Unstated(*undecided[:_MAX_STATUSES], candidate=count)
+    open_look_ups = [look_up for look_up in undecided if workings.can_search(look_up)]
+    if open_look_ups and not workings.is_last:
+        workings.begun.update(open_look_ups)
+        raise Unstated(*open_look_ups[:_MAX_STATUSES])
+
+
+def _is_undecided(workings: Workings, application: str) -> bool:
+    """Whether the record of an application is still to be read for its marketing status."""
+    is_read_for = workings.is_thorough and workings.can_read
+    is_open = not is_marketed(workings.table, application)
+    return is_read_for and is_open and _lacks_status(workings, application)
 
 
 def _lacks_status(workings: Workings, application: str) -> bool:
@@ -911,13 +917,17 @@ def _count_generic_applications(workings: Workings, drug: str) -> str:
     applications = _list_generics(workings, drug)
     marketed = [name for name in applications if is_marketed(workings.table, name)]
     workings.note_support(marketed, kind, drug)
-    off_market = [name for name in applications if _is_discontinued(workings, name)]
+    off_market = [
+        name
+        for name in applications
+        if _is_discontinued(workings, name) and not _is_undecided(workings, name)
+    ]
     grounds = Grounds("count", tuple(marketed), (), tuple(off_market), "not_marketed")
     workings.note_grounds(grounds, kind, drug)
     count = make_number("applications", len(marketed))
     workings.search_all(len(applications), count if marketed else "", kind, drug)
     _establish_status(workings, applications)
-    _require_status(workings, applications, count if marketed else "")
+    _require_status(workings, applications)
     return workings.require(marketed and [count], kind, drug)
 
 

@@ -128,7 +128,7 @@ class Solver:
             limit = (
                 self._max_parallel if calls_left is None else min(self._max_parallel, calls_left)
             )
-            calls = self._choose_calls(unstated.look_ups, limit, bool(unstated.candidate))
+            calls = self._choose_calls(unstated.look_ups, limit, workings.begun)
             return Move(
                 tuple(workings.established),
                 tuple(workings.conflicts),
@@ -147,11 +147,11 @@ class Solver:
         )
 
     def _choose_calls(
-        self, look_ups: tuple[LookUp, ...], limit: int, has_part: bool
+        self, look_ups: tuple[LookUp, ...], limit: int, begun: Collection[LookUp]
     ) -> tuple[tuple[LookUp, PlannedCall], ...]:
         calls: dict[PlannedCall, LookUp] = {}
         for look_up in look_ups:
-            call = self._choose_call(look_up, has_part)
+            call = self._choose_call(look_up, look_up in begun)
             if call is not None and len(calls) < limit:
                 calls.setdefault(call, look_up)
         return tuple((look_up, call) for call, look_up in calls.items())

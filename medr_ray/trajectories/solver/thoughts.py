@@ -234,10 +234,11 @@ class NaturalThoughts:
     def _word_earlier(self, situation: Situation) -> list[str]:
         parts = []
         tools = {call.look_up: call for call in situation.calls}
+        repeated_checks = {check.call for check in situation.checks}
         for earlier in situation.earlier:
             later = tools.get(earlier.look_up)
             target = self._describe(earlier.look_up, situation.notes)
-            if earlier.result == "outage" and situation.checks and later is not None:
+            if earlier.result == "outage" and earlier.call in repeated_checks:
                 parts.append(self._choose("check_failed"))
             elif earlier.result == "outage" and later is not None:
                 is_same = later.tool == earlier.tool
