@@ -281,7 +281,7 @@ class RulesTeacher:
             outcome,
             result="overturned",
             document_id=next(iter(documents), outcome.document_id),
-            other=values[-1],
+            other=self._notes.print_name(values[-1]),
         )
 
     def _list_cited(self, move: Move) -> list[str]:

@@ -36,6 +36,7 @@ _SLOTS: dict[str, tuple[set[str], set[str]]] = {
     "empty": (set(), {"target"}),
     "give_up": ({"target"}, set()),
     "generics_only": ({"subject"}, {"source"}),
+    "last_page": ({"page", "target"}, set()),
     "list_ended": ({"target"}, set()),
     "more_hits": (set(), set()),
     "next": ({"target"}, set()),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from medr_ray.questions.steps.approvals import list_ingredients
 from medr_ray.trajectories.solver.notes import Notes, ReadDocument
 
 _LINE = "country: United States"
@@ -29,3 +30,16 @@ def test_an_address_with_a_comma_keeps_it() -> None:
     notes = Notes()
     notes.read("[1] A page (WEB:https://example.org/a,2019, 2021-03-03): text")
     assert list(notes.documents) == ["WEB:https://example.org/a,2019"]
+
+
+def test_a_line_of_one_ingredient_names_those_beside_it() -> None:
+    notes = Notes()
+    notes.read(
+        "[1] ANDA071142 CLONIDINE AND CHLORTHALIDONE (FDA:ANDA071142, as of 2019): active "
+        "ingredient: CHLORTHALIDONE; CLONIDINE HYDROCHLORIDE; name: CHLORTHALIDONE; of: CLONIDINE "
+        "AND CHLORTHALIDONE (ANDA071142/001); strength: 15MG;0.1MG"
+    )
+    assert list_ingredients(notes.table, "FDA:ANDA071142") == (
+        "DRUG:chlorthalidone",
+        "DRUG:clonidine",
+    )

@@ -117,7 +117,7 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What a check showed, and in which document; ``other`` is what that states, where it is not
+    """What a check showed, and in which document; ``other`` is what that prints, where it is not
     the value in the same form."""
 
     check: Check
@@ -216,9 +216,8 @@ def _find_seen(look_up: LookUp, value: str, notes: Notes) -> CheckOutcome | None
         if stating and others:
             document, stated = next(iter(stating.items()))
             check = Check(look_up, value, PlannedCall("", document_id=document), documents)
-            is_year = is_value(stated) and len(stated) < len(value)
-            result: CheckResult = "confirmed_year" if is_year else "seen"
-            return CheckOutcome(check, result, document, stated)
+            result, other = _compare_form(stated, value, document, notes)
+            return CheckOutcome(check, result or "seen", document, other)
     return None
 
 
@@ -272,15 +271,14 @@ def judge_check(
     for document in about:
         agreeing = _find_stated(second, document, check.value, notes)
         if agreeing:
-            is_year = is_value(agreeing) and len(agreeing) < len(check.value)
-            outcome: CheckResult = "confirmed_year" if is_year else "confirmed"
-            return CheckOutcome(check, outcome, document, agreeing)
+            form, other = _compare_form(agreeing, check.value, document, notes)
+            return CheckOutcome(check, form or "confirmed", document, other)
         stated = [fact.object for fact in notes.list_facts(second.predicate, document)]
         # Later products of an application, and later applications, have dates of their own.
         if stated and not second.predicate.endswith("approval_date"):
             is_name = _share_first_word(stated[0], check.value, notes)
             result = "confirmed_name" if is_name else "conflict"
-            return CheckOutcome(check, result, document, stated[0])
+            return CheckOutcome(check, result, document, notes.print_name(stated[0]))
     prefix = REGISTRY_PREFIXES[second.source]
     own = [document for document in about if document.partition(":")[0] == prefix]
     if not own and any(_is_generic(document, subject, notes) for document in document_ids):
@@ -295,6 +293,22 @@ def _is_about(document: str, subject: str, notes: Notes) -> bool:
         ingredients = list_ingredients(notes.table, document)
         return ingredients == (subject,) and not document.startswith(_GENERICS)
     return notes.is_record(document, subject) or states(notes.print_text(document), subject, notes)
+
+
+def _compare_form(
+    stated: str, value: str, document: str, notes: Notes
+) -> tuple[Literal["confirmed_year", "confirmed_name", ""], str]:
+    """Whether a document that agrees prints the year of a date alone, or another form of a name,
+    and what; "" where it has the value as it is."""
+    if is_value(stated):
+        is_year = len(stated) < len(value)
+        return ("confirmed_year", notes.print_name(stated)) if is_year else ("", "")
+    shown = [
+        name for name in notes.list_spellings(value) if name and name in notes.print_text(document)
+    ]
+    if not shown or notes.print_name(value) in shown:
+        return "", ""
+    return "confirmed_name", shown[0]
 
 
 def _is_generic(document: str, drug: str, notes: Notes) -> bool:

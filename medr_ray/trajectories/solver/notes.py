@@ -193,6 +193,10 @@ class Notes:
             return
         value, number = identified
         self._add_fact(document, subject, line.predicate, value, line, number)
+        # The line of an ingredient names those beside it: "CHLORTHALIDONE; CLONIDINE".
+        for name in line.value.split("; ") if line.predicate == _INGREDIENT else ():
+            other = self._identify_name("substance", name)
+            self._add_fact(document, subject, line.predicate, other, line)
         product = _PRODUCT.search(line.subject)
         if product is not None:
             self._add_fact(document, f"FDA:{product[1]}", "has_product", subject, line)

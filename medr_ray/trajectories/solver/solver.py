@@ -33,7 +33,7 @@ from medr_ray.trajectories.solver.rules import (
 MEDICAL_SEARCH = "medical_search"
 READ = "read"
 SEARCHES = ("search", MEDICAL_SEARCH)
-_MAX_PAGES = 5  # of hits for a list; who needs more gives up
+MAX_PAGES = 5  # of hits for a list; who needs more gives up
 # Kinds that all records of a list decide, and kinds that all lines of one record decide, with the
 # registry whose record that is.
 LISTED = frozenset(
@@ -178,7 +178,7 @@ class Solver:
 
     def _generate_pages(self, query: Query, place: int) -> Iterator[PlannedCall]:
         """The pages of hits, up to one without any or that is the last to look at."""
-        for page in range(1, _MAX_PAGES + 1):
+        for page in range(1, MAX_PAGES + 1):
             call = query.plan_call(place, page)
             yield call
             if call in self._log.empty or call in self._log.last_pages:

@@ -32,6 +32,7 @@ from medr_ray.trajectories.solver.rules import (
     LookUp,
     PlannedCall,
 )
+from medr_ray.trajectories.solver.solver import MAX_PAGES
 
 # How a call went: it failed, brought nothing, brought nothing that helps, or brought something.
 CallResult = Literal["outage", "empty", "unhelpful", "helpful"]
@@ -261,7 +262,7 @@ class NaturalThoughts:
         return [
             self._choose("overturned").format(
                 value=situation.notes.print_name(outcome.check.value),
-                other=situation.notes.print_name(outcome.other),
+                other=outcome.other,
                 document=outcome.document_id,
             )
             for outcome in situation.check_outcomes
@@ -277,6 +278,8 @@ class NaturalThoughts:
             target = self._describe(earlier.look_up, situation.notes)
             if earlier.call.page > 1:
                 key = "list_ended" if earlier.result == "empty" else "nothing_new"
+                if earlier.call.page == MAX_PAGES and earlier.result != "empty":
+                    key = "last_page"
                 return [self._choose(key).format(page=earlier.call.page, target=target)]
             if earlier.look_up in self._searched_again:
                 return [self._choose("no_others").format(target=target)]
@@ -365,7 +368,7 @@ class NaturalThoughts:
         return self._choose(outcome.result).format(
             value=notes.print_name(check.value),
             document=other_document if is_conflict else outcome.document_id,
-            other=notes.print_name(outcome.other),
+            other=outcome.other,
             other_document=outcome.document_id,
             source=source,
             subject=notes.print_name(check.look_up.inputs[0]),
