@@ -177,14 +177,14 @@ def test_a_count_names_what_counts_and_what_does_not() -> None:
     assert "(FDA:ANDA077096)" in thoughts[-1]
 
 
-@pytest.mark.parametrize("shown", [CUT, WITHOUT_STATUS])
-def test_a_status_that_was_not_shown_is_read_before_it_decides_a_count(shown: str) -> None:
+@pytest.mark.parametrize("hit", [CUT, WITHOUT_STATUS])
+def test_a_status_that_was_not_shown_is_read_before_it_decides_a_count(hit: str) -> None:
     status = (
         "ANDA077244 CARBOPLATIN (FDA:ANDA077244, as of 2019)\n"
         '[1] "marketing status lookup: Discontinued; of: CARBOPLATIN (ANDA077244/001) marketing '
         'status lookup: Prescription; of: CARBOPLATIN (ANDA077244/002)"'
     )
-    found = f"{MARKETED}\n{shown}"
+    found = f"{MARKETED}\n{hit}"
     replies = run_script(GENERICS, found, found, status)
     assert [parse_reply(reply).calls[0].name for reply in replies[:3]][-1] == "read"
     assert "FDA:ANDA077244" in parse_reply(replies[2]).calls[0].arguments["url"]

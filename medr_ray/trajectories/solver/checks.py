@@ -303,12 +303,12 @@ def _compare_form(
     if is_value(stated):
         is_year = len(stated) < len(value)
         return ("confirmed_year", notes.print_name(stated)) if is_year else ("", "")
-    shown = [
+    printed = [
         name for name in notes.list_spellings(value) if name and name in notes.print_text(document)
     ]
-    if not shown or notes.print_name(value) in shown:
+    if not printed or notes.print_name(value) in printed:
         return "", ""
-    return "confirmed_name", shown[0]
+    return "confirmed_name", printed[0]
 
 
 def _is_generic(document: str, drug: str, notes: Notes) -> bool:
