@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import make_private_folder, open_private
@@ -50,6 +52,20 @@ def request_key(request: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(request).encode()).hexdigest()
 
 
+def _is_locked(error: BaseException) -> bool:
+    is_busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return isinstance(error, sqlite3.OperationalError) and is_busy
+
+
+# SQLite waits for other connections itself, but not where several set the journal of a new file.
+_wait_for_lock = tenacity.Retrying(
+    retry=tenacity.retry_if_exception(_is_locked),
+    wait=tenacity.wait_random(0, 0.05),
+    stop=tenacity.stop_after_delay(_LOCK_SECONDS),
+    reraise=True,
+)
+
+
 class ResponseCache:
     """A cache file in ``directory``. Raises DataError when it cannot be opened."""
 
@@ -68,7 +84,7 @@ class ResponseCache:
             )
             # Readers do not wait for a writer. It needs shared memory, so the file has to be on a
             # local disk.
-            self._db.execute("PRAGMA journal_mode=WAL")
+            _wait_for_lock(self._db.execute, "PRAGMA journal_mode=WAL")
             self._db.executescript(_CREATE_TABLES)
             columns = [row[1] for row in self._db.execute("PRAGMA table_info(usage)")]
             # CREATE TABLE IF NOT EXISTS leaves an older table as it is.

@@ -190,7 +190,8 @@ def test_what_it_costs_counts_in_the_budget_of_a_run_and_not_in_a_stage_s_use(
     run = RunDirectory(str(trying.root / "default"))
     run.claim()
     budget = ("llm.budget_tokens=100000", "llm.max_tokens=50")
-    assert trying.try_role("judge", settings=budget).exit_code == 0
+    first = trying.try_role("judge", settings=budget)
+    assert first.exit_code == 0, first.stdout
     with contextlib.closing(ResponseCache(run.child("llm").local)) as store:
         assert store.total_spend().tokens > 1000
     assert read_usage(run) == {}

@@ -808,3 +808,24 @@ def test_half_characters_in_a_question_are_sent_as_a_sign_for_them(
     asked = [{"role": "user", "content": "half \ud83d"}]
     assert asyncio.run(make().complete(asked)).text == "yes"
     assert script.bodies[0]["messages"][0]["content"] == "half \ufffd"
+
+
+def test_a_new_cache_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    errors: list[MedrError] = []
+
+    def open_cache(folder: Path, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            ResponseCache(folder).close()
+        except MedrError as error:
+            errors.append(error)
+
+    for round_number in range(60):
+        start = threading.Barrier(5)
+        arguments = (tmp_path / str(round_number), start)
+        threads = [threading.Thread(target=open_cache, args=arguments) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert errors == []
