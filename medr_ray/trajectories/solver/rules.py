@@ -539,7 +539,7 @@ def _find_first_application(workings: Workings, drug: str) -> str:
     workings.require(applications, kind, drug)
     dates = _date_applications(workings, applications)
     first = min(applications, key=dates.__getitem__)
-    workings.note_support([first, *_without(applications, first)], kind, drug)
+    workings.note_support([first, *applications], kind, drug)
     _note_dates(workings, applications, kind, drug)
     return first
 
@@ -551,7 +551,7 @@ def _find_latest_application(workings: Workings, drug: str, date: str) -> str:
     workings.search_all(len(applications), candidate, kind, drug, date)
     workings.require(applications, kind, drug, date)
     latest = _choose_latest(workings, applications, date)
-    workings.note_support([latest, *_without(applications, latest)], kind, drug, date)
+    workings.note_support([latest, *applications], kind, drug, date)
     _note_dates(workings, applications, kind, drug, date)
     return latest
 
@@ -776,46 +776,50 @@ def _find_trade_name(workings: Workings, application: str) -> str:
     return workings.require(names, "trade_name_of_application", application)
 
 
+def _list_full_of_company(workings: Workings, company: str) -> list[str]:
+    """The whole applications of a company that were read of."""
+    applications = workings.subjects("application_sponsor", company)
+    return [name for name in applications if name.startswith(_FULL_APPLICATIONS)]
+
+
 def _list_company_applications(workings: Workings, company: str) -> list[str]:
     """The whole applications of a company that were read of, without those of which all products
     that were shown are off the market."""
-    applications = workings.subjects("application_sponsor", company)
-    return [
-        name
-        for name in applications
-        if name.startswith(_FULL_APPLICATIONS) and not _is_discontinued(workings, name)
-    ]
+    applications = _list_full_of_company(workings, company)
+    return [name for name in applications if not _is_discontinued(workings, name)]
 
 
 def _is_discontinued(workings: Workings, application: str) -> bool:
-    has_status = any(
-        workings.objects("marketing_status", product)
-        for product in workings.objects("has_product", application)
-    )
+    has_status = bool(_list_statuses(workings, application))
     return has_status and not is_marketed(workings.table, application)
+
+
+def _list_statuses(workings: Workings, application: str) -> list[str]:
+    """The marketing statuses of the products of an application that were shown."""
+    return [
+        status
+        for product in workings.objects("has_product", application)
+        for status in workings.objects("marketing_status", product)
+    ]
 
 
 def _find_latest_of_company(workings: Workings, company: str, date: str) -> str:
     kind = "latest_application_of_company"
     applications = _list_company_applications(workings, company)
-    listed = workings.subjects("application_sponsor", company)
-    full = [name for name in listed if name.startswith(_FULL_APPLICATIONS)]
+    full = _list_full_of_company(workings, company)
     off_market = _without(full, *applications)
     candidate = _guess(workings, applications, max)
     workings.search_all(len(full), candidate, kind, company, date)
     workings.require(applications, kind, company, date)
     latest = _choose_latest(workings, applications, date)
-    workings.note_support(
-        [latest, *_without(applications, latest), *off_market], kind, company, date
-    )
+    workings.note_support([latest, *applications, *off_market], kind, company, date)
     _note_dates(workings, applications, kind, company, date, left_out=off_market)
     return latest
 
 
 def _count_approvals(workings: Workings, company: str, year: str) -> str:
     kind = "approvals_of_company_in_year"
-    listed = workings.subjects("application_sponsor", company)
-    full = [name for name in listed if name.startswith(_FULL_APPLICATIONS)]
+    full = _list_full_of_company(workings, company)
     approved = [
         application
         for application in full
@@ -899,11 +903,7 @@ def _establish_status(workings: Workings, applications: Sequence[str]) -> None:
     is one."""
     kind = "marketing_status_of_application"
     for application in applications:
-        statuses = [
-            status
-            for product in workings.objects("has_product", application)
-            for status in workings.objects("marketing_status", product)
-        ]
+        statuses = _list_statuses(workings, application)
         if workings.log.readings[LookUp(kind, (application,))] and statuses:
             workings.establish(kind, (application,), min(statuses, key=_rank_status))
 
