@@ -10,12 +10,12 @@ from ray import serve
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
-from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
+from medr_ray.serving.http.errors import Overloaded
+from medr_ray.serving.http.schemas import SearchRequest
 from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.replica_address import listen_where_ray_does
-from medr_ray.serving.schemas import SearchRequest
 
 
 class _HandleChat:

@@ -9,7 +9,7 @@ from typing import Any
 
 from medr_ray.core.config import ModelsConfig, RetrievalConfig
 from medr_ray.core.run import Directory
-from medr_ray.serving.schemas import SearchRequest
+from medr_ray.serving.http.schemas import SearchRequest
 
 
 class SearchReplica:

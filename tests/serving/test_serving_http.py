@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from medr_ray.serving import http as http_module
-from medr_ray.serving.errors import Overloaded
+from medr_ray.serving.http import probe_routes
 from medr_ray.serving.http import MAX_BODY_BYTES, build_http
+from medr_ray.serving.http.errors import Overloaded
+from medr_ray.serving.http.schemas import SearchRequest
 from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
-from medr_ray.serving.schemas import SearchRequest
 
 BODY: dict[str, Any] = {"model": "agent", "messages": [{"role": "user", "content": "hi"}]}
 KEY = {"Authorization": "Bearer k"}
@@ -333,7 +333,7 @@ def test_a_model_that_does_not_answer_is_alive_and_not_ready(
 
     assert client.get("/readyz").json() == {"status": "ready"}
     monkeypatch.setattr(Backend, "statistics", hang)
-    monkeypatch.setattr(http_module, "_READY_SECONDS", 0.05)
+    monkeypatch.setattr(probe_routes, "_READY_SECONDS", 0.05)
     assert client.get("/healthz").json() == {"status": "ok"}
     response = client.get("/readyz")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")

@@ -6,6 +6,9 @@ from typing import Any
 from medr_ray.core.errors import MedrError
 from medr_ray.serving.messages import Refusal
 
+# About one batch of a small model: soon enough, and clients do not all come back at once.
+RETRY_AFTER_SECONDS = 1
+
 # OpenAI's names; every other status is an invalid request.
 _ERROR_TYPES = {
     401: "authentication_error",
