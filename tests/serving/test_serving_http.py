@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from medr_ray.serving.http import probe_routes
-from medr_ray.serving.http import MAX_BODY_BYTES, build_http
+from medr_ray.serving.http import MAX_BODY_BYTES, build_http, probe_routes
 from medr_ray.serving.http.errors import Overloaded
 from medr_ray.serving.http.schemas import SearchRequest
 from medr_ray.serving.keys import ApiKeyVerifier
