@@ -14,11 +14,26 @@ from pathlib import Path
 
 from medr_ray.core.config import EngineConfig, ServingConfig
 from medr_ray.engines.base import BatchEngine, Generation, Sampling
-from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
+from medr_ray.serving.messages import (
+    ChatJob,
+    Choice,
+    Completion,
+    Delta,
+    Opening,
+    Refusal,
+    StreamItem,
+)
 from medr_ray.serving.model_cache import ModelCache
 
 # More than any text has on average: words of a language, spaces of code and Chinese alike.
 _MAX_BYTES_PER_TOKEN = 32
+# Of ``ChatJob``: what only its default value of is taken.
+_UNSUPPORTED = (
+    *("prompt", "n", "top_p", "top_k", "presence_penalty", "frequency_penalty"),
+    *("repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "tools"),
+    *("response_format", "echo"),
+)
+_DEFAULTS = vars(ChatJob("", ()))
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class ModelServer:
         if refusal is not None:
             return refusal
         encoder = self._models.prompt_encoder(job.model)
-        size = sum(len(content.encode("utf-8", "replace")) for _, content in job.messages)
+        size = sum(len(turn.content.encode("utf-8", "replace")) for turn in job.messages)
         if size > encoder.context * _MAX_BYTES_PER_TOKEN:
             # Known before the text is tokenised, which takes long for such a one.
             return Refusal(
@@ -148,6 +163,9 @@ class ModelServer:
                 f"no model {job.model!r} is served; there are {names}",
                 "model",
             )
+        for name in _UNSUPPORTED:
+            if getattr(job, name) != _DEFAULTS[name]:
+                return Refusal(400, "unsupported_parameter", f"{name} is not supported", name)
         if job.max_tokens is not None and job.max_tokens > self._max_tokens:
             return Refusal(
                 422,
@@ -159,9 +177,8 @@ class ModelServer:
 
 
 def _build_completion(prepared: _PreparedJob, generation: Generation, text: str) -> Completion:
-    return Completion(
-        text, len(prepared.prompt), len(generation.output_ids), generation.finish_reason
-    )
+    choice = Choice(0, text, generation.finish_reason)
+    return Completion((choice,), len(prepared.prompt), len(generation.output_ids))
 
 
 class ModelReplica(ModelServer):

@@ -17,6 +17,7 @@ from medr_ray.core.json_text import parse_json
 from medr_ray.engines.base import BatchEngine
 from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.serving.messages import ChatTurn
 
 
 class PromptEncoder:
@@ -35,11 +36,11 @@ class PromptEncoder:
         context = model_config.get("max_position_embeddings") or tokenizer.model_max_length
         self.context = int(context)
 
-    def encode(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+    def encode(self, messages: Sequence[ChatTurn]) -> list[int]:
         """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
         raises."""
         return self._renderer.encode_prompt(
-            [{"role": role, "content": content} for role, content in messages]
+            [{"role": turn.role, "content": turn.content} for turn in messages]
         )
 
 

@@ -9,11 +9,19 @@ import pytest
 from support.scripted_engine import ScriptedEngine
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
+from medr_ray.serving.messages import (
+    ChatJob,
+    ChatTurn,
+    Completion,
+    Delta,
+    Opening,
+    Refusal,
+    StreamItem,
+)
 from medr_ray.serving.model import ModelServer
 from medr_ray.serving.model_cache import ModelCache
 
-ASK = (("user", "what is it"),)
+ASK = (ChatTurn("user", "what is it"),)
 
 
 def make_server(
@@ -72,7 +80,7 @@ def test_jobs_that_arrive_together_are_generated_together_however_they_sample(
 
     completions, streamed = asyncio.run(complete_and_stream())
     assert (
-        {completion.text for completion in completions}
+        {completion.choices[0].text for completion in completions}
         == {"the answer is search"}
         == {join_text(streamed)}
     )
@@ -86,9 +94,9 @@ def test_a_short_request_beside_a_long_one_gets_what_it_asked_for(tiny_model: Pa
     short, long = asyncio.run(
         complete_all(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0))
     )
-    assert (short.output_tokens, short.finish_reason) == (2, "length")
-    assert long.text.startswith(short.text)
-    assert long.finish_reason == "stop"
+    assert (short.output_tokens, short.choices[0].finish_reason) == (2, "length")
+    assert long.choices[0].text.startswith(short.choices[0].text)
+    assert long.choices[0].finish_reason == "stop"
 
 
 def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_room(
@@ -121,9 +129,9 @@ def test_a_model_that_must_make_room_waits_for_the_running_one_and_is_not_kept_o
     [
         (ChatJob("gpt-4", ASK), 404, "model_not_found"),
         (ChatJob("agent", ASK, max_tokens=65), 422, "max_tokens_too_large"),
-        (ChatJob("agent", (("user", "word " * 600),)), 400, "context_length_exceeded"),
+        (ChatJob("agent", (ChatTurn("user", "word " * 600),)), 400, "context_length_exceeded"),
         (
-            ChatJob("agent", (("user", "word " * 480),), max_tokens=64),
+            ChatJob("agent", (ChatTurn("user", "word " * 480),), max_tokens=64),
             400,
             "context_length_exceeded",
         ),
@@ -149,7 +157,7 @@ def test_a_stream_opens_with_its_prompt_and_closes_with_its_usage(tiny_model: Pa
     (whole,) = asyncio.run(complete_all(server, ChatJob("agent", ASK)))
     assert isinstance(items[0], Opening)
     assert len([item for item in items if isinstance(item, Delta)]) > 1
-    assert join_text(items) == whole.text
+    assert join_text(items) == whole.choices[0].text
     closing = items[-1]
     assert isinstance(closing, Completion)
     assert (closing.prompt_tokens, closing.output_tokens) == (
@@ -181,6 +189,6 @@ def test_a_failing_engine_fails_its_requests_and_takes_new_ones(tiny_model: Path
         with pytest.raises(InfrastructureError, match="out of memory"):
             await collect_stream(server, ChatJob("agent", ASK))
         (done,) = await complete_all(server, ChatJob("agent", ASK))
-        assert done.text == "the answer is search"
+        assert done.choices[0].text == "the answer is search"
 
     asyncio.run(fail_and_go_on())

@@ -12,7 +12,16 @@ from medr_ray.serving.http import MAX_BODY_BYTES, build_http, probe_routes
 from medr_ray.serving.http.errors import Overloaded
 from medr_ray.serving.http.schemas import SearchRequest
 from medr_ray.serving.keys import ApiKeyVerifier
-from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
+from medr_ray.serving.messages import (
+    ChatJob,
+    ChatTurn,
+    Choice,
+    Completion,
+    Delta,
+    Opening,
+    Refusal,
+    StreamItem,
+)
 
 BODY: dict[str, Any] = {"model": "agent", "messages": [{"role": "user", "content": "hi"}]}
 KEY = {"Authorization": "Bearer k"}
@@ -32,7 +41,7 @@ class Backend:
             raise Overloaded("full")
         if job.model == "broken":
             raise RuntimeError("secret detail")
-        return Completion("hello", 3, 2, "stop")
+        return Completion((Choice(0, "hello", "stop"),), 3, 2)
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         reply = await self.complete(job)
@@ -42,7 +51,7 @@ class Backend:
         yield Opening(3)
         for text in ("hel", "lo"):
             yield Delta(text)
-        yield Completion("", 3, 2, "stop")
+        yield Completion((Choice(0, "", "stop"),), 3, 2)
 
     async def statistics(self) -> dict[str, int]:
         return {"requests": len(self.jobs)}
@@ -190,9 +199,8 @@ def test_parameters_reach_the_model() -> None:
     }
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.post("/v1/chat/completions", json=body).status_code == 200
-    assert backend.jobs == [
-        ChatJob("agent", (("system", "be brief"), ("user", "ab")), 7, 0.0, ("x",), 3)
-    ]
+    turns = (ChatTurn("system", "be brief"), ChatTurn("user", "ab"))
+    assert backend.jobs == [ChatJob("agent", turns, 7, 0.0, ("x",), 3)]
 
 
 def test_search_by_get_and_post_is_the_same(client: TestClient) -> None:

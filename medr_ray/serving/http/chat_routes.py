@@ -66,7 +66,8 @@ async def _generate_events(
                 delta = {"content": item.text}
                 yield _format_event(build_chunk(completion_id, created, model, delta))
             elif isinstance(item, Completion):
-                chunk = build_chunk(completion_id, created, model, {}, item.finish_reason)
+                (answer,) = item.choices
+                chunk = build_chunk(completion_id, created, model, {}, answer.finish_reason)
                 yield _format_event(chunk)
                 if includes_usage:
                     yield _format_event(build_usage_chunk(completion_id, created, model, item))

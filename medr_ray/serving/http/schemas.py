@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from medr_ray.retrieval.authority import KINDS
-from medr_ray.serving.messages import ChatJob, Completion
+from medr_ray.serving.messages import ChatJob, ChatTurn, Completion
 
 # Values that mean the default behaviour. The first is named when another value is refused.
 _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
@@ -61,12 +61,12 @@ class ChatMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
 
-    def as_pair(self) -> tuple[str, str]:
-        """(role, content), with the parts of the content joined."""
+    def to_turn(self) -> ChatTurn:
+        """The message as the model replica reads it, with the parts of the content joined."""
         role = "system" if self.role == "developer" else self.role
         if isinstance(self.content, str):
-            return role, self.content
-        return role, "".join(part.text for part in self.content)
+            return ChatTurn(role, self.content)
+        return ChatTurn(role, "".join(part.text for part in self.content))
 
 
 class StreamOptions(BaseModel):
@@ -125,7 +125,7 @@ class ChatRequest(BaseModel):
             max_tokens = self.max_tokens
         return ChatJob(
             model=self.model,
-            messages=tuple(message.as_pair() for message in self.messages),
+            messages=tuple(message.to_turn() for message in self.messages),
             max_tokens=max_tokens,
             temperature=self.temperature,
             stop=tuple(self.stop or ()),
@@ -176,12 +176,13 @@ def build_completion(
     completion_id: str, created: int, model: str, completion: Completion
 ) -> dict[str, Any]:
     """The response of a request that does not stream."""
-    message = {"role": "assistant", "content": completion.text, "refusal": None}
+    (answer,) = completion.choices
+    message = {"role": "assistant", "content": answer.text, "refusal": None}
     choice = {
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": completion.finish_reason,
+        "finish_reason": answer.finish_reason,
     }
     return {
         "id": completion_id,
