@@ -70,7 +70,7 @@ def client(served: ServedApplication) -> openai.OpenAI:
 
 @pytest.mark.slow
 def test_the_openai_client_gets_the_same_answer_streamed_and_not(client: openai.OpenAI) -> None:
-    request = {"model": "medr-agent", "messages": ASK, "temperature": 0.0, "max_tokens": 24}
+    request = {"model": "medr-model", "messages": ASK, "temperature": 0.0, "max_tokens": 24}
     whole = client.chat.completions.create(**request)  # type: ignore[call-overload]
     assert whole.usage.prompt_tokens > 10
     assert whole.usage.completion_tokens <= 24
@@ -88,7 +88,7 @@ def test_the_openai_client_gets_the_same_answer_streamed_and_not(client: openai.
 
 @pytest.mark.slow
 def test_base_and_trained_weights_are_different_models(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["medr-agent", "base", "grpo"]
+    assert [model.id for model in client.models.list()] == ["medr-model", "base", "grpo"]
 
     def ask(model: str) -> str | None:
         completion = client.chat.completions.create(
@@ -96,7 +96,7 @@ def test_base_and_trained_weights_are_different_models(client: openai.OpenAI) ->
         )  # type: ignore[arg-type]
         return completion.choices[0].message.content
 
-    assert ask("medr-agent") == ask("grpo") != ask("base")
+    assert ask("medr-model") == ask("grpo") != ask("base")
 
 
 @pytest.mark.slow
