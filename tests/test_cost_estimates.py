@@ -21,7 +21,7 @@ from medr_ray.core.costs import ModelCost
 from medr_ray.core.run import MANIFEST, RunDirectory, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.cost_estimate import estimate_evaluation_costs
-from medr_ray.evaluation.judges import build_configured_judge
+from medr_ray.evaluation.scorers.configured import build_configured_scorers
 from medr_ray.llm.cache import read_usage
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.cost_estimate import estimate_question_costs
@@ -149,11 +149,11 @@ def test_the_judge(place: Place) -> None:
     run = place.run(config, heldout=len(questions))
     reason = "The given answer names the same infection as the correct answer does."
     place.endpoint.answer = lambda body: json.dumps({"reason": reason, "correct": True})
-    judge = build_configured_judge(config, run)
+    judge = build_configured_scorers(config, run)[0]
 
     async def judge_all() -> list[str]:
         return [
-            (await judge.judge(question.task, f"hepatitis B, by {weights}")).verdict
+            (await judge.score(question.task, f"hepatitis B, by {weights}")).verdict
             for weights in config.evaluation.weights
             for question in questions
         ]

@@ -21,7 +21,7 @@ from medr_ray.corpus.corpus_files import list_corpus_files, open_corpus_file
 from medr_ray.corpus.medline import parse_citation, read_records
 from medr_ray.corpus.record_stream import read_citations
 from medr_ray.entities.matching import Matcher
-from medr_ray.evaluation.verdicts import parse_verdict
+from medr_ray.evaluation.scorers.verdicts import parse_verdict
 from medr_ray.knowledge import mondo, orphanet, tables
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import normalise

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
-from medr_ray.core.records import EvaluationResult, Task, from_row
+from medr_ray.core.records import EvaluationResult, Task, Trajectory, from_row
 from medr_ray.core.run import Directory
 from medr_ray.evaluation.artifacts import EVALUATION_FIGURES
 from medr_ray.evaluation.benchmarks.base import Benchmark
-from medr_ray.evaluation.judges import CORRECT, JudgedAnswer
+from medr_ray.evaluation.scorers.base import CORRECT
 from medr_ray.evaluation.statistics import (
     PairedTest,
     Proportion,
@@ -22,6 +22,18 @@ from medr_ray.evaluation.statistics import (
     mean_pass_at_k,
     select_scored,
 )
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """What came of an attempt.
+
+    ``trajectory`` is None when infrastructure failed it. ``reason`` is the judge's, or what failed.
+    """
+
+    result: EvaluationResult
+    trajectory: Trajectory | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from medr_ray.core.failure_streak import FailureStreak
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
 from medr_ray.core.run import StageContext
-from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, JudgedAnswer, Judgement
+from medr_ray.evaluation.figures import JudgedAnswer
+from medr_ray.evaluation.scorers.base import UNSCORED, Score, Scorer
 from medr_ray.llm.completions import ChatResult, parse_completion
 from medr_ray.llm.failures import ReportedError, UnreadableReply, explain_failure
 from medr_ray.rollouts.outcomes import RolloutOutcome
@@ -167,61 +168,59 @@ class EvaluationRunner:
         part = {"trajectory": asdict(outcome.trajectory), "seconds": round(outcome.seconds, 3)}
         self._answers.write_json(attempt.part_file, part)
 
-    def judge_answers(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
-        """Judge all answers, in the order of the attempts. ``judges`` are by benchmark.
+    def judge_answers(self, scorers: Mapping[str, Scorer]) -> list[JudgedAnswer]:
+        """Judge all answers, in the order of the attempts. ``scorers`` are by benchmark.
 
         Raises InfrastructureError when judging fails again and again for the same reason; the
         verdicts until then are kept.
         """
-        return asyncio.run(self._judge_all(judges))
+        return asyncio.run(self._judge_all(scorers))
 
-    async def _judge_all(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
+    async def _judge_all(self, scorers: Mapping[str, Scorer]) -> list[JudgedAnswer]:
         # As many as the endpoint may have open. More would only wait in the governor's queue.
         limit = asyncio.Semaphore(self._context.config.llm.concurrency)
 
         async def judge_within_limit(attempt: Attempt) -> JudgedAnswer:
             async with limit:
-                return await self._judge_attempt(judges[attempt.benchmark], attempt)
+                return await self._judge_attempt(scorers[attempt.benchmark], attempt)
 
         judgements = (judge_within_limit(attempt) for attempt in self._attempts)
         # ``gather`` returns in the order of the attempts, whichever verdict comes first.
         return list(await asyncio.gather(*judgements))
 
-    async def _judge_attempt(self, judge: AnswerJudge, attempt: Attempt) -> JudgedAnswer:
+    async def _judge_attempt(self, scorer: Scorer, attempt: Attempt) -> JudgedAnswer:
         if not self._answers.exists(attempt.part_file):
             reason = self.failures.get(attempt.part_file, "not answered")
             return JudgedAnswer(_build_unanswered_result(attempt), None, reason)
         part = self._answers.read_json(attempt.part_file)
         trajectory = from_row(Trajectory, part["trajectory"])
-        judgement = await self._judge_once(judge, attempt, trajectory.answer)
+        score = await self._score_once(scorer, attempt, trajectory.answer)
         result = EvaluationResult(
             benchmark=attempt.benchmark,
             model=attempt.weights,
             task_id=attempt.task.task_id,
             rollout=attempt.rollout,
             prediction=trajectory.answer,
-            verdict=judgement.verdict,
-            judge=judgement.judge,
+            verdict=score.verdict,
+            judge=score.judge or score.scorer,
             stop_reason=trajectory.stop_reason,
             usage=trajectory.usage,
             seconds=part["seconds"],
         )
-        return JudgedAnswer(result, trajectory, judgement.reason)
+        return JudgedAnswer(result, trajectory, score.reason)
 
-    async def _judge_once(
-        self, judge: AnswerJudge, attempt: Attempt, prediction: str | None
-    ) -> Judgement:
-        """The kept verdict, or a new one, which is kept unless the judge failed."""
+    async def _score_once(self, scorer: Scorer, attempt: Attempt, prediction: str | None) -> Score:
+        """The kept score, or a new one, which is kept unless the judge failed."""
         if self._verdicts.exists(attempt.part_file):
-            return Judgement(**self._verdicts.read_json(attempt.part_file))
-        judgement = await judge.judge(attempt.task, prediction)
-        if judgement.verdict == UNSCORED:
-            self._judge_streak.record_failure(judgement.reason)
+            return Score(**self._verdicts.read_json(attempt.part_file))
+        score = await scorer.score(attempt.task, prediction)
+        if score.verdict == UNSCORED:
+            self._judge_streak.record_failure(score.reason)
             self._judge_streak.require_hope()
-            return judgement
+            return score
         self._judge_streak.record_success()
-        self._verdicts.write_json(attempt.part_file, asdict(judgement))
-        return judgement
+        self._verdicts.write_json(attempt.part_file, asdict(score))
+        return score
 
 
 def _group_by_weights(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[Attempt]]:

@@ -24,11 +24,16 @@ from medr_ray.evaluation.artifacts import (
 )
 from medr_ray.evaluation.benchmarks import Benchmark, BenchmarkTask, select_benchmarks
 from medr_ray.evaluation.cost_estimate import estimate_evaluation_costs
-from medr_ray.evaluation.figures import BenchmarkFigures, compute_figures, write_figures
-from medr_ray.evaluation.judges import UNSCORED, JudgedAnswer
+from medr_ray.evaluation.figures import (
+    BenchmarkFigures,
+    JudgedAnswer,
+    compute_figures,
+    write_figures,
+)
 from medr_ray.evaluation.report.json_layout import build_evaluation_json
 from medr_ray.evaluation.role_checks import find_doubtful_judges
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
+from medr_ray.evaluation.scorers.base import UNSCORED
 from medr_ray.llm.reachability import find_role_problems
 from medr_ray.serving.app import (
     find_free_port,
@@ -56,10 +61,11 @@ def execute(context: StageContext) -> Counts:
     # A run that lacks only verdicts does not start a server, which takes long to load its model.
     if runner.list_pending():
         _answer_over_http(context, runner)
-    judges = {
-        benchmark.name: benchmark.build_judge(config, context.run) for benchmark in benchmarks
+    # The first is the official one.
+    scorers = {
+        benchmark.name: benchmark.build_scorers(config, context.run)[0] for benchmark in benchmarks
     }
-    return write_results(context, benchmarks, tasks, runner.judge_answers(judges))
+    return write_results(context, benchmarks, tasks, runner.judge_answers(scorers))
 
 
 def load_benchmark_tasks(

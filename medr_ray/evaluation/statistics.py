@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from medr_ray.core.records import EvaluationResult
-from medr_ray.evaluation.judges import CORRECT, UNSCORED
+from medr_ray.evaluation.scorers.base import CORRECT, UNSCORED
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,8 @@ def test_a_benchmark_of_one_file_is_answered_judged_and_reported(
     script_model(httpserver)
     runner = EvaluationRunner(context, plan_attempts(config, tasks))
     runner.answer_pending(Endpoint(httpserver.url_for("/v1"), "key"))
-    judges = {benchmark.name: benchmark.build_judge(config, run) for benchmark in benchmarks}
-    counts = write_results(context, benchmarks, tasks, runner.judge_answers(judges))
+    scorers = {benchmark.name: benchmark.build_scorers(config, run)[0] for benchmark in benchmarks}
+    counts = write_results(context, benchmarks, tasks, runner.judge_answers(scorers))
     write_manifest(run, "evaluation", counts, 1.0)
 
     report = write_report(config, run)

@@ -13,8 +13,9 @@ from medr_ray.core.run import StageContext, compute_fingerprint, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.artifacts import EVALUATION_RESULTS, EVALUATION_TRAJECTORIES
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
-from medr_ray.evaluation.judges import UNSCORED, RulesAnswerJudge
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
+from medr_ray.evaluation.scorers.base import UNSCORED
+from medr_ray.evaluation.scorers.rules import RulesScorer
 from medr_ray.evaluation.stage import EVALUATION_STAGE, load_benchmark_tasks
 from medr_ray.questions import artifacts
 
@@ -73,7 +74,7 @@ def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
     attempts = [Attempt("heldout", "base", question.task, 0) for question in QUESTIONS]
     runner = EvaluationRunner(context, attempts)
     runner.answer_pending(Endpoint("http://127.0.0.1:1/v1", "no-key"))
-    answers = runner.judge_answers({"heldout": RulesAnswerJudge()})
+    answers = runner.judge_answers({"heldout": RulesScorer()})
     assert {answer.result.verdict for answer in answers} == {UNSCORED}
     assert [answer.trajectory for answer in answers] == [None, None, None]
     assert "APIConnectionError" in answers[0].reason

@@ -16,17 +16,11 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.settings import load_config
-from medr_ray.evaluation.judges import (
-    CORRECT,
-    INCORRECT,
-    UNSCORED,
-    Judgement,
-    LLMAnswerJudge,
-    RulesAnswerJudge,
-    build_configured_judge,
-    build_judge_prompt,
-)
-from medr_ray.evaluation.verdicts import parse_verdict
+from medr_ray.evaluation.scorers.base import CORRECT, INCORRECT, UNSCORED, Score
+from medr_ray.evaluation.scorers.configured import build_configured_scorers
+from medr_ray.evaluation.scorers.llm_judge import LLMJudge, build_judge_prompt
+from medr_ray.evaluation.scorers.rules import RulesScorer
+from medr_ray.evaluation.scorers.verdicts import parse_verdict
 from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.roles import Messages
@@ -153,7 +147,7 @@ def test_verdicts_are_read_as_they_were_meant(reply: str, verdict: bool | None) 
     ],
 )
 def test_rules_match_answers_and_aliases(prediction: str | None, verdict: str) -> None:
-    assert asyncio.run(RulesAnswerJudge().judge(TASK, prediction)).verdict == verdict
+    assert asyncio.run(RulesScorer().score(TASK, prediction)).verdict == verdict
 
 
 def test_figures_of_an_answer_reach_the_judge_as_they_are() -> None:
@@ -220,9 +214,9 @@ def test_a_reply_that_is_not_whole_or_not_there_is_no_verdict(
     replies: list[tuple[str, str] | Exception], verdict: str, reason: str
 ) -> None:
     client = ScriptedClient(*replies)
-    judgement = asyncio.run(LLMAnswerJudge(client, "judge").judge(TASK, "Hepatitis B"))
-    assert judgement.verdict == verdict
-    assert reason in judgement.reason
+    score = asyncio.run(LLMJudge(client, "judge").score(TASK, "Hepatitis B"))
+    assert score.verdict == verdict
+    assert reason in score.reason
     # Another seed, so that the cache does not give the first reply again; and the form of a reply.
     assert [asked["seed"] for asked in client.asked] == list(range(len(replies)))
     assert all("correct" in asked["reply_type"].model_fields for asked in client.asked)
@@ -231,12 +225,12 @@ def test_a_reply_that_is_not_whole_or_not_there_is_no_verdict(
 @pytest.mark.parametrize("failure", [ConfigError("no key"), BudgetExceeded("spent")])
 def test_what_would_fail_every_answer_ends_the_judging(failure: MedrError) -> None:
     with pytest.raises(type(failure)):
-        asyncio.run(LLMAnswerJudge(ScriptedClient(failure), "judge").judge(TASK, "Hepatitis B"))
+        asyncio.run(LLMJudge(ScriptedClient(failure), "judge").score(TASK, "Hepatitis B"))
 
 
 def judge_over_http(
     server: HTTPServer, root: Path, answer: Callable[[int], Response | str]
-) -> tuple[Judgement, int]:
+) -> tuple[Score, int]:
     """The llm judge's verdict against a loopback endpoint, and how often it was asked."""
     requests: list[Request] = []
 
@@ -262,8 +256,10 @@ def judge_over_http(
         return Response(json.dumps(body), content_type="application/json")
 
     server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
-    judge = build_configured_judge(_make_config(server.url_for("/v1")), RunDirectory(str(root)))
-    return asyncio.run(judge.judge(TASK, "Hepatitis B")), len(requests)
+    judge, _ = build_configured_scorers(
+        _make_config(server.url_for("/v1")), RunDirectory(str(root))
+    )
+    return asyncio.run(judge.score(TASK, "Hepatitis B")), len(requests)
 
 
 def _make_config(url: str) -> PipelineConfig:
@@ -284,10 +280,10 @@ def _make_config(url: str) -> PipelineConfig:
 def test_an_llm_s_yes_makes_the_answer_correct(
     ray_local: None, httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    judgement, calls = judge_over_http(
+    score, calls = judge_over_http(
         httpserver, tmp_path, lambda _: "extracted: Hepatitis B … correct: yes"
     )
-    assert (judgement.verdict, judgement.judge, calls) == (CORRECT, "judge", 1)
+    assert (score.verdict, score.judge, calls) == (CORRECT, "judge", 1)
 
 
 @pytest.mark.slow
@@ -296,10 +292,10 @@ def test_a_judge_that_was_not_understood_is_asked_again(
     httpserver: HTTPServer,
     tmp_path: Path,
 ) -> None:
-    judgement, calls = judge_over_http(
+    score, calls = judge_over_http(
         httpserver, tmp_path, lambda n: "hm" if n == 1 else '{"correct": false}'
     )
-    assert (judgement.verdict, calls) == (INCORRECT, 2)
+    assert (score.verdict, calls) == (INCORRECT, 2)
 
 
 @pytest.mark.slow
@@ -310,6 +306,27 @@ def test_a_judge_that_fails_leaves_the_answer_unscored(
     tmp_path: Path,
     reply: Response | str,
 ) -> None:
-    judgement, _ = judge_over_http(httpserver, tmp_path, lambda _: reply)
-    assert judgement.verdict == UNSCORED
-    assert judgement.reason
+    score, _ = judge_over_http(httpserver, tmp_path, lambda _: reply)
+    assert score.verdict == UNSCORED
+    assert score.reason
+
+
+def test_a_score_names_the_judge_and_the_prompt_that_made_it() -> None:
+    client = ScriptedClient(('{"reason": "x", "correct": true}', "stop"))
+    score = asyncio.run(LLMJudge(client, "gpt", name="browsecomp").score(TASK, "HBV"))
+    assert (score.scorer, score.judge, score.value) == ("browsecomp", "gpt", 1.0)
+    assert score.prompt.startswith("judge.en ")
+
+
+def test_identities_change_with_all_that_decides_a_verdict() -> None:
+    client = ScriptedClient()
+    judge = LLMJudge(client, "a", endpoint="x")
+    assert LLMJudge(client, "a", endpoint="x").identity() == judge.identity()
+    assert judge.identity().startswith("llm-")
+    others = [
+        LLMJudge(client, "b", endpoint="x"),
+        LLMJudge(client, "a", endpoint="y"),
+        LLMJudge(client, "a", endpoint="x", name="browsecomp"),
+        RulesScorer(),
+    ]
+    assert len({scorer.identity() for scorer in (judge, *others)}) == 1 + len(others)

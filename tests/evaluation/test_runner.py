@@ -15,8 +15,8 @@ from medr_ray.core.failure_streak import MAX_IDENTICAL_FAILURES
 from medr_ray.core.records import Task
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
-from medr_ray.evaluation.judges import CORRECT, UNSCORED, Judgement
 from medr_ray.evaluation.runner import Attempt, EvaluationRunner
+from medr_ray.evaluation.scorers.base import CORRECT, UNSCORED, Score
 
 DOWN = "http://127.0.0.1:1/v1 failed 5 times, last with APIConnectionError"
 
@@ -24,18 +24,23 @@ DOWN = "http://127.0.0.1:1/v1 failed 5 times, last with APIConnectionError"
 class ComingAndGoing:
     """A judge that is there for the first ``good`` answers."""
 
+    name = "coming-and-going"
+
     def __init__(self, good: int) -> None:
         self._good = good
         self.asked = 0
 
-    async def judge(self, task: Task, prediction: str | None) -> Judgement:
+    def identity(self) -> str:
+        return self.name
+
+    async def score(self, task: Task, prediction: str | None) -> Score:
         self.asked += 1
         is_there = self.asked <= self._good
         # As a request would, it lets the others come first.
         await asyncio.sleep(0)
         if is_there:
-            return Judgement(CORRECT, "m", "yes")
-        return Judgement(UNSCORED, "m", DOWN)
+            return Score(CORRECT, 1.0, judge="m", reason="yes")
+        return Score(UNSCORED, judge="m", reason=DOWN)
 
 
 def answered_runner(root: Path, count: int) -> EvaluationRunner:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 import medr_ray
 from medr_ray.core.json_text import find_json_values
 from medr_ray.entities.significance import EntityVerdict, VerdictsReply
-from medr_ray.evaluation.judges import VerdictReply
+from medr_ray.evaluation.scorers.llm_judge import VerdictReply
 from medr_ray.graph.extraction.llm_extractor import ExtractionReply
 from medr_ray.knowledge.predicates import TEXT_PREDICATES
 from medr_ray.knowledge.specialty import SPECIALTIES

@@ -15,7 +15,8 @@ from support.questions import worded_task
 
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.records import Message, Task, Trajectory, Usage
-from medr_ray.evaluation.judges import CORRECT, RulesAnswerJudge
+from medr_ray.evaluation.scorers.base import CORRECT
+from medr_ray.evaluation.scorers.rules import RulesScorer
 from medr_ray.questions import answers_match
 from medr_ray.questions.answer_matching import canonical_form, occurs_in
 from medr_ray.training.rewards import compute_rewards
@@ -667,9 +668,9 @@ def make_trajectory(task: Task, answer: str) -> Trajectory:
 def test_reward_filter_and_judge_decide_alike(prediction: str, answer: str, is_same: bool) -> None:
     task = replace(worded_task(), answer=answer, aliases=())
     trajectory = make_trajectory(task, prediction)
-    judgement = asyncio.run(RulesAnswerJudge().judge(task, prediction))
+    score = asyncio.run(RulesScorer().score(task, prediction))
     (reward,) = compute_rewards([trajectory], [task], GRPOConfig(), FixedPreference())
     reasons = judge_trajectory(trajectory, task, 100, 1_000).reasons
-    assert (judgement.verdict == CORRECT) == is_same
+    assert (score.verdict == CORRECT) == is_same
     assert (reward.task == 1.0) == is_same
     assert any(reason.startswith(ReasonCode.WRONG_ANSWER) for reason in reasons) != is_same

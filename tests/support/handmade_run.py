@@ -11,7 +11,7 @@ from medr_ray.core.records import EvaluationResult, Usage, Verdict
 from medr_ray.core.run import Counts, RunDirectory, StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
-from medr_ray.evaluation.judges import JudgedAnswer
+from medr_ray.evaluation.figures import JudgedAnswer
 from medr_ray.evaluation.stage import write_results
 from medr_ray.questions.artifacts import QUESTIONS as QUESTIONS_FILE
 

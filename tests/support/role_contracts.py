@@ -32,7 +32,8 @@ from medr_ray.core.run import Directory
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.seed_candidates import SeedCandidate
 from medr_ray.entities.significance import LLMSignificanceJudge
-from medr_ray.evaluation.judges import UNSCORED, LLMAnswerJudge
+from medr_ray.evaluation.scorers.base import UNSCORED
+from medr_ray.evaluation.scorers.llm_judge import LLMJudge
 from medr_ray.graph.extraction.extractor import RulesExtractor
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.vocabulary import Vocabulary
@@ -538,11 +539,11 @@ def _list_preference_cases(language: Language) -> Mapping[CaseName, Sequence[Cas
 
 def _play_judge(scene: Scene) -> Outcome:
     given = scene.order or "AR"
-    judge = LLMAnswerJudge(scene.open_client(), "m")
-    judgement = asyncio.run(judge.judge(_make_task(scene.language), given))
-    if judgement.verdict == UNSCORED:
-        return Outcome(reasons=(judgement.reason,))
-    return Outcome((judgement.verdict,))
+    judge = LLMJudge(scene.open_client(), "m")
+    score = asyncio.run(judge.score(_make_task(scene.language), given))
+    if score.verdict == UNSCORED:
+        return Outcome(reasons=(score.reason,))
+    return Outcome((score.verdict,))
 
 
 def _list_judge_cases(language: Language) -> Mapping[CaseName, Sequence[Case]]:

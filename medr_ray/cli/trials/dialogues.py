@@ -14,7 +14,8 @@ from medr_ray.cli.trials.trial import Outcome, Trial, read_entries
 from medr_ray.core.config import EndpointConfig, PipelineConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.core.records import GuidanceStep, Message, Task, ToolEvent, Trajectory, Usage
-from medr_ray.evaluation.judges import CORRECT, INCORRECT, LLMAnswerJudge
+from medr_ray.evaluation.scorers.base import CORRECT, INCORRECT
+from medr_ray.evaluation.scorers.llm_judge import LLMJudge
 from medr_ray.llm.client import ChatClient
 from medr_ray.questions.steps import STEP_KINDS
 from medr_ray.tools.arguments import check_arguments
@@ -192,8 +193,8 @@ def list_judge_trials(config: PipelineConfig, endpoint: EndpointConfig) -> Itera
 def _judge(
     endpoint: EndpointConfig, task: Task, given: str, expected: str, client: ChatClient
 ) -> Outcome:
-    judgement = asyncio.run(LLMAnswerJudge(client, endpoint.model).judge(task, given))
-    return Outcome(judgement.verdict == expected, f"{judgement.verdict}: {judgement.reason}")
+    score = asyncio.run(LLMJudge(client, endpoint.model).score(task, given))
+    return Outcome(score.verdict == expected, f"{score.verdict}: {score.reason}")
 
 
 def list_quoter_trials(config: PipelineConfig, endpoint: EndpointConfig) -> Iterator[Trial]:

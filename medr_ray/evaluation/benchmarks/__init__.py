@@ -95,5 +95,5 @@ def _import_module(module_name: str, reference: str) -> ModuleType:
 
 def _is_benchmark(value: object) -> TypeGuard[Benchmark]:
     # By attributes: a user's benchmark need not derive from the protocol.
-    members = ("name", "title", "slices", "load_tasks", "build_judge", "describe_source")
+    members = ("name", "title", "slices", "load_tasks", "build_scorers", "describe_source")
     return all(hasattr(value, member) for member in members)

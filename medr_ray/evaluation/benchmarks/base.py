@@ -1,4 +1,4 @@
-"""What a benchmark is: tasks, the judge of their answers, and the groups they are reported by."""
+"""What a benchmark is: tasks, the scorers of their answers, and the groups they are reported by."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Protocol
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Task
 from medr_ray.core.run import RunDirectory
-from medr_ray.evaluation.judges import AnswerJudge
+from medr_ray.evaluation.scorers.base import Scorer
 
 
 class Benchmark(Protocol):
-    """A set of tasks with a judge. Results are keyed by (name, model, task_id, rollout)."""
+    """A set of tasks with its scorers. Results are keyed by (name, model, task_id, rollout)."""
 
     @property
     def name(self) -> str:
@@ -32,8 +32,8 @@ class Benchmark(Protocol):
         """All tasks, in a fixed order. Raises DataError when they cannot be read."""
         ...
 
-    def build_judge(self, config: PipelineConfig, run: RunDirectory) -> AnswerJudge:
-        """The judge of the answers."""
+    def build_scorers(self, config: PipelineConfig, run: RunDirectory) -> Sequence[Scorer]:
+        """The scorers of the answers: the official one first, ours beside. At least one."""
         ...
 
     def describe_source(self) -> str | None:

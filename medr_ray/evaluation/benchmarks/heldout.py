@@ -7,7 +7,8 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import HOPS_KEY, Task
 from medr_ray.core.run import RunDirectory
-from medr_ray.evaluation.judges import AnswerJudge, build_configured_judge
+from medr_ray.evaluation.scorers.base import Scorer
+from medr_ray.evaluation.scorers.configured import build_configured_scorers
 from medr_ray.questions.artifacts import QUESTIONS
 
 
@@ -28,8 +29,8 @@ class HeldoutQuestions:
             raise DataError("no held-out questions: raise questions.heldout_fraction")
         return tasks
 
-    def build_judge(self, config: PipelineConfig, run: RunDirectory) -> AnswerJudge:
-        return build_configured_judge(config, run)
+    def build_scorers(self, config: PipelineConfig, run: RunDirectory) -> Sequence[Scorer]:
+        return build_configured_scorers(config, run)
 
     def describe_source(self) -> None:
         """Nothing: the questions stage is upstream, so its fingerprint counts already."""

@@ -16,7 +16,8 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.records import MetadataItem, Task, content_id
 from medr_ray.core.run import RunDirectory
-from medr_ray.evaluation.judges import AnswerJudge, build_configured_judge
+from medr_ray.evaluation.scorers.base import Scorer
+from medr_ray.evaluation.scorers.configured import build_configured_scorers
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class JsonlBenchmark:
             self._parse_task(line, number) for number, line in enumerate(lines, 1) if line.strip()
         ]
 
-    def build_judge(self, config: PipelineConfig, run: RunDirectory) -> AnswerJudge:
-        return build_configured_judge(config, run)
+    def build_scorers(self, config: PipelineConfig, run: RunDirectory) -> Sequence[Scorer]:
+        return build_configured_scorers(config, run)
 
     def describe_source(self) -> str:
         """The SHA-256 of the file. Raises DataError when it cannot be read."""
