@@ -16,9 +16,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from medr_ray.core.records import EvaluationResult
-from medr_ray.evaluation.scorers.base import CORRECT, UNSCORED
-
 # Draws of a bootstrap: the ends of a 95 % interval then vary by about 1 % of its width.
 _DRAWS = 10_000
 # Task numbers drawn at a time, each of 8 bytes.
@@ -220,23 +217,3 @@ def majority_share(votes: Sequence[tuple[str, bool]]) -> float:
     highest = max(counts.values())
     leaders = [answer for answer, count in counts.items() if count == highest]
     return leaders.count("") / len(leaders)
-
-
-def select_scored(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """The results that have a verdict."""
-    return [result for result in results if result.verdict != UNSCORED]
-
-
-def exact_match(results: Sequence[EvaluationResult], confidence: float) -> Proportion:
-    """correct / (correct + incorrect)."""
-    scored = select_scored(results)
-    correct = sum(result.verdict == CORRECT for result in scored)
-    return wilson_interval(correct, len(scored), confidence)
-
-
-def answer_rate(results: Sequence[EvaluationResult]) -> float | None:
-    """Share of the scored results with an answer at all; None without any."""
-    scored = select_scored(results)
-    if not scored:
-        return None
-    return sum(result.prediction is not None for result in scored) / len(scored)

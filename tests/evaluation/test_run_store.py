@@ -98,6 +98,32 @@ def test_a_verdict_stays_and_what_is_unscored_gives_way(tmp_path: Path) -> None:
     assert kept.verdict == "correct"
 
 
+def test_a_run_counts_its_answers_by_every_scorer_and_what_is_missing_as_unscored(
+    tmp_path: Path,
+) -> None:
+    run = EvaluationRun.plan_run(str(tmp_path), plan_of(rollouts=2))
+    first, second, *_, lost = run.plan.list_attempts()
+    run.keep_failure(lost, "model: no reply within 4 s")
+    for attempt in run.list_pending()[:-1]:
+        request = RolloutRequest(attempt.task, "m", attempt.rollout)
+        run.keep_answer(attempt, trajectory_of(request), 1.5)
+    run.keep_score("official-1", first, Score("correct", 1.0))
+    run.keep_score("official-1", second, Score("incorrect", 0.0))
+    for answer in run.answers():
+        run.keep_score("rules-1", answer.attempt, Score("incorrect", 0.0))
+    scorers = [ScorerRecord("official-1", "official", "j"), ScorerRecord("rules-1", "rules")]
+    run.record_scorers({"own": scorers})
+    official, rules = EvaluationRun.open(str(tmp_path)).figures()
+    assert (official.scorer, official.judge, rules.scorer) == ("official", "j", "rules")
+    (by_official,), (by_rules,) = official.models, rules.models
+    assert (by_official.exact_match.value, by_official.exact_match.n) == (0.5, 1)
+    assert (by_official.unscored, by_rules.unscored) == (6, 1)
+    assert by_rules.stop_reasons == {"answered": 7, "infrastructure": 1}
+    reasons = [answer.reason for answer in run.judged_answers("own", "official-1")]
+    assert reasons[2] == "not scored"
+    assert reasons[-1] == "model: no reply within 4 s"
+
+
 def test_the_first_answer_stays(tmp_path: Path) -> None:
     run = EvaluationRun.plan_run(str(tmp_path), plan_of())
     answer_all(run)

@@ -19,9 +19,10 @@ from typing import Any
 from medr_ray.core.errors import DataError, LaterVersionError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.parts import digest
-from medr_ray.core.records import Task, Trajectory, from_row
+from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory
 from medr_ray.evaluation.benchmarks.base import BenchmarkTask
+from medr_ray.evaluation.figures import BenchmarkFigures, JudgedAnswer, compute_figures
 from medr_ray.evaluation.runs.records import (
     Answer,
     AskedBenchmark,
@@ -38,6 +39,7 @@ _TASKS = "tasks"
 _ANSWERS = "answers"
 _FAILURES = "failures"
 _SCORES = "scores"
+_NO_USAGE = Usage(0, 0, 0)
 
 
 class EvaluationRun:
@@ -222,6 +224,45 @@ class EvaluationRun:
         except (DataError, TypeError) as error:
             raise self._explain_damage(name, error) from None
 
+    # --- figures ------------------------------------------------------------------------
+
+    def judged_answers(self, benchmark: str, scorer: str) -> list[JudgedAnswer]:
+        """Every attempt at a benchmark in the order of the plan, as the scorer of this identity
+        judged it. What was not answered or not scored is unscored, with the reason."""
+        answered = self._list_keys(_ANSWERS)
+        return [
+            self._judge_answer(attempt, scorer, attempt.key in answered)
+            for attempt in self.plan.list_attempts()
+            if attempt.benchmark == benchmark
+        ]
+
+    def figures(self) -> tuple[BenchmarkFigures, ...]:
+        """The figures of every benchmark by every scorer of the last scoring, the official one
+        first."""
+        names = [respondent.name for respondent in self.plan.respondents]
+        return tuple(
+            compute_figures(
+                benchmark,
+                benchmark.tasks,
+                self.judged_answers(benchmark.name, scorer.identity),
+                names,
+                self.plan.confidence,
+                scorer.name,
+                scorer.judge,
+            )
+            for benchmark in self.plan.benchmarks
+            for scorer in self.scorers.get(benchmark.name, ())
+        )
+
+    def _judge_answer(self, attempt: Attempt, scorer: str, is_answered: bool) -> JudgedAnswer:
+        if not is_answered:
+            result = _build_result(attempt, None, Score(UNSCORED))
+            return JudgedAnswer(result, None, self.read_failure(attempt))
+        answer = self.read_answer(attempt)
+        score = self.read_score(scorer, attempt) or Score(UNSCORED, reason="not scored")
+        result = _build_result(attempt, answer, score)
+        return JudgedAnswer(result, answer.trajectory, score.reason, score.extracted, score.value)
+
     # --- files --------------------------------------------------------------------------
 
     def _list_keys(self, folder: str) -> frozenset[str]:
@@ -274,6 +315,24 @@ class EvaluationRun:
             "tasks": name,
             "count": len(rows),
         }
+
+
+def _build_result(attempt: Attempt, answer: Answer | None, score: Score) -> EvaluationResult:
+    """The row of an attempt in the evaluation's table. Without an answer it is never incorrect:
+    infrastructure failed, not the model."""
+    trajectory = answer.trajectory if answer else None
+    return EvaluationResult(
+        benchmark=attempt.benchmark,
+        model=attempt.respondent.name,
+        task_id=attempt.task.task_id,
+        rollout=attempt.rollout,
+        prediction=trajectory.answer if trajectory else None,
+        verdict=score.verdict,
+        judge=score.judge or score.scorer,
+        stop_reason=trajectory.stop_reason if trajectory else "infrastructure",
+        usage=trajectory.usage if trajectory else _NO_USAGE,
+        seconds=answer.seconds if answer else 0.0,
+    )
 
 
 def _name_answer(key: str) -> str:
