@@ -11,7 +11,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ CUT_OFF = "the reply was cut off"
 
 Attempt = ToolCall | str  # a malformed call is the text that says what is wrong with it
 _CallKey = tuple[str, str]
+# Called with an attempt's place in its reply and what came back.
+OnResult = Callable[[int, ToolObservation], None]
 
 
 @dataclass(frozen=True)
@@ -56,31 +58,51 @@ class EpisodeCalls:
         self.call_count = 0
         self.repeat_count = 0
 
-    async def run_attempts(self, attempts: Sequence[Attempt]) -> list[ToolObservation]:
-        """Run the attempts that fit the budget; one observation each, in order. Raises
-        InfrastructureError."""
+    async def run_attempts(
+        self, attempts: Sequence[Attempt], on_result: OnResult | None = None
+    ) -> list[ToolObservation]:
+        """Run the attempts that fit the budget; one observation each, in order. ``on_result`` is
+        called with each as soon as it is there. Raises InfrastructureError."""
         settings = self._settings
         allowed = max(0, settings.agent.max_tool_calls - self.call_count)
         skip_reason = NO_CALLS_LEFT
         if settings.clock.tool_seconds() <= 0:
             allowed = 0
             skip_reason = NO_TIME_LEFT
-        results = await self._run_new_calls(attempts[:allowed])
+        announced: set[int] = set()
+
+        def announce(place: int, observation: ToolObservation) -> None:
+            announced.add(place)
+            if on_result is not None:
+                on_result(place, observation)
+
+        results = await self._run_new_calls(attempts[:allowed], announce)
         observations = [self._observe_attempt(attempt, results) for attempt in attempts[:allowed]]
         self.call_count += len(observations)
-        skipped = [skip_attempt(attempt, skip_reason) for attempt in attempts[allowed:]]
-        return observations + skipped
+        observations += [skip_attempt(attempt, skip_reason) for attempt in attempts[allowed:]]
+        for place, observation in enumerate(observations):
+            if place not in announced:
+                announce(place, observation)
+        return observations
 
-    async def _run_new_calls(self, attempts: Sequence[Attempt]) -> dict[_CallKey, ToolObservation]:
+    async def _run_new_calls(
+        self, attempts: Sequence[Attempt], announce: OnResult
+    ) -> dict[_CallKey, ToolObservation]:
         """The calls that did not succeed before, each once, all at the same time."""
         new: dict[_CallKey, asyncio.Task[ToolObservation]] = {}
+
+        async def run_and_announce(attempt: ToolCall, place: int) -> ToolObservation:
+            observation = await self._run_call(attempt, self.call_count + place)
+            announce(place, observation)
+            return observation
+
         for index, attempt in enumerate(attempts):
             if isinstance(attempt, str):
                 continue
             key = call_key(attempt)
             # The same call twice in one reply runs once.
             if key not in self._succeeded and key not in new:
-                new[key] = asyncio.create_task(self._run_call(attempt, self.call_count + index))
+                new[key] = asyncio.create_task(run_and_announce(attempt, index))
         try:
             observations = await asyncio.gather(*new.values())
             return dict(zip(new, observations, strict=True))

@@ -4,11 +4,14 @@ import functools
 import re
 from collections.abc import Iterable
 
+from medr_ray.core.records import Language
 from medr_ray.knowledge.name_normalization import fold_name, normalise
 from medr_ray.questions.answer_matching import canonical_form
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'.+-]*[a-z0-9+]")
 _HAN = re.compile(r"[\u3400-\u9fff]{2,}")
+_HAN_CHARACTER = re.compile(r"[\u3400-\u9fff]")
+_LATIN_WORD = re.compile(r"[A-Za-z]+")
 _DATE = re.compile(r"\bdate\d{6,8}\b")  # a date in the canonical form
 _STOP_WORDS_TEXT = """
 the a an and or of in on at by for from with to is are was were be been has have had that this
@@ -54,3 +57,10 @@ def content_words(text: str) -> frozenset[str]:
     for run in _HAN.findall(normalised):
         words.update(run[start : start + 2] for start in range(len(run) - 1))
     return frozenset(words)
+
+
+def detect_language(text: str) -> Language:
+    """Chinese where a text has more Chinese characters than words in Latin letters, else
+    English: questions in Chinese name drugs and genes in English, and the other way round."""
+    is_chinese = len(_HAN_CHARACTER.findall(text)) > len(_LATIN_WORD.findall(text))
+    return "zh" if is_chinese else "en"

@@ -63,6 +63,8 @@ _URL_TEMPLATES = {
     "ORPHANET": "https://www.orpha.net/en/disease/detail/{}",
     # The page of the whole book: ids have the name of a monograph, its page has a number.
     "LIVERTOX": "https://www.ncbi.nlm.nih.gov/books/NBK547852/",
+    # A page that was read: the rest of its id is its address.
+    "WEB": "{}",
 }
 
 

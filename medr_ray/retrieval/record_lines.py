@@ -151,6 +151,19 @@ def read_record_lines(document_id: str, text: str, title: str = "") -> list[Reco
     return [line for line in lines if line is not None]
 
 
+def split_record_lines(document_id: str, text: str, title: str = "") -> list[str]:
+    """The lines of a record that a snippet or a quotation joins, as they are printed; [] for a
+    document that is no record (see ``read_record_lines``)."""
+    if document_id.partition(":")[0] not in _SOURCES:
+        return []
+    source = find_source(document_id)
+    if source == "hpo":
+        return [part for part in split_lines(text.removesuffix(f" {title}")) if part.strip()]
+    if source not in FIELD_PREDICATES:
+        return []
+    return _split_lines(source, text, title)
+
+
 def join_values(lines: Iterable[str]) -> list[str]:
     """The lines of a record with the values of a field in one line where all else in them is equal:
     "country: Belgium | France"."""
