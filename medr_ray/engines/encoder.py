@@ -82,6 +82,11 @@ class Encoder:
                 vectors[chosen] = self._embed_batch([self._prefix + texts[i] for i in chosen])
         return vectors
 
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """The tokens that ``encode`` reads of the texts, without padding."""
+        batch = self._tokenize_batch([self._prefix + text for text in texts])
+        return int(batch["attention_mask"].sum())
+
     def _embed_batch(self, texts: list[str]) -> np.ndarray:
         inputs = self._tokenize_batch(texts).to(self._device)
         # Sums over many tokens are taken in float32; bfloat16 has 8 bits of precision.

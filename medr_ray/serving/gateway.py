@@ -10,6 +10,7 @@ from ray import serve
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
+from medr_ray.serving.embeddings import Embeddings, InputType
 from medr_ray.serving.http import build_http
 from medr_ray.serving.http.errors import Overloaded
 from medr_ray.serving.http.schemas import SearchRequest
@@ -56,7 +57,7 @@ class _HandleChat:
 
 
 class _HandleSearch:
-    """SearchBackend over a handle."""
+    """SearchBackend and EmbeddingBackend over a handle."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
@@ -68,6 +69,10 @@ class _HandleSearch:
     async def document(self, document_id: str) -> dict[str, Any] | None:
         document: dict[str, Any] | None = await self._handle.document.remote(document_id)
         return document
+
+    async def embed(self, texts: Sequence[str], input_type: InputType) -> Embeddings:
+        embeddings: Embeddings = await self._handle.embed.remote(texts, input_type)
+        return embeddings
 
 
 @serve.ingress()
@@ -96,6 +101,7 @@ class Gateway:
             search,
             self._verifier,
             self._names,
+            embeddings=search,
             # Serve's proxy gives every request an id, as a header of the request and the response.
             sends_request_id=False,
         )

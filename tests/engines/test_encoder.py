@@ -134,6 +134,9 @@ def test_padding_is_passed_by_on_either_side(foreign: Path, pooling: Pooling, si
 def test_the_prefix_stands_in_front_and_long_texts_are_cut(foreign: Path) -> None:
     plain, prefixed = Encoder(str(foreign)), Encoder(str(foreign), prefix="query : ")
     assert prefixed.encode(["marfan"]) == pytest.approx(plain.encode(["query : marfan"]))
+    assert prefixed.count_tokens(["marfan", "a"]) == plain.count_tokens(
+        ["query : marfan", "query : a"]
+    )
     cut = Encoder(str(foreign), max_tokens=4, pooling="last")
     (tokens,) = cut._tokenize_batch(["marfan syndrome what what what"])["input_ids"]
     assert len(tokens) <= 4

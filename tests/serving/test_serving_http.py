@@ -74,7 +74,8 @@ def client() -> TestClient:
 
 def read_error(response: Any) -> dict[str, Any]:
     error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) == {"message", "type", "param", "code", "request_id"}
+    assert error["request_id"] == response.headers["x-request-id"]
     return dict(error)
 
 
@@ -152,16 +153,18 @@ def test_failures_have_their_status_and_envelope(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"n": 2},
+        {"n": 17},
         {"messages": []},
         {"temperature": 3},
         {"max_tokens": 0},
         {"tools": [{"type": "function"}]},
-        {"top_p": 0.5},
+        {"top_p": 1.5},
+        {"functions": []},
+        {"top_logprobs": 2},
         {"frobnicate": 1},
         {"messages": [{"role": "robot", "content": "x"}]},
         {"stop": [""]},
-        {"logprobs": True},
+        {"logprobs": 3},
     ],
 )
 def test_what_would_be_ignored_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
@@ -269,9 +272,7 @@ def test_a_message_in_text_parts_is_read(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("seed", 2**64),
         ("seed", 2**63),
-        ("seed", -(2**63) - 1),
         ("seed", True),
         ("n", True),
         ("max_tokens", True),
@@ -286,6 +287,90 @@ def test_a_value_that_is_none_for_its_field_is_refused(
     response = client.post("/v1/chat/completions", json={**BODY, name: value})
     assert response.status_code == 422
     assert name in read_error(response)["message"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{not json",
+        b"",
+        b'{"model": "agent", "messages": [], "seed": 18446744073709551616}',
+        b'{"model": "agent", "messages": [], "seed": -9223372036854775809}',
+        b'{"model": "agent", "messages": [], "temperature": NaN}',
+        b'{"model": "agent", "messages": [], "temperature": 1e400}',
+        b'{"model": "agent", "model": "base", "messages": []}',
+        b'{"model": "\\ud800", "messages": []}',
+        b'{"model": "\xff", "messages": []}',
+        b"[" * 100_000,
+        b'{"tools": ' + b"[" * 200 + b"]" * 200 + b"}",
+    ],
+)
+def test_a_body_that_is_no_json_is_a_400(client: TestClient, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/v1/chat/completions", content=content, headers=headers)
+    # An empty body lacks its fields; it is no broken one.
+    assert response.status_code == (400 if content else 422)
+    read_error(response)
+
+
+def test_a_body_of_another_type_is_a_400_that_names_the_header(client: TestClient) -> None:
+    response = client.post(
+        "/v1/chat/completions", content=b"{}", headers={"Content-Type": "text/x"}
+    )
+    assert response.status_code == 400
+    assert "Content-Type" in read_error(response)["message"]
+
+
+def test_what_an_error_quotes_is_short_and_can_be_sent(client: TestClient) -> None:
+    for body in ({**BODY, "x" * 10_000: 1}, {**BODY, "stop": [["y" * 10_000]]}):
+        response = client.post("/v1/chat/completions", json=body)
+        assert response.status_code == 422
+        assert len(response.content) < 2_000
+    response = client.get(f"/v1/models/{'z' * 10_000}")
+    assert (response.status_code, len(response.content) < 2_000) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/chat/completions", "POST"),
+        ("DELETE", "/v1/search", "GET, POST"),
+        ("TRACE", "/v1/models", "GET"),
+        ("PUT", "/healthz", "GET"),
+    ],
+)
+def test_a_wrong_method_is_a_405_that_names_the_right_ones(
+    client: TestClient, method: str, path: str, allowed: str
+) -> None:
+    response = client.request(method, path)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == allowed
+    assert read_error(response)["code"] == "method_not_allowed"
+
+
+def test_a_slash_too_many_is_a_404_and_no_redirection(client: TestClient) -> None:
+    response = client.post("/v1/chat/completions/", json=BODY, follow_redirects=False)
+    assert response.status_code == 404
+    assert read_error(response)["code"] == "not_found"
+
+
+def test_the_documentation_has_the_key_and_the_errors_that_are_sent(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"] == {
+        "key": {"type": "http", "scheme": "bearer"}
+    }
+    assert "HTTPValidationError" not in json.dumps(document)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            is_open = path in ("/healthz", "/readyz", "/livez")
+            assert operation["security"] == ([] if is_open else [{"key": []}])
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = response["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (path, status)
+    chat = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+    assert set(chat) >= {"200", "400", "401", "403", "404", "413", "422", "429", "500", "503"}
+    assert set(chat["200"]["content"]) == {"application/json", "text/event-stream"}
 
 
 @pytest.mark.parametrize("seed", [2**63 - 1, -(2**63), 0])

@@ -8,8 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from medr_ray.core.errors import MedrError
+from medr_ray.core.errors import InfrastructureError, MedrError
 from medr_ray.serving.http.errors import (
     RETRY_AFTER_SECONDS,
     HttpRefusal,
@@ -17,6 +18,15 @@ from medr_ray.serving.http.errors import (
     build_error_body,
 )
 from medr_ray.serving.http.middleware import REQUEST_ID
+
+# Of the errors that FastAPI and the middlewares raise.
+_CODES = {
+    400: "invalid_json",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+}
+_RETRY_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -32,7 +42,12 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Overloaded)
     async def answer_overload(request: Request, error: Overloaded) -> Response:
         body = build_error_body(429, "the model's queue is full: try again shortly", "overloaded")
-        return JSONResponse(body, 429, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return JSONResponse(body, 429, _RETRY_LATER)
+
+    @app.exception_handler(InfrastructureError)
+    async def answer_outage(request: Request, error: InfrastructureError) -> Response:
+        message = "the model failed meanwhile: try again shortly"
+        return JSONResponse(build_error_body(503, message, "unavailable"), 503, _RETRY_LATER)
 
     @app.exception_handler(MedrError)
     async def answer_medr_error(request: Request, error: MedrError) -> Response:
@@ -48,9 +63,16 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def answer_http_error(request: Request, error: HTTPException) -> Response:
-        return JSONResponse(
-            build_error_body(error.status_code, str(error.detail)), error.status_code
-        )
+        status = error.status_code
+        message = str(error.detail)
+        headers = dict(error.headers or {})
+        if status == 404:
+            message = f"there is nothing at {request.url.path}"
+        if status == 405:
+            headers["Allow"] = ", ".join(_list_methods(app, request))
+            message = f"{request.method} is not for {request.url.path}: use {headers['Allow']}"
+        body = build_error_body(status, message, _CODES.get(status))
+        return JSONResponse(body, status, headers)
 
     @app.exception_handler(Exception)
     async def answer_failure(request: Request, error: Exception) -> Response:
@@ -62,12 +84,32 @@ def add_error_handlers(app: FastAPI) -> None:
         return JSONResponse(build_error_body(500, message, "internal_error"), 500, headers)
 
 
+def _list_methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods of all routes with the request's path; Starlette names those of the first."""
+    methods: set[str] = set()
+    for route in app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods.update(getattr(route, "methods", None) or ())
+    return sorted(methods)
+
+
 def _build_invalid_response(problems: Sequence[Any]) -> Response:
     """The response that names the first problem pydantic has with a request."""
     problem = problems[0]
-    # FastAPI puts the place of a parameter in front of its name.
-    path = [str(part) for part in problem["loc"] if part not in ("body", "query")]
-    field = ".".join(path)
+    if problem["loc"] == ("body",) and isinstance(problem.get("input"), bytes):
+        message = "the body is not read: send JSON with the header Content-Type: application/json"
+        return JSONResponse(build_error_body(400, message, "invalid_json"), 400)
+    # FastAPI puts the place of a parameter in front of its name. In angle brackets stand the
+    # alternatives of a field, which are no fields.
+    places = [str(place) for place in problem["loc"]]
+    if places and places[0] in ("body", "query", "path"):
+        del places[0]
+    field = ".".join(place for place in places if not place.startswith("<"))
     reason = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "field_problem":
+        field = problem["ctx"]["field"]
+    if problem["type"] == "extra_forbidden":
+        reason = "not supported"
     message = f"{field}: {reason}" if field else reason
     return JSONResponse(build_error_body(422, message, "invalid_value", field or None), 422)

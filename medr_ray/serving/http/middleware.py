@@ -14,7 +14,7 @@ import fastapi
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medr_ray.serving.http.errors import build_error_body
+from medr_ray.serving.http.errors import CURRENT_REQUEST_ID, build_error_body
 from medr_ray.serving.keys import ApiKeyVerifier
 
 # Of a request: some times the context of the largest models, as JSON.
@@ -38,6 +38,7 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send)
             return
         request_id = _choose_request_id(dict(scope["headers"]).get(b"x-request-id", b""))
+        CURRENT_REQUEST_ID.set(request_id)
         started = time.monotonic()
         status = 500  # of an error that is answered outside of this middleware
         if self._sends_header:

@@ -2,24 +2,30 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import FastAPI
 
 from medr_ray.serving.http.errors import HttpRefusal
-from medr_ray.serving.http.schemas import build_model_list
+from medr_ray.serving.http.openapi import COMMON_ERRORS, describe_errors
+from medr_ray.serving.http.schemas.responses import (
+    ModelBody,
+    ModelList,
+    build_model,
+    build_model_list,
+)
 
 
 def add_models(app: FastAPI, models: Sequence[str]) -> None:
     """Register the routes."""
     started_at = int(time.time())
 
-    @app.get("/v1/models")
-    async def list_models() -> dict[str, Any]:
+    @app.get("/v1/models", responses=COMMON_ERRORS)
+    async def list_models() -> ModelList:
         return build_model_list(models, started_at)
 
-    @app.get("/v1/models/{name}")
-    async def show_model(name: str) -> dict[str, Any]:
+    # ``:path``, because clients ask for names with a slash too, and an unknown one has an error.
+    @app.get("/v1/models/{name:path}", responses={**COMMON_ERRORS, **describe_errors(404)})
+    async def show_model(name: str) -> ModelBody:
         if name not in models:
             raise HttpRefusal(404, f"no model {name!r} is served", "model_not_found", "model")
-        return dict(build_model_list([name], started_at)["data"][0])
+        return build_model(name, started_at)

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Protocol
 from fastapi import FastAPI, Query
 
 from medr_ray.serving.http.errors import HttpRefusal
+from medr_ray.serving.http.openapi import BODY_ERRORS, COMMON_ERRORS, describe_errors
 from medr_ray.serving.http.schemas import SearchRequest
+from medr_ray.serving.http.schemas.responses import SearchBody
 
 
 class SearchBackend(Protocol):
@@ -28,44 +30,25 @@ def add_search(app: FastAPI, search: SearchBackend | None) -> None:
             raise HttpRefusal(404, "this run has no index: run the index stage first", "no_index")
         return search
 
-    async def run_search(request: SearchRequest) -> dict[str, Any]:
+    async def run_search(request: SearchRequest) -> SearchBody:
         hits = await require_search().search(request)
         return {"object": "list", "query": request.query, "hits": hits}
 
-    @app.post("/v1/search")
-    async def search_post(request: SearchRequest) -> dict[str, Any]:
+    @app.post("/v1/search", responses={**BODY_ERRORS, **describe_errors(404)})
+    async def search_post(request: SearchRequest) -> SearchBody:
         return await run_search(request)
 
-    @app.get("/v1/search")
-    async def search_get(
-        query: str,
-        results: int | None = None,
-        sources: Annotated[list[str] | None, Query()] = None,
-        mode: str | None = None,
-        since: int | None = None,
-        until: int | None = None,
-        types: Annotated[list[str] | None, Query()] = None,
-    ) -> dict[str, Any]:
-        values = {
-            "query": query,
-            "results": results,
-            "sources": sources,
-            "mode": mode,
-            "since": since,
-            "until": until,
-            "types": types,
-        }
-        return await run_search(SearchRequest.model_validate(values))
+    @app.get("/v1/search", responses={**COMMON_ERRORS, **describe_errors(400, 404, 422)})
+    async def search_get(request: Annotated[SearchRequest, Query()]) -> SearchBody:
+        return await run_search(request)
 
     # ``:path``, because the name in an id may contain a slash.
-    @app.get("/v1/documents/{document_id:path}")
+    @app.get(
+        "/v1/documents/{document_id:path}", responses={**COMMON_ERRORS, **describe_errors(404)}
+    )
     async def show_document(document_id: str) -> dict[str, Any]:
         document = await require_search().document(document_id)
         if document is None:
-            raise HttpRefusal(
-                404,
-                f"no document {document_id!r} in the index",
-                "document_not_found",
-                "document_id",
-            )
+            message = f"no document {document_id!r} in the index"
+            raise HttpRefusal(404, message, "document_not_found", "document_id")
         return document
