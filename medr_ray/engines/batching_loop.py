@@ -2,10 +2,10 @@
 
 Guaranteed: a request joins the running batch and waits only for its own end. Only one thread uses
 the engine. A request that nobody awaits any more ends at its next token. A request that the engine
-refuses fails alone. When a step fails, the running requests fail, and the engine then takes new
-ones. A step that does not end fails everybody who waits, and who comes while it lasts. An action,
-such as a change of weights, runs alone: after the requests that came before it, and before the
-requests that come later.
+refuses, or that fails by itself, fails alone. When a step fails, the running requests fail, and the
+engine then takes new ones. A step that does not end fails everybody who waits, and who comes while
+it lasts. An action, such as a change of weights, runs alone: after the requests that came before
+it, and before the requests that come later.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Sampling
+from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Progress, Sampling
 
 # Of one step. The longest is to read some thousand tokens of prompts, which takes a large model on
 # a slow CPU minutes.
@@ -29,15 +29,17 @@ _STALL_SECONDS = 900.0
 class _PendingRequest:
     """A request and the coroutine that waits for it.
 
-    ``texts`` is set when the request is streamed. The text so far is put there after each step, and
-    None at the end.
+    ``news`` is there when the request is streamed: it is set after each step and at the end.
+    ``text`` and ``token_count`` are those of the last step.
     """
 
     prompt: Sequence[int]
     sampling: Sampling
     done: "asyncio.Future[Generation]"
-    texts: "asyncio.Queue[str | None] | None" = None
-    request: BatchRequest | None = None
+    news: asyncio.Event | None = None
+    request: Any = None  # a BatchRequest, with what the engine adds to one
+    text: str = ""
+    token_count: int = 0
 
 
 class EngineLoop:
@@ -67,22 +69,36 @@ class EngineLoop:
 
     async def stream(
         self, prompt: Sequence[int], sampling: Sampling
-    ) -> AsyncGenerator[str | Generation, None]:
-        """Pieces of text as they come, then the whole Generation.
+    ) -> AsyncGenerator[Progress | Generation, None]:
+        """Pieces of the continuation as they come, then the whole Generation.
 
-        Raises InfrastructureError when the engine fails.
+        What the engine sampled while the reader was busy comes in one piece. Raises
+        InfrastructureError when the engine fails.
         """
-        texts: asyncio.Queue[str | None] = asyncio.Queue()
-        pending = self._queue_request(prompt, sampling, texts)
+        news = asyncio.Event()
+        pending = self._queue_request(prompt, sampling, news)
         sent_length = 0
+        sent_tokens = 0
         try:
-            while (text := await texts.get()) is not None:
-                if len(text) > sent_length:
+            while True:
+                await news.wait()
+                news.clear()
+                if pending.done.done():
+                    break
+                if len(pending.text) > sent_length:
                     # The text so far only grows (see ``BatchEngine.text_so_far``), so what is new
                     # is its end.
-                    yield text[sent_length:]
-                    sent_length = len(text)
-            yield await pending.done
+                    yield _build_progress(pending, sent_length, sent_tokens)
+                    sent_length = len(pending.text)
+                    sent_tokens = pending.token_count
+            generation = await pending.done
+            if len(generation.text) > sent_length or len(generation.reports) > sent_tokens:
+                yield Progress(
+                    generation.text[sent_length:],
+                    generation.output_ids[sent_tokens:] if generation.reports else (),
+                    generation.reports[sent_tokens:],
+                )
+            yield generation
         finally:
             _abandon_request(pending)
 
@@ -104,10 +120,10 @@ class EngineLoop:
         self,
         prompt: Sequence[int],
         sampling: Sampling,
-        texts: "asyncio.Queue[str | None] | None" = None,
+        news: asyncio.Event | None = None,
     ) -> _PendingRequest:
         pending = _PendingRequest(
-            prompt, sampling, asyncio.get_running_loop().create_future(), texts
+            prompt, sampling, asyncio.get_running_loop().create_future(), news
         )
         if self._is_stalled:
             raise InfrastructureError(self._describe_stall())
@@ -221,16 +237,19 @@ class EngineLoop:
 
     def _deliver_progress(self, pending: _PendingRequest) -> bool:
         """Pass text and result on to the waiting coroutine; True when the request is done."""
-        generation = pending.request.generation if pending.request is not None else None
-        if pending.texts is not None:
-            pending.texts.put_nowait(self.engine.text_so_far(pending.request))
-        if generation is None:
-            return False
-        if not pending.done.done():
-            pending.done.set_result(generation)
-        if pending.texts is not None:
-            pending.texts.put_nowait(None)
-        return True
+        request: BatchRequest = pending.request
+        if request.failure is not None:
+            _fail_request(pending, request.failure)
+            return True
+        if pending.news is not None:
+            pending.text = self.engine.text_so_far(request)
+            if pending.sampling.top_logprobs is not None:
+                pending.token_count = len(pending.request.reports)
+        if request.generation is not None and not pending.done.done():
+            pending.done.set_result(request.generation)
+        if pending.news is not None:
+            pending.news.set()
+        return request.generation is not None
 
     async def _run_in_thread(self, action: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
@@ -242,8 +261,20 @@ def _fail_request(pending: _PendingRequest, error: Exception) -> None:
         if not isinstance(error, InfrastructureError):
             failure = InfrastructureError(f"the engine failed: {type(error).__name__}: {error}")
         pending.done.set_exception(failure)
-    if pending.texts is not None:
-        pending.texts.put_nowait(None)
+    if pending.news is not None:
+        pending.news.set()
+
+
+def _build_progress(pending: _PendingRequest, sent_length: int, sent_tokens: int) -> Progress:
+    """What came of a request since so many characters and tokens."""
+    text = pending.text[sent_length:]
+    if pending.token_count <= sent_tokens:
+        return Progress(text)
+    # Up to the last step's: the engine's thread may be adding to the lists.
+    new = slice(sent_tokens, pending.token_count)
+    return Progress(
+        text, tuple(pending.request.output_ids[new]), tuple(pending.request.reports[new])
+    )
 
 
 def _abandon_request(pending: _PendingRequest) -> None:

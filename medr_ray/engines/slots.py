@@ -83,8 +83,10 @@ class _SlotLayer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         if window.length > self.keys.shape[1]:
-            self.keys = _grow_tensor(self.keys, window.length)
-            self.values = _grow_tensor(self.values, window.length)
+            # Both before either is kept: without memory for the second the two would differ.
+            keys = _grow_tensor(self.keys, window.length)
+            values = _grow_tensor(self.values, window.length)
+            self.keys, self.values = keys, values
         # In place: a row keeps its memory from token to token, and nothing is concatenated.
         self.keys[window.index, window.positions] = key_states.transpose(1, 2)
         self.values[window.index, window.positions] = value_states.transpose(1, 2)
@@ -122,6 +124,14 @@ class SlotCache(Cache):
         """Forget the tokens of all rows: after a change of weights their states are wrong."""
         # The tensors stay allocated: without tokens their states are not used as a prefix.
         self.row_token_ids = [[] for _ in self.row_token_ids]
+
+    def erase_row(self, row: int) -> None:
+        """Forget a row's tokens and their states, which may not be finite: a masked position of the
+        row's next request must be."""
+        self.row_token_ids[row] = []
+        for layer in self.layers:
+            for tensor in _layer_tensors(layer):
+                tensor[row] = 0
 
     def mark_used(self, row: int) -> None:
         """Mark the row as the most recently used one."""

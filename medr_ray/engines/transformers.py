@@ -5,7 +5,9 @@ Guaranteed:
 - Batching is continuous: a request can join the batch before any token and leaves it after its last
   token.
 - Each sampled token comes with its log-probability under the distribution that it was drawn from:
-  the temperature is applied, and nothing is truncated.
+  the temperature is applied, and nothing is truncated unless ``Sampling.shaping`` asks for it.
+- A request that cannot be read or whose logits are not finite fails alone, and leaves nothing in
+  the cache.
 - Every request has its own random numbers, so other requests do not change the numbers that a seed
   gives.
 - ``load_weights`` replaces all parameters or raises. It raises while requests are running, so no
@@ -13,9 +15,10 @@ Guaranteed:
 """
 
 import itertools
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +27,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError
-from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.base import Generation, Sampling, TokenReport
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.engines.distributions import (
+    DrawnToken,
+    PenalisedTokens,
+    draw_tokens,
+    needs_token_counts,
+    report_prompt,
+)
 from medr_ray.engines.number_format import select_dtype
 from medr_ray.engines.slots import CacheWindow, SlotCache
+from medr_ray.engines.text_decoding import IncrementalText
 
 _LEAST_SEED = -(2**63)  # torch's bounds
 _SEEDS = 2**64
-# Below it sampling is greedy: logits divided by less overflow, and the most likely token has all of
-# the probability long before.
-_LEAST_TEMPERATURE = 1e-5
 # The engine admits new requests at every fourth step, so requests that arrive within these steps
 # are read together. Reading two prompts at once takes little longer than reading one.
 _ADMIT_EVERY_STEPS = 4
@@ -47,16 +55,29 @@ _MIN_COPIED_TOKENS = 16
 class EngineRequest:
     """A prompt to continue, and the tokens that were sampled so far.
 
-    ``generation`` is set when the request is done. Setting ``cancelled`` ends it at the next token.
+    ``generation`` is set when the request is done, ``failure`` when it failed. Setting
+    ``cancelled`` ends it at the next token. ``text`` is that of ``output_ids``. ``reads_alone``: no
+    other prompt is read in the same forward pass, because an earlier pass with this one failed.
     """
 
     prompt: tuple[int, ...]
     sampling: Sampling
     rng: torch.Generator
+    text: IncrementalText
+    penalised: PenalisedTokens | None = None
     output_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    reports: list[TokenReport] = field(default_factory=list)
+    prompt_reports: tuple[TokenReport, ...] = ()
+    reads_alone: bool = False
     cancelled: bool = False
     generation: Generation | None = None
+    failure: Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the request has its generation or its failure."""
+        return self.generation is not None or self.failure is not None
 
 
 class TransformersEngine:
@@ -91,7 +112,13 @@ class TransformersEngine:
         self._steps = 0
 
     def submit(self, prompt: Sequence[int], sampling: Sampling) -> EngineRequest:
-        """Queue a request; ``step`` advances it."""
+        """Queue a request; ``step`` advances it. Raises ValueError for a prompt that the model
+        cannot read."""
+        vocabulary = self.model.get_input_embeddings().num_embeddings
+        if not prompt or min(prompt) < 0 or max(prompt) >= vocabulary:
+            # Found in a forward pass they would fail every request of the batch; on a GPU they
+            # would end the process.
+            raise ValueError(f"a prompt is token ids from 0 to {vocabulary - 1}, at least one")
         seed = sampling.seed
         if seed is None:
             # From torch's own generator, so that ``torch.manual_seed`` determines unseeded requests
@@ -103,25 +130,30 @@ class TransformersEngine:
         # On the CPU, whatever the engine's device is: a seed gives the same numbers everywhere.
         rng = torch.Generator()
         rng.manual_seed(seed)
-        request = EngineRequest(tuple(prompt), sampling, rng)
+        request = EngineRequest(tuple(prompt), sampling, rng, IncrementalText(self._decode_ids))
+        if needs_token_counts(sampling):
+            request.penalised = PenalisedTokens(frozenset(prompt))
         # ``deque.append`` is atomic, so that other threads may submit without a lock.
         self._waiting.append(request)
         return request
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        """Sample one continuation per prompt, in order.
+        """Sample one continuation per prompt, in order. Raises what a request failed with.
 
         With a seed, the i-th prompt is sampled with ``seed + i``: equal prompts still differ.
         """
-        seeds = itertools.repeat(None) if sampling.seed is None else itertools.count(sampling.seed)
+        seeds: Iterator[int | None] = itertools.repeat(None)
+        if sampling.seed is not None:
+            seeds = itertools.count(sampling.seed)
         requests = [
-            self.submit(
-                prompt, Sampling(sampling.max_tokens, sampling.temperature, sampling.stop, seed)
-            )
+            self.submit(prompt, replace(sampling, seed=seed))
             for prompt, seed in zip(prompts, seeds, strict=False)
         ]
-        while any(request.generation is None for request in requests):
+        while not all(request.is_done for request in requests):
             self.step()
+        for request in requests:
+            if request.failure is not None:
+                raise request.failure
         # All are done; the condition only narrows the type.
         return [request.generation for request in requests if request.generation is not None]
 
@@ -138,7 +170,7 @@ class TransformersEngine:
         """
         if request.generation is not None:
             return request.generation.text
-        text = self._decode_ids(request.output_ids).rstrip("\ufffd")
+        text = request.text.read_final(request.output_ids)
         return text[: len(text) - _stop_prefix_length(text, request.sampling.stop)]
 
     def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
@@ -190,6 +222,9 @@ class TransformersEngine:
                 self._finish_request(request)
             elif self._should_wait_for_next_wave(request, wave):
                 postponed.append(request)
+            elif wave and (request.reads_alone or wave[0].reads_alone):
+                postponed.append(request)
+                break
             else:
                 row = first_row + len(wave)
                 self._assign_row(request, row)
@@ -224,6 +259,8 @@ class TransformersEngine:
         cache = self._cache
         source_row, shared_length = cache.find_prefix_source(request.prompt)
         shared_length = min(shared_length, len(request.prompt) - 1)
+        if request.sampling.prompt_logprobs:
+            shared_length = 0  # the cache has states, and no log-probabilities
         # If the prompt begins with all tokens of an idle row, that row has the last turn of the
         # same dialogue and is used in place. Otherwise the row used longest ago is given up.
         source_length = len(cache.row_token_ids[source_row])
@@ -244,32 +281,66 @@ class TransformersEngine:
         cache.row_token_ids[row] = cached_ids if is_usable else []
 
     def _prefill_wave(self, wave: list[EngineRequest]) -> None:
-        """Read the new tokens of the admitted prompts and sample the first token of each."""
+        """Read the new tokens of the admitted prompts and sample the first token of each. Where
+        that fails, the requests are read one by one, and one that fails by itself fails."""
         first_row = len(self._running)
         cached_lengths = [len(self._cache.row_token_ids[first_row + i]) for i in range(len(wave))]
         new_ids = [
             list(request.prompt[start:])
             for request, start in zip(wave, cached_lengths, strict=True)
         ]
+        try:
+            hidden = self._run_model(first_row, cached_lengths, new_ids)
+            for index, request in enumerate(wave):
+                self._report_prompt(request, hidden[index])
+            logits = self._compute_logits(hidden, new_ids)
+        except Exception as error:
+            self._give_up_wave(wave, error)
+            return
         for row, request in enumerate(wave, first_row):
-            # Recorded before the pass writes the states: after a failed pass the caller must call
-            # ``reset``, which clears the records.
             self._cache.row_token_ids[row] = list(request.prompt)
         self._running += wave
-        self._sample_tokens(self._compute_logits(first_row, cached_lengths, new_ids), first_row)
+        self._sample_tokens(logits, first_row)
+
+    def _give_up_wave(self, wave: Sequence[EngineRequest], error: Exception) -> None:
+        """Read each request of a failed wave by itself, or fail the one that was alone in it."""
+        for row in range(len(self._running), len(self._running) + len(wave)):
+            # The pass may have ended anywhere in these rows; those of the batch it does not touch.
+            self._cache.row_token_ids[row] = []
+        if len(wave) == 1:
+            wave[0].failure = error
+            return
+        for request in wave:
+            request.reads_alone = True
+        self._waiting.extendleft(reversed(wave))
+
+    def _report_prompt(self, request: EngineRequest, hidden: torch.Tensor) -> None:
+        """Keep the reports of the prompt's tokens, where they are asked for."""
+        sampling = request.sampling
+        if sampling.prompt_logprobs:
+            request.prompt_reports = report_prompt(
+                hidden[: len(request.prompt)],
+                self.model.get_output_embeddings(),
+                request.prompt,
+                sampling.top_logprobs or 0,
+            )
 
     def _decode_step(self) -> None:
         """Read the last token of every running request and sample the next one."""
         cached_lengths = [len(self._cache.row_token_ids[row]) for row in range(len(self._running))]
         new_ids = [[request.output_ids[-1]] for request in self._running]
         for row, request in enumerate(self._running):
+            # Recorded before the pass writes the states: after a failed pass the caller must call
+            # ``reset``, which clears the records.
             self._cache.row_token_ids[row].append(request.output_ids[-1])
-        self._sample_tokens(self._compute_logits(0, cached_lengths, new_ids), 0)
+        hidden = self._run_model(0, cached_lengths, new_ids)
+        self._sample_tokens(self._compute_logits(hidden, new_ids), 0)
 
-    def _compute_logits(
+    def _run_model(
         self, first_row: int, cached_lengths: list[int], new_ids: list[list[int]]
     ) -> torch.Tensor:
-        """Logits of shape (rows, vocabulary) after the last new token of each row.
+        """The last states of the new tokens, of shape (rows, new tokens, size), padded on the
+        right.
 
         Row ``first_row + i`` reads the tokens ``new_ids[i]``; it has the states of the
         ``cached_lengths[i]`` tokens before them.
@@ -279,48 +350,76 @@ class TransformersEngine:
         window = CacheWindow(first_row, cached_lengths, width, self._device)
         self._cache.set_window(window)
         padded = [ids + [pad_id] * (width - len(ids)) for ids in new_ids]
-        hidden = self.model.get_decoder()(
+        hidden: torch.Tensor = self.model.get_decoder()(
             input_ids=torch.tensor(padded, device=self._device),
             attention_mask=window.build_mask(self.model.dtype),
             position_ids=window.positions,
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
+        return hidden
+
+    def _compute_logits(self, hidden: torch.Tensor, new_ids: list[list[int]]) -> torch.Tensor:
+        """Logits of shape (rows, vocabulary) after the last new token of each row."""
         # Only the last position of each row: the output layer is the largest of a small model.
         last_positions = torch.tensor([len(ids) - 1 for ids in new_ids], device=self._device)
         rows = torch.arange(len(new_ids), device=self._device)
-        return self.model.get_output_embeddings()(hidden[rows, last_positions])
+        logits: torch.Tensor = self.model.get_output_embeddings()(hidden[rows, last_positions])
+        return logits
 
     def _sample_tokens(self, logits: torch.Tensor, first_row: int) -> None:
         """Append a token to each request from ``first_row`` on, and remove those that end."""
         requests = self._running[first_row:]
-        tokens, logprobs = _draw_tokens(logits, requests)
-        for request, token, logprob in zip(requests, tokens, logprobs, strict=True):
-            request.output_ids.append(token)
-            request.logprobs.append(logprob)
+        for request, drawn in zip(requests, draw_tokens(logits, requests), strict=True):
+            self._append_token(request, drawn)
         # From the last row to the first, because removing a request moves the last one to its row.
         for row in reversed(range(first_row, len(self._running))):
             if self._has_ended(self._running[row]):
                 self._remove_from_batch(row)
 
+    def _append_token(self, request: EngineRequest, drawn: DrawnToken) -> None:
+        """Keep a drawn token; what is wrong with it fails its request alone."""
+        if request.failure is None and not math.isfinite(drawn.logprob):
+            request.failure = InfrastructureError(
+                "the model's logits are not finite, or nothing may follow"
+            )
+        if request.failure is not None:
+            return
+        request.output_ids.append(drawn.token)
+        request.logprobs.append(drawn.logprob)
+        if drawn.report is not None:
+            request.reports.append(drawn.report)
+        if request.penalised is not None:
+            request.penalised.output_counts[drawn.token] += 1
+        shaping = request.sampling.shaping
+        if shaping is not None and shaping.constraint is not None:
+            try:
+                shaping.constraint.accept_token(drawn.token)
+            except Exception as error:
+                request.failure = error
+
     def _has_ended(self, request: EngineRequest) -> bool:
         sampling = request.sampling
         if (
             request.cancelled
+            or request.failure is not None
             or request.output_ids[-1] == self.renderer.end_id
             or len(request.output_ids) >= sampling.max_tokens
         ):
             return True
         if not sampling.stop:
             return False
-        # The whole text is decoded each time: a stop text may span several tokens, and a token may
-        # end in the middle of a character.
-        text = self._decode_ids(request.output_ids)
+        # In the whole text: a stop text may span several tokens.
+        text = request.text.read(request.output_ids)
         return any(stop in text for stop in sampling.stop)
 
     def _remove_from_batch(self, row: int) -> None:
-        """Remove a request from the batch. Its states stay in the cache, in the first idle row."""
-        self._finish_request(self._running[row])
+        """Remove a request from the batch. Its states stay in the cache, in the first idle row,
+        unless it failed."""
+        if self._running[row].failure is None:
+            self._finish_request(self._running[row])
+        else:
+            self._cache.erase_row(row)
         # Running requests must have the first rows, without a gap, so the last one takes this row.
         last_row = len(self._running) - 1
         self._cache.mark_used(row)
@@ -345,37 +444,9 @@ class TransformersEngine:
             text=text[: min(stop_positions, default=len(text))],
             finish_reason="stop" if has_end_token or stop_positions else "length",
             version=self.version,
+            reports=tuple(request.reports),
+            prompt_reports=request.prompt_reports,
         )
-
-
-def _draw_tokens(
-    logits: torch.Tensor, requests: Sequence[EngineRequest]
-) -> tuple[list[int], list[float]]:
-    """Draw a token for each row; returns (tokens, their log-probabilities).
-
-    ``logits`` have shape (rows, vocabulary). A token is drawn by inversion of the row's cumulative
-    distribution with one number of the request's own generator, so the other rows do not affect it.
-    At temperature 0, or as good as 0, it is the most likely token.
-    """
-    device = logits.device
-    temperature = torch.tensor(
-        [request.sampling.temperature for request in requests], device=device
-    )
-    is_sampled = temperature >= _LEAST_TEMPERATURE
-    # In float32 whatever the weights are in, because training forms ratios of these probabilities.
-    # Where sampling is greedy the divisor is 1: log-probabilities are then those at temperature 1.
-    scaled = logits.float() / torch.where(is_sampled, temperature, 1.0)[:, None]
-    logprobs = scaled.log_softmax(-1)
-    tokens = logprobs.argmax(-1)
-    if bool(is_sampled.any()):
-        numbers = [torch.rand(1, generator=request.rng) for request in requests]
-        uniform = torch.cat(numbers).to(device)
-        cumulative = logprobs.exp().cumsum(-1)
-        # Rounding lets the sum end a little off 1: scale by it, so that a draw never falls outside.
-        target = uniform[:, None] * cumulative[:, -1:]
-        drawn = torch.searchsorted(cumulative, target, right=True)[:, 0]
-        tokens = torch.where(is_sampled, drawn.clamp(max=logits.shape[1] - 1), tokens)
-    return tokens.tolist(), logprobs.gather(1, tokens[:, None])[:, 0].tolist()
 
 
 def _stop_prefix_length(text: str, stops: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 
 from medr_ray.core.config import EngineConfig
-from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.base import Generation, Sampling, require_full_distribution
 from medr_ray.engines.batching_loop import EngineLoop
 
 # Ray queues the calls beyond this limit. The engine itself decides how many of the others run
@@ -28,7 +28,11 @@ class EngineServer:
         self._loop = EngineLoop(self._engine)
 
     async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:
-        """Token ids after ``prompt``, with their log-probabilities."""
+        """Token ids after ``prompt``, with their log-probabilities.
+
+        Raises ValueError for a sampling that training must not use.
+        """
+        require_full_distribution(sampling)
         return await self._loop.generate(prompt, sampling)
 
     async def load_weights(self, weights: Mapping[str, Any], version: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.config import EngineConfig, ServingConfig
-from medr_ray.engines.base import BatchEngine, Generation, Sampling
+from medr_ray.engines.base import BatchEngine, Generation, Progress, Sampling
 from medr_ray.serving.messages import (
     ChatJob,
     Choice,
@@ -85,8 +85,8 @@ class ModelServer:
                 # engine would generate until the garbage collector comes.
                 async with contextlib.aclosing(items):
                     async for item in items:
-                        if isinstance(item, str):
-                            yield Delta(item)
+                        if isinstance(item, Progress):
+                            yield Delta(item.text)
                         else:
                             yield _build_completion(prepared, item, "")
 

@@ -19,6 +19,7 @@ class Letters:
     text: str = ""
     cancelled: bool = False
     generation: Generation | None = None
+    failure: Exception | None = None
 
 
 @dataclass

@@ -11,7 +11,7 @@ from support.tiny_model import build_tiny_model
 
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.base import Generation, Progress, Sampling
 from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.engines.transformers import TransformersEngine
 
@@ -158,13 +158,13 @@ def test_a_stop_text_ends_the_turn_and_is_not_shown(engine: TransformersEngine) 
 
 
 def streamed(engine: TransformersEngine, prompt: list[int], sampling: Sampling) -> str:
-    async def collect() -> list[str | Generation]:
+    async def collect() -> list[Progress | Generation]:
         loop = EngineLoop(engine)
         items = [item async for item in loop.stream(prompt, sampling)]
         loop.close()
         return items
 
-    return "".join(item for item in asyncio.run(collect()) if isinstance(item, str))
+    return "".join(item.text for item in asyncio.run(collect()) if isinstance(item, Progress))
 
 
 def test_streamed_text_is_the_generated_text_and_never_shows_a_stop_text(

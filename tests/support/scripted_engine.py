@@ -17,6 +17,7 @@ class ScriptedRequest:
     said: int = 0
     cancelled: bool = False
     generation: Generation | None = None
+    failure: Exception | None = None
 
 
 @dataclass(eq=False)
