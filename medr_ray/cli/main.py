@@ -65,7 +65,6 @@ app.command("run")(run.run)
 for _stage_group in stages.build_stage_groups():
     app.add_typer(_stage_group)
 app.command("report")(report.report)
-app.command("serve")(serve.serve)
 app.command("trace")(trace.trace)
 app.command("submit")(submit.submit)
 app.command("doctor")(doctor.doctor)
@@ -74,6 +73,7 @@ app.add_typer(config.app)
 app.add_typer(models.app)
 app.add_typer(registries.app)
 app.add_typer(roles.app)
+app.add_typer(serve.app, name="serve")
 app.add_typer(runs.app, name="runs")
 
 

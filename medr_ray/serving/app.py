@@ -7,36 +7,58 @@ down. A port that is in use or a missing model is reported before anything start
 
 import contextlib
 import errno
+import hashlib
 import logging
 import random
-import signal
 import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from medr_ray.core.config import PipelineConfig
+import medr_ray
+from medr_ray.core.config import PipelineConfig, ServingConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.placement import Need, require_room
-from medr_ray.core.run import RunDirectory, open_run
+from medr_ray.core.records import canonical_json
+from medr_ray.core.run import RunDirectory
 from medr_ray.engines.weights import model_path
-from medr_ray.serving.keys import ApiKeyVerifier, require_key_beyond_loopback
+from medr_ray.serving.http.errors import RETRY_AFTER_SECONDS
+from medr_ray.serving.keys import KeySource, require_key_beyond_loopback
+from medr_ray.serving.names import (
+    APPLICATION_NAME,
+    GATEWAY_DEPLOYMENT,
+    MODEL_DEPLOYMENT,
+    PROXY_CALLBACK,
+)
+from medr_ray.serving.replicas import count_running_replicas
+from medr_ray.serving.shutdown import end_serve
 
 if TYPE_CHECKING:
     from ray.serve import Application
 
-_APPLICATION_NAME = "medr"
+_LOGGING: Mapping[str, Any] = {"log_level": "WARNING", "enable_access_log": False}
 # A query is milliseconds of work; this leaves room for a model and an agent worker on 2 CPUs.
 _SEARCH_CPUS = 0.5
 # Attempts to start the retriever. What it lacks, an index or a setting, it lacks at the next one
 # too: Serve's own three only keep the user waiting for the error.
 _SEARCH_STARTS = 1
-# The gateway only waits for replies, so it needs no limit of its own; overload is rejected by the
-# model's queue.
-_MAX_GATEWAY_REQUESTS = 10_000
+# Requests beside those to the model, such as searches, that the gateway works on and keeps waiting:
+# many more than it can answer in time, few enough to hold in memory. Serve refuses what exceeds
+# them.
+_OTHER_GATEWAY_REQUESTS = 512
+_QUEUED_GATEWAY_REQUESTS = 512
+_QUEUED_SEARCHES = 64  # searches that wait before more are refused with status 429
+# Between two looks of Serve at its requests, in seconds, and the time over which it averages them.
+# Longer times only add to serving.upscale_seconds and serving.downscale_seconds.
+_LOAD_LOOK_SECONDS = 1.0
+_LOAD_AVERAGE_SECONDS = 3.0
+# Serve's health check of a replica: its event loop must answer within the time-out, in seconds.
+# One that does not is replaced.
+_HEALTH_PERIOD_SECONDS = 5.0
+_HEALTH_TIMEOUT_SECONDS = 30.0
+# What Serve's own time limit waits for beyond the gateway's, which answers in OpenAI's form.
+_REQUEST_GRACE_SECONDS = 15.0
 # Requests a replica accepts per place in its batch, so that the next ones are already waiting there
 # when a place becomes free.
 _REQUESTS_PER_BATCH_PLACE = 2
@@ -53,6 +75,25 @@ class ServedApplication:
 
     base_url: str
     models: tuple[str, ...]
+    _config: PipelineConfig = field(repr=False)
+    _run: RunDirectory = field(repr=False)
+    _keys: KeySource = field(repr=False)
+
+    def swap_weights(self, weights: str) -> None:
+        """Answer under the first name with a model of the run, by its name, or of a directory.
+
+        Requests in progress end with the weights they began with. Returns when every replica
+        answers with the new ones. Raises MedrError.
+        """
+        directory = find_model_directory(self._config, self._run, weights)
+        directories = find_served_directories(self._config, self._run)
+        # A model that was trained since the start is not listed, and changes no replica.
+        listed = {name: directories[name] for name in self.models}
+        run_application(bind_application(self._config, self._run, listed, self._keys, directory))
+
+    def count_replicas(self) -> int:
+        """The model's replicas that answer at the moment."""
+        return count_running_replicas()
 
 
 def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
@@ -78,6 +119,19 @@ def find_served_directories(config: PipelineConfig, run: RunDirectory) -> dict[s
             f"or serve others with --set serving.weights={latest}"
         )
     return {config.serving.model_name: directories[weights_name], **directories}
+
+
+def find_model_directory(config: PipelineConfig, run: RunDirectory, weights: str) -> str:
+    """The directory of the run's model of that name (base, sft, grpo), or of a model's directory
+    given by its path. Raises MedrError."""
+    directories = find_weights_directories(config, run)
+    if weights in directories:
+        return directories[weights]
+    folder = Path(weights).absolute()
+    if not (folder / "config.json").is_file():
+        names = ", ".join(directories)
+        raise MedrError(f"{weights!r} is no model: there are {names}, and {folder} holds none")
+    return str(folder)
 
 
 def find_free_port(host: str = "127.0.0.1") -> int:
@@ -128,15 +182,13 @@ def serve_application(
     Serve already runs on this cluster, or the cluster has no room for the replicas.
     """
     from ray import serve
-    from ray.serve.config import HTTPOptions
 
     host = config.serving.host
     port = config.serving.port
-    variable = config.serving.api_key_env
-    verifier = ApiKeyVerifier.for_key(api_key)
-    if verifier.digest is None:
-        verifier = ApiKeyVerifier.from_environment(variable)
-    require_key_beyond_loopback(host, verifier, variable)
+    keys = KeySource.for_key(api_key or "")
+    if not keys.environment_keys:
+        keys = KeySource.from_config(config.serving)
+    require_key_beyond_loopback(host, keys.read(), config.serving.api_key_env)
     directories = find_served_directories(config, run)
     check_port(host, port)
     # serve.start ignores other HTTP options when Serve is already up, so ours would be lost.
@@ -147,22 +199,41 @@ def serve_application(
         )
     require_room(list_serving_needs(config, run), config.ray)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    logging_config: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
     # Call this before ``serve.run``, which accepts no HTTP options and would start Serve with its
     # defaults. It is outside of the ``try`` because there is nothing to shut down until Serve has
     # started.
     serve.start(
         proxy_location="HeadOnly",
-        http_options=HTTPOptions(host=host, port=port),
-        logging_config=logging_config,
+        http_options=build_http_options(config),
+        controller_options=build_controller_options(),
+        logging_config=dict(_LOGGING),
+    )
+    # An IPv6 address stands in brackets in a URL.
+    url_host = f"[{host}]" if ":" in host else host
+    application = ServedApplication(
+        f"http://{url_host}:{port}/v1", tuple(directories), config, run, keys
     )
     try:
-        _run_application(bind_application(config, run, directories, verifier), logging_config)
-        # An IPv6 address stands in brackets in a URL.
-        url_host = f"[{host}]" if ":" in host else host
-        yield ServedApplication(f"http://{url_host}:{port}/v1", tuple(directories))
+        run_application(bind_application(config, run, directories, keys))
+        yield application
     finally:
-        serve.shutdown()
+        end_serve(config.serving.drain_seconds)
+
+
+def build_http_options(config: PipelineConfig) -> dict[str, Any]:
+    """Where Serve listens, and its time limits."""
+    serving = config.serving
+    return {
+        "host": serving.host,
+        "port": serving.port,
+        "keep_alive_timeout_s": serving.idle_seconds,
+        "request_timeout_s": serving.request_seconds + _REQUEST_GRACE_SECONDS,
+    }
+
+
+def build_controller_options() -> dict[str, Any]:
+    """What Serve's controller and the proxies that it starts have in their environment."""
+    return {"runtime_env": {"env_vars": dict(PROXY_CALLBACK)}}
 
 
 def list_serving_needs(config: PipelineConfig, run: RunDirectory) -> list[Need]:
@@ -179,13 +250,14 @@ def list_serving_needs(config: PipelineConfig, run: RunDirectory) -> list[Need]:
     return needs
 
 
-def _run_application(application: "Application", logging_config: dict[str, object]) -> None:
-    """Run the application. Raises MedrError with the replicas' messages when one cannot start."""
+def run_application(application: "Application") -> None:
+    """Run the application, or bring the one that runs up to date. Raises MedrError with the
+    replicas' messages when one cannot start."""
     from ray import serve
 
     try:
         serve.run(
-            application, name=_APPLICATION_NAME, route_prefix="/", logging_config=logging_config
+            application, name=APPLICATION_NAME, route_prefix="/", logging_config=dict(_LOGGING)
         )
     except RuntimeError as error:
         messages = " ".join(_read_deployment_messages())
@@ -196,7 +268,7 @@ def _read_deployment_messages() -> list[str]:
     """Returns "name: message" for each deployment about which Serve reports a message."""
     from ray import serve
 
-    application = serve.status().applications.get(_APPLICATION_NAME)
+    application = serve.status().applications.get(APPLICATION_NAME)
     if application is None:
         return []
     return [
@@ -210,35 +282,90 @@ def bind_application(
     config: PipelineConfig,
     run: RunDirectory,
     directories: dict[str, str],
-    verifier: ApiKeyVerifier,
+    keys: KeySource,
+    weights: str | None = None,
 ) -> "Application":
-    """Bind gateway, model and retriever into an application that does not run yet. ``directories``
-    are model directories by served name."""
-    from ray import serve
+    """Bind gateway, model and retriever into an application that does not run yet.
 
-    from medr_ray.serving.gateway import Gateway
+    ``directories`` are model directories by served name. ``weights`` is the directory that answers
+    under the first of them instead; nothing else is started anew where an application that runs
+    gets another one.
+    """
+    from ray import serve
+    from ray.serve.config import BackpressureConfig
+
+    from medr_ray.serving.gateway import Gateway, GatewayLimits
     from medr_ray.serving.model import ModelReplica
 
     serving = config.serving
+    max_ongoing = _REQUESTS_PER_BATCH_PLACE * serving.max_batch
+    max_replicas = serving.max_replicas or serving.replicas
+    backpressure = BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_SECONDS)
+    # What is equal keeps its processes, whatever Serve would make of two objects that are.
+    version = _hash_definition(config, directories, keys)
     model = serve.deployment(
-        name="model",
-        num_replicas=serving.replicas,
+        name=MODEL_DEPLOYMENT,
+        **_build_scaling(serving),
         # Counted by the gateway's handle, which raises BackPressureError beyond it: status 429.
         max_queued_requests=serving.max_queued,
-        max_ongoing_requests=_REQUESTS_PER_BATCH_PLACE * serving.max_batch,
+        max_ongoing_requests=max_ongoing,
+        backpressure_config=backpressure,
+        user_config={"weights": weights} if weights else None,
+        graceful_shutdown_timeout_s=serving.drain_seconds,
+        health_check_period_s=_HEALTH_PERIOD_SECONDS,
+        health_check_timeout_s=_HEALTH_TIMEOUT_SECONDS,
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
-    )(ModelReplica).bind(directories, config.engine, serving, config.models.trust_remote_code)
+    )(ModelReplica).options(version=version, _internal=True)
+    bound_model = model.bind(directories, config.engine, serving, config.models.trust_remote_code)
+    places = max_replicas * max_ongoing + serving.max_queued
     gateway = serve.deployment(
-        name="gateway",
-        max_ongoing_requests=_MAX_GATEWAY_REQUESTS,
+        name=GATEWAY_DEPLOYMENT,
+        max_ongoing_requests=places + _OTHER_GATEWAY_REQUESTS,
+        max_queued_requests=_QUEUED_GATEWAY_REQUESTS,
+        backpressure_config=backpressure,
+        graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
-    )(Gateway)
-    return gateway.bind(model, _bind_search(config, run), verifier, tuple(directories))
+    )(Gateway).options(version=version, _internal=True)
+    limits = GatewayLimits(places, serving.request_seconds)
+    return gateway.bind(
+        bound_model, _bind_search(config, run, version), keys, tuple(directories), limits
+    )
 
 
-def _bind_search(config: PipelineConfig, run: RunDirectory) -> "Application | None":
+def _build_scaling(serving: ServingConfig) -> dict[str, Any]:
+    """The number of replicas: fixed, or between two by the load."""
+    max_replicas = serving.max_replicas or serving.replicas
+    if max_replicas == serving.replicas:
+        return {"num_replicas": serving.replicas}
+    return {
+        "autoscaling_config": {
+            "min_replicas": serving.replicas,
+            "max_replicas": max_replicas,
+            # Requests beyond one batch wait for it.
+            "target_ongoing_requests": serving.max_batch,
+            "upscale_delay_s": serving.upscale_seconds,
+            "downscale_delay_s": serving.downscale_seconds,
+            "metrics_interval_s": _LOAD_LOOK_SECONDS,
+            "look_back_period_s": _LOAD_AVERAGE_SECONDS,
+        }
+    }
+
+
+def _hash_definition(config: PipelineConfig, directories: dict[str, str], keys: KeySource) -> str:
+    """A name for the application that is the same where the application is."""
+    definition = {
+        "version": medr_ray.__version__,
+        "config": config.model_dump(mode="json"),
+        "directories": directories,
+        "keys": [key.model_dump(mode="json") for key in keys.environment_keys],
+    }
+    return hashlib.sha256(canonical_json(definition).encode()).hexdigest()
+
+
+def _bind_search(config: PipelineConfig, run: RunDirectory, version: str) -> "Application | None":
     """The bound retriever; None when the run has no finished index."""
     from ray import serve
+    from ray.serve.config import BackpressureConfig
 
     from medr_ray.serving.retriever import SearchReplica
 
@@ -250,29 +377,8 @@ def _bind_search(config: PipelineConfig, run: RunDirectory) -> "Application | No
         name="search",
         ray_actor_options={"num_cpus": _SEARCH_CPUS},
         max_constructor_retry_count=_SEARCH_STARTS,
+        max_queued_requests=_QUEUED_SEARCHES,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_SECONDS),
     )
-    return deployment(SearchReplica).bind(index, config.retrieval, config.models)
-
-
-def serve_forever(config: PipelineConfig, console: Console | None = None) -> None:
-    """Serve the configured run until SIGINT or SIGTERM, on Ray as configured."""
-    from medr_ray.core.session import ray_session
-
-    console = console or Console()
-    variable = config.serving.api_key_env
-    verifier = ApiKeyVerifier.from_environment(variable)
-    # Before Ray takes its time to start.
-    require_key_beyond_loopback(config.serving.host, verifier, variable)
-    stop_requested = threading.Event()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: stop_requested.set())
-    with ray_session(config.ray), serve_application(config, open_run(config)) as served:
-        access = f"with the key in {variable}"
-        if verifier.digest is None:
-            access = f"without a key ({variable} is unset)"
-        models = ", ".join(served.models)
-        console.print(
-            f"serving {models} at {served.base_url} {access}; end with Ctrl-C", highlight=False
-        )
-        # Serve works in processes of its own. This one only waits, and shuts it down at the end.
-        stop_requested.wait()
+    replica = deployment(SearchReplica).options(version=version, _internal=True)
+    return replica.bind(index, config.retrieval, config.models)

@@ -1,8 +1,8 @@
 """The Serve application of a run for a Serve configuration file or a RayService:
 ``cluster/serve.yaml`` names it.
 
-Such an application can be reached from other machines, so it is built only if the environment
-contains an API key.
+It is the application that ``medr serve`` runs. It can be reached from other machines, so it is
+built only if there is an API key.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from medr_ray.core.errors import ConfigError
 from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
 from medr_ray.serving.app import bind_application, find_served_directories
-from medr_ray.serving.keys import ApiKeyVerifier
+from medr_ray.serving.keys import KeySource
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -25,13 +25,12 @@ def build(arguments: Mapping[str, str]) -> "Application":
         raise ConfigError("the application's args name no configuration: write config: PATH")
     config = load_config(arguments["config"])
     variable = config.serving.api_key_env
-    verifier = ApiKeyVerifier.from_environment(variable)
-    # An unset variable would mean that no key is asked for (see ``keys``), which is for loopback
-    # only.
-    if verifier.digest is None:
+    keys = KeySource.from_config(config.serving)
+    # No key would mean that none is asked for (see ``keys``), which is for loopback only.
+    if not keys.read().asks_for_key:
         raise ConfigError(
-            f"{variable} is not set or blank: a served model that others can reach needs a key"
+            f"{variable} is not set or blank, and serving.keys_file names no file: a served model "
+            "that others can reach needs a key"
         )
     run = open_run(config)
-    directories = find_served_directories(config, run)
-    return bind_application(config, run, directories, verifier)
+    return bind_application(config, run, find_served_directories(config, run), keys)

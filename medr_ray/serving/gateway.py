@@ -1,22 +1,28 @@
 """The Serve ingress: the FastAPI application of ``http.py`` over handles to the model and the
 retriever."""
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
-from ray.serve.exceptions import BackPressureError
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from medr_ray.serving.embeddings import Embeddings, InputType
 from medr_ray.serving.http import build_http
-from medr_ray.serving.http.errors import Overloaded
+from medr_ray.serving.http.errors import Overloaded, Unavailable
 from medr_ray.serving.http.schemas import SearchRequest
-from medr_ray.serving.keys import ApiKeyVerifier
+from medr_ray.serving.http.service_state import ServiceState
+from medr_ray.serving.keys import KeySource, LiveKeys
 from medr_ray.serving.messages import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.replica_address import listen_where_ray_does
+from medr_ray.serving.replicas import count_running_replicas
 
 
 class _HandleChat:
@@ -26,12 +32,9 @@ class _HandleChat:
         self._handle = handle
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
-        try:
-            # A full queue shows here and not at ``remote``: the handle assigns the request
-            # meanwhile.
+        # A full queue shows here and not at ``remote``: the handle assigns the request meanwhile.
+        with _name_failures():
             reply: Completion | Refusal = await self._handle.complete.remote(job)
-        except BackPressureError as error:
-            raise Overloaded(str(error)) from error
         return reply
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
@@ -40,11 +43,12 @@ class _HandleChat:
         items: DeploymentResponseGenerator[StreamItem] = handle.stream.remote(job)  # type: ignore[assignment]
         was_refused = False
         try:
-            async for item in items:
-                yield item
-        except BackPressureError as error:
+            with _name_failures():
+                async for item in items:
+                    yield item
+        except Overloaded:
             was_refused = True
-            raise Overloaded(str(error)) from error
+            raise
         finally:
             # Ends generation when the client is gone; after the last item it does nothing. Of a
             # request that was never started it raises the refusal again, over the one above.
@@ -52,8 +56,21 @@ class _HandleChat:
                 items.cancel()
 
     async def statistics(self) -> dict[str, int]:
-        counters: dict[str, int] = await self._handle.statistics.remote()
+        with _name_failures():
+            counters: dict[str, int] = await self._handle.statistics.remote()
         return counters
+
+
+@contextlib.contextmanager
+def _name_failures() -> Iterator[None]:
+    """Turn the ways in which a handle fails into errors with a status of their own."""
+    try:
+        yield
+    except BackPressureError as error:
+        raise Overloaded(str(error)) from error
+    except (RayActorError, DeploymentUnavailableError) as error:
+        # The replica's messages hold paths and addresses.
+        raise Unavailable("the model's process ended; another one is started") from error
 
 
 class _HandleSearch:
@@ -63,11 +80,13 @@ class _HandleSearch:
         self._handle = handle
 
     async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
-        hits: list[dict[str, Any]] = await self._handle.search.remote(request)
+        with _name_failures():
+            hits: list[dict[str, Any]] = await self._handle.search.remote(request)
         return hits
 
     async def document(self, document_id: str) -> dict[str, Any] | None:
-        document: dict[str, Any] | None = await self._handle.document.remote(document_id)
+        with _name_failures():
+            document: dict[str, Any] | None = await self._handle.document.remote(document_id)
         return document
 
     async def embed(self, texts: Sequence[str], input_type: InputType) -> Embeddings:
@@ -75,22 +94,34 @@ class _HandleSearch:
         return embeddings
 
 
+@dataclass(frozen=True)
+class GatewayLimits:
+    """How many requests to the model the gateway lets in, and how long any request may take
+    (seconds)."""
+
+    max_running: int
+    request_seconds: float
+
+
 @serve.ingress()
 class Gateway:
-    """Answers HTTP. Holds the digest of the key, never the key."""
+    """Answers HTTP. Holds digests of keys, never a key."""
 
     def __init__(
         self,
         model: DeploymentHandle,
         search: DeploymentHandle | None,
-        verifier: ApiKeyVerifier,
+        key_source: KeySource,
         names: Sequence[str],
+        limits: GatewayLimits,
     ) -> None:
         listen_where_ray_does()
         self._model = model
         self._search = search
-        self._verifier = verifier
+        self._keys = LiveKeys(key_source)
         self._names = names
+        self._limits = limits
+        self._state = ServiceState(limits.max_running)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Ray Serve once the replica is constructed."""
@@ -99,12 +130,29 @@ class Gateway:
         return build_http(
             _HandleChat(self._model),
             search,
-            self._verifier,
+            self._keys,
             self._names,
             embeddings=search,
             # Serve's proxy gives every request an id, as a header of the request and the response.
             sends_request_id=False,
+            state=self._state,
+            request_seconds=self._limits.request_seconds,
+            is_model_ready=_is_model_running,
         )
+
+    async def drain(self) -> None:
+        """Refuse new requests to the model from now on; those in progress go on."""
+        self._state.is_draining = True
+
+    async def count_running(self) -> int:
+        """The requests to the model that are in progress."""
+        return self._state.running
+
+
+async def _is_model_running() -> bool:
+    """Whether a replica of the model runs, as Serve's controller sees it: a model that is busy
+    could not say so itself in time."""
+    return await asyncio.to_thread(count_running_replicas) > 0
 
 
 def _log_to_stderr() -> None:

@@ -1,17 +1,21 @@
 """The HTTP side over a stand-in backend: envelopes, keys, streams, search."""
 
 import asyncio
+import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from medr_ray.serving.http import MAX_BODY_BYTES, build_http, probe_routes
+from medr_ray.serving.http import MAX_BODY_BYTES, build_http, service_state
+from medr_ray.serving.http import app as http_app
 from medr_ray.serving.http.errors import Overloaded
 from medr_ray.serving.http.schemas import SearchRequest
-from medr_ray.serving.keys import ApiKeyVerifier
+from medr_ray.serving.http.service_state import ServiceState
+from medr_ray.serving.keys import ApiKeyVerifier, ServingKey
 from medr_ray.serving.messages import (
     ChatJob,
     ChatTurn,
@@ -416,6 +420,14 @@ def test_without_a_key_only_this_machine_is_answered(host: str, status: int) -> 
         assert client.get("/healthz").status_code == 200
 
 
+def wait_for_readiness(client: TestClient, status: int) -> Any:
+    patience = time.monotonic() + 20
+    while (response := client.get("/readyz")).status_code != status:
+        assert time.monotonic() < patience, response.text
+        time.sleep(0.01)
+    return response
+
+
 def test_a_model_that_does_not_answer_is_alive_and_not_ready(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,12 +435,102 @@ def test_a_model_that_does_not_answer_is_alive_and_not_ready(
         await asyncio.sleep(60)
         return {}
 
-    assert client.get("/readyz").json() == {"status": "ready"}
-    monkeypatch.setattr(Backend, "statistics", hang)
-    monkeypatch.setattr(probe_routes, "_READY_SECONDS", 0.05)
-    assert client.get("/healthz").json() == {"status": "ok"}
-    response = client.get("/readyz")
-    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    monkeypatch.setattr(service_state, "_LOOK_SECONDS", 0.01)
+    # Nobody has looked yet, as while the model loads.
+    assert client.get("/readyz").status_code == 503
+    with client:
+        assert wait_for_readiness(client, 200).json() == {"status": "ready"}
+        monkeypatch.setattr(http_app, "_READY_SECONDS", 0.05)
+        monkeypatch.setattr(Backend, "statistics", hang)
+        response = wait_for_readiness(client, 503)
+        assert response.headers["Retry-After"] == "1"
+        assert read_error(response)["code"] == "not_ready"
+        for probe in ("/livez", "/healthz"):
+            assert client.get(probe, headers={"Authorization": ""}).json() == {"status": "ok"}
+
+
+def test_a_full_or_ending_service_refuses_before_it_reads(client: TestClient) -> None:
+    backend = Backend()
+    state = ServiceState(max_running=1, running=1)
+    keys = ApiKeyVerifier.for_key("k")
+    app = build_http(backend, backend, keys, ["agent"], state=state)  # type: ignore[arg-type]
+    client = TestClient(app, headers=KEY)
+    path = "/v1/chat/completions"
+    full = client.post(path, content=b"{no json")
+    assert (full.status_code, full.headers["Retry-After"]) == (429, "1")
+    assert read_error(full)["code"] == "overloaded"
+    # What costs the model nothing is answered.
+    assert client.get("/v1/models").status_code == 200
+    state.running = 0
+    assert client.post(path, json=BODY).status_code == 200
+    assert state.running == 0
+    state.is_draining = True
+    ending = client.post(path, json={**BODY, "stream": True})
+    assert (ending.status_code, ending.headers["Retry-After"]) == (503, "5")
+    assert read_error(ending)["code"] == "draining"
+    assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_request_that_takes_too_long_ends_as_an_error(
+    monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    async def hang(_: Backend, job: ChatJob) -> Completion | Refusal:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def stall(_: Backend, job: ChatJob) -> AsyncIterator[StreamItem]:
+        yield Opening(3)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(Backend, "complete", hang)
+    monkeypatch.setattr(Backend, "stream", stall)
+    backend = Backend()
+    keys = ApiKeyVerifier.for_key("k")
+    app = build_http(backend, backend, keys, ["agent"], request_seconds=0.2)  # type: ignore[arg-type]
+    client = TestClient(app, headers=KEY)
+    response = client.post("/v1/chat/completions", json={**BODY, "stream": stream})
+    if not stream:
+        assert response.status_code == 504
+        assert read_error(response)["code"] == "timeout"
+        return
+    last = response.text.strip().split("\n\n")[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "timeout"
+
+
+def test_a_line_of_the_log_has_key_and_tokens_and_no_text(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "medr_ray.serving.requests")
+    body = {**BODY, "messages": [{"role": "user", "content": "a secret question"}]}
+    for stream in (False, True):
+        client.post("/v1/chat/completions", json={**body, "stream": stream})
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert all("key default tokens 3 in 2 out" in line for line in lines)
+    assert not any("secret" in line or "hello" in line for line in lines)
+
+
+def test_each_key_has_its_own_limits() -> None:
+    backend = Backend()
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("few", "many")}
+    keys = ApiKeyVerifier(
+        (
+            ServingKey(name="few", sha256=digests["few"], rpm=1),
+            ServingKey(name="many", sha256=digests["many"]),
+        )
+    )
+    client = TestClient(build_http(backend, backend, keys, ["agent"]))  # type: ignore[arg-type]
+
+    def ask(key: str) -> Any:
+        return client.get("/v1/models", headers={"Authorization": f"Bearer {key}"})
+
+    assert ask("few").status_code == 200
+    refused = ask("few")
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert read_error(refused)["code"] == "rate_limit_exceeded"
+    assert {ask("many").status_code for _ in range(5)} == {200}
 
 
 def test_a_key_read_from_a_file_works() -> None:

@@ -8,8 +8,9 @@ import pytest
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
-from medr_ray.serving.app import serve_application, serve_forever
+from medr_ray.serving.app import serve_application
 from medr_ray.serving.keys import ApiKeyVerifier, is_loopback
+from medr_ray.serving.service import serve_forever
 
 
 @pytest.mark.parametrize(

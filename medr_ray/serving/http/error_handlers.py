@@ -12,12 +12,14 @@ from starlette.routing import Match
 
 from medr_ray.core.errors import InfrastructureError, MedrError
 from medr_ray.serving.http.errors import (
+    RESTART_RETRY_SECONDS,
     RETRY_AFTER_SECONDS,
     HttpRefusal,
     Overloaded,
+    Unavailable,
     build_error_body,
 )
-from medr_ray.serving.http.middleware import REQUEST_ID
+from medr_ray.serving.http.middleware import REQUEST_ID, build_overload_response
 
 # Of the errors that FastAPI and the middlewares raise.
 _CODES = {
@@ -41,13 +43,17 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Overloaded)
     async def answer_overload(request: Request, error: Overloaded) -> Response:
-        body = build_error_body(429, "the model's queue is full: try again shortly", "overloaded")
-        return JSONResponse(body, 429, _RETRY_LATER)
+        return build_overload_response()
 
     @app.exception_handler(InfrastructureError)
     async def answer_outage(request: Request, error: InfrastructureError) -> Response:
         message = "the model failed meanwhile: try again shortly"
         return JSONResponse(build_error_body(503, message, "unavailable"), 503, _RETRY_LATER)
+
+    @app.exception_handler(Unavailable)
+    async def answer_unavailable(request: Request, error: Unavailable) -> Response:
+        body = build_error_body(503, str(error), "unavailable")
+        return JSONResponse(body, 503, {"Retry-After": str(RESTART_RETRY_SECONDS)})
 
     @app.exception_handler(MedrError)
     async def answer_medr_error(request: Request, error: MedrError) -> Response:

@@ -12,6 +12,8 @@ from medr_ray.serving.messages import Refusal
 RETRY_AFTER_SECONDS = 1
 # The id of the request that is being answered, which its errors carry.
 CURRENT_REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+# A replica that ended is there again after the time that its process and its model take to start.
+RESTART_RETRY_SECONDS = 10
 
 # OpenAI's names; every other status is an invalid request.
 _ERROR_TYPES = {
@@ -71,3 +73,7 @@ class HttpRefusal(MedrError):
 
 class Overloaded(MedrError):
     """The queue in front of the model is full."""
+
+
+class Unavailable(MedrError):
+    """The model's replica ended while it answered, or none is there."""

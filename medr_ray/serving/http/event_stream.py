@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from medr_ray.serving.http.errors import HttpRefusal, build_error_body
+from medr_ray.serving.http.errors import HttpRefusal, Unavailable, build_error_body
 from medr_ray.serving.messages import ChatBackend, ChatJob, Refusal, StreamItem
 
 END_EVENT = "data: [DONE]\n\n"
@@ -49,6 +49,8 @@ async def _guard_events(
     try:
         async for event in events:
             yield event
+    except Unavailable as error:
+        yield format_event(build_error_body(503, str(error), "unavailable"))
     # A client that leaves cancels the generator. CancelledError is no subclass of Exception, so it
     # passes through.
     except Exception as error:

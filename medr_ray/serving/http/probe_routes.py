@@ -1,34 +1,39 @@
 """What tells whether the process is alive, whether the model answers, and what it has done."""
 
-import asyncio
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from medr_ray.serving.http.errors import RETRY_AFTER_SECONDS, build_error_body
+from medr_ray.serving.http.service_state import ServiceState
 from medr_ray.serving.messages import ChatBackend
 
-_READY_SECONDS = 2.0  # within which the model must answer to count as ready
 
+def add_probes(app: FastAPI, chat: ChatBackend, state: ServiceState) -> None:
+    """Register the routes. Only ``/v1/statistics``, which needs a key, asks the model."""
 
-def add_probes(app: FastAPI, chat: ChatBackend) -> None:
-    """Register the routes."""
+    @app.get("/livez")
+    async def livez() -> dict[str, Any]:
+        # A busy, loading or stuck model is no reason to end this process.
+        return {"status": "ok"}
 
-    @app.get("/healthz")
+    @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, Any]:
-        # Without asking the model: a busy one is no reason to end the process.
         return {"status": "ok"}
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        try:
-            await asyncio.wait_for(chat.statistics(), _READY_SECONDS)
-        except Exception:
-            body = build_error_body(503, "the model does not answer yet", "not_ready")
-            return JSONResponse(body, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-        return JSONResponse({"status": "ready"})
+        if state.is_ready:
+            return JSONResponse({"status": "ready"})
+        reason = "the service is ending" if state.is_draining else "the model is not ready yet"
+        body = build_error_body(503, reason, "not_ready")
+        return JSONResponse(body, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     @app.get("/v1/statistics")
     async def show_statistics() -> dict[str, Any]:
-        return {"object": "statistics", "model": await chat.statistics()}
+        return {
+            "object": "statistics",
+            "gateway": {"running": state.running, "places": state.max_running},
+            "model": await chat.statistics(),
+        }
