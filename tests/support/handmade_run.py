@@ -7,13 +7,14 @@ from rich.console import Console
 from support.questions import make_question
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EvaluationResult, Usage, Verdict
+from medr_ray.core.records import EvaluationResult, Reward, Trajectory, Usage, Verdict
 from medr_ray.core.run import Counts, RunDirectory, StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
 from medr_ray.evaluation.figures import JudgedAnswer
 from medr_ray.evaluation.stage import write_results
 from medr_ray.questions.artifacts import QUESTIONS as QUESTIONS_FILE
+from medr_ray.training.artifacts import GRPO_ROLLOUTS, ScoredRollout
 
 QUESTIONS = [make_question(number, hops=1 + number % 2) for number in range(40)]
 COUNTS: dict[str, Counts] = {
@@ -38,6 +39,26 @@ _UPDATE_LINES = [
     }
     for update in range(2)
 ]
+# The rewards of the rollouts of each update; one could not be scored.
+UPDATE_REWARDS = [[0.0, 0.2, 0.4, 1.0], [0.0, None, 1.2]]
+
+
+def _build_rollout(update: int, number: int, reward: float | None) -> ScoredRollout:
+    trajectory = Trajectory(
+        trajectory_id=f"traj-{update}-{number}",
+        question_id="q",
+        mode="exploration",
+        rollout=number,
+        messages=(),
+        turns=(),
+        tool_events=(),
+        documents=(),
+        answer=None,
+        stop_reason="answered",
+        usage=Usage(0, 0, 0),
+        cost=None,
+    )
+    return ScoredRollout(update, "q", trajectory, Reward(reward, reward, 0.0, reward), None)
 
 
 def judge_answers(right: dict[str, int], unscored: int = 0) -> list[JudgedAnswer]:
@@ -78,7 +99,9 @@ def write_run(
     run.stage("questions").write(QUESTIONS_FILE, QUESTIONS)
     run.stage("sft").write_jsonl("metrics.jsonl", [{"step": i, "loss": 3.0 - i} for i in range(3)])
     run.stage("grpo").write_jsonl("metrics.jsonl", _UPDATE_LINES)
-    run.stage("grpo").write_bytes("rollouts/update-00000.parquet", b"")
+    for update, rewards in enumerate(UPDATE_REWARDS):
+        rollouts = [_build_rollout(update, number, reward) for number, reward in enumerate(rewards)]
+        run.stage("grpo").write_part(GRPO_ROLLOUTS, f"update-{update:05d}", rollouts)
     context = StageContext(config, run, run.stage("evaluation"), Console(quiet=True))
     tasks = {HELDOUT.name: [question.task for question in QUESTIONS]}
     counts = write_results(context, [HELDOUT], tasks, judge_answers(right, unscored))

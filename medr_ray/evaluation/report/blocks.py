@@ -40,6 +40,8 @@ _MODEL_COLUMNS = (
     "unscored",
     "calls",
     "tokens",
+    "seconds",
+    "USD",
 )
 # Fields of a line of GRPO's metrics, and their headings.
 _UPDATE_COLUMNS = {
@@ -67,31 +69,58 @@ class Block:
 
 def build_blocks(report: Report) -> list[Block]:
     """The report's parts in reading order; parts without data are left out."""
-    blocks: list[Block] = []
-    for benchmark in report.benchmarks:
-        blocks.append(_build_benchmark_block(benchmark))
-        blocks += _build_slice_blocks(benchmark.figures)
-    blocks.append(_build_stages_block(report))
-    if any(stage.models for stage in report.stages):
-        blocks.append(_build_models_block(report))
-    if report.review is not None:
-        blocks.append(_build_review_block(report.review))
+    blocks = build_figure_blocks(report)
     curves = _build_curves_block(report)
     if curves is not None:
-        blocks.append(curves)
-    if report.grpo_updates.lines:
-        blocks.append(_build_updates_block(report))
+        # Before the lines that they are drawn from.
+        place = len(blocks) - bool(report.grpo_updates.lines)
+        blocks.insert(place, curves)
     for benchmark in report.benchmarks:
         blocks += [_build_sample_block(sample) for sample in benchmark.samples]
     return blocks
 
 
+def build_figure_blocks(report: Report) -> list[Block]:
+    """The tables of figures alone: without curves and sample answers, which the page for browsers
+    shows in its own way."""
+    blocks: list[Block] = []
+    for benchmark in report.benchmarks:
+        blocks += build_benchmark_blocks(benchmark)
+    blocks.append(_build_stages_block(report))
+    if any(stage.models for stage in report.stages):
+        blocks.append(_build_models_block(report))
+    if report.review is not None:
+        blocks.append(_build_review_block(report.review))
+    if report.grpo_updates.lines:
+        blocks.append(_build_updates_block(report))
+    return blocks
+
+
+def build_benchmark_blocks(benchmark: BenchmarkReport) -> list[Block]:
+    """The figures of a benchmark by one scorer: of all attempts, then by their properties."""
+    return [_build_benchmark_block(benchmark), *_build_slice_blocks(benchmark.figures)]
+
+
+def name_figures(figures: BenchmarkFigures) -> str:
+    """What a table of the benchmark is called: its title, and who scored where that is recorded."""
+    if not figures.scorer:
+        return f"{figures.title}, over HTTP"
+    judge = f" ({figures.judge})" if figures.judge else ""
+    return f"{figures.title}, scored by {figures.scorer}{judge}"
+
+
 def _build_benchmark_block(benchmark: BenchmarkReport) -> Block:
     figures = benchmark.figures
     rows = tuple(_build_model_row(model) for model in figures.models)
-    pass_at_k = [_describe_pass_at_k(model) for model in figures.models if model.pass_at_k]
-    notes = (*benchmark.conclusions, *pass_at_k)
-    return Block(f"{figures.title}, over HTTP", _MODEL_COLUMNS, rows, notes)
+    repeats = [_describe_repeats(model) for model in figures.models if model.pass_at_k]
+    values = [_describe_value(model) for model in figures.models if model.value is not None]
+    costs = [
+        f"{model.model}: {model.total_usd:,.4f} USD in all"
+        for model in figures.models
+        if model.total_usd is not None
+    ]
+    notes = (*benchmark.conclusions, *values, *repeats, *costs)
+    return Block(name_figures(figures), _MODEL_COLUMNS, rows, notes)
 
 
 def _build_model_row(model: ModelFigures) -> tuple[str, ...]:
@@ -106,14 +135,29 @@ def _build_model_row(model: ModelFigures) -> tuple[str, ...]:
         str(model.unscored),
         format_number(model.tool_calls, 3),
         format_number(model.output_tokens, 3),
+        format_number(model.seconds, 3),
+        format_number(model.usd, 3),
     )
 
 
-def _describe_pass_at_k(model: ModelFigures) -> str:
+def _describe_repeats(model: ModelFigures) -> str:
     estimates = [
         f"pass@{estimate.k} {format_percent(estimate.value)}" for estimate in model.pass_at_k
     ]
-    return f"{model.model}: {', '.join(estimates)}"
+    if model.majority is not None:
+        estimates.append(f"most frequent answer right {format_percent(model.majority)}")
+    return f"{model.model}: {', '.join(estimates)}; {model.attempts:,} attempts"
+
+
+def _describe_value(model: ModelFigures) -> str:
+    value = model.value
+    if value is None or value.value is None:
+        return f"{model.model}: nothing measured"
+    low = format_number(value.low, 3)
+    return (
+        f"{model.model}: mean score {format_number(value.value, 3)} "
+        f"({low} to {format_number(value.high, 3)}, {_count_noun(value.n, 'task')})"
+    )
 
 
 def _build_slice_blocks(figures: BenchmarkFigures) -> list[Block]:
@@ -139,7 +183,8 @@ def _build_slice_block(figures: BenchmarkFigures, name: str) -> Block | None:
         for model, by_value in matches.items()
     )
     columns = ("weights", *(_label_slice_value(name, value) for value in ordered))
-    return Block(f"{figures.title}: exact match by {name}", columns, rows)
+    title = name_figures(figures) if figures.scorer else figures.title
+    return Block(f"{title}: exact match by {name}", columns, rows)
 
 
 def _format_match(match: Proportion | None) -> str:

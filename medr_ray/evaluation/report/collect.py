@@ -1,8 +1,12 @@
 """Collects a report from a run directory: manifests, training logs, figures, sample answers."""
 
+import math
 import os
 import platform
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig
@@ -19,6 +23,7 @@ from medr_ray.evaluation.report.records import (
     Machine,
     ModelAnswer,
     Report,
+    RewardSpread,
     SampleTask,
     StageSummary,
     TrainingLog,
@@ -28,6 +33,8 @@ from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, SFT_METRICS
 
 # Tasks of each benchmark that are shown with every model's answer.
 _SAMPLES = 4
+# The quantiles between which half of an update's rewards lie.
+_MIDDLE_HALF = (0.25, 0.75)
 
 
 def collect_report(config: PipelineConfig, run: RunDirectory) -> Report:
@@ -60,30 +67,57 @@ def collect_report(config: PipelineConfig, run: RunDirectory) -> Report:
         rollout_files=tuple(rollout_files),
         benchmarks=_collect_benchmarks(run) if "evaluation" in finished else (),
         review=read_review(run) if "questions" in finished else None,
+        reward_spreads=_read_reward_spreads(run) if rollout_files else (),
     )
+
+
+def _read_reward_spreads(run: RunDirectory) -> tuple[RewardSpread, ...]:
+    # Without the trajectories, of which a long training has gigabytes.
+    rows = run.read_columns(GRPO_ROLLOUTS, ["update", "reward"]).to_pylist()
+    rewards: dict[int, list[float]] = {}
+    for row in rows:
+        total = row["reward"]["total"]
+        # An unscored reward is null.
+        if total is not None:
+            rewards.setdefault(row["update"], []).append(total)
+    spreads = []
+    for update, totals in sorted(rewards.items()):
+        low, high = np.quantile(totals, _MIDDLE_HALF)
+        # The files count updates from 0, the log from 1.
+        spreads.append(RewardSpread(update + 1, float(low), float(high)))
+    return tuple(spreads)
 
 
 def read_training_log(run: RunDirectory, metrics: StageFile) -> TrainingLog:
-    """A training stage's log; empty when the stage is not finished or wrote none."""
+    """A training stage's log; empty when the stage is not finished or wrote none.
+
+    What training that diverged logs, infinity and what is no number, is null: no JSON has them.
+    """
     if run.stage(metrics.stage).manifest() is None or not run.has(metrics):
         return TrainingLog(())
     lines = run.read_bytes(metrics.path).decode().splitlines()
+    rows = (parse_json(line, metrics.path, finite=False) for line in lines if line)
     return TrainingLog(
-        tuple(parse_json(line, metrics.path, finite=False) for line in lines if line)
+        tuple({field: _drop_infinite(value) for field, value in row.items()} for row in rows)
     )
+
+
+def _drop_infinite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _collect_benchmarks(run: RunDirectory) -> tuple[BenchmarkReport, ...]:
     results = run.read(EVALUATION_RESULTS)
     tasks = run.read(EVALUATION_TASKS)
-    return tuple(
-        BenchmarkReport(
-            figures,
-            tuple(draw_conclusions(figures)),
-            tuple(_choose_samples(figures.benchmark, tasks, results)),
-        )
-        for figures in read_figures(run.stage("evaluation"))
-    )
+    reports = []
+    seen: set[str] = set()
+    for figures in read_figures(run.stage("evaluation")):
+        # The verdicts of the results are those of the first scorer.
+        is_first = figures.benchmark not in seen
+        samples = _choose_samples(figures.benchmark, tasks, results) if is_first else []
+        seen.add(figures.benchmark)
+        reports.append(BenchmarkReport(figures, tuple(draw_conclusions(figures)), tuple(samples)))
+    return tuple(reports)
 
 
 def _choose_samples(

@@ -3,10 +3,11 @@
 The key of a stage's counts is the name of the stage. ``evaluation`` contains the figures of the
 held-out questions: ``questions`` (how many there are), an entry for each model, and
 ``<second>_vs_<first>`` for each comparison. ``evaluation.benchmarks.<name>`` contains the same keys
-for every other benchmark.
+for every other benchmark. Where several scorers judged a benchmark, the figures are those of the
+first, and ``scorers.<name>`` has those of each other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,9 +42,11 @@ def build_report_json(report: Report) -> dict[str, Any]:
 
 def build_evaluation_json(figures: Sequence[BenchmarkFigures]) -> dict[str, Any]:
     """The figures of all benchmarks, as they appear under ``evaluation``."""
-    return _merge_benchmarks(
-        {benchmark.benchmark: _build_benchmark_json(benchmark) for benchmark in figures}
-    )
+    layouts = [
+        (benchmark.benchmark, benchmark.scorer, _build_benchmark_json(benchmark))
+        for benchmark in figures
+    ]
+    return _merge_benchmarks(_merge_scorers(layouts))
 
 
 def _build_stage_json(stage: StageSummary) -> dict[str, Any]:
@@ -68,12 +71,29 @@ def _build_stage_details_json(stage: str, report: Report) -> dict[str, Any]:
             "rollout_files": list(report.rollout_files),
         }
     if stage == "evaluation":
-        layouts = {
-            benchmark.figures.benchmark: _build_benchmark_report_json(benchmark)
+        layouts = [
+            (
+                benchmark.figures.benchmark,
+                benchmark.figures.scorer,
+                _build_benchmark_report_json(benchmark),
+            )
             for benchmark in report.benchmarks
-        }
-        return _merge_benchmarks(layouts)
+        ]
+        return _merge_benchmarks(_merge_scorers(layouts))
     return {}
+
+
+def _merge_scorers(
+    layouts: Iterable[tuple[str, str, dict[str, Any]]],
+) -> dict[str, dict[str, Any]]:
+    """The layouts by benchmark: that of the first scorer, which holds those of the others."""
+    merged: dict[str, dict[str, Any]] = {}
+    for benchmark, scorer, layout in layouts:
+        if benchmark in merged:
+            merged[benchmark].setdefault("scorers", {})[scorer] = layout
+        else:
+            merged[benchmark] = layout
+    return merged
 
 
 def _merge_benchmarks(layouts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -87,14 +107,19 @@ def _merge_benchmarks(layouts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _build_benchmark_report_json(benchmark: BenchmarkReport) -> dict[str, Any]:
-    samples = [_build_sample_json(sample) for sample in benchmark.samples]
-    return {**_build_benchmark_json(benchmark.figures), "samples": samples}
+    layout = _build_benchmark_json(benchmark.figures)
+    if benchmark.samples:
+        layout["samples"] = [_build_sample_json(sample) for sample in benchmark.samples]
+    return layout
 
 
 def _build_benchmark_json(figures: BenchmarkFigures) -> dict[str, Any]:
     # Other programs read report.json, so these keys must not change when a dataclass field is
     # renamed.
     layout: dict[str, Any] = {"questions": figures.tasks}
+    if figures.scorer:
+        layout["scorer"] = figures.scorer
+        layout["judge"] = figures.judge
     for model in figures.models:
         layout[model.model] = _build_model_json(model)
     for comparison in figures.comparisons:
@@ -110,9 +135,17 @@ def _build_model_json(model: ModelFigures) -> dict[str, Any]:
         "tool_calls": model.tool_calls,
         "output_tokens": model.output_tokens,
         "stop_reasons": model.stop_reasons,
+        "attempts": model.attempts,
+        "seconds": model.seconds,
+        "usd": model.usd,
+        "total_usd": model.total_usd,
     }
+    if model.majority is not None:
+        layout["majority"] = model.majority
+    if model.value is not None:
+        layout["mean_score"] = asdict(model.value)
     for model_slice in model.slices:
-        layout[f"by_{model_slice.name}"] = {
+        layout[f"by_{model_slice.name.replace(' ', '_')}"] = {
             part.value: _build_match_json(part.exact_match) for part in model_slice.parts
         }
     if model.pass_at_k:
@@ -127,11 +160,14 @@ def _build_match_json(match: Proportion) -> dict[str, Any]:
 def _build_comparison_json(comparison: Comparison) -> dict[str, Any]:
     # ``b`` and ``c`` are the usual names of these counts in McNemar's test. They are written again
     # as ``only_<model>``, which a reader understands without knowing the test.
-    return {
+    layout: dict[str, Any] = {
         **asdict(comparison.test),
         f"only_{comparison.first}": comparison.test.b,
         f"only_{comparison.second}": comparison.test.c,
     }
+    if comparison.difference is not None:
+        layout["difference"] = asdict(comparison.difference)
+    return layout
 
 
 def _build_sample_json(sample: SampleTask) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes a report as ``report.json`` and ``report.md``, and prints it."""
+"""Writes a report as ``report.json``, ``report.md`` and ``report.html``, and prints it."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,27 @@ from rich.table import Table
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
+from medr_ray.evaluation.report.answers import collect_answers
 from medr_ray.evaluation.report.blocks import Block, build_blocks
 from medr_ray.evaluation.report.collect import collect_report
 from medr_ray.evaluation.report.json_layout import build_report_json
+from medr_ray.evaluation.report.page import build_run_page, write_page
 from medr_ray.evaluation.report.records import Report
 
 JSON_FILE = "report.json"
 MARKDOWN_FILE = "report.md"
+_PAGE = "report"  # the name of the page for browsers, without its ending
 
 
 def write_report(config: PipelineConfig, run: RunDirectory) -> Report:
-    """Write both files at the run's top level and return the report. Raises DataError when no stage
+    """Write the files at the run's top level and return the report. Raises DataError when no stage
     is finished."""
     report = collect_report(config, run)
     if not report.stages:
         raise DataError(f"{run.uri}: no finished stage to report on; run `medr run` first")
     run.write_json(JSON_FILE, build_report_json(report))
     run.write_bytes(MARKDOWN_FILE, render_markdown(report).encode())
+    write_page(run, _PAGE, build_run_page(report, collect_answers(run)))
     return report
 
 
@@ -36,7 +40,8 @@ def print_report(report: Report, console: Console) -> None:
     for block in build_blocks(report):
         _print_block(block, console)
     directory = report.directory
-    console.print(f"{directory}/{MARKDOWN_FILE}, {directory}/{JSON_FILE}", highlight=False)
+    files = (f"{_PAGE}.html", MARKDOWN_FILE, JSON_FILE)
+    console.print(", ".join(f"{directory}/{file}" for file in files), highlight=False)
 
 
 def _print_block(block: Block, console: Console) -> None:

@@ -43,6 +43,16 @@ class TrainingLog:
 
 
 @dataclass(frozen=True)
+class RewardSpread:
+    """The rewards of one update's rollouts: a quarter is below ``low``, a quarter above ``high``.
+    ``update`` counts from 1."""
+
+    update: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class ModelAnswer:
     """What a model answered to a task; ``prediction`` is None without an answer."""
 
@@ -87,6 +97,7 @@ class Report:
     rollout_files: tuple[str, ...]
     benchmarks: tuple[BenchmarkReport, ...]
     review: ReviewSummary | None = None
+    reward_spreads: tuple[RewardSpread, ...] = ()
 
     @property
     def seconds(self) -> float:
