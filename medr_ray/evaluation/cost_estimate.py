@@ -52,7 +52,7 @@ def _count_tasks(name: str, config: PipelineConfig, run: RunDirectory) -> int:
             return int(count)
         return round(max_question_count(config) * config.questions.heldout_fraction)
     try:
-        (benchmark,) = select_benchmarks((name,))
+        (benchmark,) = select_benchmarks((name,), config.evaluation.benchmark_files)
         return len(benchmark.load_tasks(config, run))
     except MedrError:
         # Why it cannot be read is said where the stage is checked or runs.

@@ -52,7 +52,7 @@ def execute(context: StageContext) -> Counts:
     """Run the evaluation and return its figures."""
     config = context.config
     _check_weights(config, context.run)
-    benchmarks = select_benchmarks(config.evaluation.benchmarks)
+    benchmarks = select_benchmarks(config.evaluation.benchmarks, config.evaluation.benchmark_files)
     tasks = {
         benchmark.name: load_benchmark_tasks(benchmark, config, context.run)
         for benchmark in benchmarks
@@ -203,7 +203,9 @@ def _describe_inputs(config: PipelineConfig) -> Any:
     # Only benchmarks from outside the run: the questions are upstream and count with their stage.
     sources = {
         benchmark.name: source
-        for benchmark in select_benchmarks(config.evaluation.benchmarks)
+        for benchmark in select_benchmarks(
+            config.evaluation.benchmarks, config.evaluation.benchmark_files
+        )
         if (source := benchmark.describe_source()) is not None
     }
     uses_model = config.evaluation.judge == "llm" or config.tools.read.extract == "llm"

@@ -7,8 +7,9 @@ from pydantic import Field
 from medr_ray.core.config.base import Backend, Operational, Section
 from medr_ray.core.config.names import registered_in
 
+# No benchmark has a colon, a slash or a dot in its name: that is a file or a module.
 BenchmarkName = Annotated[
-    str, registered_in("medr_ray.evaluation.benchmarks:BENCHMARKS", unless=":")
+    str, registered_in("medr_ray.evaluation.benchmarks:BENCHMARKS", unless=":/.")
 ]
 
 
@@ -18,8 +19,11 @@ class EvaluationConfig(Section):
     benchmarks: tuple[BenchmarkName, ...] = Field(
         ("heldout",),
         min_length=1,
-        description="names of benchmarks in medr_ray/evaluation/benchmarks, or "
-        "package.module:attribute",
+        description="names of benchmarks in medr_ray/evaluation/benchmarks, alone or with their "
+        "file (gaia:/data/gaia.jsonl), files of your own questions, or package.module:attribute",
+    )
+    benchmark_files: Operational[dict[str, str]] = Field(
+        {}, description="file or folder of each benchmark that is named without one"
     )
     weights: tuple[Literal["base", "sft", "grpo"], ...] = Field(
         ("base", "sft", "grpo"), description="weights to compare, in training order"

@@ -17,11 +17,12 @@ def registered_in(registry: str, unless: str = "") -> AfterValidator:
     """Return a validator for a field whose value must be one of the names in a room's table.
 
     ``registry`` is ``module:attribute``; the attribute is a collection of names. A value that
-    contains ``unless`` is not looked up. The ValueError names the nearest known name.
+    contains one of the characters of ``unless`` is not looked up. The ValueError names the nearest
+    known name.
     """
 
     def check_name(name: str) -> str:
-        if not (unless and unless in name):
+        if set(unless).isdisjoint(name):
             check_known(name, registered_names(registry))
         return name
 

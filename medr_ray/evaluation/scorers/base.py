@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Final, Protocol
@@ -77,3 +78,42 @@ def identify_code(name: str, *modules: ModuleType) -> str:
     from other code would be worse.
     """
     return build_identity(name, *(inspect.getsource(module) for module in modules))
+
+
+@dataclass(frozen=True)
+class PureScorer:
+    """A scorer that is a function of task and prediction, decided by the code of ``modules``."""
+
+    name: str
+    compare: Callable[[Task, str], Score]
+    modules: tuple[ModuleType, ...]
+
+    def identity(self) -> str:
+        return identify_code(self.name, *self.modules)
+
+    async def score(self, task: Task, prediction: str | None) -> Score:
+        if prediction is None:
+            return build_score(self.name, False, "", "no answer")
+        return self.compare(task, prediction)
+
+
+@dataclass(frozen=True)
+class MissingJudge:
+    """Stands for an official scorer that is a model, where no judge is configured.
+
+    Every answer stays unscored under its name: what other rules say is no score of this benchmark.
+    It costs nothing, and is no failure that could pass.
+    """
+
+    name: str
+
+    def identity(self) -> str:
+        return f"{self.name}-no-judge"
+
+    async def score(self, task: Task, prediction: str | None) -> Score:
+        return Score(
+            UNSCORED,
+            scorer=self.name,
+            reason="its official scorer is a language model and none is configured: set "
+            "evaluation.judge: llm and the judge's endpoint (llm)",
+        )

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from medr_ray.knowledge.benchmark_files import BenchmarkItem, read_benchmark
 from medr_ray.questions.answer_figures import fold_signs
 from medr_ray.questions.answer_matching import normalize_words
-from medr_ray.questions.checks.benchmark_files import BenchmarkItem, read_benchmark
 from medr_ray.questions.checks.duplicates import ShingleIndex, sliding_windows
 
 MIN_SHARED_WORDS = 13  # shared words in a row from which a question is contaminated

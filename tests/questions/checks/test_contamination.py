@@ -3,6 +3,7 @@
 import base64
 import csv
 import gzip
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.questions.checks.benchmark_files import BenchmarkItem, read_benchmark
+from medr_ray.knowledge.benchmark_files import BenchmarkItem, read_benchmark
 from medr_ray.questions.checks.contamination import ContaminationCheck
 
 _LONG = (
@@ -43,6 +44,14 @@ def _encrypt_cell(cell: str, canary: str) -> str:
     ).decode()
 
 
+def _hash_cell(cell: str, canary: str) -> str:
+    """As BrowseComp does: XOR with the SHA-256 of the canary."""
+    key = hashlib.sha256(canary.encode()).digest()
+    return base64.b64encode(
+        bytes(c ^ key[i % len(key)] for i, c in enumerate(cell.encode()))
+    ).decode()
+
+
 def _lines(*rows: dict[str, Any]) -> bytes:
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
 
@@ -56,6 +65,19 @@ _FORMATS = {
     "bioasq.json": json.dumps(
         {"questions": [{"body": _LONG}, {"body": _CHINESE}]}, indent=1
     ).encode(),
+    "pubmedqa.json": json.dumps({"1": {"QUESTION": _LONG}, "2": {"QUESTION": _CHINESE}}).encode(),
+    "separator.jsonl": _lines(
+        {"context": "a\u2028b", "question": _LONG}, {"question": _CHINESE, "answer": "x"}
+    ),
+    "browsecomp.csv": _csv(
+        [
+            ["problem", "answer", "problem_topic", "canary"],
+            *(
+                [_hash_cell(text, _CANARY_TEXT), _hash_cell("x", _CANARY_TEXT), "x", _CANARY_TEXT]
+                for text in (_LONG, _CHINESE)
+            ),
+        ]
+    ),
     "plain.csv": b"\xef\xbb\xbf"
     + _csv([["id", "Question", "answer"], ["1", _LONG, "x"], ["2", _CHINESE, "y"]]),
     "medbrowsecomp.csv": _csv(
