@@ -10,6 +10,7 @@ import errno
 import hashlib
 import logging
 import random
+import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from medr_ray.serving.names import (
     PROXY_CALLBACK,
 )
 from medr_ray.serving.replicas import count_running_replicas
-from medr_ray.serving.shutdown import end_serve
+from medr_ray.serving.shutdown import drain_gateway, shut_down_serve
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -78,6 +79,7 @@ class ServedApplication:
     _config: PipelineConfig = field(repr=False)
     _run: RunDirectory = field(repr=False)
     _keys: KeySource = field(repr=False)
+    _drain_token: str = field(repr=False)
 
     def swap_weights(self, weights: str) -> None:
         """Answer under the first name with a model of the run, by its name, or of a directory.
@@ -89,7 +91,16 @@ class ServedApplication:
         directories = find_served_directories(self._config, self._run)
         # A model that was trained since the start is not listed, and changes no replica.
         listed = {name: directories[name] for name in self.models}
-        run_application(bind_application(self._config, self._run, listed, self._keys, directory))
+        run_application(
+            bind_application(
+                self._config,
+                self._run,
+                listed,
+                self._keys,
+                weights=directory,
+                drain_digest=_hash_token(self._drain_token),
+            )
+        )
 
     def count_replicas(self) -> int:
         """The model's replicas that answer at the moment."""
@@ -210,14 +221,20 @@ def serve_application(
     )
     # An IPv6 address stands in brackets in a URL.
     url_host = f"[{host}]" if ":" in host else host
-    application = ServedApplication(
-        f"http://{url_host}:{port}/v1", tuple(directories), config, run, keys
-    )
+    base_url = f"http://{url_host}:{port}/v1"
+    token = secrets.token_urlsafe()
     try:
-        run_application(bind_application(config, run, directories, keys))
-        yield application
+        run_application(
+            bind_application(config, run, directories, keys, drain_digest=_hash_token(token))
+        )
+        yield ServedApplication(base_url, tuple(directories), config, run, keys, token)
     finally:
-        end_serve(config.serving.drain_seconds)
+        drain_gateway(base_url, token, config.serving.drain_seconds)
+        shut_down_serve()
+
+
+def _hash_token(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def build_http_options(config: PipelineConfig) -> dict[str, Any]:
@@ -283,13 +300,15 @@ def bind_application(
     run: RunDirectory,
     directories: dict[str, str],
     keys: KeySource,
+    *,
     weights: str | None = None,
+    drain_digest: str | None = None,
 ) -> "Application":
     """Bind gateway, model and retriever into an application that does not run yet.
 
     ``directories`` are model directories by served name. ``weights`` is the directory that answers
     under the first of them instead; nothing else is started anew where an application that runs
-    gets another one.
+    gets another one. ``drain_digest`` is the SHA-256 of the token that ends the service.
     """
     from ray import serve
     from ray.serve.config import BackpressureConfig
@@ -299,15 +318,15 @@ def bind_application(
 
     serving = config.serving
     max_ongoing = _REQUESTS_PER_BATCH_PLACE * serving.max_batch
-    max_replicas = serving.max_replicas or serving.replicas
     backpressure = BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_SECONDS)
     # What is equal keeps its processes, whatever Serve would make of two objects that are.
     version = _hash_definition(config, directories, keys)
     model = serve.deployment(
         name=MODEL_DEPLOYMENT,
         **_build_scaling(serving),
-        # Counted by the gateway's handle, which raises BackPressureError beyond it: status 429.
-        max_queued_requests=serving.max_queued,
+        # The gateway counts the places. Its handle counts requests as waiting that are only on
+        # their way, and raises BackPressureError beyond this: status 429 too.
+        max_queued_requests=serving.max_queued + max_ongoing,
         max_ongoing_requests=max_ongoing,
         backpressure_config=backpressure,
         user_config={"weights": weights} if weights else None,
@@ -317,7 +336,7 @@ def bind_application(
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
     )(ModelReplica).options(version=version, _internal=True)
     bound_model = model.bind(directories, config.engine, serving, config.models.trust_remote_code)
-    places = max_replicas * max_ongoing + serving.max_queued
+    places = (serving.max_replicas or serving.replicas) * max_ongoing + serving.max_queued
     gateway = serve.deployment(
         name=GATEWAY_DEPLOYMENT,
         max_ongoing_requests=places + _OTHER_GATEWAY_REQUESTS,
@@ -326,7 +345,7 @@ def bind_application(
         graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
     )(Gateway).options(version=version, _internal=True)
-    limits = GatewayLimits(places, serving.request_seconds)
+    limits = GatewayLimits(max_ongoing, serving.max_queued, serving.request_seconds, drain_digest)
     return gateway.bind(
         bound_model, _bind_search(config, run, version), keys, tuple(directories), limits
     )

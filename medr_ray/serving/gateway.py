@@ -96,11 +96,13 @@ class _HandleSearch:
 
 @dataclass(frozen=True)
 class GatewayLimits:
-    """How many requests to the model the gateway lets in, and how long any request may take
-    (seconds)."""
+    """How many requests to the model the gateway lets in: for each replica and beside that. How
+    long any request may take (seconds), and the SHA-256 of the token that ends the service."""
 
-    max_running: int
+    places_per_replica: int
+    max_queued: int
     request_seconds: float
+    drain_digest: str | None
 
 
 @serve.ingress()
@@ -121,7 +123,7 @@ class Gateway:
         self._keys = LiveKeys(key_source)
         self._names = names
         self._limits = limits
-        self._state = ServiceState(limits.max_running)
+        self._state = ServiceState(limits.places_per_replica, limits.max_queued)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Ray Serve once the replica is constructed."""
@@ -137,22 +139,15 @@ class Gateway:
             sends_request_id=False,
             state=self._state,
             request_seconds=self._limits.request_seconds,
-            is_model_ready=_is_model_running,
+            count_replicas=_count_replicas,
+            drain_digest=self._limits.drain_digest,
         )
 
-    async def drain(self) -> None:
-        """Refuse new requests to the model from now on; those in progress go on."""
-        self._state.is_draining = True
 
-    async def count_running(self) -> int:
-        """The requests to the model that are in progress."""
-        return self._state.running
-
-
-async def _is_model_running() -> bool:
-    """Whether a replica of the model runs, as Serve's controller sees it: a model that is busy
-    could not say so itself in time."""
-    return await asyncio.to_thread(count_running_replicas) > 0
+async def _count_replicas() -> int:
+    """The model's replicas as Serve's controller sees them: a model that is busy could not say in
+    time that it is there."""
+    return await asyncio.to_thread(count_running_replicas)
 
 
 def _log_to_stderr() -> None:

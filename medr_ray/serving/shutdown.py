@@ -4,7 +4,9 @@ that leaves no call unanswered and so no complaint in the log."""
 import contextlib
 import time
 
-from medr_ray.serving.names import APPLICATION_NAME
+import httpx
+
+from medr_ray.serving.http.middleware import DRAIN_PATH
 
 # Between two looks at what is still running, in seconds.
 _LOOK_SECONDS = 0.1
@@ -13,26 +15,23 @@ _SHUTDOWN_SECONDS = 60.0
 _CALL_SECONDS = 5.0  # for an answer of the gateway
 
 
-def end_serve(drain_seconds: float) -> None:
-    """Refuse new requests, give those in progress ``drain_seconds``, and shut Serve down."""
-    with contextlib.suppress(Exception):  # a gateway that is not there has nothing to drain
-        _drain(drain_seconds)
-    _shut_down_serve()
+def drain_gateway(base_url: str, token: str, seconds: float) -> None:
+    """Let the service refuse new requests, and give those in progress ``seconds`` to end.
 
-
-def _drain(seconds: float) -> None:
-    from ray import serve
-
-    gateway = serve.get_app_handle(APPLICATION_NAME)
-    gateway.drain.remote().result(timeout_s=_CALL_SECONDS)
+    Over HTTP, because a handle of this process would leave a call to the controller unanswered.
+    """
+    url = base_url.removesuffix("/v1") + DRAIN_PATH
     patience = time.monotonic() + seconds
-    while time.monotonic() < patience:
-        if gateway.count_running.remote().result(timeout_s=_CALL_SECONDS) == 0:
-            return
-        time.sleep(_LOOK_SECONDS)
+    # A gateway that does not answer has nothing to drain.
+    with contextlib.suppress(httpx.HTTPError, KeyError), httpx.Client(trust_env=False) as client:
+        while True:
+            answer = client.post(url, headers={"X-Drain-Token": token}, timeout=_CALL_SECONDS)
+            if answer.json()["running"] == 0 or time.monotonic() > patience:
+                return
+            time.sleep(_LOOK_SECONDS)
 
 
-def _shut_down_serve() -> None:
+def shut_down_serve() -> None:
     """``serve.shutdown``, which leaves a call to the controller unanswered when that ends, and Ray
     reports it as failed. Here the controller is asked to end, and its end waited for."""
     import ray

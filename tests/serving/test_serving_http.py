@@ -451,7 +451,7 @@ def test_a_model_that_does_not_answer_is_alive_and_not_ready(
 
 def test_a_full_or_ending_service_refuses_before_it_reads(client: TestClient) -> None:
     backend = Backend()
-    state = ServiceState(max_running=1, running=1)
+    state = ServiceState(places_per_replica=1, running=1)
     keys = ApiKeyVerifier.for_key("k")
     app = build_http(backend, backend, keys, ["agent"], state=state)  # type: ignore[arg-type]
     client = TestClient(app, headers=KEY)

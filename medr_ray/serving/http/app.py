@@ -24,7 +24,7 @@ from medr_ray.serving.http.middleware import (
 )
 from medr_ray.serving.http.model_routes import add_models
 from medr_ray.serving.http.openapi import complete_openapi
-from medr_ray.serving.http.probe_routes import add_probes
+from medr_ray.serving.http.probe_routes import add_drain, add_probes
 from medr_ray.serving.http.search_routes import SearchBackend, add_search
 from medr_ray.serving.http.service_state import ServiceState, watch
 from medr_ray.serving.messages import ChatBackend
@@ -45,26 +45,29 @@ def build_http(
     sends_request_id: bool = True,
     state: ServiceState | None = None,
     request_seconds: float = _DEFAULT_REQUEST_SECONDS,
-    is_model_ready: Callable[[], Awaitable[bool]] | None = None,
+    count_replicas: Callable[[], Awaitable[int]] | None = None,
+    drain_digest: str | None = None,
 ) -> FastAPI:
     """The application. ``models`` are the names of the chat models that ``/v1/models`` lists.
     Without ``search`` the search paths answer 404, as ``/v1/embeddings`` does without
     ``embeddings``. ``sends_request_id`` is off behind a proxy that adds the header.
 
     ``state`` is what others may read or set, such as that the service is about to end.
-    ``is_model_ready`` is asked again and again while the application runs; without it the model
-    itself is. No request takes longer than ``request_seconds``.
+    ``count_replicas`` says again and again while the application runs how many replicas of the
+    model are ready; without it the model itself is asked. No request takes longer than
+    ``request_seconds``. ``drain_digest`` is the SHA-256 of the token with which the operator ends
+    the service.
     """
     state = state or ServiceState()
     counted_chat = CountedChat(chat)
 
-    async def ask_model() -> bool:
+    async def ask_model() -> int:
         await asyncio.wait_for(chat.statistics(), _READY_SECONDS)
-        return True
+        return 1
 
     @contextlib.asynccontextmanager
     async def keep_state(_: FastAPI) -> AsyncIterator[None]:
-        async with watch(state, is_model_ready or ask_model, verifier.refresh):
+        async with watch(state, count_replicas or ask_model, verifier.refresh):
             yield
 
     app = FastAPI(
@@ -83,6 +86,8 @@ def build_http(
     app.add_middleware(RequestIdMiddleware, sends_header=sends_request_id)
     add_error_handlers(app)
     add_probes(app, chat, state)
+    if drain_digest is not None:
+        add_drain(app, state, drain_digest)
     encoders = [ENCODER_NAME] if embeddings is not None else []
     add_models(app, [*models, *encoders])
     add_chat(app, counted_chat)

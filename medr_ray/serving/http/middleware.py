@@ -31,7 +31,9 @@ MAX_BODY_BYTES = 8 * 2**20
 REQUEST_ID = "medr.request_id"  # its key in an ASGI scope
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _logger = logging.getLogger("medr_ray.serving.requests")
-_OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
+# Where the process that started the service ends it, with a token of its own.
+DRAIN_PATH = "/v1/drain"
+_OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz", DRAIN_PATH})
 # What keeps the model busy, and therefore takes one of its places.
 _MODEL_PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
 # After which a client of a service that ends may find another one in its place.

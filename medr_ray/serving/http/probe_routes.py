@@ -1,11 +1,15 @@
-"""What tells whether the process is alive, whether the model answers, and what it has done."""
+"""What tells whether the process is alive, whether the model answers, and what it has done; and how
+the operator ends it."""
 
+import hashlib
+import hmac
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from medr_ray.serving.http.errors import RETRY_AFTER_SECONDS, build_error_body
+from medr_ray.serving.http.errors import RETRY_AFTER_SECONDS, HttpRefusal, build_error_body
+from medr_ray.serving.http.middleware import DRAIN_PATH
 from medr_ray.serving.http.service_state import ServiceState
 from medr_ray.serving.messages import ChatBackend
 
@@ -37,3 +41,16 @@ def add_probes(app: FastAPI, chat: ChatBackend, state: ServiceState) -> None:
             "gateway": {"running": state.running, "places": state.max_running},
             "model": await chat.statistics(),
         }
+
+
+def add_drain(app: FastAPI, state: ServiceState, digest: str) -> None:
+    """Register the route by which the process that started the service ends it. Its token is
+    nobody else's, and no key."""
+
+    @app.post(DRAIN_PATH, include_in_schema=False)
+    async def drain(request: Request) -> dict[str, int]:
+        token = request.headers.get("X-Drain-Token", "")
+        if not hmac.compare_digest(hashlib.sha256(token.encode()).hexdigest(), digest):
+            raise HttpRefusal(401, "wrong token", "invalid_api_key")
+        state.is_draining = True
+        return {"running": state.running}

@@ -20,23 +20,35 @@ _logger = logging.getLogger("medr_ray.serving")
 class ServiceState:
     """Read by the routes and middlewares of one process, on its event loop.
 
-    ``max_running`` is how many requests to the model may be in progress or wait; null for no limit.
+    ``places_per_replica`` is how many requests a replica of the model works on at a time, and
+    ``max_queued`` how many may wait beside them; null for no limit. ``ready_replicas`` is what the
+    last look at the model saw.
     """
 
-    max_running: int | None = None
+    places_per_replica: int | None = None
+    max_queued: int = 0
     running: int = 0
-    model_is_ready: bool = False
+    ready_replicas: int = 0
     is_draining: bool = False
+
+    @property
+    def max_running(self) -> int | None:
+        """How many requests to the model may be in progress or wait; null for no limit."""
+        if self.places_per_replica is None:
+            return None
+        # While none is there, as many may wait as the first one will take.
+        return max(self.ready_replicas, 1) * self.places_per_replica + self.max_queued
 
     @property
     def is_ready(self) -> bool:
         """Whether a request would be answered now, or wait for its turn."""
-        return self.model_is_ready and not self.is_draining
+        return self.ready_replicas > 0 and not self.is_draining
 
     @property
     def is_full(self) -> bool:
         """Whether every place is taken."""
-        return self.max_running is not None and self.running >= self.max_running
+        limit = self.max_running
+        return limit is not None and self.running >= limit
 
     @contextlib.contextmanager
     def count_request(self) -> Iterator[None]:
@@ -51,11 +63,11 @@ class ServiceState:
 @contextlib.asynccontextmanager
 async def watch(
     state: ServiceState,
-    is_model_ready: Callable[[], Awaitable[bool]],
+    count_replicas: Callable[[], Awaitable[int]],
     refresh_keys: Callable[[], None],
 ) -> AsyncIterator[None]:
     """Keep ``state`` and the keys up to date inside the block."""
-    task = asyncio.create_task(_look_again_and_again(state, is_model_ready, refresh_keys))
+    task = asyncio.create_task(_look_again_and_again(state, count_replicas, refresh_keys))
     try:
         yield
     finally:
@@ -67,11 +79,11 @@ async def watch(
 
 async def _look_again_and_again(
     state: ServiceState,
-    is_model_ready: Callable[[], Awaitable[bool]],
+    count_replicas: Callable[[], Awaitable[int]],
     refresh_keys: Callable[[], None],
 ) -> None:
     while True:
-        await _look_at_model(state, is_model_ready)
+        await _look_at_model(state, count_replicas)
         try:
             # In a thread: a shared folder may not answer.
             await asyncio.to_thread(refresh_keys)
@@ -80,12 +92,10 @@ async def _look_again_and_again(
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _look_at_model(
-    state: ServiceState, is_model_ready: Callable[[], Awaitable[bool]]
-) -> None:
+async def _look_at_model(state: ServiceState, count_replicas: Callable[[], Awaitable[int]]) -> None:
     try:
         async with asyncio.timeout(_LOOK_TIMEOUT_SECONDS):
-            state.model_is_ready = await is_model_ready()
+            state.ready_replicas = await count_replicas()
     except Exception as error:  # whatever the model's replica raises
-        state.model_is_ready = False
+        state.ready_replicas = 0
         _logger.warning("the model is not ready: %s", type(error).__name__)
