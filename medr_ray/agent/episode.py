@@ -62,6 +62,16 @@ class Episode:
         else:
             self._usd += turn.usd
 
+    @property
+    def spent_tokens(self) -> int:
+        """Tokens read and written by all replies."""
+        return self._prompt_tokens + self._output_tokens
+
+    @property
+    def spent_usd(self) -> float:
+        """What the replies have cost, 0 where that is not known."""
+        return self._usd or 0.0
+
     def add_observations(self, observations: Sequence[ToolObservation], tail: str = "") -> None:
         """Add the responses to the last reply, and ``tail`` behind them."""
         self.turns[-1] = replace(self.turns[-1], observations=tuple(observations))

@@ -18,11 +18,13 @@ CALLS: Final = "calls"
 REPEATS: Final = "repeats"
 TOKENS: Final = "tokens"
 SECONDS: Final = "seconds"
+USD: Final = "usd"
 STOP_REASON: dict[Budget, StopReason] = {
     CALLS: "max_turns",
     REPEATS: "loop",
     TOKENS: "max_tokens",
     SECONDS: "max_seconds",
+    USD: "max_usd",
 }
 # An estimate of tokens on the high side. Records are full of numbers, ids and signs, each of which
 # many tokenizers take apart. Over the observations of two runs SmolLM2's tokenizer has 0.94 of the
@@ -41,12 +43,14 @@ _FEWEST_TOKENS = 20  # of an observation that are always shown
 @dataclass(frozen=True)
 class EpisodeUsage:
     """What an episode has used: calls, identical calls among them, tokens of context (0 where the
-    policy counts none), seconds."""
+    policy counts none), seconds, tokens of all replies and their prompts, USD (0 where unknown)."""
 
     calls: int
     repeats: int
     context: int
     seconds: float
+    spent_tokens: int = 0
+    usd: float = 0.0
 
 
 def find_spent_budget(agent: AgentConfig, usage: EpisodeUsage) -> Budget | Literal[""]:
@@ -59,7 +63,13 @@ def find_spent_budget(agent: AgentConfig, usage: EpisodeUsage) -> Budget | Liter
         return REPEATS
     if usage.context and usage.context + 2 * agent.max_turn_tokens > agent.max_tokens:
         return TOKENS
-    if usage.seconds >= agent.seconds * (1 - agent.answer_reserve):
+    # The same share is kept for the answer of what only adds up. A reply may still go beyond it.
+    unreserved = 1 - agent.answer_reserve
+    if agent.max_spent_tokens and usage.spent_tokens >= agent.max_spent_tokens * unreserved:
+        return TOKENS
+    if agent.max_usd and usage.usd >= agent.max_usd * unreserved:
+        return USD
+    if usage.seconds >= agent.seconds * unreserved:
         return SECONDS
     return ""
 

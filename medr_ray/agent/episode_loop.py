@@ -216,7 +216,12 @@ class _EpisodeLoop:
             texts = [observation.text for observation in observations]
             context += estimate_tokens(render_responses(texts))
         return EpisodeUsage(
-            self._calls.call_count, self._calls.repeat_count, context, self._clock.elapsed_seconds()
+            self._calls.call_count,
+            self._calls.repeat_count,
+            context,
+            self._clock.elapsed_seconds(),
+            self._episode.spent_tokens,
+            self._episode.spent_usd,
         )
 
     def _request_answer(

@@ -70,7 +70,8 @@ class ChatClient:
 
     The response cache, the tokens spent and what ``role`` used are kept in ``llm/`` of the ``run``
     directory, which has to be local. Without ``run`` nothing is cached and a budget covers this
-    client only. ``usage`` is what this client used.
+    client only. ``usage`` is what this client used. ``secret`` is a key that is in no environment
+    variable.
     """
 
     def __init__(
@@ -78,13 +79,15 @@ class ChatClient:
         endpoint: EndpointConfig,
         run: Directory | None = None,
         role: RoleName | None = None,
+        *,
+        secret: str | None = None,
     ) -> None:
         if not endpoint.model:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self.usage = RoleUsage()
         self._endpoint = endpoint
         self._role = role
-        self._secret = read_key(endpoint.api_key_env)
+        self._secret = read_key(endpoint.api_key_env) if secret is None else secret
         self._headers = _read_headers(endpoint)
         self._store = _open_store(endpoint, run, role)
         self._budget_id = self._store.budget_name() if self._store else uuid.uuid4().hex
@@ -313,8 +316,11 @@ class ChatClient:
         # The client's own time-out covers each read; this one covers the whole answer.
         async with asyncio.timeout(self._endpoint.timeout_seconds):
             create = self._get_loop_client().chat.completions.with_raw_response.create
+            # A seed that is not sent still tells samples apart in the cache.
+            unsent = () if self._endpoint.send_seed else ("seed",)
+            body = {name: value for name, value in payload.items() if name not in unsent}
             # The package would read the answer by OpenAI's types, and stumble over others.
-            response = await create(**payload)
+            response = await create(**body)
         result = parse_completion(response.content, payload)
         return replace(result, usd=self._compute_price(result.prompt_tokens, result.output_tokens))
 

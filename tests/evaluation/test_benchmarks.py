@@ -18,12 +18,14 @@ from medr_ray.core.settings import load_config
 from medr_ray.evaluation.benchmarks import BENCHMARKS, find_benchmark, select_benchmarks
 from medr_ray.evaluation.benchmarks.jsonl import JsonlBenchmark
 from medr_ray.evaluation.report import print_report, write_report
-from medr_ray.evaluation.runner import Endpoint, EvaluationRunner
+from medr_ray.evaluation.runs.asking import answer_pending
+from medr_ray.evaluation.runs.planning import load_benchmark_tasks
+from medr_ray.evaluation.runs.weights import describe_endpoints, open_pool
 from medr_ray.evaluation.stage import (
     EVALUATION_STAGE,
-    load_benchmark_tasks,
-    plan_attempts,
-    write_results,
+    plan_weights,
+    score_weights,
+    write_tables,
 )
 
 CAPITALS = [
@@ -90,14 +92,14 @@ def test_a_benchmark_of_one_file_is_answered_judged_and_reported(
     fill_run(context)
     config, run = context.config, context.run
     benchmarks = select_benchmarks(config.evaluation.benchmarks)
-    tasks = {
-        benchmark.name: load_benchmark_tasks(benchmark, config, run) for benchmark in benchmarks
-    }
     script_model(httpserver)
-    runner = EvaluationRunner(context, plan_attempts(config, tasks))
-    runner.answer_pending(Endpoint(httpserver.url_for("/v1"), "key"))
-    scorers = {benchmark.name: benchmark.build_scorers(config, run)[0] for benchmark in benchmarks}
-    counts = write_results(context, benchmarks, tasks, runner.judge_answers(scorers))
+    evaluation = plan_weights(config, run, benchmarks)
+    endpoints = describe_endpoints(config, httpserver.url_for("/v1"), "key")
+    index = context.upstream("index")
+    with open_pool(config, index, endpoints, context.directory) as run_requests:
+        answer_pending(evaluation, run_requests, context.console)
+    score_weights(context, evaluation, benchmarks)
+    counts = write_tables(context.directory, evaluation)
     write_manifest(run, "evaluation", counts, 1.0)
 
     report = write_report(config, run)
@@ -111,6 +113,7 @@ def test_a_benchmark_of_one_file_is_answered_judged_and_reported(
     assert (base.exact_match.value, base.exact_match.n) == (pytest.approx(1 / 3), 3)
     assert (sft.exact_match.value, sft.exact_match.n) == (1.0, 3)
     by_continent = base.slices[0]
+    assert [each.name for each in base.slices] == ["continent", "stop reason"]
     parts = {part.value: part.exact_match for part in by_continent.parts}
     assert (parts["Africa"].value, parts["Africa"].n) == (0.0, 1)
     assert (parts["Europe"].value, parts["Europe"].n) == (0.5, 2)

@@ -9,14 +9,14 @@ from support.questions import make_question
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.run import StageContext, compute_fingerprint, open_run
+from medr_ray.core.run import compute_fingerprint
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.artifacts import EVALUATION_RESULTS, EVALUATION_TRAJECTORIES
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
-from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
-from medr_ray.evaluation.scorers.base import UNSCORED
-from medr_ray.evaluation.scorers.rules import RulesScorer
-from medr_ray.evaluation.stage import EVALUATION_STAGE, load_benchmark_tasks
+from medr_ray.evaluation.runs.asking import answer_pending
+from medr_ray.evaluation.runs.planning import load_benchmark_tasks
+from medr_ray.evaluation.runs.weights import describe_endpoints, open_pool
+from medr_ray.evaluation.stage import EVALUATION_STAGE, plan_weights, score_weights
 from medr_ray.questions import artifacts
 
 
@@ -47,7 +47,7 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
     assert len({trajectory.trajectory_id for trajectory in trajectories}) == 6
     assert all(trajectory.usage.output_tokens > 0 for trajectory in trajectories)
 
-    files = sorted((small_run / "small").rglob("answers/*/*/*.json"))
+    files = sorted((small_run / "small").glob("evaluations/weights/answers/*.json"))
     content_by_path = {path: path.read_bytes() for path in files}
     lost = next(iter(content_by_path))
     lost.unlink()
@@ -61,24 +61,22 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
 
 
 @pytest.mark.slow
-def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
-    ray_local: None, small_run: Path, tmp_path: Path
+def test_an_unreachable_model_leaves_answers_unscored_and_pending(
+    ray_local: None, small_run: Path
 ) -> None:
-    context = make_context(small_run)
-    context = StageContext(
-        context.config,
-        context.run,
-        open_run(load_config(None, [f"run.root={tmp_path}"])).stage("evaluation"),
-        context.console,
-    )
-    attempts = [Attempt("heldout", "base", question.task, 0) for question in QUESTIONS]
-    runner = EvaluationRunner(context, attempts)
-    runner.answer_pending(Endpoint("http://127.0.0.1:1/v1", "no-key"))
-    answers = runner.judge_answers({"heldout": RulesScorer()})
-    assert {answer.result.verdict for answer in answers} == {UNSCORED}
-    assert [answer.trajectory for answer in answers] == [None, None, None]
-    assert "APIConnectionError" in answers[0].reason
-    assert len(runner.list_pending()) == 3
+    context = make_context(small_run, "evaluation.temperature=0.5")
+    run = plan_weights(context.config, context.run, [HELDOUT])
+    endpoints = describe_endpoints(context.config, "http://127.0.0.1:1/v1", "no-key")
+    index = context.upstream("index")
+    with open_pool(context.config, index, endpoints, context.directory) as run_requests:
+        assert answer_pending(run, run_requests, context.console) == 0
+    score_weights(context, run, [HELDOUT])
+    (figures,) = run.figures()
+    assert [model.unscored for model in figures.models] == [3, 3]
+    answers = run.judged_answers("heldout", run.scorers["heldout"][0].identity)
+    assert [answer.trajectory for answer in answers] == [None] * 6
+    assert "127.0.0.1:1" in answers[0].reason
+    assert len(run.list_pending()) == 6
 
 
 def test_weights_that_do_not_exist_are_named(small_run: Path) -> None:

@@ -7,12 +7,22 @@ from rich.console import Console
 from support.questions import make_question
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EvaluationResult, Reward, Trajectory, Usage, Verdict
+from medr_ray.core.records import Message, Reward, Trajectory, Usage, content_id
 from medr_ray.core.run import Counts, RunDirectory, StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
-from medr_ray.evaluation.figures import JudgedAnswer
-from medr_ray.evaluation.stage import write_results
+from medr_ray.evaluation.runs import (
+    AskedBenchmark,
+    Attempt,
+    EvaluationRun,
+    Respondent,
+    RunPlan,
+    ScorerRecord,
+)
+from medr_ray.evaluation.runs.weights import OWN_WEIGHTS, locate_weights_run
+from medr_ray.evaluation.scorers.base import Score
+from medr_ray.evaluation.scorers.rules import RulesScorer
+from medr_ray.evaluation.stage import write_tables
 from medr_ray.questions.artifacts import QUESTIONS as QUESTIONS_FILE
 from medr_ray.training.artifacts import GRPO_ROLLOUTS, ScoredRollout
 
@@ -61,31 +71,38 @@ def _build_rollout(update: int, number: int, reward: float | None) -> ScoredRoll
     return ScoredRollout(update, "q", trajectory, Reward(reward, reward, 0.0, reward), None)
 
 
-def judge_answers(right: dict[str, int], unscored: int = 0) -> list[JudgedAnswer]:
+def fill_evaluation(run: EvaluationRun, right: dict[str, int], unscored: int = 0) -> EvaluationRun:
     """The first ``right[name]`` of the questions answered correctly, the last ``unscored`` not
     scored."""
-    return [
-        JudgedAnswer(_build_result(model, number, right[model], unscored), None)
-        for model in right
-        for number in range(len(QUESTIONS))
-    ]
+    scorer = RulesScorer()
+    for attempt in run.list_pending():
+        number = int(attempt.task.task_id.removeprefix("q-"), 16)
+        is_right = number < right[attempt.respondent.name]
+        run.keep_answer(attempt, _build_trajectory(attempt, is_right), 1.5)
+        if number < len(QUESTIONS) - unscored:
+            score = Score("correct" if is_right else "incorrect", float(is_right), scorer="rules")
+            run.keep_score(scorer.identity(), attempt, score)
+    run.record_scorers({HELDOUT.name: [ScorerRecord(scorer.identity(), scorer.name)]})
+    return run
 
 
-def _build_result(model: str, number: int, right: int, unscored: int) -> EvaluationResult:
-    verdict: Verdict = "correct" if number < right else "incorrect"
-    if number >= len(QUESTIONS) - unscored:
-        verdict = "unscored"
-    return EvaluationResult(
-        benchmark=HELDOUT.name,
-        model=model,
-        task_id=QUESTIONS[number].task.task_id,
-        rollout=0,
-        prediction="Hepatitis B" if verdict == "correct" else "<b>no|thing</b>",
-        verdict=verdict,
-        judge="rules",
+def _build_trajectory(attempt: Attempt, is_right: bool) -> Trajectory:
+    answer = "Hepatitis B" if is_right else "<b>no|thing</b>"
+    question = Message("user", attempt.task.text)
+    reply = Message("assistant", f"<think>I know.</think><answer>{answer}</answer>")
+    return Trajectory(
+        trajectory_id=content_id("traj", attempt.key),
+        question_id=attempt.task.task_id,
+        mode=attempt.respondent.name,
+        rollout=attempt.rollout,
+        messages=(question, reply),
+        turns=(),
+        tool_events=(),
+        documents=(),
+        answer=answer,
         stop_reason="answered",
         usage=Usage(100, 50, 2),
-        seconds=1.5,
+        cost=None,
     )
 
 
@@ -103,8 +120,17 @@ def write_run(
         rollouts = [_build_rollout(update, number, reward) for number, reward in enumerate(rewards)]
         run.stage("grpo").write_part(GRPO_ROLLOUTS, f"update-{update:05d}", rollouts)
     context = StageContext(config, run, run.stage("evaluation"), Console(quiet=True))
-    tasks = {HELDOUT.name: [question.task for question in QUESTIONS]}
-    counts = write_results(context, [HELDOUT], tasks, judge_answers(right, unscored))
+    benchmark = AskedBenchmark(
+        HELDOUT.name,
+        HELDOUT.title,
+        HELDOUT.slices,
+        "",
+        tuple(question.task for question in QUESTIONS),
+    )
+    respondents = [Respondent(name, OWN_WEIGHTS, name, {"temperature": 0.0}) for name in right]
+    plan = RunPlan((benchmark,), tuple(respondents), 1, 0.95, {})
+    evaluation = EvaluationRun.plan_run(locate_weights_run(run), plan)
+    counts = write_tables(context.directory, fill_evaluation(evaluation, right, unscored))
     write_manifest(run, "evaluation", counts, 20.0)
     return config, run
 

@@ -1,6 +1,6 @@
 """The agent, and how many agents run at once."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,16 @@ class AgentConfig(Section):
     )
     ask_after_cut: bool = Field(
         False, description="request the answer once after a reply was cut off at max_turn_tokens"
+    )
+    max_spent_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="tokens that all replies may read and write; null: no limit",
+    )
+    max_usd: float | None = Field(
+        None,
+        gt=0,
+        description="USD that all replies may cost, by the endpoint's prices; null: no limit",
     )
     seconds: Operational[float] = Field(
         300.0, gt=0, description="deadline of one rollout in seconds"
@@ -60,6 +70,15 @@ class AgentConfig(Section):
     tool_policy: StorageUri | None = Field(
         None, description="path of a fitted tool policy (JSON), given as a prior in the prompt"
     )
+
+    def identity(self) -> dict[str, Any]:
+        """As of every section. Limits that are not set are left out: fingerprints of runs from
+        before they existed stay the same."""
+        identity = super().identity()
+        for name in ("max_spent_tokens", "max_usd"):
+            if identity[name] is None:
+                del identity[name]
+        return identity
 
 
 class RolloutsConfig(Section):

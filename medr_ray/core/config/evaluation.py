@@ -32,9 +32,14 @@ class EvaluationConfig(Section):
         None, ge=1, description="questions to ask of each benchmark; null: all"
     )
     rollouts: int = Field(
-        1, ge=1, description="attempts per question; the first is compared, all give pass@k"
+        1, ge=1, description="attempts per question; all count, and more give pass@k"
     )
     concurrency: Operational[int] = Field(16, ge=1, description="open requests to the served model")
     temperature: float = Field(0.0, ge=0, description="sampling temperature; 0: greedy")
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="number format that the weights answer in; auto is float32 on a CPU, where "
+        "answers in bfloat16 change with the requests in the same batch, and engine.dtype on a GPU",
+    )
     judge: Backend = Field("rules", description="who judges the answers")
     confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the intervals")

@@ -90,6 +90,9 @@ class EndpointConfig(Section):
         ge=0,
         description="sampling temperature; 0: greedy; null: never sent, for models that refuse it",
     )
+    send_seed: Operational[bool] = Field(
+        True, description="send seeds; false for endpoints that refuse the field"
+    )
     structured_replies: bool = Field(
         False,
         description="ask for JSON by response_format with its schema, where the endpoint knows it",

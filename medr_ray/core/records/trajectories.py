@@ -15,10 +15,17 @@ EvidenceKind = Literal["found", "names"]
 # What a reply did for the question (see ``trajectories.process_labels``).
 ProcessLabel = Literal["found_needed_fact", "redundant", "error", "recovery", "verification"]
 # What runs out in an episode before it is asked for its answer.
-Budget = Literal["calls", "repeats", "tokens", "seconds"]
+Budget = Literal["calls", "repeats", "tokens", "seconds", "usd"]
 # "loop": too many identical calls; "infrastructure": an evaluation's attempt that never ended.
 StopReason = Literal[
-    "answered", "max_turns", "max_tokens", "max_seconds", "loop", "malformed", "infrastructure"
+    "answered",
+    "max_turns",
+    "max_tokens",
+    "max_seconds",
+    "max_usd",
+    "loop",
+    "malformed",
+    "infrastructure",
 ]
 
 
