@@ -90,7 +90,8 @@ class _HandleSearch:
         return document
 
     async def embed(self, texts: Sequence[str], input_type: InputType) -> Embeddings:
-        embeddings: Embeddings = await self._handle.embed.remote(texts, input_type)
+        with _name_failures():
+            embeddings: Embeddings = await self._handle.embed.remote(texts, input_type)
         return embeddings
 
 

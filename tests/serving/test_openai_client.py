@@ -494,7 +494,7 @@ def test_one_of_several_prompts_that_is_refused_refuses_all(
         ({"prompt": [-1]}, "prompt.0"),
         ({"prompt": ["a", 3]}, "prompt.1"),
         ({"prompt": ["a"] * 65}, "prompt"),
-        ({"prompt": ["a"] * 9, "stream": True}, "prompt"),
+        ({"prompt": ["a"] * 5, "stream": True}, "prompt"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"best_of": 3}, "best_of"),
         ({"suffix": "end"}, "suffix"),

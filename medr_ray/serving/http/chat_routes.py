@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from medr_ray.serving.http.errors import HttpRefusal
 from medr_ray.serving.http.event_stream import build_event_response, format_event, open_stream
-from medr_ray.serving.http.openapi import BODY_ERRORS, describe_errors
+from medr_ray.serving.http.openapi import describe_errors
 from medr_ray.serving.http.schemas.chat import ChatRequest
 from medr_ray.serving.http.schemas.chat_responses import (
     ChatCompletionBody,
@@ -29,7 +29,7 @@ def add_chat(app: FastAPI, chat: ChatBackend) -> None:
 
     @app.post(
         "/v1/chat/completions",
-        responses={200: _ANSWERS, **BODY_ERRORS, **describe_errors(404)},
+        responses={200: _ANSWERS, **describe_errors(404)},
     )
     async def chat_completions(request: ChatRequest) -> Response:
         completion_id = f"chatcmpl-{uuid.uuid4().hex}"

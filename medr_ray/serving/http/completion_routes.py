@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from medr_ray.serving.http.errors import HttpRefusal
 from medr_ray.serving.http.event_stream import build_event_response, format_event, open_stream
-from medr_ray.serving.http.openapi import BODY_ERRORS, describe_errors
+from medr_ray.serving.http.openapi import describe_errors
 from medr_ray.serving.http.schemas.chat_responses import build_usage
 from medr_ray.serving.http.schemas.completion import PROMPTS_AT_ONCE, CompletionRequest
 from medr_ray.serving.http.schemas.completion_responses import (
@@ -38,7 +38,7 @@ _ANSWERS = {
 def add_completions(app: FastAPI, chat: ChatBackend) -> None:
     """Register the route."""
 
-    @app.post("/v1/completions", responses={200: _ANSWERS, **BODY_ERRORS, **describe_errors(404)})
+    @app.post("/v1/completions", responses={200: _ANSWERS, **describe_errors(404)})
     async def completions(request: CompletionRequest) -> Response:
         completion_id = f"cmpl-{uuid.uuid4().hex}"
         created = int(time.time())

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, Response
 
 from medr_ray.serving.embeddings import ENCODER_NAME, EmbeddingBackend
 from medr_ray.serving.http.errors import HttpRefusal
-from medr_ray.serving.http.openapi import BODY_ERRORS, describe_errors
+from medr_ray.serving.http.openapi import describe_errors
 from medr_ray.serving.http.schemas.embedding import (
     EmbeddingList,
     EmbeddingRequest,
@@ -18,7 +18,7 @@ def add_embeddings(app: FastAPI, encoder: EmbeddingBackend | None) -> None:
 
     @app.post(
         "/v1/embeddings",
-        responses={200: {"model": EmbeddingList}, **BODY_ERRORS, **describe_errors(404)},
+        responses={200: {"model": EmbeddingList}, **describe_errors(404)},
     )
     async def create_embeddings(request: EmbeddingRequest) -> Response:
         if encoder is None:

@@ -16,28 +16,30 @@ _DESCRIPTIONS = {
     429: "Too much is asked at once: Retry-After says when to come back",
     500: "The request failed here",
     503: "The model is not there at the moment: Retry-After says when to come back",
+    504: "The request took too long",
 }
 # What every request but those without a key may be answered with.
-_COMMON_STATUSES = (401, 403, 429, 500, 503)
+_COMMON_STATUSES = (401, 403, 429, 500, 503, 504)
 # Of a request with a body.
 _BODY_STATUSES = (400, 413, 422)
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/livez"})
+# What is answered without a key, and the errors that it may have.
+_OPEN_PATHS: dict[str, tuple[int, ...]] = {"/healthz": (), "/livez": (), "/readyz": (503,)}
 _SCHEME = "key"
+_ERROR_RESPONSE: dict[str, Any] = {
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+}
 
 
 def describe_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route documents of its errors, besides what all of them may answer."""
+    """What a route documents of its errors, besides those that every route or body may have."""
     return {
         status: {"model": ErrorBody, "description": _DESCRIPTIONS[status]} for status in statuses
     }
 
 
-COMMON_ERRORS = describe_errors(*_COMMON_STATUSES)
-BODY_ERRORS = {**COMMON_ERRORS, **describe_errors(*_BODY_STATUSES)}
-
-
 def complete_openapi(app: FastAPI) -> None:
-    """Add the key to the documentation, and take out errors of FastAPI's form: none is sent."""
+    """Add to the documentation the key and the errors that every route or body may have, and take
+    out errors of FastAPI's form: none is sent."""
     generate = app.openapi
 
     def build_document() -> dict[str, Any]:
@@ -48,8 +50,7 @@ def complete_openapi(app: FastAPI) -> None:
         components["securitySchemes"] = {_SCHEME: {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                operation["security"] = [] if path in _OPEN_PATHS else [{_SCHEME: []}]
-                _drop_validation_error(operation["responses"])
+                _complete_operation(operation, path)
         for name in ("HTTPValidationError", "ValidationError"):
             components.get("schemas", {}).pop(name, None)
         return document
@@ -57,7 +58,14 @@ def complete_openapi(app: FastAPI) -> None:
     app.openapi = build_document  # type: ignore[method-assign]
 
 
-def _drop_validation_error(responses: dict[str, Any]) -> None:
-    """Remove the 422 that FastAPI adds to every route with a parameter."""
+def _complete_operation(operation: dict[str, Any], path: str) -> None:
+    responses = operation["responses"]
+    # FastAPI's own, of every route with a parameter.
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
+    operation["security"] = [] if path in _OPEN_PATHS else [{_SCHEME: []}]
+    statuses = _OPEN_PATHS.get(path, _COMMON_STATUSES)
+    if "requestBody" in operation:
+        statuses += _BODY_STATUSES
+    for status in statuses:
+        responses.setdefault(str(status), _ERROR_RESPONSE | {"description": _DESCRIPTIONS[status]})

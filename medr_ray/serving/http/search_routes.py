@@ -5,9 +5,10 @@ from typing import Annotated, Any, Protocol
 from fastapi import FastAPI, Query
 
 from medr_ray.serving.http.errors import HttpRefusal
-from medr_ray.serving.http.openapi import BODY_ERRORS, COMMON_ERRORS, describe_errors
+from medr_ray.serving.http.openapi import describe_errors
 from medr_ray.serving.http.schemas import SearchRequest
 from medr_ray.serving.http.schemas.responses import SearchBody
+from medr_ray.serving.http.schemas.search import SearchQuery
 
 
 class SearchBackend(Protocol):
@@ -34,18 +35,16 @@ def add_search(app: FastAPI, search: SearchBackend | None) -> None:
         hits = await require_search().search(request)
         return {"object": "list", "query": request.query, "hits": hits}
 
-    @app.post("/v1/search", responses={**BODY_ERRORS, **describe_errors(404)})
+    @app.post("/v1/search", responses=describe_errors(404))
     async def search_post(request: SearchRequest) -> SearchBody:
         return await run_search(request)
 
-    @app.get("/v1/search", responses={**COMMON_ERRORS, **describe_errors(400, 404, 422)})
-    async def search_get(request: Annotated[SearchRequest, Query()]) -> SearchBody:
+    @app.get("/v1/search", responses=describe_errors(400, 404, 422))
+    async def search_get(request: Annotated[SearchQuery, Query()]) -> SearchBody:
         return await run_search(request)
 
     # ``:path``, because the name in an id may contain a slash.
-    @app.get(
-        "/v1/documents/{document_id:path}", responses={**COMMON_ERRORS, **describe_errors(404)}
-    )
+    @app.get("/v1/documents/{document_id:path}", responses=describe_errors(404))
     async def show_document(document_id: str) -> dict[str, Any]:
         document = await require_search().document(document_id)
         if document is None:

@@ -17,14 +17,16 @@ from medr_ray.serving.http.schemas.tools import (
 )
 from medr_ray.serving.messages import ChatJob
 
+_TokenCount = Annotated[Integer, Field(ge=1)]
+
 
 class ChatRequest(GenerationRequest):
     """``POST /v1/chat/completions``."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
-    max_tokens: Integer | None = Field(None, ge=1)
-    max_completion_tokens: Integer | None = Field(
-        None, ge=1, description="the newer name of max_tokens, which wins where both are sent"
+    max_tokens: _TokenCount | None = None
+    max_completion_tokens: _TokenCount | None = Field(
+        None, description="the newer name of max_tokens, which wins where both are sent"
     )
     logprobs: Boolean = False
     top_logprobs: Integer = Field(0, ge=0, le=MAX_TOP_LOGPROBS)

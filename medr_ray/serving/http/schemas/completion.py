@@ -11,7 +11,7 @@ from medr_ray.serving.messages import ChatJob
 # A batch of an evaluation harness; they take turns in the model.
 MAX_PROMPTS = 64
 # Prompts that are in the model at once, so that one client does not fill its queue.
-PROMPTS_AT_ONCE = 8
+PROMPTS_AT_ONCE = 4
 _MAX_TOKEN_ID = 2**31 - 1
 _DEFAULT_MAX_TOKENS = 16  # OpenAI's
 
@@ -44,11 +44,11 @@ class CompletionRequest(GenerationRequest):
 
     prompt: Prompt
     max_tokens: Integer = Field(_DEFAULT_MAX_TOKENS, ge=0, description="0 with echo only")
-    logprobs: Integer | None = Field(
-        None, ge=0, le=MAX_TOP_LOGPROBS, description="of the tokens, and of so many alternatives"
+    logprobs: Annotated[Integer, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = Field(
+        None, description="of the tokens, and of so many alternatives"
     )
     echo: Boolean = False
-    best_of: Integer | None = Field(None, ge=1, description="n, or it is refused")
+    best_of: Annotated[Integer, Field(ge=1)] | None = Field(None, description="n, or it is refused")
     suffix: Literal[""] = Field("", description="not supported")
 
     @model_validator(mode="after")

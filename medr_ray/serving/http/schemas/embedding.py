@@ -45,8 +45,8 @@ class EmbeddingRequest(HarmlessFields):
         ),
     ]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Integer | None = Field(
-        None, ge=1, description="as many as the encoder has, or it is refused"
+    dimensions: Annotated[Integer, Field(ge=1)] | None = Field(
+        None, description="as many as the encoder has, or it is refused"
     )
     input_type: Literal["document", "query"] = "document"
 

@@ -1,9 +1,9 @@
 """The parameters that chat and plain completions share: how to sample, when to stop, whether to
 stream."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from medr_ray.serving.http.schemas.base import (
     Boolean,
@@ -35,14 +35,8 @@ def _name_alternative(value: Any) -> str:
     return "<list>" if isinstance(value, list) else "<text>"
 
 
-def _refuse_empty(text: str) -> str:
-    # An empty text is in every text: the answer would end at its first token.
-    if not text:
-        raise ValueError("a stop sequence must not be empty")
-    return text
-
-
-_StopText = Annotated[str, Field(max_length=_MAX_STOP_CHARACTERS), AfterValidator(_refuse_empty)]
+# An empty text is in every text: the answer would end at its first token.
+_StopText = Annotated[str, Field(min_length=1, max_length=_MAX_STOP_CHARACTERS)]
 _StopTexts = Annotated[list[_StopText], Field(max_length=_MAX_STOP_TEXTS)]
 StopSequences = Annotated[
     Annotated[_StopText, _ALTERNATIVE_TEXT] | Annotated[_StopTexts, _ALTERNATIVE_LIST],
@@ -56,8 +50,8 @@ class StreamOptions(RequestModel):
     """``include_usage`` adds a last chunk with the token counts."""
 
     include_usage: Boolean = False
-    include_obfuscation: Literal[False] = Field(
-        False, description="padding of the chunks, which this server does not add"
+    include_obfuscation: Boolean = Field(
+        False, description="padding of the chunks, which are never padded here"
     )
 
 
@@ -76,7 +70,7 @@ class GenerationRequest(HarmlessFields):
     logit_bias: dict[_TokenId, _Bias] = Field(
         default_factory=dict, max_length=_MAX_BIASED_TOKENS, description="by token id"
     )
-    seed: Integer | None = Field(None, ge=-(2**63), lt=2**63)
+    seed: Annotated[Integer, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: StopSequences | None = None
     n: Integer = Field(1, ge=1, le=MAX_CHOICES)
     stream: Boolean = False
