@@ -17,8 +17,9 @@ import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from medr_ray.agent.state import ANSWER, document_passages, query_text
 from medr_ray.agent.transcript import ReplyTurn, ToolObservation, read_turns
@@ -36,6 +37,7 @@ from medr_ray.retrieval.registry_records import REGISTRY_NAMES
 from medr_ray.retrieval.snippets import ELLIPSIS, sentence_spans
 
 FindDocument = Callable[[str], Document | None]
+NO_EDITIONS: Mapping[str, str] = MappingProxyType({})
 
 _MAX_CITATIONS = 5  # beyond those that the agent cites itself: more nobody checks
 # The share of the best result's weight that another result of the call must have to be about the
@@ -150,12 +152,16 @@ class _ShownDocument:
 
 
 def cite_answer(
-    trajectory: Trajectory, language: Language, find_document: FindDocument | None = None
+    trajectory: Trajectory,
+    language: Language,
+    find_document: FindDocument | None = None,
+    editions: Mapping[str, str] = NO_EDITIONS,
 ) -> CitedAnswer:
     """The answer of an episode with its sources.
 
     ``find_document`` looks documents up, for their whole titles and lines and their exact dates;
-    without it both are as the agent saw them.
+    without it both are as the agent saw them. ``editions`` are the dates of sources whose documents
+    have none, by the prefix of their ids.
     """
     turns = read_turns(trajectory)
     question = next((m.content for m in trajectory.messages if m.role == "user"), "")
@@ -172,7 +178,7 @@ def cite_answer(
     return CitedAnswer(
         trajectory.answer,
         tuple(
-            _build_citation(document, quote, bool(named), find_document)
+            _build_citation(document, quote, bool(named), find_document, editions)
             for document, quote, named in sources
         ),
         tuple(
@@ -458,7 +464,11 @@ def _list_forms(part: str) -> list[str]:
 
 
 def _build_citation(
-    source: _ShownDocument, quote: str, states_answer: bool, find_document: FindDocument | None
+    source: _ShownDocument,
+    quote: str,
+    states_answer: bool,
+    find_document: FindDocument | None,
+    editions: Mapping[str, str],
 ) -> CitedDocument:
     document = find_document(source.document_id) if find_document else None
     if document is not None:
@@ -466,14 +476,17 @@ def _build_citation(
         date_text = f"{_AS_OF}{dated.group(1)}" if dated else document.date_text
         source = replace(source, title=document.title, date_text=date_text or source.date_text)
         quote = _complete_line(quote, document)
-    is_record = source.date_text.startswith(_AS_OF)
+    edition = editions.get(source.document_id.partition(":")[0], "")
+    date_text = source.date_text or (edition and f"{_AS_OF}{edition}")
+    is_record = date_text.startswith(_AS_OF)
     return CitedDocument(
         document_id=source.document_id,
         title=source.title,
         url=document_url(source.document_id),
-        as_of=source.date_text.removeprefix(_AS_OF) if is_record else "",
-        published="" if is_record else source.date_text,
-        quote=_shorten(quote),
+        as_of=date_text.removeprefix(_AS_OF) if is_record else "",
+        published="" if is_record else date_text,
+        # A title says nothing beside itself, unless it is what states the answer.
+        quote=_shorten(quote) if states_answer or quote != source.title else "",
         states_answer=states_answer,
     )
 

@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from medr_ray.agent.cited_answer import CitedDocument, FindDocument, UnresolvedId, cite_answer
+from medr_ray.agent.cited_answer import (
+    NO_EDITIONS,
+    CitedDocument,
+    FindDocument,
+    UnresolvedId,
+    cite_answer,
+)
 from medr_ray.agent.protocol import ToolCall, parse_responses
 from medr_ray.agent.transcript import ToolObservation, read_turns
 from medr_ray.agent.wording import detect_language
@@ -186,9 +192,10 @@ def build_answer_event(
     language: Language,
     seconds: float | None,
     find_document: FindDocument | None = None,
+    editions: Mapping[str, str] = NO_EDITIONS,
 ) -> AnswerEvent:
-    """The end of a finished episode. ``find_document``: see ``cite_answer``."""
-    cited = cite_answer(trajectory, language, find_document)
+    """The end of a finished episode. ``find_document`` and ``editions``: see ``cite_answer``."""
+    cited = cite_answer(trajectory, language, find_document, editions)
     return AnswerEvent(
         trajectory.answer,
         trajectory.stop_reason,

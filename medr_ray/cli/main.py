@@ -15,6 +15,7 @@ import typer
 
 import medr_ray
 from medr_ray.cli import (
+    ask,
     bench,
     config,
     doctor,
@@ -65,6 +66,7 @@ app.command("run")(run.run)
 for _stage_group in stages.build_stage_groups():
     app.add_typer(_stage_group)
 app.command("report")(report.report)
+app.command("ask")(ask.ask)
 app.command("trace")(trace.trace)
 app.command("submit")(submit.submit)
 app.command("doctor")(doctor.doctor)

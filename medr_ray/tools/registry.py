@@ -14,11 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, MedrError
 from medr_ray.core.run import Directory
+from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.tools.base import TOOL_NAME_PATTERN, Tool
 from medr_ray.tools.cassette.recorder import open_cassette
@@ -37,17 +38,27 @@ _BUILDER_PARAMETERS = ["config", "searcher"]
 _TOOL_ATTRIBUTES = ("name", "description", "parameters", "call")
 
 
+class DocumentSource(Protocol):
+    """Finds documents by their ids. The call blocks."""
+
+    def document(self, document_id: str) -> Document | None:
+        """The document, None if there is none with that id."""
+        ...
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """An agent's tools, and ``rarity``, which returns the weight of a word in their index and is
     used by the tool policy.
 
     A cassette does not store these weights, so ``rarity`` is None in both record and replay mode;
-    otherwise the agent's prompt would differ between them.
+    otherwise the agent's prompt would differ between them. ``documents`` finds by id what the tools
+    returned; None in replay mode, which has no index.
     """
 
     tools: list[Tool]
     rarity: Callable[[str], float] | None = None
+    documents: DocumentSource | None = None
 
 
 def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
@@ -62,9 +73,27 @@ def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
         return Toolbox(open_cassette(config).replay_tools(config.agent.tools))
     retriever = Retriever.open(index, config.retrieval, config.models, before=config.tools.before)
     live = open_live(config.tools.live, config.retrieval, config.tools.before)
-    tools = build_tools(config, combine_searchers(retriever, live, config.retrieval.results))
+    searcher = combine_searchers(retriever, live, config.retrieval.results)
+    tools = build_tools(config, searcher)
     is_recording = config.tools.cassette.mode == "record"
-    return Toolbox(tools, None if is_recording else retriever.rarity)
+    return Toolbox(tools, None if is_recording else retriever.rarity, searcher)
+
+
+def open_live_tools(config: PipelineConfig) -> Toolbox:
+    """Open the agent's tools over the configured live sources alone.
+
+    Raises the errors of ``build_tools``, and ConfigError where neither a live source nor a web
+    search is configured.
+    """
+    from medr_ray.retrieval.live import open_live
+
+    searcher = open_live(config.tools.live, config.retrieval, config.tools.before)
+    if searcher is None:
+        raise ConfigError("tools.live.sources is empty: name the sources to search, such as pubmed")
+    # There is no index, so nothing of it is offered.
+    index = config.index.model_copy(update={"sources": ()})
+    config = config.model_copy(update={"index": index})
+    return Toolbox(build_tools(config, searcher), None, searcher)
 
 
 def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:

@@ -91,8 +91,12 @@ class LiveSearcher:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
+        page: int = 1,
     ) -> AnnotatedResults[RetrievalHit]:
-        """Documents by relevance and clinical authority together, best first."""
+        """Documents by relevance and clinical authority together, best first; all of them are on
+        the first page."""
+        if page > 1:
+            return AnnotatedResults()
         wait_for_hits = self.start_medical_search(
             query, sources=sources, since=since, until=until, types=types
         )
