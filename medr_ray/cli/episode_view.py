@@ -79,7 +79,7 @@ class EpisodeView:
 
     def _print(self, text: str, style: str = "", indent: int = 0) -> None:
         # Text of models and documents, never markup.
-        self._console.print(Padding(Text(text, style=style), (0, 0, 0, indent)))
+        self._console.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
 
     def _print_start(self, event: StartEvent) -> None:
         if self._names_question:
