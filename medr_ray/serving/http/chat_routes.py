@@ -20,7 +20,7 @@ from medr_ray.serving.messages import ChatBackend, Completion, Delta, Refusal, S
 
 _ANSWERS = {
     "model": ChatCompletionBody,
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 

@@ -31,7 +31,7 @@ from medr_ray.serving.messages import (
 
 _ANSWERS = {
     "model": TextCompletionBody,
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 
