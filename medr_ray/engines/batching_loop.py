@@ -88,9 +88,11 @@ class EngineLoop:
                 if len(pending.text) > sent_length:
                     # The text so far only grows (see ``BatchEngine.text_so_far``), so what is new
                     # is its end.
-                    yield _build_progress(pending, sent_length, sent_tokens)
-                    sent_length = len(pending.text)
-                    sent_tokens = pending.token_count
+                    progress = _build_progress(pending, sent_length, sent_tokens)
+                    # Counted now: it may have grown when the reader comes back.
+                    sent_length += len(progress.text)
+                    sent_tokens += len(progress.output_ids)
+                    yield progress
             generation = await pending.done
             if len(generation.text) > sent_length or len(generation.reports) > sent_tokens:
                 yield Progress(

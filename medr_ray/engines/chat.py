@@ -26,14 +26,18 @@ class ChatRenderer:
 
     def encode_prompt(self, messages: ChatMessages) -> list[int]:
         """The prompt of the first assistant turn."""
-        return self._encode_text(self._render_messages(messages, generation=True))
+        return self.encode_text(self.render_prompt(messages))
+
+    def render_prompt(self, messages: ChatMessages) -> str:
+        """The text of ``encode_prompt``."""
+        return self._render_messages(messages, generation=True)
 
     def encode_bridge(self, replies: ChatMessages) -> list[int]:
         """The ids between an assistant turn's end-of-turn token and the next assistant turn.
 
         ``replies`` are the messages in between (tool results).
         """
-        return self._encode_text(
+        return self.encode_text(
             # Templates expect a user's turn first. Its text is in front of the probe and so not in
             # the bridge.
             self._render_after_probe([{"role": "user", "content": "q"}], replies)
@@ -54,7 +58,7 @@ class ChatRenderer:
         while index < len(messages):
             # Encoded by itself, as a turn is sampled: a tokenizer may merge letters across the
             # turn's edges when it sees the whole text.
-            own = [*self._encode_text(messages[index]["content"]), self.end_id]
+            own = [*self.encode_text(messages[index]["content"]), self.end_id]
             following = index + 1
             while following < len(messages) and messages[following]["role"] != "assistant":
                 following += 1
@@ -82,7 +86,8 @@ class ChatRenderer:
             list(messages), tokenize=False, add_generation_prompt=generation
         )
 
-    def _encode_text(self, text: str) -> list[int]:
+    def encode_text(self, text: str) -> list[int]:
+        """The ids of a text in which the control tokens are those of the template."""
         # The template writes the special tokens already; the tokenizer would put more around the
         # text.
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

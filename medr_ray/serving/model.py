@@ -24,6 +24,7 @@ from medr_ray.serving.messages import (
     StreamItem,
 )
 from medr_ray.serving.model_cache import ModelCache
+from medr_ray.serving.prompt_encoder import PromptEncoder
 
 # More than any text has on average: words of a language, spaces of code and Chinese alike.
 _MAX_BYTES_PER_TOKEN = 32
@@ -40,7 +41,6 @@ _DEFAULTS = vars(ChatJob("", ()))
 class _PreparedJob:
     """A job that was checked and tokenised."""
 
-    directory: str
     prompt: tuple[int, ...]
     sampling: Sampling
 
@@ -59,36 +59,50 @@ class ModelServer:
         self._running = 0
         self._most_running = 0
 
+    async def load_directory(self, name: str, directory: str) -> None:
+        """Answer under ``name`` with the model of another directory: see ``ModelCache``. No request
+        fails, and none is answered by two models."""
+        await self._models.load_directory(name, directory)
+
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         """The whole answer."""
-        prepared = await self._prepare_in_thread(job)
-        if isinstance(prepared, Refusal):
-            return prepared
-        async with self._models.use_engine(prepared.directory) as engine:
-            with self._count_running():
-                generation = await engine.generate(prepared.prompt, prepared.sampling)
+        refusal = self._check_limits(job)
+        if refusal is not None:
+            return refusal
+        with self._models.lease_model(job.model) as model:
+            prepared = await self._prepare_in_thread(job, model.encoder)
+            if isinstance(prepared, Refusal):
+                return prepared
+            async with self._models.use_engine(model.directory) as engine:
+                with self._count_running():
+                    generation = await engine.generate(prepared.prompt, prepared.sampling)
         return _build_completion(prepared, generation, generation.text)
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         """A Refusal, or an Opening, Deltas and a Completion without text."""
-        prepared = await self._prepare_in_thread(job)
-        if isinstance(prepared, Refusal):
-            yield prepared
+        refusal = self._check_limits(job)
+        if refusal is not None:
+            yield refusal
             return
-        # Sent before the engine is there: the gateway can start its response while the request
-        # still waits for a model to be loaded.
-        yield Opening(len(prepared.prompt))
-        async with self._models.use_engine(prepared.directory) as engine:
-            with self._count_running():
-                items = engine.stream(prepared.prompt, prepared.sampling)
-                # aclosing stops the generation at once when the reader leaves; without it the
-                # engine would generate until the garbage collector comes.
-                async with contextlib.aclosing(items):
-                    async for item in items:
-                        if isinstance(item, Progress):
-                            yield Delta(item.text)
-                        else:
-                            yield _build_completion(prepared, item, "")
+        with self._models.lease_model(job.model) as model:
+            prepared = await self._prepare_in_thread(job, model.encoder)
+            if isinstance(prepared, Refusal):
+                yield prepared
+                return
+            # Sent before the engine is there: the gateway can start its response while the request
+            # still waits for a model to be loaded.
+            yield Opening(len(prepared.prompt))
+            async with self._models.use_engine(model.directory) as engine:
+                with self._count_running():
+                    items = engine.stream(prepared.prompt, prepared.sampling)
+                    # aclosing stops the generation at once when the reader leaves; without it the
+                    # engine would generate until the garbage collector comes.
+                    async with contextlib.aclosing(items):
+                        async for item in items:
+                            if isinstance(item, Progress):
+                                yield Delta(item.text)
+                            else:
+                                yield _build_completion(prepared, item, "")
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start; ``most_running`` is the largest number of requests answered at
@@ -109,17 +123,14 @@ class ModelServer:
         finally:
             self._running -= 1
 
-    async def _prepare_in_thread(self, job: ChatJob) -> _PreparedJob | Refusal:
+    async def _prepare_in_thread(
+        self, job: ChatJob, encoder: PromptEncoder
+    ) -> _PreparedJob | Refusal:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._tokenizer_thread, self._prepare_job, job)
+        return await loop.run_in_executor(self._tokenizer_thread, self._prepare_job, job, encoder)
 
-    def _prepare_job(self, job: ChatJob) -> _PreparedJob | Refusal:
+    def _prepare_job(self, job: ChatJob, encoder: PromptEncoder) -> _PreparedJob | Refusal:
         """Check a job against its model; tokenise it."""
-        self._requests += 1
-        refusal = self._check_limits(job)
-        if refusal is not None:
-            return refusal
-        encoder = self._models.prompt_encoder(job.model)
         size = sum(len(turn.content.encode("utf-8", "replace")) for turn in job.messages)
         if size > encoder.context * _MAX_BYTES_PER_TOKEN:
             # Known before the text is tokenised, which takes long for such a one.
@@ -131,7 +142,7 @@ class ModelServer:
                 "messages",
             )
         try:
-            prompt = encoder.encode(job.messages)
+            prompt = encoder.encode_turns(job.messages)
         except Exception as error:  # templates raise jinja2 errors of their own making
             return Refusal(
                 400,
@@ -151,10 +162,11 @@ class ModelServer:
         # Without a limit of its own a request may fill what its prompt leaves of the context.
         max_tokens = job.max_tokens or min(self._max_tokens, available)
         sampling = Sampling(max_tokens, job.temperature, job.stop, job.seed)
-        return _PreparedJob(self._models.model_directory(job.model), tuple(prompt), sampling)
+        return _PreparedJob(tuple(prompt), sampling)
 
     def _check_limits(self, job: ChatJob) -> Refusal | None:
         """The refusal of a job for an unknown model or for too many tokens."""
+        self._requests += 1
         if job.model not in self._models:
             names = ", ".join(self._models.served_names)
             return Refusal(

@@ -3,45 +3,31 @@ use, and only a few are kept.
 
 An engine is never closed while a request uses it. Requests for a model that is loaded go on while
 another is loaded. Requests for a model that must first make room wait in the order they came, and
-so do new ones for the model that is to make it, so a busy model cannot keep the others out.
+so do new ones for the model that is to make it, so a busy model cannot keep the others out. A name
+can be given other weights under load: a request keeps the model that it began with to its end, and
+none waits for the new one to be read.
 """
 
 import asyncio
 import contextlib
 import gc
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from medr_ray.core.json_text import parse_json
+from medr_ray.core.errors import MedrError
 from medr_ray.engines.base import BatchEngine
 from medr_ray.engines.batching_loop import EngineLoop
-from medr_ray.engines.chat import ChatRenderer
-from medr_ray.serving.messages import ChatTurn
+from medr_ray.serving.prompt_encoder import PromptEncoder
 
 
-class PromptEncoder:
-    """A model directory's tokenizer, chat template and context length (tokens)."""
+@dataclass(frozen=True)
+class ServedModel:
+    """What answers under a name at the moment: a model directory and its prompt encoder."""
 
-    def __init__(self, directory: Path, trust_remote_code: bool = False) -> None:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
-        self._renderer = ChatRenderer(tokenizer)
-        settings = directory / "config.json"
-        # Infinity stands in the settings of some architectures.
-        model_config = parse_json(settings.read_bytes(), str(settings), finite=False)
-        # Not every architecture states it. A tokenizer that has no limit says about 1e30, which
-        # then stands for none.
-        context = model_config.get("max_position_embeddings") or tokenizer.model_max_length
-        self.context = int(context)
-
-    def encode(self, messages: Sequence[ChatTurn]) -> list[int]:
-        """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
-        raises."""
-        return self._renderer.encode_prompt(
-            [{"role": turn.role, "content": turn.content} for turn in messages]
-        )
+    directory: str
+    encoder: PromptEncoder
 
 
 class ModelCache:
@@ -60,10 +46,13 @@ class ModelCache:
     ) -> None:
         self._directories = dict(directories)
         self._load = load
+        self._trust_remote_code = trust_remote_code
         self._capacity = capacity
         # By directory, the least recently used first.
         self._engines: OrderedDict[str, EngineLoop] = OrderedDict()
         self._users: Counter[str] = Counter()
+        # Requests that began with a directory, whether or not they use its engine yet.
+        self._leases: Counter[str] = Counter()
         # Held from the moment room is needed until the engine is loaded. asyncio.Lock is fair, so
         # requests get their engines in the order they came.
         self._load_lock = asyncio.Lock()
@@ -91,13 +80,44 @@ class ModelCache:
         """How many engines are loaded."""
         return len(self._engines)
 
-    def model_directory(self, name: str) -> str:
-        """The model directory of a served name."""
-        return self._directories[name]
+    @contextlib.contextmanager
+    def lease_model(self, name: str) -> Iterator[ServedModel]:
+        """The model of a served name, which can be used until the end of the block whatever is
+        loaded meanwhile."""
+        directory = self._directories[name]
+        self._leases[directory] += 1
+        try:
+            yield ServedModel(directory, self._encoders[directory])
+        finally:
+            self._leases[directory] -= 1
+            self._close_surplus()
 
-    def prompt_encoder(self, name: str) -> PromptEncoder:
-        """The prompt encoder of a served name."""
-        return self._encoders[self._directories[name]]
+    async def load_directory(self, name: str, directory: str) -> None:
+        """Answer under ``name`` with the model of another directory from now on.
+
+        It is read beside the models that are loaded, whatever the capacity, so that nobody waits
+        for it; the memory of one more model is needed meanwhile. Raises MedrError for a name that
+        is not served, and what loading raises; the name then keeps its model.
+        """
+        if name not in self._directories:
+            raise MedrError(
+                f"no model {name!r} is served; there are {', '.join(self._directories)}"
+            )
+        if self._directories[name] == directory:
+            return
+        async with self._hold_load_lock():
+            encoder = self._encoders.get(directory)
+            if encoder is None:
+                encoder = await asyncio.to_thread(
+                    PromptEncoder, Path(directory), self._trust_remote_code
+                )
+            if directory not in self._engines:
+                engine = await asyncio.to_thread(self._load, Path(directory))
+                self._engines[directory] = EngineLoop(engine)
+            self._encoders[directory] = encoder
+            self._engines.move_to_end(directory)
+            self._directories[name] = directory
+            self._close_surplus()
 
     def preload(self, name: str) -> None:
         """Load a model before the first request asks for it; raises what loading raises."""
@@ -128,6 +148,7 @@ class ModelCache:
             # Without the lock, which a request that waits for room holds until somebody comes here.
             self._users[directory] -= 1
             self._engine_released.set()
+            self._close_surplus()
 
     @contextlib.asynccontextmanager
     async def _hold_load_lock(self) -> AsyncIterator[None]:
@@ -155,9 +176,7 @@ class ModelCache:
             while len(self._engines) >= self._capacity:
                 unused = [directory for directory in self._engines if not self._users[directory]]
                 if unused:
-                    self._engines.pop(unused[0]).close()
-                    # Its weights must be gone before the next ones come.
-                    gc.collect()
+                    self._close_engine(unused[0])
                     continue
                 if self._leaving is None:
                     self._leaving = next(iter(self._engines))
@@ -167,3 +186,26 @@ class ModelCache:
                 await self._engine_released.wait()
         finally:
             self._leaving = None
+
+    def _close_surplus(self) -> None:
+        """Forget what no name is served from any more, and engines beyond the capacity, as far as
+        nobody uses them."""
+        served = set(self._directories.values())
+        for directory in [*self._encoders]:
+            if directory not in served and self._is_idle(directory):
+                del self._encoders[directory]
+                if directory in self._engines:
+                    self._close_engine(directory)
+        # The others go with their last request.
+        kept = [directory for directory in self._engines if directory in served]
+        for directory in kept[: max(0, len(kept) - self._capacity)]:
+            if self._is_idle(directory):
+                self._close_engine(directory)
+
+    def _is_idle(self, directory: str) -> bool:
+        return not self._users[directory] and not self._leases[directory]
+
+    def _close_engine(self, directory: str) -> None:
+        self._engines.pop(directory).close()
+        # Its weights must be gone before the next ones come.
+        gc.collect()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.base import Generation, Progress, Sampling
 from medr_ray.engines.batching_loop import EngineLoop
 
 
@@ -228,3 +228,18 @@ def test_a_step_that_does_not_end_fails_who_waits_and_who_comes() -> None:
         return (await loop.generate([], sample_tokens(2))).text
 
     assert asyncio.run(scenario()) == "aa"
+
+
+def test_what_comes_while_the_reader_is_busy_comes_in_one_piece_and_nothing_is_lost() -> None:
+    async def scenario() -> list[str]:
+        loop = EngineLoop(LetterEngine())
+        pieces = []
+        async for item in loop.stream([], sample_tokens(200)):
+            if isinstance(item, Progress):
+                pieces.append(item.text)
+            await asyncio.sleep(0.005)
+        return pieces
+
+    pieces = asyncio.run(scenario())
+    assert "".join(pieces) == "a" * 200
+    assert len(pieces) < 100

@@ -1,0 +1,115 @@
+"""A model's tokenizer, chat template and context length: requests become token ids here.
+
+What a client writes in a message is text: a control token of the chat template that stands in it
+("<|im_end|>") is read letter by letter and ends nothing. Messages without one become the ids that
+training gives the same dialogue.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medr_ray.agent.untrusted_text import TAGS
+from medr_ray.core.json_text import parse_json
+from medr_ray.engines.chat import ChatRenderer
+from medr_ray.serving.messages import ChatTurn
+
+# Characters. A shorter control token could be a word or a sign, and is left to be one.
+_SHORTEST_CONTROL_TOKEN = 3
+# Bytes of a name that no client can guess and no template changes.
+_PLACEHOLDER_BYTES = 12
+
+
+class PromptEncoder:
+    """The encoder of a model directory; ``context`` and ``vocabulary`` are numbers of tokens."""
+
+    def __init__(self, directory: Path, trust_remote_code: bool = False) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(
+            directory, trust_remote_code=trust_remote_code
+        )
+        self._renderer = ChatRenderer(self.tokenizer)
+        settings = directory / "config.json"
+        # Infinity stands in the settings of some architectures.
+        model_config = parse_json(settings.read_bytes(), str(settings), finite=False)
+        # Not every architecture states it. A tokenizer that has no limit says about 1e30, which
+        # then stands for none.
+        context = model_config.get("max_position_embeddings") or self.tokenizer.model_max_length
+        self.context = int(context)
+        self.vocabulary = int(model_config.get("vocab_size") or len(self.tokenizer))
+        self._control_tokens = _list_control_tokens(self.tokenizer)
+
+    def encode_turns(self, turns: Sequence[ChatTurn]) -> list[int]:
+        """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
+        raises."""
+        return self.encode_messages(
+            [{"role": turn.role, "content": turn.content} for turn in turns]
+        )
+
+    def encode_messages(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """As ``encode_turns``, of messages as chat templates read them."""
+        used_tokens = [
+            token
+            for token in self._control_tokens
+            if any(token in message["content"] for message in messages)
+        ]
+        if not used_tokens:
+            return self._renderer.encode_prompt(messages)
+        places = {secrets.token_hex(_PLACEHOLDER_BYTES): token for token in used_tokens}
+        replaced = [
+            {**message, "content": _put_places(message["content"], places)} for message in messages
+        ]
+        text = self._renderer.render_prompt(replaced)
+        return self._encode_with_places(text, places)
+
+    def encode_text(self, text: str) -> list[int]:
+        """The ids of a prompt that is continued as it stands, control tokens included, with the
+        tokens that the tokenizer begins every text with."""
+        return list(self.tokenizer(text)["input_ids"])
+
+    def decode_ids(self, ids: Sequence[int]) -> str:
+        """The text of token ids, control tokens included."""
+        return str(self.tokenizer.decode(list(ids)))
+
+    def _encode_with_places(self, text: str, places: Mapping[str, str]) -> list[int]:
+        """The ids of a rendered prompt, in which each place stands for the text of a control
+        token."""
+        ids: list[int] = []
+        while text:
+            positions = {text.find(place): place for place in places if place in text}
+            start = min(positions, default=len(text))
+            if start:
+                ids += self._renderer.encode_text(text[:start])
+            if positions:
+                place = positions[start]
+                ids += self._spell_token(places[place])
+                start += len(place)
+            text = text[start:]
+        return ids
+
+    def _spell_token(self, token: str) -> list[int]:
+        """The ids of a control token's letters. Raises ValueError for a tokenizer that has none."""
+        encoded = self.tokenizer(token, add_special_tokens=False, split_special_tokens=True)
+        ids = list(encoded["input_ids"])
+        if self.tokenizer.convert_tokens_to_ids(token) in ids:
+            raise ValueError(f"the text of a message must not hold the control token {token}")
+        return ids
+
+
+def _put_places(content: str, places: Mapping[str, str]) -> str:
+    for place, token in places.items():
+        content = content.replace(token, place)
+    return content
+
+
+def _list_control_tokens(tokenizer: Any) -> list[str]:
+    """The texts of the tokenizer's control tokens, the longest first. The tags of the agent's
+    protocol are none: the model reads and writes them in messages."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    tokens = {str(token) for token in added if token.special}
+    tokens.update(map(str, tokenizer.all_special_tokens))
+    tags = {f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/")}
+    control_tokens = (token for token in tokens - tags if len(token) >= _SHORTEST_CONTROL_TOKEN)
+    return sorted(control_tokens, key=lambda token: (-len(token), token))
