@@ -71,6 +71,13 @@ _IS_NOT_LISTED = re.compile(
     r"(?:not (?:publicly )?(?:listed|traded)|unlisted|not listed on any (?:us|u s|american) stock "
     r"(?:market|exchange)s?|privately held)"
 )
+# --- companies
+# One of several; "A/S" is a legal form.
+_COMPANY_CHOICE = re.compile(r"\bor\b|;| / ", re.IGNORECASE)
+# The trading name, owner or division that a name states at its end.
+_STATED_NAME = re.compile(
+    r"\s(?:dba|d/b/a|div(?:ision)?|su[bd](?:sidiary)?)\s+(?:of\s+)?(?P<name>\w.*)$", re.IGNORECASE
+)
 # --- dates
 _MONTHS = {
     name: number
@@ -204,14 +211,34 @@ def _says_no_answer(given: str, *, takes_unknown: bool) -> bool:
 
 
 def _is_same_company(given: str, right: str) -> bool:
+    if _COMPANY_CHOICE.search(given) and not _COMPANY_CHOICE.search(right):
+        return False
     given_name = parse_company_name(_open_bracket(given))
     right_name = parse_company_name(right)
     if not given_name.key or given_name.key != right_name.key:
         return False
-    given_forms = set(given_name.legal_form.split())
-    right_forms = set(right_name.legal_form.split())
-    # What one of the two leaves out is no difference; "INC" and "LTD" are.
+    return _have_same_forms(given_name.legal_form, right_name.legal_form) and _is_same_if_stated(
+        _find_stated_name(given), _find_stated_name(right)
+    )
+
+
+def _have_same_forms(given: str, right: str) -> bool:
+    """What one of the two leaves out is no difference; "INC" and "LTD" are."""
+    given_forms = set(given.split())
+    right_forms = set(right.split())
     return given_forms <= right_forms or right_forms <= given_forms
+
+
+def _is_same_if_stated(given: str, right: str) -> bool:
+    """Whether two names that need not be stated are one company's where both are."""
+    if not given or not right:
+        return True
+    return parse_company_name(given).key == parse_company_name(right).key
+
+
+def _find_stated_name(name: str) -> str:
+    match = _STATED_NAME.search(name)
+    return match["name"] if match else ""
 
 
 def _open_bracket(name: str) -> str:
