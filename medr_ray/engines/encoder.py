@@ -95,23 +95,21 @@ class Encoder:
         return self._torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
 
     def _tokenize_batch(self, texts: list[str]) -> Any:
-        """A padded batch of the texts' ids and their attention mask.
+        """A padded batch of the texts' ids and their attention mask."""
+        return self._tokenizer.pad({"input_ids": self._list_ids(texts)}, return_tensors="pt")
+
+    def _list_ids(self, texts: list[str]) -> list[list[int]]:
+        """The ids of each text.
 
         With "last" pooling every text ends with the end-of-text token, also one that is cut.
         """
-        if self._pooling != "last" or self._tokenizer.eos_token_id is None:
-            return self._tokenizer(
-                texts,
-                padding=True,
-                truncation=True,
-                max_length=self._max_tokens,
-                return_tensors="pt",
-            )
-        end = self._tokenizer.eos_token_id
+        end = self._tokenizer.eos_token_id if self._pooling == "last" else None
         # One place is left for the end token.
-        rows = self._tokenizer(texts, truncation=True, max_length=self._max_tokens - 1)["input_ids"]
-        ended = [row if row[-1:] == [end] else [*row, end] for row in rows]
-        return self._tokenizer.pad({"input_ids": ended}, return_tensors="pt")
+        max_length = self._max_tokens if end is None else self._max_tokens - 1
+        rows: list[list[int]] = self._tokenizer(texts, truncation=True, max_length=max_length)[
+            "input_ids"
+        ]
+        return rows if end is None else [row if row[-1:] == [end] else [*row, end] for row in rows]
 
     def _pool_states(self, hidden: Any, mask: Any) -> Any:
         """States of shape (batch, tokens, size) to vectors of shape (batch, size).

@@ -78,6 +78,7 @@ _POSSESSIVE = re.compile(rf"(?<=\w)'s(?![^\W{_UNSPACED}])|(?<=s)'(?![^\W{_UNSPAC
 _VOICING_MARKS = "\u3099\u309a"  # of kana; the other marks are accents
 _HIDDEN_CATEGORIES = frozenset({"Mn", "Me", "Cf", "Cs", "Cc", "Co", "Cn"})
 _SHARP_S = re.compile("(?<![a-zäöü])[ßẞ]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _GREEK_WORD = re.compile("[α-ω]+")
 _SINGLE_LETTER = re.compile("(?<![α-ωΑ-Ω])[α-ωΑ-Ω](?![α-ωΑ-Ω])")
 _GREEK_LETTERS = {name: letter for letter, name in GREEK_NAMES.items() if letter != "ς"}
@@ -132,7 +133,9 @@ def fold_characters(text: str) -> str:
         folded = text.lower().replace("`", "'")
     else:
         composed = write_beta(unicodedata.normalize("NFC", text))
-        folded = unicodedata.normalize("NFC", "".join(map(_fold_letter, composed)))
+        # Few characters of a text are not ASCII, and the others go through a table.
+        letters = _NOT_ASCII.sub(_fold_letters, composed).translate(_FOLDED_ASCII)
+        folded = unicodedata.normalize("NFC", letters)
         folded = _GREEK_WORD.sub(_name_greek_letters, folded)
     if "'" in folded:
         folded = _POSSESSIVE.sub("", folded)
@@ -202,6 +205,13 @@ def _fold_part(character: str) -> str:
     if character in _VOICING_MARKS:
         return character
     return "" if unicodedata.category(character) in _HIDDEN_CATEGORIES else character
+
+
+def _fold_letters(match: re.Match[str]) -> str:
+    return "".join(map(_fold_letter, match.group()))
+
+
+_FOLDED_ASCII = dict(enumerate(map(_fold_letter, map(chr, range(128)))))
 
 
 def _name_greek_letters(match: re.Match[str]) -> str:

@@ -20,7 +20,12 @@ from dataclasses import dataclass
 
 from medr_ray.core.records import Citation, FactSource
 from medr_ray.knowledge.name_normalization import fold_characters, fold_word
-from medr_ray.retrieval.snippets import Span, sentence_spans
+from medr_ray.retrieval.snippets import (
+    Span,
+    sentence_spans,
+    split_words,
+    split_words_of_each,
+)
 
 PUBMED = "pubmed"
 HPO = "hpo"
@@ -99,6 +104,26 @@ class Document:
     @functools.cached_property
     def sentences(self) -> list[str]:
         return [self.text[start:end] for start, end in self.spans]
+
+    @functools.cached_property
+    def words_of_sentences(self) -> list[list[str]]:
+        """The words of each sentence that a query is compared with."""
+        return split_words_of_each(self.sentences)
+
+    @functools.cached_property
+    def words_of_title(self) -> list[str]:
+        """The words of the title that a query is compared with."""
+        return split_words(self.title)
+
+    @functools.cached_property
+    def words_of_number(self) -> list[str]:
+        """The words of the number that a query is compared with."""
+        return split_words(self.number)
+
+    @functools.cached_property
+    def title_key(self) -> str:
+        """The key by which its title is compared with others."""
+        return title_key(self.title)
 
     @property
     def number(self) -> str:

@@ -10,24 +10,25 @@ import datetime
 import functools
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import pyarrow.compute as pc
+
+from medr_ray.core.call_batches import CallBatcher
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import from_row
 from medr_ray.knowledge.name_normalization import list_word_forms, spell_greek_letters
 from medr_ray.retrieval.authority import CURATED_SOURCES
+from medr_ray.retrieval.document_cache import DocumentCache
 from medr_ray.retrieval.documents import Document, title_key, title_words
 from medr_ray.retrieval.filters import DocumentFilter, join_conditions, published_before, sql_in
-from medr_ray.retrieval.index import COLUMNS
 from medr_ray.retrieval.ranking import Candidate
+from medr_ray.retrieval.vector_matrix import VectorMatrix
 from medr_ray.retrieval.word_rarity import WordRarity
 
 if TYPE_CHECKING:
     import numpy as np
 
 RetrievalMode = Literal["text", "vector", "hybrid"]
-Row = dict[str, Any]
 
 _MOST_QUERY_WORDS = 48  # the rest of a longer query adds nothing to rank by
 _INFORMATIVE_SHARE = 0.5  # of the rarest word's weight, that a word needs to be searched by
@@ -40,13 +41,31 @@ _NUMBERS = (
     (re.compile(r"\d{5,8}"), ("PMID",)),
 )
 _LONGEST_TITLE = 16  # words of a title that is looked for inside a query
+_MAX_CACHED_QUERIES = 1024  # rollouts of a group ask the same things
+_MOST_CONDITIONS = 16  # whose rows are remembered, a byte for each row with a vector
+_MOST_TOGETHER = 16  # queries that are encoded together; more gain nothing, and wait for each other
+
+
+class _Row(NamedTuple):
+    """A row of the table and how it matches a query, as a ``Candidate`` has it."""
+
+    row_id: int
+    bm25: float
+    cosine: float | None
+
+
+class _EncodedQuery(NamedTuple):
+    """A query's vector, and its products with all vectors where they are in memory."""
+
+    vector: "np.ndarray"
+    products: "np.ndarray | None"
 
 
 class CandidateFinder:
-    """Finds at most ``limit`` candidates of each kind.
+    """Finds at most ``limit`` candidates of each kind; threads may share it.
 
-    ``encode`` makes a query's vector. ``retracted`` are ids known to be retracted, whatever the
-    table has.
+    ``encode`` makes the vectors of queries, one row each. ``retracted`` are ids known to be
+    retracted, whatever the table has.
     """
 
     def __init__(
@@ -54,7 +73,7 @@ class CandidateFinder:
         table: Any,
         rarity: WordRarity,
         limit: int,
-        encode: Callable[[str], "np.ndarray"],
+        encode: Callable[[Sequence[str]], "np.ndarray"],
         before: datetime.date | None = None,
         retracted: Collection[str] = frozenset(),
     ) -> None:
@@ -63,9 +82,12 @@ class CandidateFinder:
         self._limit = limit
         self._encode = encode
         self._cutoff = published_before(before)
-        self._retracted = retracted
-        # An index of an earlier version may lack some columns.
-        self._columns = [column for column in COLUMNS if column in table.schema.names]
+        self._documents = DocumentCache(table, retracted)
+        self._encode_query = CallBatcher(self._encode_queries, _MOST_TOGETHER).answer
+        # Ranking is cheap beside finding, so the cache serves all weights of one query. It has
+        # numbers of rows only: the documents have a cache with a bound of its own.
+        self._find_rows = functools.lru_cache(_MAX_CACHED_QUERIES)(self._search_rows)
+        self._list_kept_vectors = functools.lru_cache(_MOST_CONDITIONS)(self._mark_vectors)
 
     def find_candidates(
         self, query: str, document_filter: DocumentFilter, mode: RetrievalMode
@@ -74,34 +96,45 @@ class CandidateFinder:
         tokens = title_words(query)[:_MOST_QUERY_WORDS]
         if not tokens:
             return []
-        where = self._build_condition(document_filter)
-        vector = None if mode == "text" else self._encode(spell_greek_letters(query))
-        columns = self._columns if vector is None else [*self._columns, "vector"]
-        candidates: dict[str, Candidate] = {}
-        for row in self._find_named(tokens, where, columns):
-            candidates[row["document_id"]] = self._build_candidate(row, vector)
-        if mode != "vector":
-            informative = self._select_informative(tokens)
-            rows = self._search_text(informative, where, columns)
-            # No document that is kept has one of the rare words (they may be misspelt): search by
-            # all words.
-            rows = rows or self._search_text(tokens, where, columns)
-            # In place of a named record's row, which has no full-text score.
-            for row in rows:
-                candidates[row["document_id"]] = self._build_candidate(row, vector)
-        if vector is not None:
-            # A row found by text has its cosine already; that of a vector search has no BM25.
-            for row in self._search_vector(vector, where, columns):
-                candidates.setdefault(row["document_id"], self._build_candidate(row, vector))
+        rows = self._find_rows(query, document_filter, mode)
+        documents = self._documents.fetch_documents([row.row_id for row in rows])
         runs = _list_runs(tokens)
         numbered = frozenset(_list_numbered_ids(tokens))
+        candidates = []
+        for row, document in zip(rows, documents, strict=True):
+            title_length = _count_named_words(document, runs, numbered)
+            candidates.append(Candidate(document, row.bm25, row.cosine, title_length))
         # In the order of ids, whichever search found them first.
-        return [_mark_named(candidates[key], runs, numbered) for key in sorted(candidates)]
+        return sorted(candidates, key=lambda candidate: candidate.document.document_id)
 
     def find_document(self, document_id: str) -> Document | None:
         """A document by its id; None if there is none or it is later than the cut-off."""
-        rows = self._find_by_id([document_id], self._cutoff, self._columns)
-        return self._build_document(rows[0]) if rows else None
+        row_ids = self._find_by_id([document_id], self._cutoff)
+        return self._documents.fetch_documents(row_ids)[0] if row_ids else None
+
+    def _search_rows(
+        self, query: str, document_filter: DocumentFilter, mode: RetrievalMode
+    ) -> tuple[_Row, ...]:
+        tokens = title_words(query)[:_MOST_QUERY_WORDS]
+        where = self._build_condition(document_filter)
+        bm25 = dict.fromkeys(self._find_named(tokens, where), 0.0)
+        if mode != "vector":
+            # Where no document that is kept has one of the rare words (they may be misspelt):
+            # search by all words.
+            informative = self._select_informative(tokens)
+            scores = self._search_text(informative, where) or self._search_text(tokens, where)
+            # In place of a named record's score: it was not found by full text.
+            bm25.update(scores)
+        if mode == "text":
+            return tuple(_Row(row_id, score, None) for row_id, score in bm25.items())
+        encoded = self._encode_query(spell_greek_letters(query))
+        for row_id in self._search_vector(encoded, where):
+            bm25.setdefault(row_id, 0.0)
+        cosines = self._compute_cosines(encoded.vector, list(bm25))
+        return tuple(
+            _Row(row_id, score, cosine)
+            for (row_id, score), cosine in zip(bm25.items(), cosines, strict=True)
+        )
 
     def _build_condition(self, document_filter: DocumentFilter) -> str | None:
         if document_filter.types and "kind" not in self._table.schema.names:
@@ -110,22 +143,6 @@ class CandidateFinder:
                 "`medr index run` again"
             )
         return join_conditions([document_filter.to_sql(), self._cutoff])
-
-    def _build_document(self, row: Row) -> Document:
-        document = from_row(Document, row)
-        if document.document_id in self._retracted:
-            return replace(document, retracted=True)
-        return document
-
-    def _build_candidate(self, row: Row, vector: "np.ndarray | None") -> Candidate:
-        """The row with its full-text score and its cosine, as far as it has them."""
-        cosine = None
-        if vector is not None and row["vector"] is not None:
-            # Both are unit vectors.
-            cosine = float(vector @ row["vector"])
-        # LanceDB adds ``_score`` to the rows of a full-text search only.
-        bm25 = float(row.get("_score") or 0.0)
-        return Candidate(self._build_document(row), bm25, cosine, title_words=0)
 
     def _select_informative(self, tokens: list[str]) -> list[str]:
         """The words to search by.
@@ -137,111 +154,155 @@ class CandidateFinder:
         floor = _INFORMATIVE_SHARE * rarest
         return [token for token in tokens if self._rarity.weight(token) >= floor]
 
-    # --- searches of the table --------------------------------------------------------
+    # --- vectors ------------------------------------------------------------------------
 
-    def _find_named(
-        self, tokens: list[str], where: str | None, columns: Sequence[str]
-    ) -> list[Row]:
-        """Documents that the query names by their number, and curated records whose whole title is
-        a run of the query's words: full text may miss both."""
-        ids = sorted(
-            key for run in _list_runs(tokens) for key in self._curated_ids_by_title.get(run, ())
-        )
-        ids += _list_numbered_ids(tokens)
-        return self._find_by_id(ids, where, columns) if ids else []
+    def _encode_queries(self, queries: Sequence[str]) -> list[_EncodedQuery]:
+        vectors = self._encode(queries)
+        matrix = self._matrix
+        if matrix is None:
+            return [_EncodedQuery(vector, None) for vector in vectors]
+        products = matrix.multiply(vectors)
+        return [_EncodedQuery(*pair) for pair in zip(vectors, products, strict=True)]
 
     @functools.cached_property
-    def _curated_ids_by_title(self) -> dict[str, list[str]]:
-        """Ids of the curated records by title key: some ten thousand, unlike the articles."""
-        rows = self._select_rows(
-            sql_in("source", sorted(CURATED_SOURCES)),
-            ["document_id", "title"],
-            self._table.count_rows(),
+    def _matrix(self) -> VectorMatrix | None:
+        """The vectors, where they fit into memory; only one thread encodes at a time."""
+        return VectorMatrix.load(self._table, self._table.count_rows("vector IS NOT NULL"))
+
+    def _mark_vectors(self, matrix: VectorMatrix, where: str) -> "np.ndarray":
+        """Which rows with a vector the condition keeps."""
+        condition = join_conditions(["vector IS NOT NULL", where])
+        return matrix.mark_rows(self._select_row_ids(condition, self._table.count_rows()))
+
+    def _search_vector(self, encoded: _EncodedQuery, where: str | None) -> list[int]:
+        """By exact search; rows without a vector are never among them."""
+        if self._matrix is None or encoded.products is None:
+            return list(self._search_table_by_vector(encoded.vector, where))
+        kept = self._list_kept_vectors(self._matrix, where) if where else None
+        better, tied = self._matrix.list_nearest(
+            encoded.vector, encoded.products, self._limit, kept
         )
-        titles: dict[str, list[str]] = {}
-        for row in rows:
-            titles.setdefault(title_key(row["title"]), []).append(row["document_id"])
+        places = self._limit - len(better)
+        if len(tied) > places:
+            tied = self._sort_by_id(tied)[:places]
+        return [*better, *tied]
+
+    def _search_table_by_vector(self, vector: "np.ndarray", where: str | None) -> dict[int, float]:
+        return self._select_best(
+            lambda: self._table.search(vector, vector_column_name="vector").distance_type("cosine"),
+            "_distance",
+            where,
+        )
+
+    def _compute_cosines(self, vector: "np.ndarray", row_ids: list[int]) -> list[float | None]:
+        """The cosine of each row, None where it has no vector."""
+        if not row_ids:
+            return []
+        matrix = self._matrix
+        if matrix is None:
+            query = self._table.take_row_ids(row_ids).select(["vector"]).with_row_id()
+            rows = query.to_arrow().filter(pc.is_valid(pc.field("vector")))
+            matrix = VectorMatrix.from_table(rows)
+        return matrix.compute_cosines(vector, row_ids)
+
+    def _sort_by_id(self, row_ids: list[int]) -> list[int]:
+        """Rows in the order of their documents' ids."""
+        query = self._table.take_row_ids(row_ids).select(["document_id"]).with_row_id()
+        rows = query.to_arrow().sort_by("document_id")
+        ordered: list[int] = rows["_rowid"].to_pylist()
+        return ordered
+
+    # --- searches of the table --------------------------------------------------------
+
+    def _find_named(self, tokens: list[str], where: str | None) -> list[int]:
+        """Documents that the query names by their number, and curated records whose whole title is
+        a run of the query's words: full text may miss both."""
+        curated: dict[str, int] = {}
+        for run in _list_runs(tokens) & self._curated_rows_by_title.keys():
+            curated.update(self._curated_rows_by_title[run])
+        ids = _list_numbered_ids(tokens)
+        if where:
+            return self._find_by_id([*sorted(curated), *ids], where)
+        return [*curated.values(), *self._find_by_id(ids, None)]
+
+    @functools.cached_property
+    def _curated_rows_by_title(self) -> dict[str, dict[str, int]]:
+        """Ids and rows of the curated records by title key: some ten thousand, unlike the
+        articles."""
+        query = self._table.search().where(sql_in("source", sorted(CURATED_SOURCES)))
+        query = query.select(["document_id", "title"]).with_row_id(True)
+        titles: dict[str, dict[str, int]] = {}
+        for row in query.limit(self._table.count_rows()).to_list():
+            records = titles.setdefault(title_key(row["title"]), {})
+            records[row["document_id"]] = row["_rowid"]
         return titles
 
-    def _search_text(
-        self, tokens: list[str], where: str | None, columns: Sequence[str]
-    ) -> list[Row]:
+    def _search_text(self, tokens: list[str], where: str | None) -> dict[int, float]:
+        """The BM25 of the best rows."""
         from lancedb.query import MatchQuery
 
         # A MatchQuery takes words: none of them can be read as an operator. The index has the words
         # as they are written.
         words = MatchQuery(" ".join(list_word_forms(tokens)), "text")  # type: ignore[call-arg]
         return self._select_best(
-            lambda: self._table.search(words, query_type="fts"), "_score", where, columns
-        )
-
-    def _search_vector(
-        self, vector: "np.ndarray", where: str | None, columns: Sequence[str]
-    ) -> list[Row]:
-        """By exact search; rows without a vector are never among them."""
-        return self._select_best(
-            lambda: self._table.search(vector, vector_column_name="vector").distance_type("cosine"),
-            "_distance",
-            where,
-            columns,
+            lambda: self._table.search(words, query_type="fts"), "_score", where
         )
 
     def _select_best(
-        self, search: Callable[[], Any], score: str, where: str | None, columns: Sequence[str]
-    ) -> list[Row]:
-        """The best rows.
+        self, search: Callable[[], Any], score: str, where: str | None
+    ) -> dict[int, float]:
+        """The scores of the best rows.
 
         Of the rows that are as good as the last one, those with the first ids: the order of the
         table's rows, in which it has grown, must decide nothing.
         """
 
-        def select_first(limit: int, selected: Sequence[str]) -> list[Row]:
-            query = search().select([*selected, score]).limit(limit)
+        def select_first(limit: int) -> list[tuple[int, float]]:
+            query = search().select([score]).with_row_id(True).limit(limit)
             if where:
                 # Before the search: filtering its results afterwards could leave fewer than
                 # ``limit``.
                 query = query.where(where, prefilter=True)
-            rows: list[Row] = query.to_list()
-            return rows
+            rows = query.to_arrow()
+            return list(zip(rows["_rowid"].to_pylist(), rows[score].to_pylist(), strict=True))
 
-        rows = select_first(self._limit + 1, columns)
+        rows = select_first(self._limit + 1)
         # One row more than needed shows whether the last place is tied.
-        if len(rows) <= self._limit or rows[-1][score] != rows[-2][score]:
-            return rows[: self._limit]
+        if len(rows) <= self._limit or rows[-1][1] != rows[-2][1]:
+            return dict(rows[: self._limit])
         # Scores of equal documents are equal numbers, so they can be compared exactly.
-        tied_score = rows[-1][score]
-        better = [row for row in rows if row[score] != tied_score]
-        tied = _list_tied(
-            lambda limit: select_first(limit, ["document_id"]), score, tied_score, self._limit
-        )
+        tied_score = rows[-1][1]
+        best = {row_id: value for row_id, value in rows if value != tied_score}
+        tied = _list_tied(select_first, tied_score, self._limit)
         # Rows with a better score have their places. The tied rows with the first ids get the rest.
-        places = self._limit - len(better)
-        chosen = self._find_by_id(sorted(tied)[:places], None, columns)
-        return [*better, *({**row, score: tied_score} for row in chosen)]
+        places = self._limit - len(best)
+        best.update((row_id, tied_score) for row_id in self._sort_by_id(tied)[:places])
+        return best
 
-    def _find_by_id(
-        self, ids: Sequence[str], where: str | None, columns: Sequence[str]
-    ) -> list[Row]:
+    def _find_by_id(self, ids: Sequence[str], where: str | None) -> list[int]:
+        if not ids:
+            return []
         condition = join_conditions([sql_in("document_id", ids), where])
-        return self._select_rows(condition, columns, len(ids))
+        row_ids: list[int] = self._select_row_ids(condition, len(ids)).tolist()
+        return row_ids
 
-    def _select_rows(self, where: str | None, columns: Sequence[str], limit: int) -> list[Row]:
-        query = self._table.search().where(where).select(list(columns)).limit(limit)
-        rows: list[Row] = query.to_list()
-        return rows
+    def _select_row_ids(self, where: str | None, limit: int) -> "np.ndarray":
+        query = self._table.search().where(where).select([]).with_row_id(True).limit(limit)
+        row_ids: np.ndarray = query.to_arrow()["_rowid"].to_numpy()
+        return row_ids
 
 
 def _list_tied(
-    select_first: Callable[[int], list[Row]], score: str, tied_score: float, limit: int
-) -> list[str]:
-    """The ids of all rows with ``tied_score``, the score of the last of the best ``limit`` rows."""
+    select_first: Callable[[int], list[tuple[int, float]]], tied_score: float, limit: int
+) -> list[int]:
+    """All rows with ``tied_score``, the score of the last of the best ``limit`` rows."""
     limit *= _TIED_GROWTH
     rows = select_first(limit)
     # Ends when a worse score shows up, which means that all tied rows are there.
-    while len(rows) == limit < _MOST_TIED and rows[-1][score] == tied_score:
+    while len(rows) == limit < _MOST_TIED and rows[-1][1] == tied_score:
         limit *= _TIED_GROWTH
         rows = select_first(limit)
-    return [row["document_id"] for row in rows if row[score] == tied_score]
+    return [row_id for row_id, score in rows if score == tied_score]
 
 
 def _list_numbered_ids(tokens: Sequence[str]) -> list[str]:
@@ -264,10 +325,10 @@ def _list_runs(tokens: list[str]) -> set[str]:
     return runs
 
 
-def _mark_named(candidate: Candidate, runs: set[str], numbered: Collection[str]) -> Candidate:
-    """The candidate with the length of its title, where the whole title is in the query; one that
-    the query names by its number, which no other has, as if by the longest title."""
-    if candidate.document.document_id in numbered:
-        return replace(candidate, title_words=_LONGEST_TITLE)
-    key = title_key(candidate.document.title)
-    return replace(candidate, title_words=len(key.split(" "))) if key in runs else candidate
+def _count_named_words(document: Document, runs: set[str], numbered: Collection[str]) -> int:
+    """The length of the document's title, where the whole title is in the query, else 0; one that
+    the query names by its number, which no other has, counts as if by the longest title."""
+    if document.document_id in numbered:
+        return _LONGEST_TITLE
+    key = document.title_key
+    return len(key.split(" ")) if key in runs else 0

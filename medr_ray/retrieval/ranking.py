@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.snippets import QueryTerms, split_words
+from medr_ray.retrieval.snippets import QueryTerms
 
 # Of the best sentence against BM25, which long records with a repeated word win too easily.
 PASSAGE_WEIGHT = 0.7
@@ -49,15 +49,14 @@ class Candidate:
 def passage_share(terms: QueryTerms, document: Document) -> float:
     """Share in [0, 1] of the query's weight that the title, the number and the best single sentence
     repeat."""
-    total = terms.total_weight()
+    total = terms.total_weight
     if not total:
         return 0.0
     # Title and number first: a sentence is credited only for what they leave open.
-    rest = terms.exclude_words(split_words(document.title))
-    rest = rest.exclude_words(split_words(document.number))
-    shared = (rest.shared_weight(split_words(sentence)) for sentence in document.sentences)
-    best = max(shared, default=0.0)
-    return (total - rest.total_weight() + best) / total
+    rest = terms.exclude_words(document.words_of_title)
+    rest = rest.exclude_words(document.words_of_number)
+    best = max(map(rest.shared_weight, document.words_of_sentences), default=0.0)
+    return (total - rest.total_weight + best) / total
 
 
 def lexical_relevance(terms: QueryTerms, candidates: Sequence[Candidate]) -> list[float]:

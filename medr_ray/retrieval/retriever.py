@@ -39,10 +39,9 @@ from medr_ray.retrieval.word_rarity import WordRarity
 if TYPE_CHECKING:
     import numpy as np
 
-    from medr_ray.engines.encoder import Encoder
+    from medr_ray.engines.query_encoder import QueryEncoder
 
 _PAIR_WEIGHT = 0.5  # of a pair of words against its words, which count already
-_MAX_CACHED_QUERIES = 1024  # rollouts of a group ask the same things
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,7 @@ class Retriever:
     """Search over one index.
 
     It holds a database handle and cannot be sent to another process: open it where it is used.
+    Threads may share it: their queries are then encoded together.
     """
 
     def __init__(
@@ -134,13 +134,9 @@ class Retriever:
         if retrieval.retracted_pmids:
             retracted = load_retracted_ids(retrieval.retracted_pmids)
         self._finder = CandidateFinder(
-            table, rarity, retrieval.candidates, self._encode_query, before, retracted
+            table, rarity, retrieval.candidates, self._encode_queries, before, retracted
         )
         self._appraiser = _build_appraiser(table, retrieval, before)
-        # Ranking is cheap beside finding, so the cache serves all weights of one query.
-        self._find_candidates = functools.lru_cache(_MAX_CACHED_QUERIES)(
-            self._finder.find_candidates
-        )
 
     @classmethod
     def open(
@@ -220,6 +216,10 @@ class Retriever:
         )
         return [ranked.candidates[i].document for i in ranked.positions[:count]]
 
+    def prepare(self) -> None:
+        """Load what the first search would wait for, with vectors where the index has them."""
+        self.search("warm-up", mode="hybrid")
+
     def document(self, document_id: str) -> Document | None:
         """The document with that id; None if there is none or it is later than the cut-off."""
         return self._finder.find_document(document_id)
@@ -232,7 +232,7 @@ class Retriever:
         self, query: str, document_filter: DocumentFilter, mode: RetrievalMode | None, weight: float
     ) -> _RankedCandidates:
         mode = self._choose_mode(mode)
-        candidates = self._find_candidates(query, document_filter, mode)
+        candidates = self._finder.find_candidates(query, document_filter, mode)
         if mode == "vector":
             relevance = ranking.vector_relevance(candidates, self._calibration)
         else:
@@ -271,6 +271,7 @@ class Retriever:
             self._retrieval.snippet_chars,
             document.title,
             document.number,
+            document.words_of_sentences,
         )
         return RetrievalHit(
             document_id=document.document_id,
@@ -286,22 +287,20 @@ class Retriever:
             explanation=ranked.explain(i),
         )
 
-    def _encode_query(self, query: str) -> "np.ndarray":
-        vector: np.ndarray = self._query_encoder.encode([query])[0]
-        return vector
+    def _encode_queries(self, queries: Sequence[str]) -> "np.ndarray":
+        return self._query_encoder.encode(queries)
 
     @functools.cached_property
-    def _query_encoder(self) -> "Encoder":
+    def _query_encoder(self) -> "QueryEncoder":
         """The encoder of queries, loaded at first use.
 
         ConfigError where it cannot be that of the index.
         """
-        from medr_ray.engines.encoder import Encoder
+        from medr_ray.engines.query_encoder import QueryEncoder
 
         model = self._encoding.query_encoder or self._models.encoder
-        encoder = Encoder(
+        encoder = QueryEncoder(
             model,
-            batch=1,
             threads=1,
             pooling=self._encoding.pooling,
             max_tokens=self._encoding.max_tokens,

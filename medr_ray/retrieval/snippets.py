@@ -7,6 +7,7 @@ with the exact qualifier ("3 of 7 patients") beats one that only has the same nu
 the same words in every spelling: "3/7" is "3 of 7", and "all patients" are "100% of patients".
 """
 
+import functools
 import itertools
 import math
 import re
@@ -17,6 +18,13 @@ from medr_ray.knowledge.name_normalization import fold_characters, fold_word
 
 # A hyphen joins figures only: "30-79%", but "beta" and "thalassemia".
 _WORD = re.compile(r"[a-z0-9]+(?:(?:[.']|(?<=\d)-(?=\d))[a-z0-9]+)*%?")
+# ASCII characters that a word may have inside, and a space for every other: no match of ``_WORD``
+# crosses one of those, nor looks beyond it.
+_CHUNK_CHARACTERS = "".join(
+    character if character.isalnum() or character in ".'%-" else " "
+    for character in map(chr, range(128))
+)
+_MOST_CHUNKS = 200_000  # that are remembered: some 40 MB; the words of most texts come first
 # A count of patients as a table prints it. With a further slash it is a date.
 _SLASHED_COUNT = re.compile(r"(?<![\w/.])(\d+)/(\d+)(?![\w/])")
 _ALL_PATIENTS = re.compile(r"\ball patients\b")
@@ -44,10 +52,57 @@ Span = tuple[int, int]
 def split_words(text: str) -> list[str]:
     """Words in order, folded as names are (``fold_characters``, ``fold_word``); a decimal, range or
     percentage ("0.05", "30-79%") is one word, and shares have one spelling."""
-    folded = _SLASHED_COUNT.sub(r"\1 of \2", fold_characters(text))
-    folded = _ALL_PATIENTS.sub("100% of patients", folded)
-    words = map(fold_word, _WORD.findall(folded))
-    return list(itertools.chain.from_iterable(words))
+    return _find_words(_fold_shares(text))
+
+
+def split_words_of_each(texts: Sequence[str]) -> list[list[str]]:
+    """``split_words`` of each of several texts, such as the sentences of a document."""
+    words: dict[int, list[str]] = {}
+    joined = []
+    for i, text in enumerate(texts):
+        # Folding takes ASCII letter by letter and no pattern crosses a line break, so such texts
+        # are folded as one: most of the time goes into calls, not letters.
+        if text.isascii() and "\n" not in text:
+            joined.append(i)
+        else:
+            words[i] = split_words(text)
+    lines = _fold_shares("\n".join(texts[i] for i in joined)).split("\n")
+    # Without any text there is one empty line.
+    words.update((i, _find_words(line)) for i, line in zip(joined, lines, strict=False))
+    return [words[i] for i in range(len(texts))]
+
+
+def _fold_shares(text: str) -> str:
+    """The text as names are folded, with shares in one spelling."""
+    folded = fold_characters(text)
+    # Looking for a text is much faster than for a pattern, and few have one of the two.
+    if "/" in folded:
+        folded = _SLASHED_COUNT.sub(r"\1 of \2", folded)
+    if "all patients" in folded:
+        folded = _ALL_PATIENTS.sub("100% of patients", folded)
+    return folded
+
+
+def _find_words(folded: str) -> list[str]:
+    if not folded.isascii():
+        return list(itertools.chain.from_iterable(map(fold_word, _WORD.findall(folded))))
+    # The same words, many of them found before: a pattern would look at every letter again.
+    chunks = folded.translate(_CHUNK_CHARACTERS).split()
+    return list(itertools.chain.from_iterable(map(_chunk_words.__getitem__, chunks)))
+
+
+class _ChunkWords(dict[str, tuple[str, ...]]):
+    """The folded words of runs of characters that words may have. A cache of functools would take
+    twice as long to find them."""
+
+    def __missing__(self, chunk: str) -> tuple[str, ...]:
+        words = tuple(itertools.chain.from_iterable(map(fold_word, _WORD.findall(chunk))))
+        if len(self) < _MOST_CHUNKS:
+            self[chunk] = words
+        return words
+
+
+_chunk_words = _ChunkWords()
 
 
 def is_stop_word(word: str) -> bool:
@@ -85,6 +140,9 @@ def _split_line(text: str, start: int, end: int) -> list[Span]:
 
 def _strip_span(text: str, start: int, end: int) -> Span:
     """The span without the white space at both ends."""
+    # As most spans are, and slices are copies.
+    if start < end and not text[start].isspace() and not text[end - 1].isspace():
+        return start, end
     part = text[start:end]
     leading = len(part) - len(part.lstrip())
     trailing = len(part) - len(part.rstrip())
@@ -105,11 +163,24 @@ class QueryTerms:
     words: Mapping[str, float]
     pairs: Mapping[tuple[str, str], float]
 
+    @functools.cached_property
     def total_weight(self) -> float:
         return math.fsum(self.words.values()) + math.fsum(self.pairs.values())
 
+    @functools.cached_property
+    def _informative_words(self) -> frozenset[str]:
+        """Words of which a sentence has at least one if it repeats a term. Of a pair the stop word
+        is left out, which is in every sentence."""
+        words = set(self.words)
+        for pair in self.pairs:
+            words.update(set(pair) - _STOP_WORDS or pair)
+        return frozenset(words)
+
     def shared_weight(self, tokens: Sequence[str]) -> float:
         """The weight of the terms that a sentence, given as its words, repeats."""
+        # Most sentences have nothing of the query, and this is the quickest way to see it.
+        if self._informative_words.isdisjoint(tokens):
+            return 0.0
         words = self.words.keys() & tokens
         # Sets: a term counts once, however often the sentence repeats it.
         pairs = self.pairs.keys() & itertools.pairwise(tokens)
@@ -142,21 +213,30 @@ def extract_terms(
 
 
 def select_sentences(
-    query: str, sentences: Sequence[str], count: int, title: str = "", number: str = ""
+    query: str,
+    sentences: Sequence[str],
+    count: int,
+    title: str = "",
+    number: str = "",
+    words: Sequence[Sequence[str]] | None = None,
 ) -> list[str]:
     """The ``count`` sentences that share most with the query, best first; of equals the earlier.
 
     ``title`` and ``number``, that of the document, are shown beside them, so they count by what
     these leave open of the query, and a sentence that repeats the title is the last choice.
+    ``words`` are those of each sentence, where they are split already.
     """
-    terms = extract_terms(query)
-    if title:
-        terms = _exclude_title(query, title)
-        others = [sentence for sentence in sentences if sentence != title]
-        sentences = [*others, *(sentence for sentence in sentences if sentence == title)]
+    if words is None:
+        words = split_words_of_each(sentences)
+    terms = _exclude_title(query, title) if title else extract_terms(query)
     terms = terms.exclude_words(split_words(number))
-    shared = [terms.shared_weight(split_words(sentence)) for sentence in sentences]
-    ranked = sorted(range(len(sentences)), key=lambda i: (-shared[i], i))
+    shared = [terms.shared_weight(tokens) for tokens in words]
+
+    def sort_key(i: int) -> tuple[float, bool, int]:
+        repeats_title = bool(title) and sentences[i] == title
+        return -shared[i], repeats_title, i
+
+    ranked = sorted(range(len(sentences)), key=sort_key)
     return [sentences[i] for i in ranked[:count]]
 
 
@@ -193,6 +273,8 @@ def make_snippet(
     chars: int,
     title: str = "",
     number: str = "",
+    words: Sequence[Sequence[str]] | None = None,
 ) -> str:
     """The best sentences for the query beside the title and the number, joined and truncated."""
-    return truncate(" ".join(select_sentences(query, sentences, count, title, number)), chars)
+    best = select_sentences(query, sentences, count, title, number, words)
+    return truncate(" ".join(best), chars)

@@ -386,7 +386,7 @@ def _bind_search(config: PipelineConfig, run: RunDirectory, version: str) -> "Ap
     from ray import serve
     from ray.serve.config import BackpressureConfig
 
-    from medr_ray.serving.retriever import SearchReplica
+    from medr_ray.serving.retriever import SEARCHES_AT_ONCE, SearchReplica
 
     # Chat is served without an index too: the search paths then answer 404.
     index = run.stage("index")
@@ -396,6 +396,7 @@ def _bind_search(config: PipelineConfig, run: RunDirectory, version: str) -> "Ap
         name="search",
         ray_actor_options={"num_cpus": _SEARCH_CPUS},
         max_constructor_retry_count=_SEARCH_STARTS,
+        max_ongoing_requests=SEARCHES_AT_ONCE,
         max_queued_requests=_QUEUED_SEARCHES,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_SECONDS),
     )

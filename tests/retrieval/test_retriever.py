@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -364,6 +365,18 @@ def test_the_same_index_built_twice_answers_alike(
     again = open_retriever(build(tmp_path, ARTICLES + STUDIES + records))
     for query in ("aortic dilatation in children", "disease associated with COL1A1", "seizures"):
         assert again.search(query, results=10) == retriever.search(query, results=10)
+
+
+def test_threads_that_share_a_retriever_get_the_hits_they_would_get_alone(
+    retriever: Retriever,
+) -> None:
+    queries = [
+        f"{word} of a disease {i}" for i, word in enumerate(["aorta", "gene", "seizures"] * 9)
+    ]
+    alone = [retriever.search(query, results=10) for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        spaced = [f"{query} " for query in queries]  # not remembered from above
+        assert list(pool.map(lambda query: retriever.search(query, results=10), spaced)) == alone
 
 
 def test_vector_mode_needs_vectors(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from medr_ray.retrieval.snippets import (
     select_sentences,
     sentence_spans,
     split_words,
+    split_words_of_each,
     truncate,
 )
 
@@ -112,3 +113,21 @@ def test_a_snippet_ends_at_a_word() -> None:
     assert truncate("alpha beta gamma", 12) == "alpha beta…"
     assert truncate("alpha", 12) == "alpha"
     assert len(make_snippet("beta", ["alpha beta " * 40], 2, 60)) <= 60
+
+
+def test_texts_split_together_have_the_words_they_have_alone() -> None:
+    texts = [
+        "Seen in 3/7 patients, and in all patients.",
+        "On 3/7/2020, p<0.05 and 30-79% (5-6-7).",
+        "β-thalassaemia with gastro-oesophageal reflux, Wilms' tumour's stage II",
+        "",
+        "gastro\noesophageal",
+        "3/7\r\nall patients\x1cand no-one's % .5 a.b. c..d 1%2 x'y' ''",
+        "\u9a6c\u51e1 3/7",
+        "5 mg/kg",
+    ]
+    assert split_words_of_each(texts) == [split_words(text) for text in texts]
+    assert split_words_of_each(texts)[0] == [
+        *("seen", "in", "3", "of", "7", "patients", "and", "in", "100%", "of", "patients")
+    ]
+    assert split_words_of_each([]) == []

@@ -98,6 +98,7 @@ class LiveRanker:
             self._config.snippet_chars,
             document.title,
             document.number,
+            document.words_of_sentences,
         )
         return RetrievalHit(
             document_id=document.document_id,
