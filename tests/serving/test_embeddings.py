@@ -10,6 +10,7 @@ from medr_ray.core.config import ModelsConfig
 from medr_ray.core.config.retrieval import EncodingConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.engines.encoder import Encoder
+from medr_ray.engines.weights import model_path
 from medr_ray.serving.embeddings import TextEmbedder
 
 TEXTS = ["Marfan syndrome is inherited", "Krabbe disease"]
@@ -18,6 +19,10 @@ TEXTS = ["Marfan syndrome is inherited", "Krabbe disease"]
 @pytest.mark.slow
 def test_documents_and_queries_are_encoded_as_those_of_the_index() -> None:
     models = ModelsConfig()
+    try:
+        model_path(models.encoder)
+    except MedrError as error:
+        pytest.skip(str(error))
     encoding = EncodingConfig(document_prefix="passage: ", query_prefix="query: ")
     embedder = TextEmbedder(encoding, models)
     documents = asyncio.run(embedder.embed(TEXTS, "document"))

@@ -42,6 +42,29 @@ _FIELDS = (
     *("modalities", "echo", "best_of", "suffix", "metadata", "functions", "mode", "results"),
     *("sources", "types", "dimensions", "encoding_format", "frobnicate", "\ud800"),
 )
+# Of some fields: values that they may have, so that not every request is refused.
+_FITTING: dict[str, tuple[Any, ...]] = {
+    "temperature": (0, 0.3, 1e-40, 2),
+    "top_p": (0, 1e-30, 0.5, 1),
+    "top_k": (-1, 1, 2**31 - 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "repetition_penalty": (0.1, 10),
+    "logit_bias": ({"0": 100}, {"99999999": -100}, {str(i): -100 for i in range(400)}),
+    "n": (1, 2, 16),
+    "stop": ("a", ["a", " ", "\n"]),
+    "seed": (2**63 - 1, -(2**63)),
+    "stream": (True,),
+    "logprobs": (True, 0, 5),
+    "max_tokens": (1, 48, 2**62),
+    "tools": ([_TOOL], [_TOOL] * 2),
+    "tool_choice": ("auto", "none", "required"),
+    "response_format": ({"type": "json_object"}, {"type": "text"}),
+    "echo": (True,),
+    "messages": ([{"role": "user", "content": "a" * 100_000}],),
+    "prompt": (["a"] * 64, [0] * 500, [2**31 - 1], "\x00"),
+    "input": (["a"] * 256, "a" * 32_768),
+}
 _BROKEN: tuple[bytes, ...] = (
     b"",
     b"{",
@@ -72,11 +95,17 @@ def draw_request(chance: random.Random, model: str) -> DrawnRequest:
         return DrawnRequest(path, chance.choice(_BROKEN))
     body: dict[str, Any] = {"model": model, "max_tokens": 2}
     if path == CHAT:
-        body["messages"] = [chance.choice(_MESSAGES) for _ in range(chance.randint(1, 3))]
+        messages = _MESSAGES if chance.random() < 0.3 else _MESSAGES[:1]
+        body["messages"] = [chance.choice(messages) for _ in range(chance.randint(1, 3))]
     elif path == COMPLETIONS:
         body["prompt"] = chance.choice(["a", ["a", "b"], [5, 6], [[5], [6, 7]]])
-    for _ in range(chance.randint(0, 3)):
-        body[chance.choice(_FIELDS)] = chance.choice(_VALUES)
+    elif path == "/v1/search":
+        body = {"query": "Marfan"}
+    elif path == "/v1/embeddings":
+        body = {"model": "medr-encoder", "input": "Marfan"}
+    for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
+        field = chance.choice(_FIELDS)
+        body[field] = chance.choice(_FITTING.get(field, _VALUES) + _VALUES[:10])
     for name in chance.sample(list(body), chance.choice([0, 0, 0, 1])):
         del body[name]
     # Lone surrogates and numbers that are not finite are spelt as Python does, which clients can.
