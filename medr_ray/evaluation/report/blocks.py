@@ -1,12 +1,14 @@
 """Builds the report as titled tables and paragraphs, which the terminal and Markdown share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, slice_value_sort_key
+from medr_ray.evaluation.report.answers import ReportedAnswer
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
+from medr_ray.evaluation.scorers.base import CORRECT, UNSCORED
 from medr_ray.evaluation.statistics import Proportion
 from medr_ray.questions.review.summary import (
     ReadingFigures,
@@ -17,8 +19,8 @@ from medr_ray.questions.review.summary import (
 
 # Figures of a stage on its line; report.json has all.
 _FIGURES_PER_STAGE = 4
-# Characters of an answer in a table.
-_PREDICTION_WIDTH = 120
+# Characters of a question or an answer in a table.
+_TEXT_WIDTH = 120
 _MODEL_USE_COLUMNS = (
     "role",
     "model",
@@ -96,9 +98,40 @@ def build_figure_blocks(report: Report) -> list[Block]:
     return blocks
 
 
-def build_benchmark_blocks(benchmark: BenchmarkReport) -> list[Block]:
-    """The figures of a benchmark by one scorer: of all attempts, then by their properties."""
-    return [_build_benchmark_block(benchmark), *_build_slice_blocks(benchmark.figures)]
+def build_benchmark_blocks(benchmark: BenchmarkReport, prefix: str = "") -> list[Block]:
+    """The figures of a benchmark by one scorer: of all attempts, then by their properties.
+    ``prefix`` stands before each title."""
+    blocks = [_build_benchmark_block(benchmark), *_build_slice_blocks(benchmark.figures)]
+    return [replace(block, title=f"{prefix}{block.title}") for block in blocks]
+
+
+def build_question_block(answers: Sequence[ReportedAnswer]) -> Block:
+    """How often each model answered each question right, of the attempts that were scored by the
+    benchmark's official scorer."""
+    models = list(dict.fromkeys(_name_model(answer) for answer in answers))
+    outcomes: dict[tuple[str, str], dict[str, list[bool]]] = {}
+    texts: dict[tuple[str, str], str] = {}
+    for answer in answers:
+        key = (answer.benchmark, answer.task.task_id)
+        texts[key] = answer.task.text
+        of_models = outcomes.setdefault(key, {})
+        if answer.scores and answer.scores[0].verdict != UNSCORED:
+            is_correct = answer.scores[0].verdict == CORRECT
+            of_models.setdefault(_name_model(answer), []).append(is_correct)
+    rows = tuple(
+        (_shorten(texts[key]), *(_count_correct(of_models.get(model)) for model in models))
+        for key, of_models in outcomes.items()
+    )
+    note = "Right attempts of scored ones; - where none was scored."
+    return Block("By question", ("question", *models), rows, (note,))
+
+
+def _name_model(answer: ReportedAnswer) -> str:
+    return f"{answer.run}: {answer.model}" if answer.run else answer.model
+
+
+def _count_correct(outcomes: Sequence[bool] | None) -> str:
+    return f"{sum(outcomes)} of {len(outcomes)}" if outcomes else "-"
 
 
 def name_figures(figures: BenchmarkFigures) -> str:
@@ -333,10 +366,12 @@ def _build_sample_block(sample: SampleTask) -> Block:
 
 
 def _shorten_prediction(prediction: str | None) -> str:
-    if prediction is None:
-        return "(no answer)"
-    text = " ".join(prediction.split())
-    return text if len(text) <= _PREDICTION_WIDTH else text[: _PREDICTION_WIDTH - 1] + "…"
+    return "(no answer)" if prediction is None else _shorten(prediction)
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 1] + "…"
 
 
 def _count_noun(count: int, noun: str) -> str:

@@ -1,6 +1,6 @@
 """Writes a report as ``report.json``, ``report.md`` and ``report.html``, and prints it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -37,11 +37,16 @@ def write_report(config: PipelineConfig, run: RunDirectory) -> Report:
 def print_report(report: Report, console: Console) -> None:
     """Print a report that ``write_report`` wrote, and where its files are."""
     console.rule(f"[bold]{escape(report.run)}")
-    for block in build_blocks(report):
-        _print_block(block, console)
+    print_blocks(build_blocks(report), console)
     directory = report.directory
     files = (f"{_PAGE}.html", MARKDOWN_FILE, JSON_FILE)
     console.print(", ".join(f"{directory}/{file}" for file in files), highlight=False)
+
+
+def print_blocks(blocks: Iterable[Block], console: Console) -> None:
+    """Print tables and paragraphs."""
+    for block in blocks:
+        _print_block(block, console)
 
 
 def _print_block(block: Block, console: Console) -> None:
@@ -69,8 +74,13 @@ def _contains_words(block: Block, index: int) -> bool:
 
 def render_markdown(report: Report) -> str:
     """The report as Markdown."""
-    parts = [f"# {report.run}"]
-    for block in build_blocks(report):
+    return render_blocks(report.run, build_blocks(report))
+
+
+def render_blocks(title: str, blocks: Iterable[Block]) -> str:
+    """Tables and paragraphs as Markdown."""
+    parts = [f"# {_escape_inline(title)}"]
+    for block in blocks:
         parts.append(f"## {_escape_inline(block.title)}")
         if block.rows:
             parts.append(_render_table(block.columns, block.rows))

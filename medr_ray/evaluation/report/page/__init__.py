@@ -5,7 +5,7 @@ and styles beside this module. Above ``files.MOST_BYTES`` of trajectories they l
 their own, in a folder. Whatever a model or a document wrote is data in the page, never HTML.
 """
 
-from medr_ray.evaluation.report.page.content import PageContent, build_run_page
+from medr_ray.evaluation.report.page.content import PageContent, build_headline, build_run_page
 from medr_ray.evaluation.report.page.files import write_page
 
-__all__ = ["PageContent", "build_run_page", "write_page"]
+__all__ = ["PageContent", "build_headline", "build_run_page", "write_page"]

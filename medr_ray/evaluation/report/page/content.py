@@ -6,7 +6,12 @@ from typing import Any
 
 from medr_ray.core.records import Task
 from medr_ray.evaluation.report.answers import ReportedAnswer
-from medr_ray.evaluation.report.blocks import Block, build_figure_blocks
+from medr_ray.evaluation.report.blocks import (
+    Block,
+    build_figure_blocks,
+    build_question_block,
+    name_figures,
+)
 from medr_ray.evaluation.report.document_sources import list_source_names
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, RewardSpread, TrainingLog
 
@@ -58,12 +63,13 @@ class PageContent:
 def build_run_page(report: Report, answers: Sequence[ReportedAnswer]) -> PageContent:
     """The page of a run of the pipeline."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    tables = tuple(_drop_conclusions(block, report) for block in build_figure_blocks(report))
     notes = (f"Run {report.directory}.", f"Made with {versions}." if versions else "")
     return PageContent(
         title=report.run,
         headlines=tuple(build_headline(benchmark) for benchmark in report.benchmarks),
         curves=tuple(_build_curves(report)),
-        tables=tuple(_drop_conclusions(block, report) for block in build_figure_blocks(report)),
+        tables=(*tables, build_question_block(answers)) if answers else tables,
         answers=tuple(answers),
         notes=tuple(filter(None, notes)),
     )
@@ -75,8 +81,8 @@ def _drop_conclusions(block: Block, report: Report) -> Block:
     return replace(block, notes=tuple(note for note in block.notes if note not in conclusions))
 
 
-def build_headline(benchmark: BenchmarkReport) -> Headline:
-    """The headline of a benchmark."""
+def build_headline(benchmark: BenchmarkReport, prefix: str = "") -> Headline:
+    """The headline of a benchmark. ``prefix`` stands before its title."""
     figures = benchmark.figures
     models = tuple(
         {
@@ -94,7 +100,12 @@ def build_headline(benchmark: BenchmarkReport) -> Headline:
         "questions leave open. Whether two models differ is said by the paired test, not by their "
         "bars."
     )
-    return Headline(figures.title, figures.confidence, models, (*benchmark.conclusions, meaning))
+    title = figures.title
+    if figures.scorer:
+        title = name_figures(figures)
+    return Headline(
+        f"{prefix}{title}", figures.confidence, models, (*benchmark.conclusions, meaning)
+    )
 
 
 def _build_curves(report: Report) -> list[Curve]:

@@ -4,6 +4,7 @@
 const MedrTables = (() => {
   const { makeElement } = MedrEpisode;
   const FILTERED_FROM = 8; // rows: a shorter table is read at a glance
+  const FIRST_ROWS = 50; // that are drawn until the reader asks for all
   const NUMBER = /^-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?/;
 
   // The number that a cell begins with; null where it begins with none ("-", words).
@@ -65,10 +66,17 @@ const MedrTables = (() => {
     const body = makeElement("tbody");
     let rows = [...table.rows];
     let words = "";
+    let rowCount = FIRST_ROWS;
+    const all = makeElement("button", { type: "button" }, "Show all rows");
     const redraw = () => {
       const kept = rows.filter((row) => row.join(" ").toLowerCase().includes(words));
-      body.replaceChildren(...kept.map((row) => makeTextRow(columns, row)));
+      body.replaceChildren(...kept.slice(0, rowCount).map((row) => makeTextRow(columns, row)));
+      all.hidden = kept.length <= rowCount;
     };
+    all.addEventListener("click", () => {
+      rowCount = rows.length;
+      redraw();
+    });
     const head = makeSortableHead(columns, (index, direction) => {
       const read = columns[index].isNumber ? readNumber : (cell) => cell;
       rows.sort((first, second) => compareValues(read(first[index]), read(second[index]), direction));
@@ -84,7 +92,7 @@ const MedrTables = (() => {
         }),
       );
     }
-    parts.push(makeElement("table", { "aria-label": table.title }, head, body));
+    parts.push(makeElement("table", { "aria-label": table.title }, head, body), all);
     return parts;
   }
 
