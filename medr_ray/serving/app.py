@@ -30,7 +30,7 @@ from medr_ray.serving.names import (
     APPLICATION_NAME,
     GATEWAY_DEPLOYMENT,
     MODEL_DEPLOYMENT,
-    PROXY_CALLBACK,
+    SERVE_ENVIRONMENT,
 )
 from medr_ray.serving.replicas import count_running_replicas
 from medr_ray.serving.shutdown import drain_gateway, shut_down_serve
@@ -50,9 +50,8 @@ _SEARCH_STARTS = 1
 _OTHER_GATEWAY_REQUESTS = 512
 _QUEUED_GATEWAY_REQUESTS = 512
 _QUEUED_SEARCHES = 64  # searches that wait before more are refused with status 429
-# Between two looks of Serve at its requests, in seconds, and the time over which it averages them.
-# Longer times only add to serving.upscale_seconds and serving.downscale_seconds.
-_LOAD_LOOK_SECONDS = 1.0
+# Over which Serve averages its requests: a longer time only adds to serving.upscale_seconds and
+# serving.downscale_seconds.
 _LOAD_AVERAGE_SECONDS = 3.0
 # Serve's health check of a replica: its event loop must answer within the time-out, in seconds.
 # One that does not is replaced.
@@ -250,7 +249,7 @@ def build_http_options(config: PipelineConfig) -> dict[str, Any]:
 
 def build_controller_options() -> dict[str, Any]:
     """What Serve's controller and the proxies that it starts have in their environment."""
-    return {"runtime_env": {"env_vars": dict(PROXY_CALLBACK)}}
+    return {"runtime_env": {"env_vars": dict(SERVE_ENVIRONMENT)}}
 
 
 def list_serving_needs(config: PipelineConfig, run: RunDirectory) -> list[Need]:
@@ -364,7 +363,6 @@ def _build_scaling(serving: ServingConfig) -> dict[str, Any]:
             "target_ongoing_requests": serving.max_batch,
             "upscale_delay_s": serving.upscale_seconds,
             "downscale_delay_s": serving.downscale_seconds,
-            "metrics_interval_s": _LOAD_LOOK_SECONDS,
             "look_back_period_s": _LOAD_AVERAGE_SECONDS,
         }
     }

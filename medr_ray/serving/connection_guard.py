@@ -2,7 +2,7 @@
 OpenAI's form for the errors that the proxy makes itself.
 
 Ray Serve calls ``build_middlewares`` in every proxy whose environment names it (see
-``names.PROXY_CALLBACK``). Connections are guarded below HTTP, because a half-sent header never
+``names.SERVE_ENVIRONMENT``). Connections are guarded below HTTP, because a half-sent header never
 reaches an application. Serve's other ingress, HAProxy, has such time-outs too, but opens its
 statistics page and the replicas on every address of the machine, and keeps its files where others
 may write.

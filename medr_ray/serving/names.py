@@ -3,9 +3,14 @@
 APPLICATION_NAME = "medr"
 MODEL_DEPLOYMENT = "model"
 GATEWAY_DEPLOYMENT = "gateway"
-# Serve's variable for a function that its proxies call when they start, and ours.
-PROXY_CALLBACK = {
+# What Serve's controller, its proxies and replicas have in their environment.
+SERVE_ENVIRONMENT = {
+    # A function that Serve's proxies call when they start.
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": (
         "medr_ray.serving.connection_guard.build_middlewares"
-    )
+    ),
+    # Between two counts of the requests, in seconds, by which replicas are added: Serve's 10 would
+    # only add to serving.upscale_seconds.
+    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
 }

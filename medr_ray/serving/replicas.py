@@ -4,7 +4,8 @@ from medr_ray.serving.names import APPLICATION_NAME, MODEL_DEPLOYMENT
 
 
 def count_running_replicas() -> int:
-    """The model's replicas that take requests; none where the application is not there or ends."""
+    """The model's replicas that answer, or take up other weights while new requests wait; none
+    where the application is not there or ends."""
     from ray import serve
     from ray.serve.schema import ApplicationStatus, ReplicaState
 
@@ -12,4 +13,7 @@ def count_running_replicas() -> int:
     if application is None or application.status == ApplicationStatus.DELETING:
         return 0
     model = application.deployments.get(MODEL_DEPLOYMENT)
-    return 0 if model is None else model.replica_states.get(ReplicaState.RUNNING, 0)
+    if model is None:
+        return 0
+    states = (ReplicaState.RUNNING, ReplicaState.UPDATING)
+    return sum(model.replica_states.get(state, 0) for state in states)

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from medr_ray.core.settings import load_config
+from medr_ray.serving.app import build_controller_options, build_http_options
+from medr_ray.serving.names import MODEL_DEPLOYMENT, SERVE_ENVIRONMENT
 
 RAY_VERSION = re.search(
     r"^ray==(\S+)$", (Path(__file__).parents[2] / "constraints.txt").read_text(), re.MULTILINE
@@ -47,10 +49,69 @@ def test_the_serve_file_fits_rays_schema_and_its_application_exists(
 
     service = yaml.safe_load(manifest(folder, "rayservice.yaml")["spec"]["serveConfigV2"])
     for values in (manifest(folder, "serve.yaml"), service):
-        application = ServeDeploySchema.model_validate(values).applications[0]
+        schema = ServeDeploySchema.model_validate(values)
+        application = schema.applications[0]
         module, _, name = application.import_path.partition(":")
         assert callable(getattr(importlib.import_module(module), name))
-        load_config(repository / application.args["config"].removeprefix("/app/"), environment={})
+        path = repository / application.args["config"].removeprefix("/app/")
+        config = load_config(path, environment={})
+        # What ``medr serve`` gives Serve, where the application itself has no say.
+        options = build_http_options(config)
+        assert schema.http_options.request_timeout_s == options["request_timeout_s"]
+        assert schema.http_options.keep_alive_timeout_s == options["keep_alive_timeout_s"]
+        assert [deployment.name for deployment in application.deployments] == [MODEL_DEPLOYMENT]
+
+
+def test_serve_files_guard_connections_as_medr_serve_does(folder: Path) -> None:
+    options = manifest(folder, "serve.yaml")["controller_options"]
+    assert options == build_controller_options()
+    for environment in service_environments(folder):
+        assert environment.items() >= SERVE_ENVIRONMENT.items()
+    module, _, name = SERVE_ENVIRONMENT["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def service_environments(folder: Path) -> list[dict[str, str]]:
+    """The environment of each container of the service."""
+    spec = cluster_spec(folder, "rayservice.yaml")
+    containers = [
+        container
+        for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])
+        for container in group["template"]["spec"]["containers"]
+    ]
+    return [{entry["name"]: entry["value"] for entry in item["env"]} for item in containers]
+
+
+def test_the_service_scales_and_reads_its_keys_from_a_secret(
+    folder: Path, repository: Path
+) -> None:
+    spec = cluster_spec(folder, "rayservice.yaml")
+    for environment in service_environments(folder):
+        settings = {name: value for name, value in environment.items() if name.startswith("MEDR_")}
+        serving = load_config(repository / "configs" / "cluster.yaml", environment=settings).serving
+        assert serving.max_replicas is not None
+        assert serving.max_replicas > serving.replicas
+        assert spec["workerGroupSpecs"][0]["maxReplicas"] >= serving.max_replicas
+        assert serving.keys_file is not None
+        pod = spec["workerGroupSpecs"][0]["template"]["spec"]
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        mount = mounts[str(Path(serving.keys_file).parent)]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        assert mount["readOnly"]
+        assert "secret" in volumes[mount["name"]]
+
+
+def test_workers_are_probed_where_the_service_answers(folder: Path) -> None:
+    spec = cluster_spec(folder, "rayservice.yaml")
+    # The operator deploys the application once the head is ready, so the head cannot wait for it.
+    assert "readinessProbe" not in spec["headGroupSpec"]["template"]["spec"]["containers"][0]
+    for group in spec["workerGroupSpecs"]:
+        container = group["template"]["spec"]["containers"][0]
+        for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+            (*_, command) = container[probe]["exec"]["command"]
+            assert f"http://localhost:8000{path}" in command
+            # KubeRay's own check is replaced by a probe of ours, not added to it.
+            assert "/api/local_raylet_healthz" in command
 
 
 @pytest.mark.parametrize("name", ["raycluster.yaml", "rayservice.yaml"])
