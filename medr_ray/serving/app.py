@@ -69,34 +69,47 @@ _FREE_PORTS = range(20_000, 30_000)
 _PORT_ATTEMPTS = 100  # ports tried: on a host with half of them in use, one of 100 is free
 
 
-@dataclass(frozen=True)
+@dataclass
 class ServedApplication:
     """A running application: its address (``http://host:port/v1``) and the names of its models."""
 
     base_url: str
-    models: tuple[str, ...]
+    _directories: dict[str, str] = field(repr=False)
     _config: PipelineConfig = field(repr=False)
     _run: RunDirectory = field(repr=False)
     _keys: KeySource = field(repr=False)
     _drain_token: str = field(repr=False)
+    # The directory that answers under the first name instead of the configured one.
+    _weights: str | None = field(default=None, repr=False)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models."""
+        return tuple(self._directories)
 
     def swap_weights(self, weights: str) -> None:
         """Answer under the first name with a model of the run, by its name, or of a directory.
 
         Requests in progress end with the weights they began with. Returns when every replica
-        answers with the new ones. Raises MedrError.
+        answers with the new ones. Raises MedrError; the service then has the weights it had.
         """
         directory = find_model_directory(self._config, self._run, weights)
-        directories = find_served_directories(self._config, self._run)
-        # A model that was trained since the start is not listed, and changes no replica.
-        listed = {name: directories[name] for name in self.models}
+        try:
+            self._run_with(directory)
+        except MedrError:
+            self._run_with(self._weights)
+            raise
+        self._weights = directory
+
+    def _run_with(self, weights: str | None) -> None:
+        """Bring the application up to date: only its weights differ."""
         run_application(
             bind_application(
                 self._config,
                 self._run,
-                listed,
+                self._directories,
                 self._keys,
-                weights=directory,
+                weights=weights,
                 drain_digest=_hash_token(self._drain_token),
             )
         )
@@ -226,7 +239,7 @@ def serve_application(
         run_application(
             bind_application(config, run, directories, keys, drain_digest=_hash_token(token))
         )
-        yield ServedApplication(base_url, tuple(directories), config, run, keys, token)
+        yield ServedApplication(base_url, directories, config, run, keys, token)
     finally:
         drain_gateway(base_url, token, config.serving.drain_seconds)
         shut_down_serve()
@@ -328,7 +341,7 @@ def bind_application(
         max_queued_requests=serving.max_queued + max_ongoing,
         max_ongoing_requests=max_ongoing,
         backpressure_config=backpressure,
-        user_config={"weights": weights} if weights else None,
+        user_config={"weights": weights},
         graceful_shutdown_timeout_s=serving.drain_seconds,
         health_check_period_s=_HEALTH_PERIOD_SECONDS,
         health_check_timeout_s=_HEALTH_TIMEOUT_SECONDS,

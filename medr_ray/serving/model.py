@@ -217,5 +217,13 @@ class ModelReplica(ModelServer):
             return TransformersEngine(directory, engine_config, trust_remote_code)
 
         models = ModelCache(directories, load_engine, serving.loaded_models, trust_remote_code)
-        models.preload(next(iter(directories)))
+        self._main_name, self._main_directory = next(iter(directories.items()))
+        models.preload(self._main_name)
         super().__init__(models, serving.max_tokens)
+
+    async def reconfigure(self, user_config: Mapping[str, str | None]) -> None:
+        """Called by Ray Serve with the deployment's ``user_config``, also when that changes:
+        ``weights`` is the model directory to answer with under the first name, null for the one
+        that was configured. New requests wait meanwhile."""
+        directory = user_config["weights"] or self._main_directory
+        await self.load_directory(self._main_name, directory)
