@@ -127,7 +127,7 @@ def test_a_benchmark_of_one_file_is_answered_judged_and_reported(
     assert layout["benchmarks"]["capitals"]["samples"][0]["answer"] == "Paris"
     assert any(conclusion.startswith("Capitals: sft") for conclusion in report.conclusions)
     markdown = (run.local / "report.md").read_text(encoding="utf-8")
-    assert "## Capitals: exact match by continent" in markdown
+    assert "## Capitals, scored by rules: exact match by continent" in markdown
     print_report(report, Console(quiet=True))
 
 
