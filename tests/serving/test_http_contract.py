@@ -48,7 +48,7 @@ def _load_schema() -> schemathesis.schemas.BaseSchema:
     backend = ScriptedChat()
     search = _ScriptedSearch()
     verifier = ApiKeyVerifier.for_key("k")
-    state = ServiceState(model_is_ready=True)
+    state = ServiceState(ready_replicas=1)
     app = build_http(backend, search, verifier, ["agent"], embeddings=backend, state=state)
     # Schemathesis starts and ends the application for each request; one that has ended refuses.
     app.router.lifespan_context = lambda _: contextlib.nullcontext()
