@@ -152,8 +152,9 @@ async def _count_replicas() -> int:
 
 
 def _log_to_stderr() -> None:
-    """Write a line for each request to the replica's own log, which is in Ray's session folder."""
-    logger = logging.getLogger("medr_ray.serving.requests")
+    """Write a line for each request, and what is worth knowing of keys and model, to the replica's
+    own log, which is in Ray's session folder."""
+    logger = logging.getLogger("medr_ray.serving")
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -31,7 +32,6 @@ _PATIENCE = 60  # seconds for what happens soon
 _TOKENS = 200  # of an answer that takes about a second
 # Seconds of load before a replica is added: more than the tests of overload take.
 _UPSCALE_SECONDS = 12
-_HALF_OPEN = int(os.environ.get("MEDR_TEST_HALF_OPEN", "200"))
 
 
 class Service:
@@ -154,16 +154,17 @@ def count_open(connections: list[socket.socket]) -> int:
 
 
 @pytest.mark.slow
-def test_half_open_connections_are_gone_in_twenty_seconds(service: Service) -> None:
+@pytest.mark.parametrize("count", [200, pytest.param(1_000, marks=pytest.mark.soak)])
+def test_half_open_connections_are_gone_in_twenty_seconds(service: Service, count: int) -> None:
     header = "GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
     body = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
     with_key = f"{body}Authorization: Bearer {service.key}\r\n"
     texts = ["", header, header, header, f"{body}\r\n{{", f"{with_key}\r\n{{"]
     started = time.monotonic()
     connections = [
-        open_connection(service.port, texts[number % len(texts)]) for number in range(_HALF_OPEN)
+        open_connection(service.port, texts[number % len(texts)]) for number in range(count)
     ]
-    assert count_open(connections) > _HALF_OPEN / 2
+    assert count_open(connections) > count / 2
     slowest = 0.0
     while count_open(connections):
         assert time.monotonic() - started < 20
@@ -174,7 +175,7 @@ def test_half_open_connections_are_gone_in_twenty_seconds(service: Service) -> N
     for connection in connections:
         connection.close()
     assert slowest < _SLACK
-    print(f"{_HALF_OPEN} half-open gone in {time.monotonic() - started:.1f} s, livez {slowest:.3f}")
+    print(f"{count} half-open gone in {time.monotonic() - started:.1f} s, livez {slowest:.3f}")
 
 
 @pytest.mark.slow
@@ -244,6 +245,67 @@ def test_ten_times_the_capacity_is_refused_at_once_and_slows_nobody(service: Ser
     assert max(probes) < 1 * _SLACK
 
 
+def find_replica_actor() -> Any:
+    """The actor of the model's only replica."""
+    import ray
+
+    (actor,) = [
+        ray.get_actor(entry["name"], namespace=entry["namespace"])
+        for entry in ray.util.list_named_actors(all_namespaces=True)
+        if "#model#" in entry["name"]
+    ]
+    return actor
+
+
+@contextlib.contextmanager
+def probe_liveness(service: Service) -> Iterator[None]:
+    """Ask ``/livez`` ten times a second inside the block: every answer is a quick one."""
+    seconds: list[float] = []
+    is_over = threading.Event()
+
+    def keep_probing() -> None:
+        with httpx.Client(timeout=_PATIENCE, trust_env=False) as client:
+            while not is_over.wait(0.1):
+                asked = time.monotonic()
+                assert client.get(f"{service.root}/livez").status_code == 200
+                seconds.append(time.monotonic() - asked)
+
+    thread = threading.Thread(target=keep_probing)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(_PATIENCE)
+    print(f"livez p95 {percentile(seconds, 0.95):.3f} s max {max(seconds):.3f} s")
+    assert len(seconds) > 5
+    assert percentile(seconds, 0.95) < 0.25 * _SLACK
+    assert max(seconds) < 1 * _SLACK
+
+
+@pytest.mark.slow
+def test_a_model_that_is_stuck_holds_up_no_probe(service: Service) -> None:
+    import ray
+
+    # Its process stops in the middle of an answer.
+    process = ray.get(find_replica_actor().__ray_call__.remote(lambda _: os.getpid()))
+    replies: list[httpx.Response] = []
+    thread = threading.Thread(target=lambda: replies.append(service.ask(max_tokens=_TOKENS)))
+    thread.start()
+    wait_until(lambda: count_running(service) == 1)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with probe_liveness(service):
+            time.sleep(2)
+            asked = time.monotonic()
+            httpx.get(f"{service.root}/readyz", timeout=_PATIENCE)
+            assert time.monotonic() - asked < 1 * _SLACK
+    finally:
+        os.kill(process, signal.SIGCONT)
+    thread.join(_PATIENCE)
+    assert [reply.status_code for reply in replies] == [200]
+
+
 @pytest.mark.slow
 def test_a_replica_that_is_killed_fails_its_own_requests_and_is_replaced(service: Service) -> None:
     import ray
@@ -258,9 +320,7 @@ def test_a_replica_that_is_killed_fails_its_own_requests_and_is_replaced(service
         thread.start()
     wait_until(lambda: count_running(service) == 2)
     time.sleep(0.3)  # the stream has begun
-    for actor in ray.util.list_named_actors(all_namespaces=True):
-        if "#model#" in actor["name"]:
-            ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]))
+    ray.kill(find_replica_actor())
     for thread in threads:
         thread.join(_PATIENCE)
     whole, streamed = sorted(replies, key=lambda reply: "event-stream" in str(reply.headers))
@@ -270,8 +330,9 @@ def test_a_replica_that_is_killed_fails_its_own_requests_and_is_replaced(service
     assert streamed.status_code == 200
     events = [line.removeprefix("data: ") for line in streamed.text.split("\n\n") if line]
     assert any('"error"' in event and "unavailable" in event for event in events)
-    # Asked again, as Retry-After says, they are answered.
-    wait_until(lambda: service.ask(max_tokens=1).status_code == 200)
+    # Asked again, as Retry-After says, they are answered; meanwhile the model is loaded.
+    with probe_liveness(service):
+        wait_until(lambda: service.ask(max_tokens=1).status_code == 200)
     wait_until(lambda: httpx.get(f"{service.root}/readyz", timeout=_PATIENCE).is_success)
 
 

@@ -35,7 +35,7 @@ _logger = logging.getLogger("medr_ray.serving.requests")
 DRAIN_PATH = "/v1/drain"
 _OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz", DRAIN_PATH})
 # What keeps the model busy, and therefore takes one of its places.
-_MODEL_PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
+_MODEL_PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/research"})
 # After which a client of a service that ends may find another one in its place.
 DRAIN_RETRY_SECONDS = 5
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
