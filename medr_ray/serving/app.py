@@ -50,9 +50,9 @@ _SEARCH_STARTS = 1
 _OTHER_GATEWAY_REQUESTS = 512
 _QUEUED_GATEWAY_REQUESTS = 512
 _QUEUED_SEARCHES = 64  # searches that wait before more are refused with status 429
-# Over which Serve averages its requests: a longer time only adds to serving.upscale_seconds and
-# serving.downscale_seconds.
-_LOAD_AVERAGE_SECONDS = 3.0
+# Over which Serve averages its requests. A longer time only adds to serving.upscale_seconds and
+# serving.downscale_seconds, and Serve will refuse one that is not above 10.
+_LOAD_AVERAGE_SECONDS = 10.5
 # Serve's health check of a replica: its event loop must answer within the time-out, in seconds.
 # One that does not is replaced.
 _HEALTH_PERIOD_SECONDS = 5.0

@@ -30,8 +30,8 @@ _PLACES = 2 * _BATCH + _QUEUED
 _SLACK = 3
 _PATIENCE = 60  # seconds for what happens soon
 _TOKENS = 200  # of an answer that takes about a second
-# Seconds of load before a replica is added: more than the tests of overload take.
-_UPSCALE_SECONDS = 12
+# Seconds of load before a replica is added: more than the test of overload takes.
+_UPSCALE_SECONDS = 10
 
 
 class Service:
@@ -344,25 +344,27 @@ def count_running(service: Service) -> int:
 
 @pytest.mark.slow
 def test_load_brings_a_second_replica_and_quiet_takes_it_away(service: Service) -> None:
-    counts: list[int] = [service.application.count_replicas()]
     is_enough = threading.Event()
+    statuses: set[int] = set()
 
     def keep_asking() -> None:
         while not is_enough.is_set():
-            service.ask(max_tokens=_TOKENS)
+            statuses.add(service.ask(max_tokens=_TOKENS).status_code)
 
+    started = time.monotonic()
     threads = [threading.Thread(target=keep_asking) for _ in range(_PLACES)]
     for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: service.application.count_replicas() == 2)
+        wait_until(lambda: service.application.count_replicas() == 2, 2 * _PATIENCE)
     finally:
         is_enough.set()
         for thread in threads:
             thread.join(_PATIENCE)
-    counts.append(service.application.count_replicas())
+    added = time.monotonic()
     wait_until(lambda: service.application.count_replicas() == 1)
-    assert [*counts, service.application.count_replicas()] == [1, 2, 1]
+    print(f"added after {added - started:.0f} s, gone {time.monotonic() - added:.0f} s later")
+    assert statuses == {200}
     assert service.ask(max_tokens=1).status_code == 200
 
 
