@@ -31,6 +31,7 @@ _BUDGET_WORDS = {
     "repeats": "it repeats itself",
     "tokens": "the context is nearly full",
     "seconds": "the time is nearly over",
+    "usd": "the money is nearly spent",
 }
 
 

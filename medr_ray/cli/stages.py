@@ -11,6 +11,7 @@ import typer
 from medr_ray.cli import (
     corpus,
     entities,
+    evaluate,
     facts,
     graph,
     question_review,
@@ -45,6 +46,15 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "policy": trajectories.policy,
         "export": trajectories.export,
         "card": trajectories.card,
+    },
+    "evaluation": {
+        "run": evaluate.run,
+        "resume": evaluate.resume,
+        "score": evaluate.score,
+        "compare": evaluate.compare,
+        "show": evaluate.show,
+        "calibrate": evaluate.calibrate,
+        "interactive": evaluate.interactive,
     },
 }
 

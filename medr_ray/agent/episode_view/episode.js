@@ -15,6 +15,7 @@ const MedrEpisode = (() => {
     repeats: "it repeated its calls",
     tokens: "its tokens were nearly spent",
     seconds: "its time was nearly spent",
+    usd: "its money was nearly spent",
   };
 
   // An element with attributes and children; a child that is no node becomes text.

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medr_ray.core.config.base import Backend, Operational, Section
+from medr_ray.core.config.models import EndpointConfig
 from medr_ray.core.config.names import registered_in
 
 # No benchmark has a colon, a slash or a dot in its name: that is a file or a module.
@@ -35,6 +36,9 @@ class EvaluationConfig(Section):
         1, ge=1, description="attempts per question; all count, and more give pass@k"
     )
     concurrency: Operational[int] = Field(16, ge=1, description="open requests to the served model")
+    endpoint: Operational[EndpointConfig | None] = Field(
+        None, description="another model to evaluate by `medr evaluate run --benchmark`; null: none"
+    )
     temperature: float = Field(0.0, ge=0, description="sampling temperature; 0: greedy")
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",

@@ -27,8 +27,8 @@ def answer_pending(run: EvaluationRun, run_requests: RunRequests, console: Conso
     with Bar(console, "evaluation", len(pending), "answers") as bar:
         for attempts in _group_attempts(pending):
             # Ids of tasks are unique within a benchmark only, hence a call for each.
-            by_request = {_build_request(attempt).key: attempt for attempt in attempts}
-            requests = [_build_request(attempt) for attempt in attempts]
+            by_request = {build_request(attempt).key: attempt for attempt in attempts}
+            requests = [build_request(attempt) for attempt in attempts]
             with contextlib.closing(run_requests(requests)) as outcomes:
                 for outcome in outcomes:
                     attempt = by_request[outcome.request.key]
@@ -37,7 +37,8 @@ def answer_pending(run: EvaluationRun, run_requests: RunRequests, console: Conso
     return answered
 
 
-def _build_request(attempt: Attempt) -> RolloutRequest:
+def build_request(attempt: Attempt) -> RolloutRequest:
+    """What is run to make an attempt."""
     # A question has no teaching modes here: the mode carries the name of who answers.
     return RolloutRequest(attempt.task, attempt.respondent.name, attempt.rollout)
 

@@ -2,19 +2,21 @@
 
 import asyncio
 import re
+from typing import get_args
 
 from medr_ray.agent.policies import Complete
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.json_text import replace_surrogates
+from medr_ray.core.parts import digest
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Message, StopReason, Task, Trajectory, Usage, content_id
+from medr_ray.core.records import Language, Message, StopReason, Task, Trajectory, Usage, content_id
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.thoughts import split_thought
 
 _PACKAGE = "medr_ray.evaluation"
-PROMPT = "plain"
+_PROMPT = "plain"
 # The last line of a reply as the prompt asks for it.
 _ANSWER_LINE = re.compile(
     r"^[\s*_#>]*(?:final answer|answer|最终答案|答案)[\s*_]*[:：][\s*_]*(?P<answer>.*)$",
@@ -23,11 +25,15 @@ _ANSWER_LINE = re.compile(
 _EMPTY_LINE = re.compile(r"\n\s*\n")
 
 
-def build_prompt(task: Task, template: str = "") -> str:
-    """The one message: ``template``, a benchmark's own, or ours, with the question in place of
-    ``{question}``."""
-    text = template or read_prompt(_PACKAGE, PROMPT, task.language)
-    return text.replace("{question}", task.text).strip()
+def digest_prompts() -> str:
+    """A text that changes with the prompts."""
+    return digest([read_prompt(_PACKAGE, _PROMPT, language) for language in get_args(Language)])
+
+
+def build_prompt(task: Task) -> str:
+    """The one message. The text of the task has the options of a choice."""
+    template = read_prompt(_PACKAGE, _PROMPT, task.language)
+    return template.replace("{question}", task.text).strip()
 
 
 def read_plain_answer(reply: str) -> str | None:
@@ -50,13 +56,12 @@ async def ask_plainly(
     *,
     mode: str,
     rollout: int,
-    template: str = "",
 ) -> Trajectory:
     """Ask once, within ``agent.seconds``.
 
     Raises InfrastructureError when there is no reply by then, or the endpoint cannot be reached.
     """
-    prompt = build_prompt(task, template)
+    prompt = build_prompt(task)
     try:
         async with asyncio.timeout(agent.seconds):
             result = await complete([{"role": "user", "content": prompt}])

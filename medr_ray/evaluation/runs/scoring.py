@@ -8,9 +8,9 @@ from rich.console import Console
 
 from medr_ray.core.failure_streak import FailureStreak
 from medr_ray.core.progress import Bar
-from medr_ray.evaluation.runs.records import Attempt, ScorerRecord
+from medr_ray.evaluation.runs.records import Answer, Attempt, ScorerRecord
 from medr_ray.evaluation.runs.store import EvaluationRun
-from medr_ray.evaluation.scorers.base import UNSCORED, Scorer
+from medr_ray.evaluation.scorers.base import UNSCORED, Score, Scorer
 
 Scorers = Mapping[str, Sequence[Scorer]]
 
@@ -36,6 +36,21 @@ def score_answers(
     finally:
         run.record_scorers(_describe_scorers(run, scorers, work))
     return len(pending)
+
+
+async def score_answer(
+    run: EvaluationRun, answer: Answer, scorers: Sequence[Scorer]
+) -> list[Score]:
+    """The kept scores of one answer, and those of scorers that have none yet, which are kept."""
+    scores = []
+    for scorer in scorers:
+        scoring = _Scoring(scorer, scorer.identity(), answer.attempt, answer.prediction)
+        if _is_pending(run, scoring):
+            await _score_once(run, scoring, FailureStreak("answers to score"))
+        score = run.read_score(scoring.identity, answer.attempt)
+        if score is not None:
+            scores.append(score)
+    return scores
 
 
 @dataclass(frozen=True)
