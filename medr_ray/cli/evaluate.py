@@ -169,6 +169,7 @@ def score(
     earlier scores stay."""
     from rich.console import Console
 
+    from medr_ray.evaluation.report.evaluation_report import print_evaluation
     from medr_ray.evaluation.runs import EvaluationRun
     from medr_ray.evaluation.runs.request import EvaluationRequest, read_request
 
@@ -181,7 +182,7 @@ def score(
         request = EvaluationRequest(resolve_config(config, settings), False)
     console = Console()
     _score(evaluation, request, scorer or ["official"], console)
-    _print_figures(evaluation, console)
+    print_evaluation(evaluation, console)
 
 
 def compare(
@@ -222,6 +223,7 @@ def show(
     """Show the figures of an evaluation; with -c, the counts and rows of the pipeline's stage."""
     from rich.console import Console
 
+    from medr_ray.evaluation.report.evaluation_report import print_evaluation
     from medr_ray.evaluation.runs import EvaluationRun
 
     if place is None:
@@ -235,7 +237,50 @@ def show(
         return
     console = Console()
     _print_description(evaluation, console)
-    _print_figures(evaluation, console)
+    print_evaluation(evaluation, console)
+
+
+def report(
+    places: Annotated[list[str], typer.Argument(metavar="DIR...", help="Evaluations.")],
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Where it goes; the first DIR.")
+    ] = None,
+) -> None:
+    """Write report.html, report.md and report.json of an evaluation; of several one report.html, in
+    which they stand side by side."""
+    from medr_ray.core.run import Directory
+    from medr_ray.evaluation.report.evaluation_report import (
+        PAGE,
+        write_evaluation_page,
+        write_evaluation_report,
+    )
+    from medr_ray.evaluation.runs import EvaluationRun
+
+    evaluations = [EvaluationRun.open(place) for place in places]
+    directory = Directory(out) if out else evaluations[0].directory
+    if len(evaluations) == 1:
+        names = write_evaluation_report(evaluations[0], directory)
+    else:
+        write_evaluation_page(evaluations, directory)
+        names = [f"{PAGE}.html"]
+    for name in names:
+        typer.echo(f"{directory.uri}/{name}")
+
+
+def export(
+    place: Place,
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Where the logs go.")],
+) -> None:
+    """Export an evaluation as logs of inspect_ai, one for each model and benchmark."""
+    from datetime import UTC, datetime
+
+    from medr_ray.core.run import Directory
+    from medr_ray.evaluation.report.evaluation_report import export_inspect_logs
+    from medr_ray.evaluation.runs import EvaluationRun
+
+    directory = Directory(out)
+    for name in export_inspect_logs(EvaluationRun.open(place), directory, datetime.now(UTC)):
+        typer.echo(f"{directory.uri}/{name}")
 
 
 def calibrate(
@@ -352,6 +397,7 @@ def _answer_and_score(directory: "Directory", request: "EvaluationRequest") -> N
     from rich.console import Console
 
     from medr_ray.core.lock import run_lock
+    from medr_ray.evaluation.report.evaluation_report import print_evaluation
     from medr_ray.evaluation.runs import EvaluationRun
     from medr_ray.evaluation.runs.request import answer_request
 
@@ -365,7 +411,7 @@ def _answer_and_score(directory: "Directory", request: "EvaluationRequest") -> N
             line += f", {pending - answered:,} not, and are tried again by `resume`"
         console.print(f"{directory.uri}: {line}", highlight=False, markup=False, soft_wrap=True)
         _score(evaluation, request, ["official"], console)
-        _print_figures(evaluation, console)
+        print_evaluation(evaluation, console)
 
 
 def _score(
@@ -468,19 +514,6 @@ def _wants_next(console: "Console") -> bool:
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_figures(evaluation: "EvaluationRun", console: "Console") -> None:
-    """The tables of an evaluation, as reports have them."""
-    from medr_ray.evaluation.report.blocks import build_benchmark_blocks
-    from medr_ray.evaluation.report.conclusions import draw_conclusions
-    from medr_ray.evaluation.report.output import print_block
-    from medr_ray.evaluation.report.records import BenchmarkReport
-
-    for figures in evaluation.figures():
-        report = BenchmarkReport(figures, tuple(draw_conclusions(figures)), ())
-        for block in build_benchmark_blocks(report):
-            print_block(block, console)
 
 
 def _print_description(evaluation: "EvaluationRun", console: "Console") -> None:

@@ -53,6 +53,8 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "score": evaluate.score,
         "compare": evaluate.compare,
         "show": evaluate.show,
+        "report": evaluate.report,
+        "export": evaluate.export,
         "calibrate": evaluate.calibrate,
         "interactive": evaluate.interactive,
     },

@@ -259,6 +259,20 @@ def test_an_evaluation_is_shown_with_who_was_asked_what(tmp_path: Path) -> None:
     assert figures["models"][0]["usd"] == pytest.approx(0.002)
 
 
+def test_evaluations_are_reported_alone_and_side_by_side_and_exported(tmp_path: Path) -> None:
+    with asked_endpoint() as endpoint:
+        evaluate(endpoint, tmp_path / "a", "-n", "2")
+        evaluate(endpoint, tmp_path / "b", "-n", "2", "-k", "2")
+    alone = call("report", str(tmp_path / "a")).output.split()
+    assert [Path(path).name for path in alone] == ["report.html", "report.md", "report.json"]
+    assert all(Path(path).stat().st_size > 0 for path in alone)
+    both = ("report", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both"))
+    (page,) = call(*both).output.split()
+    assert "a and b" in Path(page).read_text(encoding="utf-8")
+    (log,) = call("export", str(tmp_path / "a"), "--out", str(tmp_path / "logs")).output.split()
+    assert Path(log).stat().st_size > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
