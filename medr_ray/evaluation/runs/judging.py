@@ -31,14 +31,14 @@ def build_scorers(
     Raises ConfigError.
     """
     place = RunDirectory(directory.uri, directory.fs, directory.path)
-    by_name = {benchmark.name: benchmark for benchmark in benchmarks}
+    by_name = {configured.name: configured for configured in benchmarks}
     scorers: dict[str, list[Scorer]] = {}
-    for asked in plan.benchmarks:
+    for benchmark in plan.benchmarks:
         own: dict[str, Scorer] = {}
         for name in names:
-            for scorer in _build_named(name, by_name.get(asked.name), config, place):
+            for scorer in _build_named(name, by_name.get(benchmark.name), config, place):
                 own.setdefault(scorer.identity(), scorer)
-        scorers[asked.name] = list(own.values())
+        scorers[benchmark.name] = list(own.values())
     return scorers
 
 
