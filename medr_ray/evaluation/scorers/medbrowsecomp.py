@@ -155,12 +155,17 @@ def extract_answer(kind: Kind, prediction: str) -> str:
         if inside:
             # The last: what comes before are drafts.
             text = inside[-1].strip()
-    text = _trim(text)
-    values = [_trim(match["value"]) for match in _label_pattern(kind).finditer(text)]
-    labelled = {canonical_form(value): value for value in values if value}
+    # Before the preamble goes, which may be a label: all labels count.
+    labelled = _list_labelled(kind, text) or _list_labelled(kind, _trim(text))
     if len(labelled) > 1:
         return ""
-    return next(iter(labelled.values())) if labelled else text
+    return labelled[0] if labelled else _trim(text)
+
+
+def _list_labelled(kind: Kind, text: str) -> list[str]:
+    """The different values behind labels of the kind."""
+    values = [_trim(match["value"]) for match in _label_pattern(kind).finditer(text)]
+    return list({canonical_form(value): value for value in values if value}.values())
 
 
 @functools.cache

@@ -208,6 +208,7 @@ def list_company_pairs(names: list[str]) -> tuple[list[Pair], list[Pair]]:
         wrong.append(Pair("two companies", COMPANY, name, f"{other} ({name})"))
         wrong.append(Pair("another company", COMPANY, name, f"COMPANY: {other}"))
         wrong.append(Pair("two labels", COMPANY, name, f"COMPANY: {name}\nCOMPANY: {other}"))
+        wrong.append(Pair("two labels", COMPANY, name, f"COMPANY: {other}\nCOMPANY: {name}"))
     return right, wrong
 
 

@@ -320,6 +320,8 @@ OPTIONS = {
         ("应选B或C", ""),
         ("答案不是B", ""),
         ("The answer is not B", ""),
+        ("If the answer is B, then the dose is wrong", ""),
+        ("如果答案是B，则剂量不对", ""),
         ("the answer is a drug", ""),
         ("Answer: A patient", ""),
         ("Answer: AIDS", ""),
