@@ -17,7 +17,7 @@ from medr_ray.evaluation.artifacts import (
     EVALUATION_TRAJECTORIES,
     UNSCORED_ANSWERS,
 )
-from medr_ray.evaluation.benchmarks import Benchmark, select_benchmarks
+from medr_ray.evaluation.benchmarks import Benchmark, BenchmarkTask, select_benchmarks
 from medr_ray.evaluation.cost_estimate import estimate_evaluation_costs
 from medr_ray.evaluation.figures import JudgedAnswer, write_figures
 from medr_ray.evaluation.report.json_layout import build_evaluation_json
@@ -26,6 +26,7 @@ from medr_ray.evaluation.runs import EvaluationRun, RunPlan
 from medr_ray.evaluation.runs.asking import answer_pending
 from medr_ray.evaluation.runs.planning import ask_benchmark
 from medr_ray.evaluation.runs.scoring import score_answers
+from medr_ray.evaluation.runs.secret_texts import withhold_texts
 from medr_ray.evaluation.runs.weights import (
     check_weights,
     list_weights,
@@ -94,9 +95,15 @@ def write_tables(directory: Directory, run: EvaluationRun) -> dict[str, Any]:
         for benchmark in run.plan.benchmarks
         for answer in run.judged_answers(benchmark.name, run.scorers[benchmark.name][0].identity)
     ]
-    directory.write(EVALUATION_TASKS, run.tasks)
+    tasks = [BenchmarkTask(row.benchmark, withhold_texts(row.task)) for row in run.tasks]
+    directory.write(EVALUATION_TASKS, tasks)
     directory.write(EVALUATION_RESULTS, [answer.result for answer in answers])
-    trajectories = [answer.trajectory for answer in answers if answer.trajectory is not None]
+    secret_ids = {row.task.task_id for row in run.tasks if row.task.is_secret}
+    trajectories = [
+        answer.trajectory
+        for answer in answers
+        if answer.trajectory is not None and answer.result.task_id not in secret_ids
+    ]
     directory.write(EVALUATION_TRAJECTORIES, trajectories)
     unscored = [
         _describe_unscored(answer) for answer in answers if answer.result.verdict == UNSCORED

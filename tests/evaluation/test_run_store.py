@@ -10,7 +10,9 @@ from support.evaluation_runs import GREEDY, TASKS, answer_all, plan_of, write_al
 from support.waiting_environment import trajectory_of
 
 from medr_ray.core.errors import DataError, LaterVersionError
+from medr_ray.core.records import ENCRYPTED_KEY, MetadataItem
 from medr_ray.core.run import Directory
+from medr_ray.evaluation.report.answers import collect_evaluation_answers
 from medr_ray.evaluation.runs import EvaluationRun, ScorerRecord
 from medr_ray.evaluation.scorers.base import Score
 from medr_ray.rollouts.worker import RolloutRequest
@@ -197,3 +199,35 @@ def test_several_processes_write_into_one_run(tmp_path: Path) -> None:
     opened = EvaluationRun.open(str(tmp_path))
     assert len(list(opened.answers())) == 80
     assert len(opened.scores("rules-1")) == 80
+
+
+def test_texts_of_an_encrypted_benchmark_are_in_no_file_of_a_run_and_in_no_report(
+    tmp_path: Path,
+) -> None:
+    mark = MetadataItem(ENCRYPTED_KEY, "yes")
+    tasks = tuple(
+        replace(task, text=f"秘密 {number}?", answer=f"Geheim {number}", metadata=(mark,))
+        for number, task in enumerate(TASKS)
+    )
+    run = EvaluationRun.plan_run(str(tmp_path), plan_of(tasks))
+    answer_all(run)
+    (first, *_) = run.plan.list_attempts()
+    run.keep_score(
+        "rules-1", first, Score("correct", 1.0, "Geheim 0", reason="秘密 0? is Geheim 0")
+    )
+    run.record_scorers({"own": [ScorerRecord("rules-1", "rules")]})
+    written = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.json*")]
+    assert len(written) == 3 + len(tasks)
+    assert not [text for text in written if "秘密" in text or "Geheim" in text or "u79d8" in text]
+    opened = EvaluationRun.open(str(tmp_path))
+    assert [row.task for row in opened.tasks] == list(tasks)
+    assert [answer.trajectory for answer in opened.answers()] == [
+        answer.trajectory for answer in run.answers()
+    ]
+    assert opened.scores("rules-1")[first.key].extracted == "Geheim 0"
+    assert "秘密" not in repr(opened.tasks)
+    shown = collect_evaluation_answers(opened)
+    assert len(shown) == len(tasks)
+    assert "秘密" not in repr(shown)
+    assert "Geheim" not in repr(shown)
+    assert shown[0].scores[0].verdict == "correct"

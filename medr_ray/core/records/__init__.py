@@ -51,6 +51,7 @@ from medr_ray.core.records.literature import (
     Term,
 )
 from medr_ray.core.records.tasks import (
+    ENCRYPTED_KEY,
     HOPS_KEY,
     PARADIGM_KEY,
     SHAPE_KEY,
@@ -90,6 +91,7 @@ from medr_ray.core.records.trajectories import (
 )
 
 __all__ = [
+    "ENCRYPTED_KEY",
     "HOPS_KEY",
     "PARADIGM_KEY",
     "SHAPE_KEY",

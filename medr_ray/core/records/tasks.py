@@ -1,6 +1,6 @@
 """The tasks of agents, and the multi-hop questions that most of them come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 Language = Literal["en", "zh"]
@@ -14,6 +14,8 @@ HOPS_KEY = "hops"
 PARADIGM_KEY = "paradigm"
 SPECIALTY_KEY = "specialty"
 SHAPE_KEY = "shape"
+# The name of the metadata item of a task whose texts are not to be written down.
+ENCRYPTED_KEY = "encrypted"
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Task:
 
     Agents, rollouts, judges, rewards and benchmarks see nothing else of a question. ``aliases``
     are further names of the answer; ``answer_type`` is its entity type, or "share" for a number.
-    ``metadata`` holds each name once.
+    ``metadata`` holds each name once. The texts of a secret task are not part of its ``repr``.
     """
 
     task_id: str
@@ -118,6 +120,15 @@ class Task:
     aliases: tuple[str, ...] = ()
     answer_type: str = ""
     metadata: tuple[MetadataItem, ...] = ()
+
+    def __repr__(self) -> str:
+        names = ["task_id"] if self.is_secret else [field.name for field in fields(self)]
+        return f"Task({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it is of a benchmark that its publisher encrypts."""
+        return self.metadata_value(ENCRYPTED_KEY) is not None
 
     def metadata_value(self, name: str) -> str | None:
         """The value of the metadata item with that name; None where the task has no such item."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.records import Language, MetadataItem, Task, content_id
+from medr_ray.core.records import ENCRYPTED_KEY, Language, MetadataItem, Task, content_id
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.scorers.base import Scorer
 from medr_ray.knowledge.benchmark_files import (
@@ -35,14 +35,6 @@ class BrokenRow(ValueError):
 
 class SkippedRow(Exception):
     """A sound row that is no question for an agent; the message names its kind."""
-
-
-@dataclass(frozen=True, repr=False)
-class SecretTask(Task):
-    """A task of an encrypted benchmark: its texts are not part of its ``repr``."""
-
-    def __repr__(self) -> str:
-        return f"SecretTask(task_id={self.task_id!r})"
 
 
 @dataclass(frozen=True)
@@ -132,15 +124,15 @@ class FileBenchmark(ABC):
         metadata: Sequence[MetadataItem] = (),
     ) -> Task:
         """A task with an id made of its content: a row that moves, or is in two files, keeps it."""
-        task_type = SecretTask if self.is_encrypted else Task
-        return task_type(
+        secret = [MetadataItem(ENCRYPTED_KEY, "yes")] if self.is_encrypted else []
+        return Task(
             task_id=content_id("task", text, answer),
             text=text,
             language=language or detect_language(text),
             answer=answer,
             aliases=tuple(aliases),
             answer_type=answer_type,
-            metadata=tuple(metadata),
+            metadata=(*metadata, *secret),
         )
 
     def _require_paths(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The answers of a run as reports and exports show them: task, episode, and every verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medr_ray.core.records import EvaluationResult, StopReason, Task, Trajectory, Usage
 from medr_ray.core.run import RunDirectory
@@ -10,6 +10,7 @@ from medr_ray.evaluation.artifacts import (
     EVALUATION_TRAJECTORIES,
 )
 from medr_ray.evaluation.runs import Attempt, EvaluationRun
+from medr_ray.evaluation.runs.secret_texts import withhold_texts
 from medr_ray.evaluation.runs.store import RUN_FILE
 from medr_ray.evaluation.runs.weights import locate_weights_run
 from medr_ray.evaluation.scorers.base import UNSCORED, Score
@@ -59,14 +60,25 @@ def collect_answers(run: RunDirectory) -> list[ReportedAnswer]:
         has_trajectory = result.stop_reason != "infrastructure" and bool(own)
         trajectory = own.pop(0) if has_trajectory else None
         key = (result.benchmark, result.model, result.task_id, result.rollout)
-        answers.append(_build_answer(result, task, trajectory, scores_by_key.get(key, ())))
+        answer = _build_answer(result, task, trajectory, scores_by_key.get(key, ()))
+        answers.append(_withhold_secrets(answer))
     return answers
 
 
 def collect_evaluation_answers(run: EvaluationRun, name: str = "") -> list[ReportedAnswer]:
     """Every attempt of an evaluation run, in the order of its plan. ``name`` is what the run is
     called where several are shown together."""
-    return [_read_attempt(run, attempt, name) for attempt in run.plan.list_attempts()]
+    answers = (_read_attempt(run, attempt, name) for attempt in run.plan.list_attempts())
+    return [_withhold_secrets(answer) for answer in answers]
+
+
+def _withhold_secrets(answer: ReportedAnswer) -> ReportedAnswer:
+    """The answer; one to an encrypted benchmark without the texts that would publish it."""
+    if not answer.task.is_secret:
+        return answer
+    scores = tuple(replace(score, extracted="", reason="") for score in answer.scores)
+    task = withhold_texts(answer.task)
+    return replace(answer, task=task, prediction=None, scores=scores, trajectory=None)
 
 
 def _read_attempt(run: EvaluationRun, attempt: Attempt, name: str) -> ReportedAnswer:

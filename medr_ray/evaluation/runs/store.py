@@ -31,6 +31,7 @@ from medr_ray.evaluation.runs.records import (
     RunPlan,
     ScorerRecord,
 )
+from medr_ray.evaluation.runs.secret_texts import open_row, seal_row
 from medr_ray.evaluation.scorers.base import UNSCORED, Score
 
 RUN_FILE = "run.json"
@@ -163,7 +164,7 @@ class EvaluationRun:
             "trajectory": asdict(trajectory),
             "seconds": round(seconds, 3),
         }
-        self.directory.write_json(_name_answer(attempt.key), row)
+        self._write_row(_name_answer(attempt.key), row, attempt.task)
 
     def keep_failure(self, attempt: Attempt, reason: str) -> None:
         """Keep why infrastructure left an attempt without an answer."""
@@ -208,7 +209,7 @@ class EvaluationRun:
         if kept is not None and kept.verdict != UNSCORED:
             return
         row = {"format": _FORMAT, **asdict(score)}
-        self.directory.write_json(_name_score(scorer, attempt), row)
+        self._write_row(_name_score(scorer, attempt), row, attempt.task)
 
     def record_scorers(self, scorers: Mapping[str, Sequence[ScorerRecord]]) -> None:
         """Make these the scorers of the run, by benchmark, the official one first. Scores of others
@@ -269,9 +270,12 @@ class EvaluationRun:
         names = self.directory.list_files(folder)
         return frozenset(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
+    def _write_row(self, name: str, row: Mapping[str, Any], task: Task) -> None:
+        self.directory.write_json(name, seal_row(row) if task.is_secret else row)
+
     def _read_row(self, name: str) -> dict[str, Any]:
         try:
-            row = self.directory.read_json(name)
+            row = open_row(self.directory.read_json(name))
         except DataError as error:
             raise self._explain_damage(name, error) from None
         if not isinstance(row, dict):
@@ -306,7 +310,9 @@ class EvaluationRun:
         name = f"{_TASKS}/{digest(rows)}.jsonl"
         # Before the description that names it.
         if not self.directory.exists(name):
-            self.directory.write_jsonl(name, rows)
+            pairs = zip(benchmark.tasks, rows, strict=True)
+            written = [seal_row(row) if task.is_secret else row for task, row in pairs]
+            self.directory.write_jsonl(name, written)
         return {
             "name": benchmark.name,
             "title": benchmark.title,
@@ -367,7 +373,7 @@ def _read_tasks(directory: Directory, name: str) -> tuple[Task, ...]:
     # Not ``splitlines``, which also splits at characters that stand within texts.
     lines = directory.read_bytes(name).decode("utf-8").rstrip("\n").split("\n")
     place = f"{directory.uri}/{name}"
-    return tuple(from_row(Task, parse_json(line, place)) for line in lines if line)
+    return tuple(from_row(Task, open_row(parse_json(line, place))) for line in lines if line)
 
 
 def _read_scorers(rows: Mapping[str, Any]) -> dict[str, list[ScorerRecord]]:

@@ -161,6 +161,7 @@ def test_browsecomp_is_decrypted_with_the_digest_of_its_canary(tmp_path: Path) -
     (task,) = read_tasks(f"browsecomp:{path}")
     assert (task.text, task.answer) == ("Which village?", "Aldea")
     assert task.metadata_value("topic") == "Geography"
+    assert task.is_secret
     assert "village" not in repr(task)
 
 
