@@ -10,6 +10,7 @@ it, and before the requests that come later.
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +30,9 @@ _STALL_SECONDS = 900.0
 class _PendingRequest:
     """A request and the coroutine that waits for it.
 
-    ``news`` is there when the request is streamed: it is set after each step and at the end.
-    ``text`` and ``token_count`` are those of the last step.
+    ``news`` is there when the request is streamed: it is set at the end, and after each step from
+    the time ``due`` on (of ``time.monotonic``). ``text`` and ``token_count`` are those of the last
+    such step.
     """
 
     prompt: Sequence[int]
@@ -40,17 +42,27 @@ class _PendingRequest:
     request: Any = None  # a BatchRequest, with what the engine adds to one
     text: str = ""
     token_count: int = 0
+    due: float = 0.0
 
 
 class EngineLoop:
     """Runs ``engine`` for the coroutines of one event loop.
 
     A task steps the engine while there are requests or actions, and ends when there are none.
+    ``compute_gap`` gives the seconds between two pieces of a stream, while so many streams run;
+    without it there is a piece for every step.
     """
 
-    def __init__(self, engine: BatchEngine, stall_seconds: float = _STALL_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: BatchEngine,
+        stall_seconds: float = _STALL_SECONDS,
+        compute_gap: Callable[[int], float] | None = None,
+    ) -> None:
         self.engine = engine
         self._stall_seconds = stall_seconds
+        self._compute_gap = compute_gap or (lambda streams: 0.0)
+        self._streams = 0
         self._is_stalled = False
         self._queued: list[_PendingRequest] = []
         self._actions: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
@@ -72,13 +84,15 @@ class EngineLoop:
     ) -> AsyncGenerator[Progress | Generation, None]:
         """Pieces of the continuation as they come, then the whole Generation.
 
-        What the engine sampled while the reader was busy comes in one piece. Raises
-        InfrastructureError when the engine fails.
+        What the engine sampled while the reader was busy, or between two pieces, comes in one
+        piece; the first piece and the end wait for nothing. Raises InfrastructureError when the
+        engine fails.
         """
         news = asyncio.Event()
         pending = self._queue_request(prompt, sampling, news)
         sent_length = 0
         sent_tokens = 0
+        self._streams += 1
         try:
             while True:
                 await news.wait()
@@ -92,6 +106,7 @@ class EngineLoop:
                     # Counted now: it may have grown when the reader comes back.
                     sent_length += len(progress.text)
                     sent_tokens += len(progress.output_ids)
+                    pending.due = time.monotonic() + self._compute_gap(self._streams)
                     yield progress
             generation = await pending.done
             if len(generation.text) > sent_length or len(generation.reports) > sent_tokens:
@@ -102,6 +117,7 @@ class EngineLoop:
                 )
             yield generation
         finally:
+            self._streams -= 1
             _abandon_request(pending)
 
     async def run_exclusively(self, action: Callable[[], Any]) -> Any:
@@ -243,15 +259,17 @@ class EngineLoop:
         if request.failure is not None:
             _fail_request(pending, request.failure)
             return True
-        if pending.news is not None:
-            pending.text = self.engine.text_so_far(request)
-            if pending.sampling.top_logprobs is not None:
-                pending.token_count = len(pending.request.reports)
         if request.generation is not None and not pending.done.done():
             pending.done.set_result(request.generation)
-        if pending.news is not None:
+        is_done = request.generation is not None
+        if pending.news is not None and (is_done or time.monotonic() >= pending.due):
+            # Of one that is done the stream has the whole text.
+            if not is_done:
+                pending.text = self.engine.text_so_far(request)
+                if pending.sampling.top_logprobs is not None:
+                    pending.token_count = len(pending.request.reports)
             pending.news.set()
-        return request.generation is not None
+        return is_done
 
     async def _run_in_thread(self, action: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)

@@ -20,6 +20,7 @@ from medr_ray.core.errors import MedrError
 from medr_ray.engines.base import BatchEngine
 from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.serving.prompt_encoder import PromptEncoder
+from medr_ray.serving.stream_pace import compute_message_gap
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class ModelCache:
                 )
             if directory not in self._engines:
                 engine = await asyncio.to_thread(self._load, Path(directory))
-                self._engines[directory] = EngineLoop(engine)
+                self._engines[directory] = _start_loop(engine)
             self._encoders[directory] = encoder
             self._engines.move_to_end(directory)
             self._directories[name] = directory
@@ -123,7 +124,7 @@ class ModelCache:
         """Load a model before the first request asks for it; raises what loading raises."""
         directory = self._directories[name]
         # Called while the replica is constructed: no request can be using an engine, so no lock.
-        self._engines[directory] = EngineLoop(self._load(Path(directory)))
+        self._engines[directory] = _start_loop(self._load(Path(directory)))
 
     @contextlib.asynccontextmanager
     async def use_engine(self, directory: str) -> AsyncIterator[EngineLoop]:
@@ -140,7 +141,7 @@ class ModelCache:
                     await self._make_room()
                     # In a thread, so that requests to loaded models go on.
                     engine = await asyncio.to_thread(self._load, Path(directory))
-                    self._engines[directory] = EngineLoop(engine)
+                    self._engines[directory] = _start_loop(engine)
                 engine_loop = self._take_engine(directory)
         try:
             yield engine_loop
@@ -209,3 +210,7 @@ class ModelCache:
         self._engines.pop(directory).close()
         # Its weights must be gone before the next ones come.
         gc.collect()
+
+
+def _start_loop(engine: BatchEngine) -> EngineLoop:
+    return EngineLoop(engine, compute_gap=compute_message_gap)

@@ -243,3 +243,31 @@ def test_what_comes_while_the_reader_is_busy_comes_in_one_piece_and_nothing_is_l
     pieces = asyncio.run(scenario())
     assert "".join(pieces) == "a" * 200
     assert len(pieces) < 100
+
+
+def test_between_two_pieces_of_a_stream_is_a_gap_and_the_first_and_the_end_wait_for_none() -> None:
+    asked = []
+
+    def compute_gap(streams: int) -> float:
+        asked.append(streams)
+        return 600.0
+
+    async def collect(loop: EngineLoop, length: int) -> list[str]:
+        items = [item async for item in loop.stream([], sample_tokens(length))]
+        assert isinstance(items[-1], Generation)
+        assert items[-1].text == "a" * length
+        return [item.text for item in items if isinstance(item, Progress)]
+
+    async def scenario() -> list[list[str]]:
+        loop = EngineLoop(LetterEngine(), compute_gap=compute_gap)
+        streams = [collect(loop, length) for length in (300, 200)]
+        return [*await asyncio.gather(*streams), await collect(loop, 1)]
+
+    # Two pieces each, in much less than the gap.
+    longer, shorter, single = asyncio.run(asyncio.wait_for(scenario(), 60))
+    for pieces, length in ((longer, 300), (shorter, 200)):
+        assert len(pieces) == 2
+        assert len(pieces[0]) < length / 2
+        assert "".join(pieces) == "a" * length
+    assert single == ["a"]
+    assert set(asked) == {2}
