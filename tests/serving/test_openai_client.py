@@ -1,5 +1,6 @@
 """The HTTP interface as OpenAI's own client sees it, over a backend without a model."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -11,7 +12,12 @@ from pydantic import BaseModel
 from support.scripted_chat import ARGUMENTS, DIMENSIONS, THOUGHT, ScriptedChat
 
 from medr_ray.serving.http import build_http
+from medr_ray.serving.http.completion_routes import _generate_events, _open_streams
+from medr_ray.serving.http.errors import HttpRefusal
+from medr_ray.serving.http.event_stream import build_event_response, open_stream
+from medr_ray.serving.http.schemas import CompletionRequest
 from medr_ray.serving.keys import ApiKeyVerifier
+from medr_ray.serving.messages import ChatJob
 
 ASK: list[Any] = [{"role": "user", "content": "hi"}]
 
@@ -481,9 +487,36 @@ def test_continuations_are_streamed(client: openai.OpenAI, backend: ScriptedChat
 def test_one_of_several_prompts_that_is_refused_refuses_all(
     client: openai.OpenAI, backend: ScriptedChat, stream: bool
 ) -> None:
-    with pytest.raises(openai.NotFoundError):
-        client.completions.create(model="gone", prompt=["a", "b"], stream=stream)
+    prompts = ["a", "too long", "b"]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="agent", prompt=prompts, stream=stream)
+    assert caught.value.code == "context_length_exceeded"
     assert backend.open_streams == 0
+
+
+def test_a_refused_prompt_ends_the_streams_of_the_others(backend: ScriptedChat) -> None:
+    async def open_three() -> None:
+        jobs = [ChatJob("agent", (), prompt=prompt) for prompt in ("a", "too long", "b")]
+        with pytest.raises(HttpRefusal):
+            await _open_streams(backend, jobs)
+        assert backend.open_streams == 0
+
+    asyncio.run(open_three())
+
+
+def test_a_client_that_leaves_ends_the_streams_of_all_prompts(backend: ScriptedChat) -> None:
+    async def leave_behind_the_first_event() -> None:
+        job = ChatJob("agent", (), prompt="a", max_tokens=4)
+        streams = [await open_stream(backend, job) for _ in range(2)]
+        assert backend.open_streams == 2
+        request = CompletionRequest(model="agent", prompt=["a", "a"], stream=True)
+        events = _generate_events(streams, request, "cmpl-1", 0)
+        body = build_event_response(events, streams).body_iterator
+        assert str(await anext(body)).startswith("data: ")
+        await body.aclose()  # type: ignore[attr-defined]
+        assert backend.open_streams == 0
+
+    asyncio.run(leave_behind_the_first_event())
 
 
 @pytest.mark.parametrize(

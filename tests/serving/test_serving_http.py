@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from medr_ray.serving.http import MAX_BODY_BYTES, build_http, service_state
 from medr_ray.serving.http import app as http_app
-from medr_ray.serving.http.errors import Overloaded
+from medr_ray.serving.http.errors import Overloaded, build_error_body
 from medr_ray.serving.http.schemas import SearchRequest
 from medr_ray.serving.http.service_state import ServiceState
 from medr_ray.serving.keys import ApiKeyVerifier, ServingKey
@@ -332,6 +332,11 @@ def test_what_an_error_quotes_is_short_and_can_be_sent(client: TestClient) -> No
         assert len(response.content) < 2_000
     response = client.get(f"/v1/models/{'z' * 10_000}")
     assert (response.status_code, len(response.content) < 2_000) == (404, True)
+
+
+def test_an_error_can_be_sent_whatever_it_quotes() -> None:
+    body = build_error_body(400, "half a character: \ud800", param="\udfff")
+    assert json.dumps(body, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

@@ -32,18 +32,23 @@ class ScriptedChat:
 
     With tools it calls the chosen one, or all where none is chosen. With a response format it
     answers ``json_text``. The models "gone", "busy", "away", "broken" and "cut" fail, each in the
-    way of its name. ``jobs`` are those it was given, ``open_streams`` how many are not yet closed.
+    way of its name; the prompt "too long" is refused. ``jobs`` are those it was given,
+    ``open_streams`` how many are not yet closed.
     """
 
     def __init__(self, json_text: str = '{"name": "Marfan", "year": 1896}') -> None:
         self.json_text = json_text
         self.jobs: list[ChatJob] = []
         self.open_streams = 0
+        # Kept, so that none is closed by being forgotten.
+        self._streams: list[AsyncIterator[StreamItem]] = []
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         self.jobs.append(job)
         if job.model == "gone":
             return Refusal(404, "model_not_found", "no model 'gone'", "model")
+        if job.prompt == "too long":
+            return Refusal(400, "context_length_exceeded", "the prompt is too long", "prompt")
         if job.model == "busy":
             raise Overloaded("full")
         if job.model == "away":
@@ -79,7 +84,11 @@ class ScriptedChat:
         continued = " and so on" if job.max_tokens else ""
         return f"{prompt}{continued}" if job.echo else continued
 
-    async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
+    def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
+        self._streams.append(self._generate_items(job))
+        return self._streams[-1]
+
+    async def _generate_items(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         reply = await self.complete(job)
         if isinstance(reply, Refusal):
             yield reply
