@@ -1,5 +1,6 @@
 """A report opened in headless Chromium, by a reader who clicks."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,13 +18,14 @@ from support.reported_answers import (
     make_words,
 )
 
-from medr_ray.core.records import Task
+from medr_ray.core.records import MetadataItem, Task
 from medr_ray.core.run import Directory
 from medr_ray.evaluation.report.answers import ReportedAnswer
 from medr_ray.evaluation.report.blocks import Block
 from medr_ray.evaluation.report.page import PageContent, files
 from medr_ray.evaluation.report.page.content import Curve, Headline
 from medr_ray.evaluation.report.page.trajectories import pack_trajectory
+from medr_ray.evaluation.scorers.base import Score
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -199,14 +201,46 @@ def test_the_page_is_read_by_keyboard(page: Page) -> None:
     page.wait_for(f"{_ROWS}.length === 12")
 
 
+def show_whole_view(page: Page, view: str) -> None:
+    """Go to a view, and open all that is closed in it."""
+    page.evaluate(f"location.hash = '{view}'")
+    name = view.removeprefix("#").partition("/")[0]
+    page.wait_for(f"document.querySelector('.view-{name} h2') !== null")
+    if name in ("answer", "compare"):
+        page.wait_for("document.querySelector('.episode-result') !== null")
+    page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_view_is_wider_than_its_window(page: Page, width: int) -> None:
     page.set_size(width, 800)
     for view in _VIEWS:
-        page.evaluate(f"location.hash = '{view}'")
-        page.wait_for("document.querySelector('main h2') !== null")
-        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        show_whole_view(page, view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_words_without_an_end_are_broken(browser: Page, tmp_path: Path, width: int) -> None:
+    word = "deoxyribonucleic" * 40
+    trajectory = make_trajectory(0, 1_000, [word] * 3_000)
+    task = Task("q-1", word, "en", word, (word,), "", (MetadataItem("specialty", word),))
+    score = Score("incorrect", 0.0, word, scorer=word, judge=word, reason=word)
+    answer = replace(make_answer(task, trajectory, "incorrect", model=word), scores=(score,))
+    share = {"name": word, "value": 0.5, "low": 0.2, "high": 0.8, "n": 6, "unscored": 1}
+    content = PageContent(
+        title=word,
+        headlines=(Headline(word, 0.95, (share,), (word,)),),
+        curves=(Curve(word, "step", ((1, 3.0), (2, 1.0))),),
+        tables=(Block(word, ("stage", "figures"), ((word, word),), (word,)),),
+        answers=(answer, replace(answer, rollout=1)),
+        notes=(word,),
+    )
+    files.write_page(Directory(str(tmp_path)), "report", content)
+    browser.set_size(width, 800)
+    browser.open(f"{tmp_path.as_uri()}/report.html")
+    for view in _VIEWS:
+        show_whole_view(browser, view)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width, view
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -218,10 +252,7 @@ def test_axe_finds_no_barrier(page: Page, colours: str, width: int) -> None:
     page.prefer_colours(colours)
     page.evaluate(f"{axe}; 0")
     for view in _VIEWS:
-        page.evaluate(f"location.hash = '{view}'")
-        if view.startswith(("#answer/", "#compare")):
-            page.wait_for("document.querySelector('.episode-result') !== null")
-        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        show_whole_view(page, view)
         barriers = page.evaluate(
             "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
         )
@@ -243,9 +274,7 @@ def test_hostile_texts_stay_texts(browser: Page, tmp_path: Path) -> None:
     browser.errors.clear()
     browser.open(f"{tmp_path.as_uri()}/report.html")
     for view in ("#overview", "#answers", "#answer/0", "#compare/0/0/1"):
-        browser.evaluate(f"location.hash = '{view}'")
-        if view.startswith(("#answer/", "#compare")):
-            browser.wait_for("document.querySelector('.episode-result') !== null")
+        show_whole_view(browser, view)
         assert browser.evaluate("window.isHarmed") is None
         assert browser.evaluate("document.querySelectorAll('main img, main script').length") == 0
         addresses = browser.evaluate("Array.from(document.links).map(link => link.protocol)")
@@ -253,6 +282,16 @@ def test_hostile_texts_stay_texts(browser: Page, tmp_path: Path) -> None:
     shown = browser.evaluate("document.querySelector('.episode-result').textContent")
     assert " ".join(HOSTILE) in shown
     assert browser.errors == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", " java\nscript:alert(1)", "data:text/html,x", "file:///etc", "//x", ""],
+)
+def test_only_addresses_of_the_web_become_links(page: Page, url: str) -> None:
+    make_link = f"MedrEpisode.makeLink({json.dumps(url)}, 'label')"
+    assert page.evaluate(f"[{make_link}.nodeName, {make_link}.textContent]") == ["SPAN", "label"]
+    assert page.evaluate("MedrEpisode.makeLink('https://there.org/', 'label').nodeName") == "A"
 
 
 @pytest.mark.parametrize("count", [600, 1_000])
