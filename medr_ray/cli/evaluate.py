@@ -183,6 +183,7 @@ def score(
     console = Console()
     _score(evaluation, request, scorer or ["official"], console)
     print_evaluation(evaluation, console)
+    _write_report(evaluation, console)
 
 
 def compare(
@@ -219,6 +220,9 @@ def show(
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="With -c: rows to show.")] = 5,
     as_json: AsJson = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write the report too, and say where its page is.")
+    ] = False,
 ) -> None:
     """Show the figures of an evaluation; with -c, the counts and rows of the pipeline's stage."""
     from rich.console import Console
@@ -238,6 +242,8 @@ def show(
     console = Console()
     _print_description(evaluation, console)
     print_evaluation(evaluation, console)
+    if html:
+        _write_report(evaluation, console)
 
 
 def report(
@@ -270,6 +276,9 @@ def report(
 def export(
     place: Place,
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Where the logs go.")],
+    log_format: Annotated[
+        Literal["inspect"], typer.Option("--format", help="Logs of inspect_ai, as JSON.")
+    ] = "inspect",
 ) -> None:
     """Export an evaluation as logs of inspect_ai, one for each model and benchmark."""
     from datetime import UTC, datetime
@@ -412,6 +421,7 @@ def _answer_and_score(directory: "Directory", request: "EvaluationRequest") -> N
         console.print(f"{directory.uri}: {line}", highlight=False, markup=False, soft_wrap=True)
         _score(evaluation, request, ["official"], console)
         print_evaluation(evaluation, console)
+        _write_report(evaluation, console)
 
 
 def _score(
@@ -507,6 +517,15 @@ def _wants_next(console: "Console") -> bool:
         return console.input("Enter to see the answer, q to end: ").strip().lower() != "q"
     except EOFError:
         return False
+
+
+def _write_report(evaluation: "EvaluationRun", console: "Console") -> None:
+    """Write the report into the directory of an evaluation, and print where its page is."""
+    from medr_ray.evaluation.report.evaluation_report import write_evaluation_report
+
+    page = write_evaluation_report(evaluation, evaluation.directory)[0]
+    line = f"{evaluation.directory.uri}/{page}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 # --- printing -------------------------------------------------------------------------

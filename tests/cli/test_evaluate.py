@@ -263,13 +263,18 @@ def test_evaluations_are_reported_alone_and_side_by_side_and_exported(tmp_path: 
     with asked_endpoint() as endpoint:
         evaluate(endpoint, tmp_path / "a", "-n", "2")
         evaluate(endpoint, tmp_path / "b", "-n", "2", "-k", "2")
+    assert (tmp_path / "a" / "report.html").exists()
+    (tmp_path / "a" / "report.html").unlink()
+    assert str(tmp_path / "a" / "report.html") in call("show", str(tmp_path / "a"), "--html").output
     alone = call("report", str(tmp_path / "a")).output.split()
     assert [Path(path).name for path in alone] == ["report.html", "report.md", "report.json"]
     assert all(Path(path).stat().st_size > 0 for path in alone)
     both = ("report", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both"))
     (page,) = call(*both).output.split()
     assert "a and b" in Path(page).read_text(encoding="utf-8")
-    (log,) = call("export", str(tmp_path / "a"), "--out", str(tmp_path / "logs")).output.split()
+    (log,) = call(
+        "export", str(tmp_path / "a"), "--format", "inspect", "--out", str(tmp_path / "logs")
+    ).output.split()
     assert Path(log).stat().st_size > 0
 
 
