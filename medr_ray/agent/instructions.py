@@ -1,9 +1,9 @@
 """The agent's prompts: read from package data and filled with the tools at hand."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from medr_ray.agent.episode_budget import estimate_tokens
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
@@ -13,6 +13,7 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import HypothesisStatus, Language, Message, Task
 from medr_ray.tools.base import Tool
 
+PromptForm = Literal["short", "full"]
 # Keys of a JSON schema that only limit a value.
 _LIMITS = frozenset(
     {
@@ -52,27 +53,53 @@ class EpisodePrompt:
 
     def _system_text(self, native: bool) -> str:
         language = self.task.language
-        variant = "native" if native else self.agent.prompt
-        template = _read_text(f"system.{variant}", language)
-        # replace and not format: the prompt shows JSON with braces of its own.
-        system = template.replace("{tools}", self._describe_tools())
+        if native:
+            system = word_native_system(language)
+        else:
+            system = word_text_system(language, self.agent.prompt, self.tools)
         if self.prior is None:
             return system
         line = _read_text("prior", language).replace("{probability}", f"{self.prior:.2f}")
         return f"{system}\n{line}"
 
-    def _describe_tools(self) -> str:
-        if self.agent.prompt == "short":
-            return ", ".join(tool.name for tool in self.tools)
-        lines = []
-        for tool in self.tools:
-            schema = {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": _shorten_schema(tool.parameters),
-            }
-            lines.append(json.dumps(schema, ensure_ascii=False))
-        return "\n".join(lines)
+
+class DescribedTool(Protocol):
+    """What a prompt says about a tool."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
+
+
+def word_native_system(language: Language) -> str:
+    """The system message for an endpoint that is given the tools apart from the dialogue."""
+    return _read_text("system.native", language)
+
+
+def word_text_system(language: Language, form: PromptForm, tools: Sequence[DescribedTool]) -> str:
+    """The system message of the text protocol, with the tools in it."""
+    template = _read_text(f"system.{form}", language)
+    # replace and not format: the prompt shows JSON with braces of its own.
+    return template.replace("{tools}", _describe_tools(form, tools))
+
+
+def _describe_tools(form: PromptForm, tools: Sequence[DescribedTool]) -> str:
+    if form == "short":
+        return ", ".join(tool.name for tool in tools)
+    lines = []
+    for tool in tools:
+        schema = {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": _shorten_schema(tool.parameters),
+        }
+        lines.append(json.dumps(schema, ensure_ascii=False))
+    return "\n".join(lines)
 
 
 def _shorten_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

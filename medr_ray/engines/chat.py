@@ -28,9 +28,12 @@ class ChatRenderer:
         """The prompt of the first assistant turn."""
         return self.encode_text(self.render_prompt(messages))
 
-    def render_prompt(self, messages: ChatMessages) -> str:
-        """The text of ``encode_prompt``."""
-        return self._render_messages(messages, generation=True)
+    def render_prompt(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
+        """The text of ``encode_prompt``; with ``tools`` as a template that knows them words
+        them."""
+        return self._render_messages(messages, generation=True, tools=tools)
 
     def encode_bridge(self, replies: ChatMessages) -> list[int]:
         """The ids between an assistant turn's end-of-turn token and the next assistant turn.
@@ -81,9 +84,18 @@ class ChatRenderer:
         # The end-of-turn token belongs to the assistant's turn: it is sampled, not rendered.
         return tail.removeprefix(self.tokenizer.eos_token)
 
-    def _render_messages(self, messages: ChatMessages, generation: bool) -> str:
+    def _render_messages(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        generation: bool,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
         return self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation
+            list(messages),
+            # None and not an empty list, which templates may word as "no tools".
+            tools=list(tools) or None,
+            tokenize=False,
+            add_generation_prompt=generation,
         )
 
     def encode_text(self, text: str) -> list[int]:

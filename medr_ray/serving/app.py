@@ -25,6 +25,7 @@ from medr_ray.core.records import canonical_json
 from medr_ray.core.run import RunDirectory
 from medr_ray.engines.weights import model_path
 from medr_ray.serving.http.errors import RETRY_AFTER_SECONDS
+from medr_ray.serving.job_preparation import ToolSettings
 from medr_ray.serving.keys import KeySource, require_key_beyond_loopback
 from medr_ray.serving.names import (
     APPLICATION_NAME,
@@ -155,6 +156,14 @@ def find_model_directory(config: PipelineConfig, run: RunDirectory, weights: str
         names = ", ".join(directories)
         raise MedrError(f"{weights!r} is no model: there are {names}, and {folder} holds none")
     return str(folder)
+
+
+def build_tool_settings(config: PipelineConfig, directories: Mapping[str, str]) -> ToolSettings:
+    """How the served models are shown tools: those that the run trained know the agent's text
+    protocol, with the prompt they were trained on."""
+    base = str(model_path(config.models.policy))
+    taught = frozenset(name for name, directory in directories.items() if directory != base)
+    return ToolSettings(config.serving.tool_style, config.agent.prompt, taught)
 
 
 def find_free_port(host: str = "127.0.0.1") -> int:
@@ -347,7 +356,13 @@ def bind_application(
         health_check_timeout_s=_HEALTH_TIMEOUT_SECONDS,
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
     )(ModelReplica).options(version=version, _internal=True)
-    bound_model = model.bind(directories, config.engine, serving, config.models.trust_remote_code)
+    bound_model = model.bind(
+        directories,
+        config.engine,
+        serving,
+        config.models.trust_remote_code,
+        build_tool_settings(config, directories),
+    )
     places = (serving.max_replicas or serving.replicas) * max_ongoing + serving.max_queued
     gateway = serve.deployment(
         name=GATEWAY_DEPLOYMENT,

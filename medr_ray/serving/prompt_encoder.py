@@ -6,14 +6,16 @@ training gives the same dialogue.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from medr_ray.agent.untrusted_text import TAGS
 from medr_ray.core.json_text import parse_json
 from medr_ray.engines.chat import ChatRenderer
-from medr_ray.serving.messages import ChatTurn
+from medr_ray.engines.constraints import ConstraintCompiler
+from medr_ray.serving.token_texts import TokenTexts
 
 # Characters. A shorter control token could be a word or a sign, and is left to be one.
 _SHORTEST_CONTROL_TOKEN = 3
@@ -31,6 +33,7 @@ class PromptEncoder:
             directory, trust_remote_code=trust_remote_code
         )
         self._renderer = ChatRenderer(self.tokenizer)
+        self.end_id = self._renderer.end_id
         settings = directory / "config.json"
         # Infinity stands in the settings of some architectures.
         model_config = parse_json(settings.read_bytes(), str(settings), finite=False)
@@ -39,29 +42,36 @@ class PromptEncoder:
         context = model_config.get("max_position_embeddings") or self.tokenizer.model_max_length
         self.context = int(context)
         self.vocabulary = int(model_config.get("vocab_size") or len(self.tokenizer))
+        # A template that knows tools reads the variable of that name.
+        self.knows_tools = "tools" in str(getattr(self.tokenizer, "chat_template", "") or "")
         self._control_tokens = _list_control_tokens(self.tokenizer)
 
-    def encode_turns(self, turns: Sequence[ChatTurn]) -> list[int]:
-        """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
-        raises."""
-        return self.encode_messages(
-            [{"role": turn.role, "content": turn.content} for turn in turns]
-        )
+    @cached_property
+    def token_texts(self) -> TokenTexts:
+        """The texts of single tokens."""
+        return TokenTexts(self.tokenizer)
 
-    def encode_messages(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """As ``encode_turns``, of messages as chat templates read them."""
+    @cached_property
+    def constraints(self) -> ConstraintCompiler:
+        """The compiler of constraints on answers. Needs llguidance (see ``can_constrain``)."""
+        return ConstraintCompiler(self.tokenizer, self.vocabulary)
+
+    def encode_messages(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> list[int]:
+        """The prompt's token ids, ending where the assistant speaks. ``tools`` are for a template
+        that knows them. Raises what the chat template raises."""
+        texts = list(_iterate_texts([messages, tools]))
         used_tokens = [
-            token
-            for token in self._control_tokens
-            if any(token in message["content"] for message in messages)
+            token for token in self._control_tokens if any(token in text for text in texts)
         ]
-        if not used_tokens:
-            return self._renderer.encode_prompt(messages)
         places = {secrets.token_hex(_PLACEHOLDER_BYTES): token for token in used_tokens}
-        replaced = [
-            {**message, "content": _put_places(message["content"], places)} for message in messages
-        ]
-        text = self._renderer.render_prompt(replaced)
+        if places:
+            messages = _put_places(messages, places)
+            tools = _put_places(tools, places)
+        text = self._renderer.render_prompt(messages, tools)
         return self._encode_with_places(text, places)
 
     def encode_text(self, text: str) -> list[int]:
@@ -98,10 +108,29 @@ class PromptEncoder:
         return ids
 
 
-def _put_places(content: str, places: Mapping[str, str]) -> str:
-    for place, token in places.items():
-        content = content.replace(token, place)
-    return content
+def _iterate_texts(value: Any) -> Iterator[str]:
+    """Every text in a structure of lists and mappings, but for the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _iterate_texts(part)
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _iterate_texts(part)
+
+
+def _put_places(value: Any, places: Mapping[str, str]) -> Any:
+    """The structure with the places in its texts instead of their tokens."""
+    if isinstance(value, str):
+        for place, token in places.items():
+            value = value.replace(token, place)
+        return value
+    if isinstance(value, Mapping):
+        return {key: _put_places(part, places) for key, part in value.items()}
+    if isinstance(value, Sequence):
+        return [_put_places(part, places) for part in value]
+    return value
 
 
 def _list_control_tokens(tokenizer: Any) -> list[str]:

@@ -20,6 +20,11 @@ class ServingConfig(Section):
         "medr-agent", description="name under which the agent answers, the model with its tools"
     )
     weights: Literal["base", "sft", "grpo"] = Field("grpo", description="weights to serve")
+    tool_style: Operational[Literal["auto", "text", "template"]] = Field(
+        "auto",
+        description="how models are shown the tools of a request: text, the agent's protocol, or "
+        "their own chat template; auto: text for trained weights and templates without tools",
+    )
     replicas: Operational[int] = Field(1, ge=1, description="copies of the model")
     max_replicas: Operational[int | None] = Field(
         None, ge=1, description="copies that load may bring; replicas when it is empty"

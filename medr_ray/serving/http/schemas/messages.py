@@ -12,7 +12,8 @@ from medr_ray.serving.messages import ChatTurn
 # More than any dialogue that fits a context: each takes some tokens of the template alone.
 MAX_MESSAGES = 4_096
 MAX_CALLS = 128  # of one message; OpenAI's own limit of tools
-_MAX_ID_CHARACTERS = 256
+# The model's own ids may carry the reply that made the call (see ``serving.tool_calls``).
+_MAX_ID_CHARACTERS = 2_048
 _MAX_NAME_CHARACTERS = 64  # OpenAI's
 # Of names and ids, in the place of an error.
 _QUOTED_CHARACTERS = 40
