@@ -30,7 +30,7 @@ from medr_ray.core.json_text import InvalidJson, parse_json
 from medr_ray.core.private_files import make_private_folder, open_private
 from medr_ray.core.run import open_run
 from medr_ray.serving.app import ServedApplication, find_model_directory, serve_application
-from medr_ray.serving.keys import KeySource, require_key_beyond_loopback
+from medr_ray.serving.keys import ApiKeyVerifier, KeySource, require_key_beyond_loopback
 
 _FOLDER = "serving"
 _STATE_FILE = "service.json"
@@ -152,10 +152,8 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
     from medr_ray.core.session import ray_session
 
     console = console or Console()
-    variable = config.serving.api_key_env
-    verifier = KeySource.from_config(config.serving).read()
     # Before Ray takes its time to start.
-    require_key_beyond_loopback(config.serving.host, verifier, variable)
+    verifier = _read_keys(config)
     files = ServiceFiles(config)
     stop_requested = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -167,7 +165,7 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
     ):
         access = "with a key"
         if not verifier.asks_for_key:
-            access = f"without a key ({variable} is unset)"
+            access = f"without a key ({config.serving.api_key_env} is unset)"
         models = ", ".join(served.models)
         console.print(
             f"serving {models} at {served.base_url} {access}; end with Ctrl-C", highlight=False
@@ -178,6 +176,13 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
             _follow_orders(config, served, files, stop_requested)
         finally:
             console.print("ending: requests in progress are answered first")
+
+
+def _read_keys(config: PipelineConfig) -> ApiKeyVerifier:
+    """The keys of the service. Raises ConfigError where it needs one and has none."""
+    verifier = KeySource.from_config(config.serving).read()
+    require_key_beyond_loopback(config.serving.host, verifier, config.serving.api_key_env)
+    return verifier
 
 
 def _follow_orders(
@@ -225,6 +230,7 @@ def start_service(config: PipelineConfig, arguments: Sequence[str]) -> ServiceSt
 
     Raises MedrError with the end of its log when it does not become ready.
     """
+    _read_keys(config)
     files = ServiceFiles(config)
     earlier = files.read_state()
     if earlier is not None:

@@ -10,7 +10,7 @@ from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
 from medr_ray.serving.app import serve_application
 from medr_ray.serving.keys import ApiKeyVerifier, is_loopback
-from medr_ray.serving.service import serve_forever
+from medr_ray.serving.service import serve_forever, start_service
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,8 @@ def test_nothing_is_served_beyond_loopback_without_a_key(
     config = load_config(None, [f"serving.host='{host}'", f"run.root={tmp_path}"])
     with pytest.raises(ConfigError, match="MEDR_SERVE_API_KEY holds no key"):
         serve_forever(config)
+    with pytest.raises(ConfigError, match="MEDR_SERVE_API_KEY holds no key"):
+        start_service(config, [])
     with (
         pytest.raises(ConfigError, match="MEDR_SERVE_API_KEY holds no key"),
         serve_application(config, open_run(config), api_key=key),
