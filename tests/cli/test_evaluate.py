@@ -28,6 +28,8 @@ from typer.testing import CliRunner
 
 from medr_ray.cli.main import app
 from medr_ray.core.errors import ConfigError, DataError
+from medr_ray.core.run import open_run
+from medr_ray.core.settings import load_config
 from medr_ray.evaluation.runs import EvaluationRun
 from medr_ray.llm import client as client_module
 
@@ -215,6 +217,17 @@ def test_an_evaluation_killed_at_ten_random_points_resumes_with_equal_results(
     with asked_endpoint() as endpoint:
         evaluate(endpoint, tmp_path / "whole", "-k", "6")
     assert verdicts_of(killed) == verdicts_of(tmp_path / "whole")
+
+
+def test_without_a_place_an_evaluation_is_kept_in_the_configured_run(tmp_path: Path) -> None:
+    questions = write_questions(tmp_path / "things.jsonl", 1)
+    with asked_endpoint() as endpoint:
+        arguments = ("run", "--benchmark", str(questions), "--endpoint", endpoint.url)
+        call(*arguments, "--model", "org/m:1", settings=QUICK)
+    place = tmp_path / "runs" / "default" / "evaluations" / "things-org-m-1-plain"
+    assert len(list(EvaluationRun.open(str(place)).answers())) == 1
+    # The folder is the run's, which the pipeline may make later.
+    open_run(load_config(None, [], environment={})).claim()
 
 
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:

@@ -90,6 +90,9 @@ def plan_request(request: EvaluationRequest, directory: Directory) -> Evaluation
     config = request.config
     run = open_run(config)
     _check_limits(request)
+    if directory.uri.startswith(f"{run.uri}/"):
+        # Else the folder would be no run's, and the pipeline would leave it alone.
+        run.claim()
     evaluation = config.evaluation
     plan = RunPlan(
         tuple(ask_benchmark(benchmark, config, run) for benchmark in request.select_benchmarks()),
