@@ -267,7 +267,8 @@ def test_an_evaluation_is_shown_with_who_was_asked_what(tmp_path: Path) -> None:
     printed = call("show", str(out)).output
     assert "things: 2 questions, 1 attempts each" in printed
     assert f"m at {endpoint.url}, plain question" in printed
-    assert "0.0040 USD in all" in printed
+    assert "USD in all" in printed
+    assert "0.004" in printed
     (figures,) = json.loads(call("show", str(out), "--json").output)
     assert figures["models"][0]["usd"] == pytest.approx(0.002)
 

@@ -40,11 +40,9 @@ _MODEL_COLUMNS = (
     "n",
     "answered",
     "unscored",
-    "calls",
-    "tokens",
-    "seconds",
-    "USD",
 )
+# Beside those of the shares they would not fit into 80 columns.
+_EFFORT_COLUMNS = ("weights", "calls", "tokens", "seconds", "USD", "USD in all")
 # Fields of a line of GRPO's metrics, and their headings.
 _UPDATE_COLUMNS = {
     "update": "#",
@@ -101,7 +99,9 @@ def build_figure_blocks(report: Report) -> list[Block]:
 def build_benchmark_blocks(benchmark: BenchmarkReport, prefix: str = "") -> list[Block]:
     """The figures of a benchmark by one scorer: of all attempts, then by their properties.
     ``prefix`` stands before each title."""
-    blocks = [_build_benchmark_block(benchmark), *_build_slice_blocks(benchmark.figures)]
+    figures = benchmark.figures
+    blocks = [_build_benchmark_block(benchmark), _build_effort_block(figures)]
+    blocks += _build_slice_blocks(figures)
     return [replace(block, title=f"{prefix}{block.title}") for block in blocks]
 
 
@@ -147,12 +147,7 @@ def _build_benchmark_block(benchmark: BenchmarkReport) -> Block:
     rows = tuple(_build_model_row(model) for model in figures.models)
     repeats = [_describe_repeats(model) for model in figures.models if model.pass_at_k]
     values = [_describe_value(model) for model in figures.models if model.value is not None]
-    costs = [
-        f"{model.model}: {model.total_usd:,.4f} USD in all"
-        for model in figures.models
-        if model.total_usd is not None
-    ]
-    notes = (*benchmark.conclusions, *values, *repeats, *costs)
+    notes = (*benchmark.conclusions, *values, *repeats)
     return Block(name_figures(figures), _MODEL_COLUMNS, rows, notes)
 
 
@@ -166,10 +161,32 @@ def _build_model_row(model: ModelFigures) -> tuple[str, ...]:
         str(match.n),
         format_percent(model.answer_rate),
         str(model.unscored),
-        format_number(model.tool_calls, 3),
-        format_number(model.output_tokens, 3),
-        format_number(model.seconds, 3),
-        format_number(model.usd, 3),
+    )
+
+
+def _build_effort_block(figures: BenchmarkFigures) -> Block:
+    """What an attempt takes on average; without columns that nothing is known of."""
+    rows = [
+        (
+            model.model,
+            format_number(model.tool_calls, 3),
+            format_number(model.output_tokens, 3),
+            format_number(model.seconds, 3),
+            format_number(model.usd, 3),
+            format_number(model.total_usd, 3),
+        )
+        for model in figures.models
+    ]
+    kept = [
+        place
+        for place, cells in enumerate(zip(*rows, strict=True))
+        if any(cell != "-" for cell in cells)
+    ]
+    title = name_figures(figures) if figures.scorer else figures.title
+    return Block(
+        f"{title}: what an attempt takes",
+        tuple(_EFFORT_COLUMNS[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in rows),
     )
 
 

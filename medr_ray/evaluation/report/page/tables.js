@@ -4,7 +4,7 @@
 const MedrTables = (() => {
   const { makeElement } = MedrEpisode;
   const FILTERED_FROM = 8; // rows: a shorter table is read at a glance
-  const FIRST_ROWS = 50; // that are drawn until the reader asks for all
+  const FIRST_ROWS = 20; // that are drawn until the reader asks for all
   const NUMBER = /^-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?/;
 
   // The number that a cell begins with; null where it begins with none ("-", words).
