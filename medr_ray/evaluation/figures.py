@@ -62,10 +62,12 @@ class JudgedAnswer:
 @dataclass(frozen=True)
 class SlicePart:
     """The attempts that belong to this value: of tasks whose metadata item has it, or in which it
-    happened."""
+    happened. ``mean_score`` is of what the scorer measures, null where it knows right and wrong
+    only: of BioASQ's factoids the mean reciprocal rank, of its lists the mean F1."""
 
     value: str
     exact_match: Proportion
+    mean_score: Mean | None = None
 
 
 @dataclass(frozen=True)
@@ -317,10 +319,18 @@ def _compute_slice(
         for value in list_values(answer):
             answers_by_value.setdefault(value, []).append(answer)
     parts = [
-        SlicePart(value, share_interval(_collect_outcomes(answers_by_value[value]), confidence))
+        _compute_slice_part(value, answers_by_value[value], confidence)
         for value in sorted(answers_by_value, key=slice_value_sort_key)
     ]
     return Slice(name, tuple(parts))
+
+
+def _compute_slice_part(
+    value: str, answers: Sequence[JudgedAnswer], confidence: float
+) -> SlicePart:
+    scored = [answer for answer in answers if answer.is_scored]
+    exact_match = share_interval(_collect_outcomes(answers), confidence)
+    return SlicePart(value, exact_match, _compute_value(scored, confidence))
 
 
 def _list_tools(answer: JudgedAnswer) -> Iterable[str]:

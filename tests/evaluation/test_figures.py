@@ -18,6 +18,7 @@ from medr_ray.evaluation.figures import (
     read_figures,
     write_figures,
 )
+from medr_ray.evaluation.report.json_layout import build_evaluation_json
 from medr_ray.rollouts.worker import RolloutRequest
 
 TASKS = [make_question(number, hops=1 + number % 2).task for number in range(4)]
@@ -108,6 +109,23 @@ def test_a_measure_such_as_f1_has_its_own_mean() -> None:
     assert figures.value is not None
     assert (figures.value.value, figures.value.n) == (0.75, 2)
     assert figures_of(judged(0, value=1.0), judged(1, "incorrect", value=0.0)).value is None
+
+
+def test_a_measure_has_a_mean_for_each_part_of_a_slice() -> None:
+    # As of BioASQ: 1 / rank of a factoid beside right and wrong of yes or no.
+    answers = (
+        judged(0, value=1.0),
+        judged(1, "incorrect", value=0.25),
+        judged(2, "incorrect", value=0.0),
+        judged(3, value=1.0),
+    )
+    figures = compute_figures(HELDOUT, TASKS, answers, ["m"], 0.95)
+    (hops, *_) = figures.models[0].slices
+    scores = {part.value: part.mean_score and part.mean_score.value for part in hops.parts}
+    assert scores == {"1": None, "2": pytest.approx(0.625)}
+    layout = build_evaluation_json([figures])["m"]["by_hops"]
+    assert layout["2"]["mean_score"]["value"] == pytest.approx(0.625)
+    assert "mean_score" not in layout["1"]
 
 
 def test_every_two_models_are_compared_neighbours_first() -> None:

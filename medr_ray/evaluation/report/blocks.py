@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, slice_value_sort_key
+from medr_ray.evaluation.figures import (
+    BenchmarkFigures,
+    ModelFigures,
+    SlicePart,
+    slice_value_sort_key,
+)
 from medr_ray.evaluation.report.answers import ReportedAnswer
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
 from medr_ray.evaluation.scorers.base import CORRECT, UNSCORED
-from medr_ray.evaluation.statistics import Proportion
 from medr_ray.questions.review.summary import (
     ReadingFigures,
     ReviewSummary,
@@ -219,17 +223,17 @@ def _build_slice_blocks(figures: BenchmarkFigures) -> list[Block]:
 
 
 def _build_slice_block(figures: BenchmarkFigures, name: str) -> Block | None:
-    matches: dict[str, dict[str, Proportion]] = {}
+    matches: dict[str, dict[str, SlicePart]] = {}
     for model in figures.models:
         parts = [part for each in model.slices if each.name == name for part in each.parts]
-        matches[model.model] = {part.value: part.exact_match for part in parts}
+        matches[model.model] = {part.value: part for part in parts}
     # Of all models together, so that their rows have the same columns.
     values = {value for by_value in matches.values() for value in by_value}
     if not values:
         return None
     ordered = sorted(values, key=slice_value_sort_key)
     rows = tuple(
-        (model, *(_format_match(by_value.get(value)) for value in ordered))
+        (model, *(_format_part(by_value.get(value)) for value in ordered))
         for model, by_value in matches.items()
     )
     columns = ("weights", *(_label_slice_value(name, value) for value in ordered))
@@ -237,8 +241,13 @@ def _build_slice_block(figures: BenchmarkFigures, name: str) -> Block | None:
     return Block(f"{title}: exact match by {name}", columns, rows)
 
 
-def _format_match(match: Proportion | None) -> str:
-    return f"{format_percent(match.value)} of {match.n}" if match is not None else "-"
+def _format_part(part: SlicePart | None) -> str:
+    if part is None:
+        return "-"
+    text = f"{format_percent(part.exact_match.value)} of {part.exact_match.n}"
+    if part.mean_score is None:
+        return text
+    return f"{text}; mean score {format_number(part.mean_score.value, 3)}"
 
 
 def _label_slice_value(name: str, value: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
-from medr_ray.evaluation.figures import BenchmarkFigures, Comparison, ModelFigures
+from medr_ray.evaluation.figures import BenchmarkFigures, Comparison, ModelFigures, SlicePart
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
 from medr_ray.evaluation.statistics import Proportion
 from medr_ray.questions.review.summary import to_plain_values
@@ -146,10 +146,17 @@ def _build_model_json(model: ModelFigures) -> dict[str, Any]:
         layout["mean_score"] = asdict(model.value)
     for model_slice in model.slices:
         layout[f"by_{model_slice.name.replace(' ', '_')}"] = {
-            part.value: _build_match_json(part.exact_match) for part in model_slice.parts
+            part.value: _build_part_json(part) for part in model_slice.parts
         }
     if model.pass_at_k:
         layout["pass_at_k"] = {str(estimate.k): estimate.value for estimate in model.pass_at_k}
+    return layout
+
+
+def _build_part_json(part: SlicePart) -> dict[str, Any]:
+    layout = _build_match_json(part.exact_match)
+    if part.mean_score is not None:
+        layout["mean_score"] = asdict(part.mean_score)
     return layout
 
 
