@@ -8,10 +8,9 @@ stands, as it was trained; a later one comes with the questions and answers befo
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-from medr_ray.agent.episode_budget import estimate_tokens
+from medr_ray.agent.dialogue import NO_LIMITS, Exchange, ResearchLimits, word_question
 from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.events import (
     AnswerEvent,
@@ -26,7 +25,6 @@ from medr_ray.agent.policies import Policy
 from medr_ray.agent.wording import detect_language
 from medr_ray.core.config import AgentConfig, PipelineConfig
 from medr_ray.core.errors import MedrError
-from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Language, Task, content_id
 from medr_ray.core.run import RunDirectory
 from medr_ray.knowledge.hpo_terms import find_annotations_date
@@ -34,37 +32,7 @@ from medr_ray.retrieval.documents import REGISTRY_PREFIXES, Document
 from medr_ray.tools.registry import Toolbox, open_live_tools, open_tools
 from medr_ray.tools.threads import DaemonThreads
 
-# The share of a dialogue's tokens that earlier questions and answers may take; the rest is for the
-# documents and replies of the new question.
-_EARLIER_SHARE = 0.25
 _THREADS = DaemonThreads()
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A question of the dialogue so far, and its answer; "" where it had none."""
-
-    question: str
-    answer: str
-
-
-@dataclass(frozen=True)
-class ResearchLimits:
-    """Limits of one question, where it is to have less than the configuration allows."""
-
-    max_tool_calls: int | None = None
-    max_turn_tokens: int | None = None
-    seconds: float | None = None
-
-    def apply(self, agent: AgentConfig) -> AgentConfig:
-        """The configuration with the smaller of each limit."""
-        limits = {name: value for name, value in dataclasses.asdict(self).items() if value}
-        return agent.model_copy(
-            update={name: min(value, getattr(agent, name)) for name, value in limits.items()}
-        )
-
-
-NO_LIMITS = ResearchLimits()
 
 
 class Researcher:
@@ -139,7 +107,7 @@ class Researcher:
         language: Language | None = None,
         earlier: Sequence[Exchange] = (),
         limits: ResearchLimits = NO_LIMITS,
-    ) -> AsyncIterator[EpisodeEvent]:
+    ) -> AsyncGenerator[EpisodeEvent, None]:
         """The events as they happen. Closing the iterator ends the episode."""
         events: asyncio.Queue[EpisodeEvent | None] = asyncio.Queue()
         work = asyncio.create_task(
@@ -158,32 +126,8 @@ class Researcher:
                 await asyncio.wait([work])
 
     def _find_document(self, document_id: str) -> Document | None:
-        documents = self._toolbox.documents
-        return documents.document(document_id) if documents is not None else None
-
-
-def word_question(
-    question: str, earlier: Sequence[Exchange], language: Language, agent: AgentConfig
-) -> str:
-    """What the model is asked: the question, and in front of a later one the dialogue before it,
-    as far back as there is room."""
-    room = int(agent.max_tokens * _EARLIER_SHARE)
-    kept: list[str] = []
-    for exchange in reversed(earlier):
-        text = _read_text("exchange", language).replace("{question}", exchange.question)
-        text = text.replace("{answer}", exchange.answer or "-")
-        room -= estimate_tokens(text)
-        if room < 0:
-            break
-        kept.insert(0, text)
-    if not kept:
-        return question
-    template = _read_text("follow_up", language)
-    return template.replace("{earlier}", "\n".join(kept)).replace("{question}", question)
-
-
-def _read_text(name: str, language: Language) -> str:
-    return read_prompt("medr_ray.agent", name, language).strip()
+        searcher = self._toolbox.searcher
+        return searcher.document(document_id) if searcher is not None else None
 
 
 def open_research_tools(config: PipelineConfig, run: RunDirectory) -> Toolbox:

@@ -214,8 +214,8 @@ async def _answer_all(
     open_researcher: "Callable[[], Researcher]", questions: Iterator[str], output: "_Output"
 ) -> bool:
     """Answer the questions, each with those before it. True when the last had no answer."""
+    from medr_ray.agent.dialogue import Exchange
     from medr_ray.agent.events import AnswerEvent
-    from medr_ray.agent.research import Exchange
 
     with output.show_waiting("opening the agent"):
         # In a thread: what is being waited for stays alive on the terminal.

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
+from medr_ray.agent.answer_text import describe_date
 from medr_ray.agent.cited_answer import CitedDocument
 from medr_ray.agent.events import (
     AnswerEvent,
@@ -135,13 +136,6 @@ class EpisodeView:
             self._print(quote, indent=_INDENT)
         if source.url:
             self._print(clean_text(source.url), style="blue", indent=_INDENT)
-
-
-def describe_date(source: CitedDocument) -> str:
-    """ "as of 2021-03-01" of a record, "published 2019" of a paper, "" where no date is known."""
-    if source.as_of:
-        return f"as of {source.as_of}"
-    return f"published {source.published}" if source.published else ""
 
 
 def clean_text(text: str) -> str:

@@ -50,6 +50,8 @@ _SEARCH_STARTS = 1
 # them.
 _OTHER_GATEWAY_REQUESTS = 512
 _QUEUED_GATEWAY_REQUESTS = 512
+# Beside the questions in progress: diagnoses, and questions that are refused.
+_OTHER_RESEARCH_REQUESTS = 64
 _QUEUED_SEARCHES = 64  # searches that wait before more are refused with status 429
 # Over which Serve averages its requests. A longer time only adds to serving.upscale_seconds and
 # serving.downscale_seconds, and Serve will refuse one that is not above 10.
@@ -374,7 +376,13 @@ def bind_application(
     )(Gateway).options(version=version, _internal=True)
     limits = GatewayLimits(max_ongoing, serving.max_queued, serving.request_seconds, drain_digest)
     return gateway.bind(
-        bound_model, _bind_search(config, run, version), keys, tuple(directories), limits
+        bound_model,
+        _bind_search(config, run, version),
+        keys,
+        tuple(directories),
+        limits,
+        _bind_research(config, run, bound_model, version),
+        serving.agent_name,
     )
 
 
@@ -428,3 +436,28 @@ def _bind_search(config: PipelineConfig, run: RunDirectory, version: str) -> "Ap
     )
     replica = deployment(SearchReplica).options(version=version, _internal=True)
     return replica.bind(index, config.retrieval, config.models)
+
+
+def _bind_research(
+    config: PipelineConfig, run: RunDirectory, model: "Application", version: str
+) -> "Application | None":
+    """The bound replica that researches; None when there is nothing to search."""
+    from ray import serve
+    from ray.serve.config import BackpressureConfig
+
+    from medr_ray.serving.research import ResearchReplica
+
+    if run.stage("index").manifest() is None and not config.tools.live.sources:
+        return None
+    deployment = serve.deployment(
+        name="research",
+        # It refuses what is beyond serving.max_researches itself, at once.
+        max_ongoing_requests=config.serving.max_researches + _OTHER_RESEARCH_REQUESTS,
+        max_queued_requests=_OTHER_RESEARCH_REQUESTS,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_SECONDS),
+        graceful_shutdown_timeout_s=config.serving.drain_seconds,
+        # It waits for the model and for sources most of the time.
+        ray_actor_options={"num_cpus": 0},
+    )
+    replica = deployment(ResearchReplica).options(version=version, _internal=True)
+    return replica.bind(model, config, run)

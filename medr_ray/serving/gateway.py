@@ -4,7 +4,7 @@ retriever."""
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
+from medr_ray.agent.events import EpisodeEvent
 from medr_ray.serving.embeddings import Embeddings, InputType
 from medr_ray.serving.http import build_http
 from medr_ray.serving.http.errors import Overloaded, Unavailable
@@ -23,6 +24,7 @@ from medr_ray.serving.keys import KeySource, LiveKeys
 from medr_ray.serving.messages import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.replica_address import listen_where_ray_does
 from medr_ray.serving.replicas import count_running_replicas
+from medr_ray.serving.research_messages import ResearchJob
 
 
 class _HandleChat:
@@ -39,26 +41,51 @@ class _HandleChat:
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         # A method that yields needs a streaming handle.
-        handle = self._handle.options(stream=True)
-        items: DeploymentResponseGenerator[StreamItem] = handle.stream.remote(job)  # type: ignore[assignment]
-        was_refused = False
-        try:
-            with _name_failures():
-                async for item in items:
-                    yield item
-        except Overloaded:
-            was_refused = True
-            raise
-        finally:
-            # Ends generation when the client is gone; after the last item it does nothing. Of a
-            # request that was never started it raises the refusal again, over the one above.
-            if not was_refused:
-                items.cancel()
+        items = _relay_items(self._handle.options(stream=True).stream.remote(job))
+        async with contextlib.aclosing(items):
+            async for item in items:
+                yield item
 
     async def statistics(self) -> dict[str, int]:
         with _name_failures():
             counters: dict[str, int] = await self._handle.statistics.remote()
         return counters
+
+
+async def _relay_items(response: Any) -> AsyncGenerator[Any, None]:
+    """The items of a streaming call. Raises Overloaded when the handle's queue is full."""
+    items: DeploymentResponseGenerator[Any] = response
+    was_refused = False
+    try:
+        with _name_failures():
+            async for item in items:
+                yield item
+    except Overloaded:
+        was_refused = True
+        raise
+    finally:
+        # Ends the work when the client is gone; after the last item it does nothing. Of a request
+        # that was never started it raises the refusal again, over the one above.
+        if not was_refused:
+            items.cancel()
+
+
+class _HandleResearch:
+    """ResearchBackend over a handle."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
+
+    async def research(self, job: ResearchJob) -> AsyncIterator[Refusal | EpisodeEvent]:
+        items = _relay_items(self._handle.options(stream=True).research.remote(job))
+        async with contextlib.aclosing(items):
+            async for item in items:
+                yield item
+
+    async def diagnose(self, arguments: Mapping[str, Any]) -> dict[str, Any] | Refusal:
+        with _name_failures():
+            answer: dict[str, Any] | Refusal = await self._handle.diagnose.remote(arguments)
+        return answer
 
 
 @contextlib.contextmanager
@@ -117,6 +144,8 @@ class Gateway:
         key_source: KeySource,
         names: Sequence[str],
         limits: GatewayLimits,
+        research: DeploymentHandle | None = None,
+        agent_name: str = "",
     ) -> None:
         listen_where_ray_does()
         self._model = model
@@ -124,11 +153,14 @@ class Gateway:
         self._keys = LiveKeys(key_source)
         self._names = names
         self._limits = limits
+        self._research = research
+        self._agent_name = agent_name
         self._state = ServiceState(limits.places_per_replica, limits.max_queued)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Ray Serve once the replica is constructed."""
         search = _HandleSearch(self._search) if self._search is not None else None
+        research = _HandleResearch(self._research) if self._research is not None else None
         _log_to_stderr()
         return build_http(
             _HandleChat(self._model),
@@ -142,6 +174,8 @@ class Gateway:
             request_seconds=self._limits.request_seconds,
             count_replicas=_count_replicas,
             drain_digest=self._limits.drain_digest,
+            research=research,
+            agent_name=self._agent_name,
         )
 
 

@@ -14,17 +14,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, MedrError
 from medr_ray.core.run import Directory
-from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.tools.base import TOOL_NAME_PATTERN, Tool
 from medr_ray.tools.cassette.recorder import open_cassette
 from medr_ray.tools.schema import from_function
 from medr_ray.tools.search import Searcher
+
+if TYPE_CHECKING:
+    from medr_ray.retrieval.live.combined import IndexSearcher
 
 BUILT_IN = {
     "search": "medr_ray.tools.search:build_search_tool",
@@ -38,27 +40,19 @@ _BUILDER_PARAMETERS = ["config", "searcher"]
 _TOOL_ATTRIBUTES = ("name", "description", "parameters", "call")
 
 
-class DocumentSource(Protocol):
-    """Finds documents by their ids. The call blocks."""
-
-    def document(self, document_id: str) -> Document | None:
-        """The document, None if there is none with that id."""
-        ...
-
-
 @dataclass(frozen=True)
 class Toolbox:
     """An agent's tools, and ``rarity``, which returns the weight of a word in their index and is
     used by the tool policy.
 
     A cassette does not store these weights, so ``rarity`` is None in both record and replay mode;
-    otherwise the agent's prompt would differ between them. ``documents`` finds by id what the tools
-    returned; None in replay mode, which has no index.
+    otherwise the agent's prompt would differ between them. ``searcher`` is what the tools search
+    and find documents with; None in replay mode, which has no index.
     """
 
     tools: list[Tool]
     rarity: Callable[[str], float] | None = None
-    documents: DocumentSource | None = None
+    searcher: "IndexSearcher | None" = None
 
 
 def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:

@@ -44,6 +44,9 @@ class ServingConfig(Section):
     max_queued: Operational[int] = Field(
         64, ge=1, description="waiting requests before more are refused with status 429"
     )
+    max_researches: Operational[int] = Field(
+        16, ge=1, description="questions researched at once before more are refused with status 429"
+    )
     loaded_models: Operational[int] = Field(
         1, ge=1, description="models a replica keeps in memory; the least recently used goes first"
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from fastapi import FastAPI
 
 from medr_ray.serving.account import CountedChat
+from medr_ray.serving.agent_chat import AgentChat
 from medr_ray.serving.embeddings import ENCODER_NAME, EmbeddingBackend
 from medr_ray.serving.http.chat_routes import add_chat
 from medr_ray.serving.http.completion_routes import add_completions
@@ -25,9 +26,11 @@ from medr_ray.serving.http.middleware import (
 from medr_ray.serving.http.model_routes import add_models
 from medr_ray.serving.http.openapi import complete_openapi
 from medr_ray.serving.http.probe_routes import add_drain, add_probes
+from medr_ray.serving.http.research_routes import add_research
 from medr_ray.serving.http.search_routes import SearchBackend, add_search
 from medr_ray.serving.http.service_state import ServiceState, watch
 from medr_ray.serving.messages import ChatBackend
+from medr_ray.serving.research_messages import ResearchBackend
 
 # Without a configuration, as tests build the application.
 _DEFAULT_REQUEST_SECONDS = 600.0
@@ -47,6 +50,8 @@ def build_http(
     request_seconds: float = _DEFAULT_REQUEST_SECONDS,
     count_replicas: Callable[[], Awaitable[int]] | None = None,
     drain_digest: str | None = None,
+    research: ResearchBackend | None = None,
+    agent_name: str = "",
 ) -> FastAPI:
     """The application. ``models`` are the names of the chat models that ``/v1/models`` lists.
     Without ``search`` the search paths answer 404, as ``/v1/embeddings`` does without
@@ -56,10 +61,15 @@ def build_http(
     ``count_replicas`` says again and again while the application runs how many replicas of the
     model are ready; without it the model itself is asked. No request takes longer than
     ``request_seconds``. ``drain_digest`` is the SHA-256 of the token with which the operator ends
-    the service.
+    the service. ``research`` answers ``/v1/research`` and chats with ``agent_name``; without it
+    both answer 404.
     """
     state = state or ServiceState()
-    counted_chat = CountedChat(chat)
+    agents = [agent_name] if research is not None and agent_name else []
+    if research is not None and agents:
+        counted_chat = CountedChat(AgentChat(chat, research, agent_name, models[0]))
+    else:
+        counted_chat = CountedChat(chat)
 
     async def ask_model() -> int:
         await asyncio.wait_for(chat.statistics(), _READY_SECONDS)
@@ -89,10 +99,11 @@ def build_http(
     if drain_digest is not None:
         add_drain(app, state, drain_digest)
     encoders = [ENCODER_NAME] if embeddings is not None else []
-    add_models(app, [*models, *encoders])
+    add_models(app, [*models, *agents, *encoders])
     add_chat(app, counted_chat)
     add_completions(app, counted_chat)
     add_embeddings(app, embeddings)
     add_search(app, search)
+    add_research(app, research, agent_name, list(models))
     complete_openapi(app)
     return app

@@ -30,7 +30,7 @@ def format_event(body: Mapping[str, Any]) -> str:
 
 
 def build_event_response(
-    events: AsyncIterator[str], streams: Sequence[AsyncIterator[StreamItem]]
+    events: AsyncIterator[str], streams: Sequence[AsyncIterator[Any]]
 ) -> StreamingResponse:
     """The response that sends events, and ends the streams they come from when it is over.
 
@@ -44,7 +44,7 @@ def build_event_response(
 
 
 async def _guard_events(
-    events: AsyncIterator[str], streams: Sequence[AsyncIterator[StreamItem]]
+    events: AsyncIterator[str], streams: Sequence[AsyncIterator[Any]]
 ) -> AsyncIterator[str]:
     try:
         async for event in events:

@@ -21,6 +21,7 @@ from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.retrieval.documents import HPO
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
+from medr_ray.tools.diagnose.description import describe_diagnosis
 from medr_ray.tools.diagnose.evidence import EvidenceUpdate, read_evidence
 from medr_ray.tools.diagnose.rendering import (
     DiagnosisAnswer,
@@ -106,7 +107,19 @@ class DiagnoseTool:
         # In a thread: it computes over all diseases, and its searches block.
         return await _THREADS.run(lambda: self._diagnose(arguments))
 
+    async def describe(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The diagnosis as plain values (see ``describe_diagnosis``). Raises as ``call`` does."""
+        check_arguments(self.name, self.parameters, arguments)
+        return await _THREADS.run(lambda: describe_diagnosis(*self._compute_answer(arguments)))
+
     def _diagnose(self, arguments: Mapping[str, Any]) -> ToolResult:
+        diagnosis, answer = self._compute_answer(arguments)
+        text = render_diagnosis(diagnosis, answer, self._observation_chars)
+        return ToolResult(text, _list_documents(diagnosis, answer, text))
+
+    def _compute_answer(
+        self, arguments: Mapping[str, Any]
+    ) -> tuple[DiagnosisModel, DiagnosisAnswer]:
         diagnosis, findings, diseases = load_diagnosis_resources(self._config)
         observed, unresolved = findings.resolve(arguments["findings"])
         excluded, unresolved_excluded = findings.resolve(arguments.get("excluded", ()))
@@ -144,8 +157,7 @@ class DiagnoseTool:
             unresolved=unresolved,
             contradicted=contradicted,
         )
-        text = render_diagnosis(diagnosis, answer, self._observation_chars)
-        return ToolResult(text, _list_documents(diagnosis, answer, text))
+        return diagnosis, answer
 
     def _gather_evidence(
         self,
