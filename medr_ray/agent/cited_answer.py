@@ -35,6 +35,7 @@ from medr_ray.retrieval.record_lines import (
 )
 from medr_ray.retrieval.registry_records import REGISTRY_NAMES
 from medr_ray.retrieval.snippets import ELLIPSIS, sentence_spans
+from medr_ray.tools.reading.record_quoting import asks_for_field
 
 FindDocument = Callable[[str], Document | None]
 NO_EDITIONS: Mapping[str, str] = MappingProxyType({})
@@ -184,7 +185,8 @@ def cite_answer(
         tuple(
             UnresolvedId(cited_id, _find_mentions(cited_id, documents)) for cited_id in unknown_ids
         ),
-        _write_remark(language, missing, bool(stated)),
+        _write_remark(language, missing, bool(stated))
+        or _write_field_remark(language, question, sources),
         notice,
     )
 
@@ -199,6 +201,24 @@ def _write_remark(language: Language, missing: Sequence[str], is_partly_stated: 
     if not is_partly_stated:
         return _read_text("unstated", language)
     return _read_text("partly_stated", language).replace("{parts}", "; ".join(missing))
+
+
+def _write_field_remark(
+    language: Language,
+    question: str,
+    sources: Sequence[tuple[_ShownDocument, str, list[str]]],
+) -> str:
+    """What is to be said where records state the answer, but of something that the question has no
+    word for; "" otherwise. Fields have English names."""
+    lines = [(document.document_id, quote) for document, quote, parts in sources if parts]
+    predicates = []
+    for document_id, quote in lines:
+        stated = read_record_lines(document_id, quote)
+        if not stated or language != "en" or asks_for_field(question, document_id, quote):
+            return ""
+        predicates += [line.predicate.removeprefix("has_").replace("_", " ") for line in stated]
+    fields = ", ".join(dict.fromkeys(predicates))
+    return _read_text("other_field", language).replace("{fields}", fields) if fields else ""
 
 
 # --- what was shown -------------------------------------------------------------------

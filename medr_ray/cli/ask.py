@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from medr_ray.core.config import AgentConfig, PipelineConfig
     from medr_ray.core.run import RunDirectory
 
-# What a model behind an endpoint gets, where a run's configuration is for a small one: all tools,
-# called natively, room to read, and as many calls as a careful reader makes. --set comes after it.
+# What a model behind an endpoint gets, where a run's configuration is for a small one: tools called
+# natively, room to read, and as many calls as a careful reader makes. --set comes after it, for
+# example agent.tools with diagnose, which takes ten seconds to load.
 _ENDPOINT_SETTINGS = (
-    "agent.tools=[search, medical_search, read, diagnose]",
+    "agent.tools=[search, medical_search, read]",
     "agent.tool_calls=native",
     "agent.prompt=full",
     "agent.max_tool_calls=20",

@@ -95,16 +95,17 @@ class EpisodeView:
         self.show_status(name)
 
     def _print_result(self, event: ToolResultEvent) -> None:
+        # Results of calls that ran side by side come in any order: each says whose it is.
+        notes = [f"{event.seconds:.2f} s"]
+        if event.status != "ok":
+            notes.insert(0, event.status)
+        self._print(f"← {clean_text(event.tool)} ({', '.join(notes)})", style="cyan")
         lines = [clean_text(line) for line in event.text.splitlines() if line.strip()]
         for line in lines[:_RESULT_LINES]:
             self._print(_shorten(line, _LINE_CHARS), style="dim", indent=_INDENT)
-        hidden = len(lines) - _RESULT_LINES
-        notes = [f"{event.seconds:.2f} s"]
-        if hidden > 0:
-            notes.insert(0, f"{hidden} more lines")
-        if event.status != "ok":
-            notes.insert(0, event.status)
-        self._print(f"({', '.join(notes)})", style="dim", indent=_INDENT)
+        if len(lines) > _RESULT_LINES:
+            hidden = f"({len(lines) - _RESULT_LINES} more lines)"
+            self._print(hidden, style="dim", indent=_INDENT)
 
     def _print_answer(self, event: AnswerEvent) -> None:
         self._console.print()

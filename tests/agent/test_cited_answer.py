@@ -242,3 +242,41 @@ def test_ids_lead_to_pages(document_id: str, url: str) -> None:
 def test_every_kind_of_document_has_a_page() -> None:
     for prefix in REGISTRY_PREFIXES.values():
         assert document_url(f"{prefix}:X1").startswith("https://"), prefix
+
+
+def test_an_answer_of_another_kind_than_asked_for_is_pointed_out() -> None:
+    # What a small model did: asked for a disorder, it answered with its inheritance.
+    shown = (
+        "[1] Krabbe disease (HPO:OMIM:245200): Inheritance: Autosomal recessive inheritance; "
+        "HPO: HP:0000007; Reference: PMID:8297359; Evidence: PCS"
+    )
+    answer = "Autosomal recessive inheritance"
+    asked = cite("How is Krabbe disease inherited?", {"Krabbe disease": shown}, answer)
+    assert asked.remark == ""
+    other = cite("Which gene is mutated in Krabbe disease?", {"Krabbe disease": shown}, answer)
+    assert other.remark.startswith("The records state this as: inheritance.")
+    assert other.citations == asked.citations
+
+
+@pytest.mark.parametrize(
+    "document_id",
+    [
+        "PMID:399296",
+        "HPO:DECIPHER:14",
+        "HPO:OMIM:245200",
+        "NCT:NCT00000410",
+        "FDA-LABEL:000b5b37-3873-4007-b3be-ad99a9904bed",
+        "FDA:ANDA018659",
+        "ORANGE-BOOK:NDA018659",
+        "LIVERTOX:Vinca_Alkaloids",
+        "ORPHANET:ORPHA:10",
+    ],
+)
+def test_every_kind_of_id_is_read_where_it_is_cited(document_id: str) -> None:
+    shown = f"[1] A title ({document_id}, as of 2020): weight: 70 kg"
+    cited = cite(
+        "How heavy?", {"heavy": shown}, "heavy", thought=f"It says so (see {document_id})."
+    )
+    assert [source.document_id for source in cited.citations] == [document_id]
+    assert cited.unresolved == ()
+    assert cited.citations[0].url.startswith("https://")

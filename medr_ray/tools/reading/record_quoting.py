@@ -17,6 +17,7 @@ from medr_ray.core.config import ReadConfig
 from medr_ray.retrieval.record_lines import join_values, read_record_lines
 from medr_ray.retrieval.snippets import is_stop_word, split_words, truncate
 
+_STEM_LETTERS = 5  # "inher", "preva", "mutat"
 # What people call what a line states, beside the words of its field and its predicate.
 _OTHER_WORDS: Mapping[str, str] = {
     "active_ingredient": "drug substance strength",
@@ -30,9 +31,9 @@ _OTHER_WORDS: Mapping[str, str] = {
     "exclusivity_end_date": "end expiry",
     "has_finding": "symptom sign phenotype feature abnormality frequency",
     "has_incidence": "frequency epidemiology",
-    "has_inheritance": "mode hereditary",
-    "has_onset": "age",
-    "has_prevalence": "frequency epidemiology rare",
+    "has_inheritance": "mode hereditary transmitted",
+    "has_onset": "age period life begin start appear",
+    "has_prevalence": "frequency epidemiology rare common",
     "has_product": "strength",
     "lead_sponsor": "company institution",
     "liver_injury_likelihood": "score hepatotoxicity toxicity",
@@ -114,6 +115,14 @@ def quote_record(
             quotes.append(quote)
             room -= len(quote)
     return replace(cut, quotes=tuple(quotes))
+
+
+def asks_for_field(question: str, document_id: str, line: str) -> bool:
+    """Whether a question has one of the words that the field of a record's line goes by, or one of
+    their stem: "inherited" asks for the inheritance."""
+    words = _find_field_words(line.partition(": ")[0], document_id, [line])
+    stems = {word[:_STEM_LETTERS] for word in words}
+    return any(word[:_STEM_LETTERS] in stems for word in _fold_words(question))
 
 
 def _choose_asked(goal: str, ranked: Sequence[_Field]) -> list[_Field]:
