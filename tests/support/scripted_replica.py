@@ -2,7 +2,7 @@
 agent's text protocol; its other names are the tiny models that it serves."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from medr_ray.agent.protocol import ToolCall, parse_responses, render_reply
@@ -42,3 +42,6 @@ class ScriptedReplica:
 
     def statistics(self) -> dict[str, int]:
         return self._replica.statistics()
+
+    async def reconfigure(self, user_config: Mapping[str, str | None]) -> None:
+        await self._replica.reconfigure(user_config)
