@@ -263,3 +263,29 @@ def test_findings_are_diagnosed(client: TestClient) -> None:
     assert body["arguments"] == {"findings": ["seizure"], "age": 3, "evidence": False}
     response = client.post("/v1/diagnose", json={"findings": ["nonsense"]})
     assert (response.status_code, response.json()["error"]["code"]) == (422, "not_understood")
+
+
+def test_the_page_loads_nothing_and_asks_its_own_server(client: TestClient) -> None:
+    response = client.get("/ask")
+    assert response.status_code == 200
+    assert "MedrEpisode" in response.text
+    assert "{script}" not in response.text
+    assert "<script src" not in response.text
+    assert "http" not in response.text.partition("</head>")[0]
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+
+
+def test_the_page_is_open_where_a_key_is_asked_for_and_research_is_not() -> None:
+    app = build_http(
+        ScriptedChat(),
+        None,
+        ApiKeyVerifier.for_key("k"),
+        ["m"],
+        research=ScriptedResearch(),
+        agent_name="a",
+    )
+    client = TestClient(app, base_url="http://medr.example.org")
+    assert client.get("/ask").status_code == 200
+    assert client.post("/v1/research", json={"question": "q?"}).status_code == 401

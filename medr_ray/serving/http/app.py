@@ -25,6 +25,7 @@ from medr_ray.serving.http.middleware import (
 )
 from medr_ray.serving.http.model_routes import add_models
 from medr_ray.serving.http.openapi import complete_openapi
+from medr_ray.serving.http.page import add_ask_page
 from medr_ray.serving.http.probe_routes import add_drain, add_probes
 from medr_ray.serving.http.research_routes import add_research
 from medr_ray.serving.http.search_routes import SearchBackend, add_search
@@ -105,5 +106,7 @@ def build_http(
     add_embeddings(app, embeddings)
     add_search(app, search)
     add_research(app, research, agent_name, list(models))
+    if research is not None:
+        add_ask_page(app)
     complete_openapi(app)
     return app

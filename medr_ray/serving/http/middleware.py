@@ -33,7 +33,9 @@ _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _logger = logging.getLogger("medr_ray.serving.requests")
 # Where the process that started the service ends it, with a token of its own.
 DRAIN_PATH = "/v1/drain"
-_OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz", DRAIN_PATH})
+# A page that says nothing of the service; what it asks for needs the key.
+ASK_PATH = "/ask"
+_OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz", DRAIN_PATH, ASK_PATH})
 # What keeps the model busy, and therefore takes one of its places.
 _MODEL_PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/research"})
 # After which a client of a service that ends may find another one in its place.
