@@ -107,6 +107,11 @@ class CandidateFinder:
         # In the order of ids, whichever search found them first.
         return sorted(candidates, key=lambda candidate: candidate.document.document_id)
 
+    def list_search_words(self, query: str) -> list[str]:
+        """The words that full text is searched by, in all their forms."""
+        tokens = title_words(query)[:_MOST_QUERY_WORDS]
+        return list_word_forms(self._select_informative(tokens)) if tokens else []
+
     def find_document(self, document_id: str) -> Document | None:
         """A document by its id; None if there is none or it is later than the cut-off."""
         row_ids = self._find_by_id([document_id], self._cutoff)

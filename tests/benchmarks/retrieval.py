@@ -11,30 +11,43 @@ Snippets have no publication types: authority is the same for all of them and ca
 order. What it must not do is measured with authority drawn at random: how much of the ranking the
 relevance floor keeps.
 
-``quick`` asks two of the nine batches.
+Then the rate of searches over the index of a finished run, ``runs/quickstart`` of the checkout or
+the folder that MEDR_BENCH_RUN names, against LanceDB alone: the same full-text query, and for
+hybrid the exact search by the same vector, which it is given for nothing, with all columns of the
+same number of rows as Python objects. Ours encodes, ranks, explains and chooses snippets beside
+that. What LanceDB finds must be among our candidates, places that are tied aside.
+
+``quick`` asks two of the nine batches, and fewer searches.
 """
 
+import functools
 import gzip
 import importlib.util
 import json
 import math
+import os
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from support.full_lexicon import shared_data
 
 from medr_ray.core.config import IndexConfig, ModelsConfig, RetrievalConfig
 from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
-from medr_ray.core.run import Directory
+from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.engines.encoder import Encoder
+from medr_ray.engines.query_encoder import QueryEncoder
+from medr_ray.knowledge.name_normalization import spell_greek_letters
 from medr_ray.retrieval import index, ranking
 from medr_ray.retrieval.authority import LEVELS
 from medr_ray.retrieval.documents import PUBMED, Document
+from medr_ray.retrieval.hit_candidates import RetrievalMode
 from medr_ray.retrieval.retriever import RetrievalHit, Retriever
 from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
@@ -42,6 +55,15 @@ PEER, INSTALL = "bm25s", "pip install bm25s"
 QUICK = ("7B1", "8B1")
 _DEPTH = 100
 _THREADS = 2  # nothing else runs
+
+_CHECKOUT = Path(__file__).parents[2]
+_RUN = _CHECKOUT / "runs" / "quickstart"
+_SEARCHES, _QUICK_SEARCHES = 300, 60
+_SEARCH_THREADS = (1, 8)
+_RATE_GOALS: Mapping[RetrievalMode, float] = {
+    "text": 250.0,
+    "hybrid": 120.0,
+}  # searches a second, 8 threads on two cores
 
 Ranking = Sequence[str]
 Search = Callable[[str], Ranking]
@@ -66,6 +88,7 @@ def measure(quick: bool) -> Iterator[Measurement]:
             directory, RetrievalConfig(candidates=_DEPTH, results=_DEPTH), ModelsConfig()
         )
         yield from _measure_modes(documents, questions, retriever, peer)
+    yield from _measure_rates(_QUICK_SEARCHES if quick else _SEARCHES)
 
 
 def read_bioasq(
@@ -253,3 +276,112 @@ def _measure_floor(questions: Sequence[BioasqQuestion], retriever: Retriever) ->
         "no relevance floor",
         note="what the floor keeps when authority says nothing about the question",
     )
+
+
+def _measure_rates(count: int) -> Iterator[Measurement]:
+    """Searches a second over the index of a finished run, ours and LanceDB's in turn."""
+    directory = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("index")
+    if directory.manifest() is None:
+        yield skip_measurement(
+            "searches/s beside LanceDB alone", "LanceDB", "make demo, or MEDR_BENCH_RUN"
+        )
+        return
+    table = index.open_table(directory)
+    queries = _list_titles(table, count)
+    retrieval = RetrievalConfig()
+    encoder = QueryEncoder(ModelsConfig().encoder)
+    vectors = {query: encoder.encode([spell_greek_letters(query)])[0] for query in queries}
+    for mode, goal in _RATE_GOALS.items():
+        retriever = Retriever.open(directory, retrieval, ModelsConfig())
+        bare = _LanceSearch(table, retriever, retrieval.candidates, vectors, mode == "hybrid")
+        differing = _count_differing(queries, retriever, bare, mode)
+        for threads in _SEARCH_THREADS:
+            ours_seconds = np.zeros(2)
+            bare_seconds = np.zeros(2)
+            for part, turn in enumerate((queries[::2], queries[1::2])):
+                # Queries that are not remembered; the documents they find may be.
+                spaced = [query + " " * (threads + part) for query in turn]
+                ours = functools.partial(retriever.search, mode=mode)
+                ours_seconds += _time_threads(ours, spaced, threads)
+                bare_seconds += _time_threads(bare.search, turn, threads)
+            rates = [len(queries) / seconds[0] for seconds in (ours_seconds, bare_seconds)]
+            cpu_ms = [1000 * seconds[1] / len(queries) for seconds in (ours_seconds, bare_seconds)]
+            yield build_measurement(
+                f"{mode} searches/s, {threads} threads",
+                rates[0],
+                rates[1],
+                "LanceDB alone",
+                goal=goal if threads == max(_SEARCH_THREADS) else None,
+                unit="1/s",
+                note=f"{len(queries)} titles, {table.count_rows():,} documents; in {differing} of "
+                f"them LanceDB finds what ours does not; CPU of a search {cpu_ms[0]:.1f} ms, "
+                f"LanceDB's {cpu_ms[1]:.1f}; load {os.getloadavg()[0]:.1f}",
+            )
+
+
+@dataclass(frozen=True)
+class _LanceSearch:
+    """The searches of a query as LanceDB answers them, without anything of ours."""
+
+    table: Any
+    retriever: Retriever
+    limit: int
+    vectors: Mapping[str, np.ndarray]
+    is_hybrid: bool
+
+    def search(self, query: str) -> list[dict[str, Any]]:
+        from lancedb.query import MatchQuery
+
+        words = " ".join(self.retriever._finder.list_search_words(query))
+        match = MatchQuery(words, "text")  # type: ignore[call-arg]
+        columns = list(index.COLUMNS)
+        rows: list[dict[str, Any]] = (
+            self.table.search(match, query_type="fts")
+            .select([*columns, "_score"])
+            .limit(self.limit)
+            .to_list()
+        )
+        if self.is_hybrid:
+            nearest = self.table.search(self.vectors[query], vector_column_name="vector")
+            nearest = nearest.distance_type("cosine").select([*columns, "_distance"])
+            rows += nearest.limit(self.limit).to_list()
+        return rows
+
+
+def _count_differing(
+    queries: Sequence[str], retriever: Retriever, bare: _LanceSearch, mode: RetrievalMode
+) -> int:
+    """How many queries LanceDB finds a document for that is none of our candidates, though its
+    score is better than that of the last place."""
+    differing = 0
+    for query in queries:
+        hits = retriever.search(query, 4 * bare.limit, mode=mode)
+        candidates = {hit.document_id for hit in hits}
+        missing = False
+        rows = bare.search(query)
+        for score in ("_score", "_distance"):
+            scored = [row for row in rows if score in row]
+            missing |= any(
+                row["document_id"] not in candidates and row[score] != scored[-1][score]
+                for row in scored
+            )
+        differing += missing
+    return differing
+
+
+def _time_threads(
+    search: Callable[[str], object], queries: Sequence[str], threads: int
+) -> tuple[float, float]:
+    """The seconds that the threads take for all queries, and the CPU seconds."""
+    with ThreadPoolExecutor(threads) as pool:
+        cpu_before = time.process_time()
+        started = time.perf_counter()
+        list(pool.map(search, queries))
+        return time.perf_counter() - started, time.process_time() - cpu_before
+
+
+def _list_titles(table: Any, count: int) -> list[str]:
+    """Titles of documents over the whole index, as queries."""
+    rows = table.search().select(["title"]).limit(table.count_rows()).to_arrow()
+    titles = sorted(set(rows["title"].to_pylist()))
+    return titles[:: len(titles) // count][:count]

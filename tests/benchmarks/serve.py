@@ -49,14 +49,14 @@ _KEY = "a-key-of-the-benchmark"
 _PEER = "bare engine"
 _CLIENTS = (1, 8, 16)
 _QUICK_CLIENTS = (1, 16)
-_ROUNDS, _QUICK_ROUNDS = 3, 2
+_ROUNDS, _QUICK_ROUNDS = 3, 1
 _TINY_TOKENS, _SMALL_TOKENS = 200, 48
 _TINY, _SMALL = "base", "sft"  # the names they are served under
 _SMALL_MODEL = "embedded:smollm2-135m-instruct"
 _CPU_GOAL_MS = 0.5  # a streamed token, through replica, gateway and proxy
 _TTFT_GOAL_MS = 20.0  # that the way adds to the first token of a single client
 _SEARCH_CLIENTS = 8
-_SEARCHES = 100
+_SEARCHES, _QUICK_SEARCHES = 100, 40
 _REQUEST_SECONDS = 300
 
 
@@ -86,7 +86,7 @@ def measure(quick: bool) -> Iterator[Measurement]:
         with ray_session(config.ray), _serve(config) as served:
             for name, directory in models.items():
                 yield from asyncio.run(_measure_model(served, config, name, directory, quick))
-            yield from _measure_searches(served, config)
+            yield from _measure_searches(served, config, _QUICK_SEARCHES if quick else _SEARCHES)
 
 
 def _find_small_model() -> Path | None:
@@ -287,7 +287,9 @@ async def _ask_bare(
     return _Round(replies, seconds, cpu_seconds)
 
 
-def _measure_searches(served: ServedApplication, config: PipelineConfig) -> Iterator[Measurement]:
+def _measure_searches(
+    served: ServedApplication, config: PipelineConfig, count: int
+) -> Iterator[Measurement]:
     index = open_run(config).stage("index")
     if index.manifest() is None:
         yield skip_measurement(
@@ -295,7 +297,7 @@ def _measure_searches(served: ServedApplication, config: PipelineConfig) -> Iter
         )
         return
     retriever = Retriever.open(index, config.retrieval, config.models)
-    titles = _list_titles(index)
+    titles = _list_titles(index, count)
     for mode in ("text", "hybrid"):
         retriever.search("warm-up", mode=mode)
         hits, seconds = asyncio.run(_search_served(served, titles, mode))
@@ -316,12 +318,12 @@ def _measure_searches(served: ServedApplication, config: PipelineConfig) -> Iter
         )
 
 
-def _list_titles(index: Directory) -> list[str]:
+def _list_titles(index: Directory, count: int) -> list[str]:
     """Titles of documents over the whole index, as queries."""
     table = open_table(index)
-    rows = table.search().select(["title"]).limit(table.count_rows()).to_list()
-    titles = sorted({row["title"] for row in rows})
-    return titles[:: len(titles) // _SEARCHES][:_SEARCHES]
+    rows = table.search().select(["title"]).limit(table.count_rows()).to_arrow()
+    titles = sorted(set(rows["title"].to_pylist()))
+    return titles[:: len(titles) // count][:count]
 
 
 async def _search_served(
