@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
 import pytest
+from pydantic import BaseModel
 from support.drawn_bodies import DrawnRequest, draw_request
 from support.tiny_model import build_tiny_model
 
@@ -181,6 +183,124 @@ def test_errors_over_http_have_openais_envelope(
     )
     assert response.status_code == status
     assert response.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_several_answers_have_seeds_of_their_own_and_come_again(client: openai.OpenAI) -> None:
+    def ask(**more: Any) -> list[str | None]:
+        answer = client.chat.completions.create(
+            model="grpo", messages=ASK, max_tokens=12, n=3, **more
+        )  # type: ignore[call-overload]
+        assert answer.usage.completion_tokens <= 36
+        return [choice.message.content for choice in answer.choices]
+
+    first = ask(seed=5)
+    assert len(set(first)) > 1
+    assert ask(seed=5) == first
+    # The largest seed that is taken, of which each answer needs its own.
+    assert len(ask(seed=2**63 - 1)) == 3
+    assert len(set(ask(temperature=0))) == 1
+    # The likeliest token alone is left, so that chance has no choice.
+    assert ask(seed=1, extra_body={"top_k": 1}) == ask(temperature=0)
+
+
+@pytest.mark.slow
+def test_log_probabilities_are_those_of_the_answer_streamed_and_not(client: openai.OpenAI) -> None:
+    request = {"model": "grpo", "messages": ASK, "max_tokens": 8, "temperature": 0}
+    request |= {"logprobs": True, "top_logprobs": 3}
+    (choice,) = client.chat.completions.create(**request).choices  # type: ignore[call-overload]
+    tokens = choice.logprobs.content
+    text = b"".join(bytes(token.bytes) for token in tokens).decode(errors="replace")
+    assert text.startswith(choice.message.content)
+    for token in tokens:
+        # Greedy: the token is the likeliest of all.
+        assert token.logprob == pytest.approx(token.top_logprobs[0].logprob, abs=1e-4)
+        assert len(token.top_logprobs) == 3
+        assert token.logprob < 0
+    streamed = []
+    for chunk in client.chat.completions.create(**request, stream=True):  # type: ignore[call-overload]
+        logprobs = chunk.choices[0].logprobs
+        streamed += [] if logprobs is None else logprobs.content
+    assert [token.token for token in streamed] == [token.token for token in tokens]
+    assert [token.logprob for token in streamed] == pytest.approx(
+        [token.logprob for token in tokens], abs=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_an_evaluation_harness_can_score_a_continuation(client: openai.OpenAI) -> None:
+    ids = [[20, 30, 40, 50], [20, 30]]
+    answer = client.completions.create(
+        model="grpo", prompt=ids, max_tokens=1, temperature=0, logprobs=1, echo=True
+    )
+    for prompt, choice in zip(ids, answer.choices, strict=True):
+        logprobs = choice.logprobs
+        assert logprobs is not None
+        assert len(logprobs.tokens) == len(prompt) + 1
+        assert logprobs.token_logprobs[0] is None
+        assert all(value < 0 for value in logprobs.token_logprobs[1:])
+        assert "".join(logprobs.tokens).startswith(choice.text)
+    # What a token is worth does not depend on what stands behind it.
+    long, short = [choice.logprobs.token_logprobs[1] for choice in answer.choices]
+    assert long == pytest.approx(short, abs=1e-4)
+    text = client.completions.create(model="grpo", prompt="Marfan", max_tokens=8, temperature=0)
+    pieces = client.completions.create(
+        model="grpo", prompt="Marfan", max_tokens=8, temperature=0, stream=True
+    )
+    assert "".join(chunk.choices[0].text for chunk in pieces) == text.choices[0].text
+
+
+@pytest.mark.slow
+def test_a_bias_decides_which_token_comes(client: openai.OpenAI) -> None:
+    answer = client.completions.create(
+        model="grpo", prompt="Marfan", max_tokens=4, logit_bias={"65": 100}, logprobs=0
+    )
+    logprobs = answer.choices[0].logprobs
+    assert logprobs is not None
+    assert len(set(logprobs.tokens)) == 1
+
+
+@pytest.mark.slow
+def test_a_tool_that_must_be_called_is_and_the_dialogue_goes_on(client: openai.OpenAI) -> None:
+    tool: Any = {
+        "type": "function",
+        "function": {
+            "name": "search",
+            "description": "Search",
+            "parameters": {
+                "type": "object",
+                "properties": {"sure": {"type": "boolean"}},
+                "required": ["sure"],
+                "additionalProperties": False,
+            },
+        },
+    }
+    request: dict[str, Any] = {"model": "grpo", "tools": [tool], "parallel_tool_calls": False}
+    question = [{"role": "user", "content": "hi"}]
+    answer = client.chat.completions.create(
+        **request, messages=question, tool_choice="required", max_tokens=48
+    )
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    (call,) = choice.message.tool_calls
+    assert call.function.name == "search"
+    assert set(json.loads(call.function.arguments)) == {"sure"}
+    result = {"role": "tool", "tool_call_id": call.id, "content": "nothing"}
+    more = client.chat.completions.create(
+        **request, messages=[*question, choice.message, result], max_tokens=4, tool_choice="none"
+    )
+    assert more.usage.prompt_tokens > answer.usage.prompt_tokens
+
+
+@pytest.mark.slow
+def test_an_answer_has_the_form_that_its_schema_asks_for(client: openai.OpenAI) -> None:
+    class Verdict(BaseModel):
+        sure: bool
+
+    answer = client.chat.completions.parse(
+        model="grpo", messages=ASK, response_format=Verdict, max_tokens=48
+    )  # type: ignore[type-var]
+    assert isinstance(answer.choices[0].message.parsed, Verdict)
 
 
 @pytest.mark.slow
