@@ -62,7 +62,8 @@ def served(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ServedApplication]:
     root = tmp_path_factory.mktemp("runs")
-    build_tiny_model(root / "served" / "grpo" / "model", seed=1)
+    # Its context has room for the agent's instructions, which the first model's has not.
+    build_tiny_model(root / "served" / "grpo" / "model", context=2_048, seed=1)
     # Eight requests are answered at a time.
     config = make_config(root, tiny_model, "serving.max_batch=4", f"serving.max_queued={_QUEUED}")
     with serve_application(config, open_run(config), api_key=KEY) as application:
