@@ -13,6 +13,7 @@ from rich.console import Console
 from support.evaluation_runs import GREEDY, TASKS, answer_all, plan_of
 from support.reported_answers import HOSTILE, make_trajectory, make_words
 
+from medr_ray.core.records import ENCRYPTED_KEY, MetadataItem
 from medr_ray.core.run import Directory
 from medr_ray.evaluation.report.evaluation_report import (
     export_inspect_logs,
@@ -177,6 +178,31 @@ def test_an_exported_log_is_strict_json_whatever_the_model_wrote(tmp_path: Path)
     assert sample["scores"] == {}
     assert log["results"]["scores"][0]["unscored_samples"] == 1
     assert "accuracy" not in log["results"]["scores"][0]["metrics"]
+
+
+def test_texts_of_a_secret_benchmark_are_in_no_report_and_no_log(tmp_path: Path) -> None:
+    metadata = (*TASKS[0].metadata, MetadataItem(ENCRYPTED_KEY, "true"))
+    secret = replace(TASKS[0], text="zymase question", answer="zymase answer", metadata=metadata)
+    run = EvaluationRun.plan_run(str(tmp_path / "run"), plan_of((secret,)))
+    (attempt,) = run.list_pending()
+    trajectory = replace(make_trajectory(1, 1_000, make_words()), answer="zymase prediction")
+    run.keep_answer(attempt, trajectory, 1.0)
+    run.keep_score("exact-1", attempt, Score("correct", 1.0, "zymase", "exact"))
+    run.record_scorers({"own": [ScorerRecord("exact-1", "exact")]})
+    write_evaluation_report(run, Directory(str(tmp_path / "report")))
+    (name,) = export_inspect_logs(run, Directory(str(tmp_path / "report")), _CREATED)
+    for path in (tmp_path / "report").iterdir():
+        assert "zymase" not in path.read_text(), path.name
+    log = json.loads((tmp_path / "report" / name).read_text())
+    assert (log["results"]["completed_samples"], log["samples"][0]["scores"]["exact"]["value"]) == (
+        1,
+        "C",
+    )
+    assert "error" not in log["samples"][0]
+    page = (tmp_path / "report" / "report.html").read_text()
+    data = json.loads(page.partition('id="report-data">')[2].partition("</script>")[0])
+    assert (data["tasks"][0]["isSecret"], data["answers"][0]["calls"]) == (True, None)
+    assert data["answers"][0]["trajectory"] is None
 
 
 def test_answers_without_scores_can_be_reported(tmp_path: Path) -> None:

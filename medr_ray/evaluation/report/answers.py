@@ -22,7 +22,8 @@ class ReportedAnswer:
 
     ``run`` names the run where answers of several are shown together, else it is "". ``scores``
     are those of every scorer, the official one first. ``seconds`` is wall-clock time, ``cost`` is
-    in USD, null when unknown. ``trajectory`` is null when infrastructure failed the attempt.
+    in USD, null when unknown. ``trajectory`` is null when infrastructure failed the attempt
+    (``stop_reason`` says so), and withheld with all texts where the task is secret.
     """
 
     run: str

@@ -3,7 +3,8 @@
 inspect_ai is not imported: its requirements conflict with this package's. A log is of one model on
 one benchmark. What differs from a log that inspect_ai writes itself: a score that was not reached
 is left out of its sample and counted in the results; a reply keeps its text in the metadata of its
-message, beside the thought and calls that were read from it; there are no events.
+message, beside the thought and calls that were read from it; there are no events. Of a secret
+benchmark the texts are withheld.
 """
 
 import json
@@ -34,6 +35,7 @@ _LIMITS: dict[StopReason, str] = {
     "max_seconds": "time",
     "max_turns": "turn",
 }
+_FAILED: StopReason = "infrastructure"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -75,7 +77,7 @@ def build_inspect_log(logged: LoggedModel, created: datetime) -> dict[str, Any]:
     """The log as plain values. ``created`` has a time zone."""
     moment = created.astimezone(UTC).isoformat(timespec="seconds")
     answers = logged.answers
-    completed = [answer for answer in answers if answer.trajectory is not None]
+    completed = [answer for answer in answers if answer.stop_reason != _FAILED]
     task_ids = list(dict.fromkeys(answer.task.task_id for answer in answers))
     settings = {name: value for name, value in logged.sampling.items() if name in _SETTINGS}
     return {
@@ -161,15 +163,18 @@ def _build_sample(answer: ReportedAnswer) -> dict[str, Any]:
             "language": task.language,
             **{item.name: item.value for item in task.metadata},
             "stop_reason": answer.stop_reason,
+            "withheld": task.is_secret,
         },
         "total_time": answer.seconds,
     }
-    trajectory = answer.trajectory
-    if trajectory is None:
+    if answer.stop_reason == _FAILED:
         reason = next((score.reason for score in answer.scores if score.reason), "not answered")
         sample["error"] = {"message": reason, "traceback": "", "traceback_ansi": ""}
         return sample
-    sample["messages"] = list(_build_messages(trajectory))
+    trajectory = answer.trajectory
+    if trajectory is not None:
+        sample["messages"] = list(_build_messages(trajectory))
+        sample["uuid"] = f"{trajectory.trajectory_id}-{answer.rollout}"
     sample["output"] = {
         "model": answer.model,
         "completion": answer.prediction or "",
@@ -187,7 +192,6 @@ def _build_sample(answer: ReportedAnswer) -> dict[str, Any]:
         "time": answer.seconds,
     }
     sample["model_usage"] = {answer.model: _convert_usage(answer.usage, answer.cost)}
-    sample["uuid"] = f"{trajectory.trajectory_id}-{answer.rollout}"
     if answer.stop_reason in _LIMITS:
         spent = {"token": answer.usage.output_tokens, "time": answer.seconds}
         kind = _LIMITS[answer.stop_reason]

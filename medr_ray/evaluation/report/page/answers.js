@@ -44,7 +44,9 @@ const MedrAnswers = (() => {
   }
 
   function drawPrediction(answer) {
-    if (answer.prediction === null) return makeElement("span", { class: "faint" }, "no answer");
+    if (answer.prediction === null) {
+      return makeElement("span", { class: "faint" }, answer.task.isSecret ? "withheld" : "no answer");
+    }
     return makeElement("span", { dir: "auto" }, shorten(answer.prediction, QUESTION_WIDTH));
   }
 
@@ -225,7 +227,10 @@ const MedrAnswers = (() => {
       const section = makeElement("section", { class: "answer", "aria-label": `Answer of ${nameAnswer(answer)}` });
       section.append(makeElement("h3", {}, nameAnswer(answer)), drawScores(answer), drawFacts(answer));
       if (answer.trajectory === null) {
-        section.append(makeElement("p", { class: "note" }, "There is no trajectory: infrastructure failed."));
+        const reason = answer.task.isSecret
+        ? "The episode is withheld: the texts of this benchmark are not to be published."
+        : "There is no trajectory: infrastructure failed.";
+      section.append(makeElement("p", { class: "note" }, reason));
         return section;
       }
       const place = makeElement("div", {}, makeElement("p", { class: "note" }, "Opening…"));
@@ -406,7 +411,7 @@ const MedrAnswers = (() => {
   function drawFacts(answer) {
     const facts = makeElement("dl", { class: "facts" });
     appendFact(facts, "Ended by", answer.stop);
-    appendFact(facts, "Calls of tools", String(answer.calls));
+    if (answer.calls !== null) appendFact(facts, "Calls of tools", String(answer.calls));
     appendFact(facts, "Tokens written", answer.tokens.toLocaleString("en"));
     appendFact(facts, "Time", formatSeconds(answer.seconds));
     if (answer.cost !== null) appendFact(facts, "Cost", `${answer.cost.toFixed(4)} USD`);

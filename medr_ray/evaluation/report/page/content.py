@@ -171,6 +171,7 @@ def _build_task_row(benchmark: str, task: Task) -> dict[str, Any]:
         "benchmark": benchmark,
         "text": task.text,
         "language": task.language,
+        "isSecret": task.is_secret,
         "answer": task.answer,
         "aliases": task.aliases,
         "hops": task.hops,
@@ -192,7 +193,8 @@ def _build_answer_row(
         "prediction": answer.prediction,
         "scores": [asdict(score) for score in answer.scores],
         "stop": answer.stop_reason,
-        "calls": len(events),
+        # Nothing is known of an episode that is withheld or never ended.
+        "calls": len(events) if trajectory is not None else None,
         "tools": sorted({event.tool for event in events if event.tool}),
         "sources": list_source_names(documents),
         "tokens": answer.usage.output_tokens,
