@@ -47,4 +47,5 @@ def _unquote(text: str) -> str:
     return unquoted if isinstance(unquoted, str) else text
 
 
-BENCHMARK = MedBrowseComp("medbrowsecomp", "MedBrowseComp", slices=(TASK_KEY,), is_encrypted=True)
+# Encoded and not encrypted: its authors publish the plain questions too.
+BENCHMARK = MedBrowseComp("medbrowsecomp", "MedBrowseComp", slices=(TASK_KEY,))

@@ -1,5 +1,6 @@
 """What a scorer is, and what it answers."""
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -71,6 +72,7 @@ def build_identity(name: str, *parts: str) -> str:
     return f"{name}-{digest[:_DIGEST_CHARACTERS]}"
 
 
+@functools.cache
 def identify_code(name: str, *modules: ModuleType) -> str:
     """The identity of a scorer that is nothing but the code of ``modules``.
 

@@ -86,7 +86,13 @@ class LLMJudge:
     def identity(self) -> str:
         prompts = (_name_prompt(self._prompt, language) for language in _LANGUAGES)
         return build_identity(
-            self.name, self._model, self._endpoint, *prompts, _digest_code(), _CODE_VERSION
+            self.name,
+            self._model,
+            self._endpoint,
+            *prompts,
+            # Of the code that reads the replies.
+            identify_code("verdicts", verdicts),
+            _CODE_VERSION,
         )
 
     async def score(self, task: Task, prediction: str | None) -> Score:
@@ -162,9 +168,3 @@ def _name_prompt(prompt: str, language: str) -> str:
     text = read_prompt(_PACKAGE, prompt, language)
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
     return f"{prompt}.{language} {digest}"
-
-
-@functools.cache
-def _digest_code() -> str:
-    """A text that changes when a reply may be read otherwise."""
-    return identify_code("verdicts", verdicts)

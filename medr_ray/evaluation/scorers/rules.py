@@ -1,8 +1,6 @@
 """Our own rules: equality with the answer or an alias after normalisation
 (``questions.answer_matching``), which also decide the reward of training."""
 
-import functools
-
 from medr_ray.core.records import Task
 from medr_ray.evaluation.scorers.base import Score, build_score, identify_code
 from medr_ray.knowledge import name_normalization, spellings
@@ -15,22 +13,17 @@ class RulesScorer:
     name = "rules"
 
     def identity(self) -> str:
-        return _identify_rules()
+        return identify_code(
+            self.name,
+            answer_matching,
+            answer_figures,
+            answer_phrases,
+            name_normalization,
+            spellings,
+        )
 
     async def score(self, task: Task, prediction: str | None) -> Score:
         if prediction is None:
             return build_score(self.name, False, "", "no answer")
         is_correct = answer_matching.answers_match(prediction, task.answer, task.aliases)
         return build_score(self.name, is_correct, prediction)
-
-
-@functools.cache
-def _identify_rules() -> str:
-    return identify_code(
-        RulesScorer.name,
-        answer_matching,
-        answer_figures,
-        answer_phrases,
-        name_normalization,
-        spellings,
-    )
