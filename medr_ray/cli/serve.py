@@ -113,7 +113,7 @@ def swap_weights(
     config: ConfigFile,
     overrides: Overrides = None,
 ) -> None:
-    """Answer with other weights from now on, without a pause."""
+    """Answer with other weights. No request fails; new ones wait while they are read."""
     from medr_ray.serving.service import order_weights
 
     state = order_weights(resolve_config(config, overrides), weights)
