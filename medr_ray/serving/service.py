@@ -156,13 +156,14 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
     verifier = _read_keys(config)
     files = ServiceFiles(config)
     stop_requested = threading.Event()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: stop_requested.set())
+    _stop_on_signals(stop_requested)
     with (
         files.hold(),
         ray_session(config.ray),
         serve_application(config, open_run(config)) as served,
     ):
+        # Ray took SIGTERM for itself when it started, to end the process with a trace.
+        _stop_on_signals(stop_requested)
         access = "with a key"
         if not verifier.asks_for_key:
             access = f"without a key ({config.serving.api_key_env} is unset)"
@@ -176,6 +177,11 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
             _follow_orders(config, served, files, stop_requested)
         finally:
             console.print("ending: requests in progress are answered first")
+
+
+def _stop_on_signals(stop_requested: threading.Event) -> None:
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop_requested.set())
 
 
 def _read_keys(config: PipelineConfig) -> ApiKeyVerifier:

@@ -155,3 +155,5 @@ def test_down_answers_what_is_in_progress_and_leaves_nothing(folder: Path, base_
     # What Ray says where a call to Serve's controller is left unanswered.
     assert "ray.kill" not in log
     assert "core_worker" not in log
+    assert "SIGTERM" not in log
+    assert [path.name for path in files.folder.glob("*.json")] == []
