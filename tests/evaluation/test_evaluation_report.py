@@ -93,6 +93,11 @@ def test_the_report_of_a_run_has_its_tables_by_every_scorer(tmp_path: Path) -> N
         "Own, scored by exact: exact match by stop reason",
     ):
         assert f"## {title}\n" in markdown
+    # What infrastructure failed is scored by nobody.
+    assert (
+        "| weights | answered | infrastructure |\n| --- | --- | --- |\n| m | 62.5 % of 4 | - |"
+        in markdown
+    )
     figures = json.loads((tmp_path / "run-a" / "report.json").read_text())["evaluation"]
     own = figures["benchmarks"]["own"]
     assert (own["scorer"], own["m"]["unscored"], own["m"]["seconds"]) == ("exact", 1, 2.5)

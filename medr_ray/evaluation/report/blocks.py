@@ -242,7 +242,7 @@ def _build_slice_block(figures: BenchmarkFigures, name: str) -> Block | None:
 
 
 def _format_part(part: SlicePart | None) -> str:
-    if part is None:
+    if part is None or not part.exact_match.n:
         return "-"
     text = f"{format_percent(part.exact_match.value)} of {part.exact_match.n}"
     if part.mean_score is None:

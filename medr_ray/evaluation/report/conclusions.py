@@ -16,7 +16,8 @@ def draw_conclusions(figures: BenchmarkFigures) -> list[str]:
     unscored = [f"{model.model} {model.unscored}" for model in figures.models if model.unscored]
     if unscored:
         conclusions.append(
-            "Left out as unscored (infrastructure or judge failures, see unscored.jsonl): "
+            "Left out as unscored (infrastructure or judge failures, report.html has "
+            "the reasons): "
             f"{', '.join(unscored)}."
         )
     return conclusions
