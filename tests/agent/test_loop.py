@@ -113,6 +113,25 @@ def reply_of(text: str, context: int) -> PolicyTurn:
     return PolicyTurn(text, prompt_tokens=context, output_tokens=20)
 
 
+def test_when_the_money_or_all_tokens_are_nearly_spent_the_agent_is_asked_for_its_answer() -> None:
+    def paid(query: str) -> PolicyTurn:
+        return PolicyTurn(call(query), prompt_tokens=90, output_tokens=10, usd=0.01)
+
+    # 0.9 of the limit is spent after the second reply.
+    for limit, budget in (({"max_usd": 0.022}, "usd"), ({"max_spent_tokens": 220}, "tokens")):
+        trajectory = run(paid("a"), paid("b"), max_tool_calls=9, **limit)
+        assert (trajectory.asked, trajectory.answer) == (budget, "x")
+        assert len(trajectory.tool_events) == 2
+    going_on = run(paid("a"), paid("b"), paid("c"), max_tool_calls=9, max_usd=0.022)
+    assert going_on.stop_reason == "max_usd"
+    assert run(paid("a"), paid("b"), max_tool_calls=9).asked == ""
+
+
+def test_limits_that_are_not_set_are_no_part_of_the_identity() -> None:
+    assert not {"max_usd", "max_spent_tokens"} & AgentConfig().identity().keys()
+    assert AgentConfig(max_usd=0.1).identity()["max_usd"] == 0.1
+
+
 def test_when_the_tokens_are_nearly_spent_the_agent_is_asked_and_its_answer_fits() -> None:
     class Long(Echo):
         async def _answer(self, query: str) -> ToolResult:

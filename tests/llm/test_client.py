@@ -170,6 +170,23 @@ def test_samples_without_a_seed_are_never_served_from_the_cache(
     assert len(script.bodies) == 2
 
 
+def test_a_seed_that_is_not_sent_still_tells_samples_apart(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    script = Script(httpserver, completion("first"), completion("second"))
+    client = make(send_seed=False)
+    replies = [_complete(client, temperature=1.0, seed=seed) for seed in (1, 2, 1)]
+    assert replies == ["first", "second", "first"]
+    assert ["seed" in body for body in script.bodies] == [False, False]
+
+
+def test_a_key_may_be_in_memory_alone(httpserver: HTTPServer) -> None:
+    script = Script(httpserver, completion("yes"))
+    endpoint = EndpointConfig(base_url=httpserver.url_for("/v1"), model="tiny")
+    assert _complete(ChatClient(endpoint, secret="in memory")) == "yes"
+    assert script.keys == ["Bearer in memory"]
+
+
 def test_the_cache_can_be_switched_off(httpserver: HTTPServer, make: Make, tmp_path: Path) -> None:
     script = Script(httpserver, completion("one"))
     client = make(cache=False)
