@@ -166,7 +166,7 @@ def cite_answer(
     """
     turns = read_turns(trajectory)
     question = next((m.content for m in trajectory.messages if m.role == "user"), "")
-    notice = _read_text("notice", language)
+    notice = read_notice(language)
     if trajectory.answer is None:
         return CitedAnswer(None, (), (), _read_text("unanswered", language), notice)
     parts = _split_answer(trajectory)
@@ -189,6 +189,11 @@ def cite_answer(
         or _write_field_remark(language, question, sources),
         notice,
     )
+
+
+def read_notice(language: Language) -> str:
+    """The sentence that an answer is not medical advice."""
+    return _read_text("notice", language)
 
 
 def _read_text(name: str, language: Language) -> str:

@@ -15,6 +15,7 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
+from medr_ray.agent.cited_answer import read_notice
 from medr_ray.agent.events import EpisodeEvent
 from medr_ray.agent.policies import ChatPolicy
 from medr_ray.agent.research import Researcher, find_editions, open_research_tools
@@ -75,7 +76,7 @@ class ResearchReplica:
         """The likeliest diseases (see ``tools.diagnose.description``)."""
         try:
             tool = await self._open_diagnose_tool()
-            return await tool.describe(arguments)
+            return {**await tool.describe(arguments), "notice": read_notice("en")}
         except ToolError as error:
             return Refusal(422, "not_understood", str(error))
         except MedrError as error:

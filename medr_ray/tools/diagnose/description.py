@@ -5,9 +5,11 @@ from typing import Any
 
 from medr_ray.diagnosis.posterior import DiagnosisModel
 from medr_ray.diagnosis.reasons import FindingFactor, explain_diagnosis
-from medr_ray.retrieval.documents import document_url
+from medr_ray.retrieval.documents import REGISTRY_PREFIXES, document_url
 from medr_ray.tools.diagnose.evidence import EvidenceUpdate
 from medr_ray.tools.diagnose.rendering import DiagnosisAnswer, list_record_documents
+
+_RECORD_REFERENCES = ("OMIM:", "ORPHA:", "DECIPHER:")
 
 
 def describe_diagnosis(diagnosis: DiagnosisModel, answer: DiagnosisAnswer) -> dict[str, Any]:
@@ -65,7 +67,9 @@ def _describe_factor(diagnosis: DiagnosisModel, entry: FindingFactor) -> dict[st
         "observed": entry.observed,
         "factor": float(entry.factor),
         "annotated": terms.names[annotated.term] if annotated else None,
-        "references": [_link(reference) for reference in annotated.references] if annotated else [],
+        "references": [_link_reference(reference) for reference in annotated.references]
+        if annotated
+        else [],
     }
 
 
@@ -81,6 +85,13 @@ def _describe_update(diagnosis: DiagnosisModel, update: EvidenceUpdate) -> dict[
         "document": _link(update.document_id),
         "sentence": update.sentence,
     }
+
+
+def _link_reference(reference: str) -> dict[str, str]:
+    """A source of an annotation: an article, or the record of the disease at OMIM or Orphanet."""
+    record = f"{REGISTRY_PREFIXES['hpo']}:{reference}"
+    is_record = reference.startswith(_RECORD_REFERENCES)
+    return {"id": reference, "url": document_url(record if is_record else reference)}
 
 
 def _link(document_id: str) -> dict[str, str]:

@@ -195,3 +195,20 @@ def test_a_missing_file_is_found_when_the_tool_is_made(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"none\.hpoa"):
         build_diagnose_tool(config, _Searcher())
+
+
+def test_a_program_gets_the_same_diseases_with_probabilities_and_pages() -> None:
+    arguments = {"findings": _ALPORT, "excluded": ["Intellectual disability"]}
+    described = asyncio.run(_tool().describe(arguments))
+    probabilities = [disease["probability"] for disease in described["diseases"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) + described["none_probability"] <= 1 + 1e-9
+    first = described["diseases"][0]
+    assert first["name"] in _call(arguments).text.split("\n")[0]
+    links = [
+        *first["documents"],
+        *(link for reason in first["reasons"] for link in reason["references"]),
+    ]
+    assert links
+    assert all(link["url"].startswith("https://") for link in links)
+    assert described["look_for_next"][0]["bits"] > 0

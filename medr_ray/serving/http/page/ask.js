@@ -28,6 +28,7 @@
     return body?.error?.message ?? `the server answered with status ${response.status}`;
   }
 
+  // Whether the question was taken; what came of it is in the view.
   async function research(question, view, signal) {
     const headers = { "Content-Type": "application/json" };
     const key = byId("key").value.trim();
@@ -36,13 +37,14 @@
     const response = await fetch("/v1/research", { method: "POST", headers, body, signal });
     if (!response.ok) {
       view.add({ type: "error", message: await readProblem(response) });
-      return;
+      return false;
     }
     for await (const event of readEvents(response)) {
       if (event.error) view.add({ type: "error", message: event.error.message });
       else view.add(event);
       if (event.type === "answer") earlier.push({ question, answer: event.text ?? "" });
     }
+    return true;
   }
 
   byId("ask").addEventListener("submit", async (submission) => {
@@ -59,8 +61,9 @@
     byId("send").disabled = true;
     byId("stop").disabled = false;
     try {
-      await research(question, view, running.signal);
-      byId("question").value = "";
+      // A question that was refused stays, to be sent again.
+      const isSent = await research(question, view, running.signal);
+      if (isSent) byId("question").value = "";
     } catch (error) {
       const message = error.name === "AbortError" ? "stopped" : `no answer: ${error.message}`;
       view.add({ type: "error", message });
@@ -71,4 +74,5 @@
     }
   });
   byId("stop").addEventListener("click", () => running?.abort());
+  document.documentElement.dataset.ready = "true";
 })();
