@@ -24,7 +24,7 @@ from medr_ray.serving.service import ServiceFiles
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 KEY = "a-key-for-this-test"
-_PATIENCE = 120  # seconds for a command or a reply on a busy machine
+_PATIENCE = 300  # seconds for a command or a reply on a busy machine
 
 
 @pytest.fixture(scope="module")
