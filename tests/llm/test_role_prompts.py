@@ -95,6 +95,6 @@ def test_the_example_in_a_prompt_is_a_reply_that_its_role_can_use(name: str) -> 
 def test_every_role_with_json_replies_has_an_example() -> None:
     # The examples of good wording are in a file of their own, and an example of an answer from
     # memory would suggest one.
-    without = {"question", "closed_book", "guidance", "examples", "askers", "words"}
+    without = {"question", "plain", "closed_book", "guidance", "examples", "askers", "words"}
     roles = {name for name in FILES if "agent" not in name}
     assert {name for name in roles if Path(name).name.split(".")[0] not in without} == set(EXAMPLES)
