@@ -366,3 +366,34 @@ def test_a_template_that_knows_tools_is_used_unless_the_model_was_taught_the_pro
     refused = asyncio.run(server.complete(required))
     assert isinstance(refused, Refusal)
     assert refused.param == "tool_choice"
+
+
+def test_openais_client_puts_streamed_calls_together(tiny_model: Path) -> None:
+    import openai
+    from fastapi.testclient import TestClient
+
+    from medr_ray.serving.http import build_http
+    from medr_ray.serving.keys import ApiKeyVerifier
+
+    server = make_server(tiny_model, f"<think>look</think>\n{CALL}\n{CALL}")
+    app = build_http(server, None, ApiKeyVerifier.for_key("k"), ["agent"])  # type: ignore[arg-type]
+    with TestClient(app, base_url="http://127.0.0.1") as transport:
+        client = openai.OpenAI(
+            api_key="k", base_url="http://127.0.0.1/v1", http_client=transport, max_retries=0
+        )
+        with client.chat.completions.stream(
+            model="agent",
+            messages=[{"role": "user", "content": "what is it"}],
+            tools=list(TOOLS),
+            stream_options={"include_usage": True},
+        ) as stream:
+            streamed = stream.get_final_completion()
+    (choice,) = streamed.choices
+    assert choice.finish_reason == "tool_calls"
+    calls = choice.message.tool_calls
+    assert calls is not None
+    assert [(made.function.name, made.function.arguments) for made in calls] == [
+        ("search", '{"query": "x"}')
+    ] * 2
+    assert len({made.id for made in calls}) == 2
+    assert streamed.usage is not None
