@@ -40,7 +40,6 @@ from medr_ray.engines.weights import model_path
 from medr_ray.retrieval.index import open_table
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.serving.app import ServedApplication, find_free_port, serve_application
-from medr_ray.serving.messages import ChatTurn
 from medr_ray.serving.prompt_encoder import PromptEncoder
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -267,7 +266,7 @@ async def _ask_bare(
         first_seconds = 0.0
         text = ""
         events = 0
-        ids = encoder.encode_turns([ChatTurn("user", prompt)])
+        ids = encoder.encode_messages([{"role": "user", "content": prompt}])
         async for item in loop.stream(ids, Sampling(tokens, 1.0, (), seed + place)):
             if isinstance(item, Progress):
                 first_seconds = first_seconds or time.perf_counter() - started
