@@ -105,7 +105,7 @@ class ModelServer:
                         async for item in items:
                             yield item
 
-    def statistics(self) -> dict[str, int]:
+    async def statistics(self) -> dict[str, int]:
         """Counters since the start; ``most_running`` is the largest number of requests answered at
         one time."""
         return {

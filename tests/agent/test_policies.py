@@ -54,6 +54,7 @@ class Spelling:
     def apply_chat_template(
         self,
         messages: Sequence[dict[str, str]],
+        tools: None,
         tokenize: bool,
         add_generation_prompt: bool,
     ) -> str:

@@ -158,7 +158,7 @@ def test_a_client_that_leaves_ends_all_choices(
         await asyncio.wait_for(server.complete(ChatJob("agent", ASK, 1, 0.0)), 30)
 
     asyncio.run(read_two_and_leave())
-    assert server.statistics()["running"] == 0
+    assert asyncio.run(server.statistics())["running"] == 0
     assert not engine._running
 
 

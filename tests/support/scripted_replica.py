@@ -40,8 +40,8 @@ class ScriptedReplica:
         async for item in self._replica.stream(job):
             yield item
 
-    def statistics(self) -> dict[str, int]:
-        return self._replica.statistics()
+    async def statistics(self) -> dict[str, int]:
+        return await self._replica.statistics()
 
     async def reconfigure(self, user_config: Mapping[str, str | None]) -> None:
         await self._replica.reconfigure(user_config)
