@@ -304,7 +304,7 @@ def _measure_rates(count: int) -> Iterator[Measurement]:
                 ours = functools.partial(retriever.search, mode=mode)
                 ours_seconds += _time_threads(ours, spaced, threads)
                 bare_seconds += _time_threads(bare.search, turn, threads)
-            rates = [len(queries) / seconds[0] for seconds in (ours_seconds, bare_seconds)]
+            rates = [len(queries) / float(seconds[0]) for seconds in (ours_seconds, bare_seconds)]
             cpu_ms = [1000 * seconds[1] / len(queries) for seconds in (ours_seconds, bare_seconds)]
             yield build_measurement(
                 f"{mode} searches/s, {threads} threads",
