@@ -152,12 +152,13 @@ def _find_weights(config: "PipelineConfig", run: "RunDirectory", name: str) -> P
     none."""
     from medr_ray.core.errors import MedrError
     from medr_ray.engines.weights import model_path
+    from medr_ray.serving.app import find_trained_directories
 
     if name == "base":
         return model_path(config.models.policy)
-    trained = [stage for stage in ("sft", "grpo") if run.stage(stage).exists("model/config.json")]
+    trained = find_trained_directories(run)
     if name in trained:
-        return run.stage(name).local / "model"
+        return Path(trained[name])
     others = " or ".join(f"--weights {stage}" for stage in trained)
     remedy = f"ask {others}" if others else "run `make demo` first, or `medr run` with this -c"
     raise MedrError(f"{run.uri} has no {name} weights: {remedy}")

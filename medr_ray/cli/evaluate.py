@@ -591,7 +591,7 @@ def _describe_comparison(row: "RunComparison", confidence: float) -> list[str]:
 
 
 def _describe_agreement(agreement: "ScorerAgreement") -> list[str]:
-    from medr_ray.evaluation.report.formatting import format_percent
+    from medr_ray.evaluation.report.formatting import format_percent, shorten_line
 
     counts = agreement.confusion
     accuracy = agreement.accuracy
@@ -607,11 +607,7 @@ def _describe_agreement(agreement: "ScorerAgreement") -> list[str]:
         f"(false accepts {format_percent(agreement.false_accept_rate)})",
     ]
     for pair, verdict in agreement.disagreements[:_SHOWN_DISAGREEMENTS]:
-        given = _shorten(pair.prediction or "(no answer)")
-        lines.append(f"  {verdict.verdict}: {given} for {_shorten(pair.task.answer)}")
+        given = shorten_line(pair.prediction or "(no answer)", _SHOWN_CHARS)
+        right_answer = shorten_line(pair.task.answer, _SHOWN_CHARS)
+        lines.append(f"  {verdict.verdict}: {given} for {right_answer}")
     return lines
-
-
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARS else f"{line[: _SHOWN_CHARS - 1]}…"

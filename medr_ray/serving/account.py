@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from medr_ray.serving.messages import ChatBackend, ChatJob, Completion, Refusal, StreamItem
+from medr_ray.serving.messages import (
+    ChatBackend,
+    ChatJob,
+    Completion,
+    Refusal,
+    StreamItem,
+    close_stream,
+)
 
 
 @dataclass
@@ -49,9 +56,7 @@ class CountedChat:
                 yield item
         finally:
             # A reader that leaves ends the generation at once.
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
+            await close_stream(items)
 
     async def statistics(self) -> dict[str, int]:
         """Counters since the start."""

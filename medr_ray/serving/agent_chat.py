@@ -33,6 +33,7 @@ from medr_ray.serving.messages import (
     Opening,
     Refusal,
     StreamItem,
+    close_stream,
 )
 from medr_ray.serving.research_messages import ResearchBackend, ResearchJob
 
@@ -84,9 +85,7 @@ class AgentChat:
             async for item in items:
                 yield item
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
+            await close_stream(items)
 
     async def statistics(self) -> dict[str, int]:
         """Counters of the model since the start."""
@@ -106,9 +105,7 @@ class AgentChat:
                 for item in _read_event(event):
                     yield item
         finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()
+            await close_stream(events)
 
 
 def build_research_job(job: ChatJob, model: str) -> ResearchJob | Refusal:

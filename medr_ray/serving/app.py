@@ -125,11 +125,16 @@ class ServedApplication:
 def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
     """Model directories of a run by name: base, then sft and grpo if those stages have written
     their models."""
-    directories = {"base": str(model_path(config.models.policy))}
-    for stage in ("sft", "grpo"):
-        if run.stage(stage).exists("model/config.json"):
-            directories[stage] = str(run.stage(stage).local / "model")
-    return directories
+    return {"base": str(model_path(config.models.policy)), **find_trained_directories(run)}
+
+
+def find_trained_directories(run: RunDirectory) -> dict[str, str]:
+    """Model directories of the stages of a run that have written their models, in their order."""
+    return {
+        stage: str(run.stage(stage).local / "model")
+        for stage in ("sft", "grpo")
+        if run.stage(stage).exists("model/config.json")
+    }
 
 
 def find_served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:

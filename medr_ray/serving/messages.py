@@ -153,6 +153,14 @@ class Delta:
 StreamItem = Refusal | Opening | Delta | Completion
 
 
+async def close_stream(items: AsyncIterator[Any]) -> None:
+    """Let what makes the items know that nobody reads them any more, so that it ends at once; one
+    that has ended, or that cannot be told, is left alone."""
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
+
+
 class ChatBackend(Protocol):
     """What answers chat jobs: a replica behind a Serve handle, or the server itself."""
 

@@ -32,6 +32,12 @@ def ask(*arguments: str) -> int | str | None:
     return exited.value.code
 
 
+def ask_endpoint(url: str, config_file: Path, *more: str) -> int | str | None:
+    """Ask the question of an endpoint that searches the run's index."""
+    arguments = [QUESTION, "-c", str(config_file), "--endpoint", url, "--model", "m", *more]
+    return ask(*arguments, "--set", "agent.tools=[search, read]")
+
+
 def read_events(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
@@ -40,17 +46,7 @@ def test_an_endpoint_researches_with_native_tools_and_its_answer_is_cited(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with strong_endpoint() as endpoint:
-        code = ask(
-            QUESTION,
-            "-c",
-            str(config_file),
-            "--endpoint",
-            endpoint.url,
-            "--model",
-            "m",
-            "--set",
-            "agent.tools=[search, read]",
-        )
+        code = ask_endpoint(endpoint.url, config_file)
     assert code == 0
     output = " ".join(capsys.readouterr().out.split())
     assert "I look bosentan up." in output
@@ -70,18 +66,7 @@ def test_every_event_is_a_line_of_json(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with strong_endpoint() as endpoint:
-        ask(
-            QUESTION,
-            "-c",
-            str(config_file),
-            "--endpoint",
-            endpoint.url,
-            "--model",
-            "m",
-            "--json",
-            "--set",
-            "agent.tools=[search, read]",
-        )
+        ask_endpoint(endpoint.url, config_file, "--json")
     events = read_events(capsys.readouterr().out)
     assert [event["type"] for event in events] == [
         "start",
@@ -120,19 +105,7 @@ def test_a_dialogue_goes_on_with_what_was_said_before(
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
     lines = iter(["And what does that score mean?", ""])
     with strong_endpoint() as endpoint:
-        ask(
-            QUESTION,
-            "-c",
-            str(config_file),
-            "--endpoint",
-            endpoint.url,
-            "--model",
-            "m",
-            "--chat",
-            "--json",
-            "--set",
-            "agent.tools=[search, read]",
-        )
+        ask_endpoint(endpoint.url, config_file, "--chat", "--json")
     starts = [event for event in read_events(capsys.readouterr().out) if event["type"] == "start"]
     assert [event["question"] for event in starts] == [QUESTION, "And what does that score mean?"]
     asked = [body["messages"][1]["content"] for body in endpoint.bodies]

@@ -11,7 +11,12 @@ from medr_ray.evaluation.figures import (
     slice_value_sort_key,
 )
 from medr_ray.evaluation.report.answers import ReportedAnswer
-from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
+from medr_ray.evaluation.report.formatting import (
+    draw_sparkline,
+    format_number,
+    format_percent,
+    shorten_line,
+)
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
 from medr_ray.evaluation.scorers.base import CORRECT, UNSCORED
 from medr_ray.questions.review.summary import (
@@ -123,7 +128,10 @@ def build_question_block(answers: Sequence[ReportedAnswer]) -> Block:
             is_correct = answer.scores[0].verdict == CORRECT
             of_models.setdefault(_name_model(answer), []).append(is_correct)
     rows = tuple(
-        (_shorten(texts[key]), *(_count_correct(of_models.get(model)) for model in models))
+        (
+            shorten_line(texts[key], _TEXT_WIDTH),
+            *(_count_correct(of_models.get(model)) for model in models),
+        )
         for key, of_models in outcomes.items()
     )
     note = "Right attempts of scored ones; - where none was scored."
@@ -392,12 +400,7 @@ def _build_sample_block(sample: SampleTask) -> Block:
 
 
 def _shorten_prediction(prediction: str | None) -> str:
-    return "(no answer)" if prediction is None else _shorten(prediction)
-
-
-def _shorten(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 1] + "…"
+    return "(no answer)" if prediction is None else shorten_line(prediction, _TEXT_WIDTH)
 
 
 def _count_noun(count: int, noun: str) -> str:

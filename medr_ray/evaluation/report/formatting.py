@@ -70,3 +70,9 @@ def _average_to_width(values: Sequence[float | None], width: int) -> list[float 
 def _average_present(values: Sequence[float | None]) -> float | None:
     present = [value for value in values if value is not None]
     return sum(present) / len(present) if present else None
+
+
+def shorten_line(text: str, characters: int) -> str:
+    """The text on one line of at most so many characters, with an ellipsis where it was longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 
 from medr_ray.serving.http.errors import HttpRefusal, Unavailable, build_error_body
-from medr_ray.serving.messages import ChatBackend, ChatJob, Refusal, StreamItem
+from medr_ray.serving.messages import ChatBackend, ChatJob, Refusal, StreamItem, close_stream
 
 END_EVENT = "data: [DONE]\n\n"
 
@@ -58,7 +58,5 @@ async def _guard_events(
         yield format_event(build_error_body(500, message, "internal_error"))
     finally:
         for stream in streams:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+            await close_stream(stream)
     yield END_EVENT
