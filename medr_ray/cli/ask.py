@@ -151,8 +151,7 @@ def _find_weights(config: "PipelineConfig", run: "RunDirectory", name: str) -> P
     """The model directory of these weights. Raises MedrError with what to do where there is
     none."""
     from medr_ray.core.errors import MedrError
-    from medr_ray.engines.weights import model_path
-    from medr_ray.serving.app import find_trained_directories
+    from medr_ray.engines.weights import find_trained_directories, model_path
 
     if name == "base":
         return model_path(config.models.policy)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from medr_ray.core.errors import DataError, MedrError
 from medr_ray.core.private_files import make_private_folder
+from medr_ray.core.run import RunDirectory
 from medr_ray.core.user_cache import cache_directory
 
 _PREFIX = "embedded:"
@@ -101,6 +102,15 @@ def model_path(reference: str) -> Path:
     if not path.is_dir():
         raise MedrError(f"{reference} is not fetched yet: run `medr models fetch`")
     return path
+
+
+def find_trained_directories(run: RunDirectory) -> dict[str, str]:
+    """Model directories of the stages of a run that have written their models, in their order."""
+    return {
+        stage: str(run.stage(stage).local / "model")
+        for stage in ("sft", "grpo")
+        if run.stage(stage).exists("model/config.json")
+    }
 
 
 def _refuse_pickles(path: Path, reference: str) -> None:

@@ -23,7 +23,7 @@ from medr_ray.core.errors import MedrError
 from medr_ray.core.placement import Need, require_room
 from medr_ray.core.records import canonical_json
 from medr_ray.core.run import RunDirectory
-from medr_ray.engines.weights import model_path
+from medr_ray.engines.weights import find_trained_directories, model_path
 from medr_ray.serving.http.errors import RETRY_AFTER_SECONDS
 from medr_ray.serving.job_preparation import ToolSettings
 from medr_ray.serving.keys import KeySource, require_key_beyond_loopback
@@ -126,15 +126,6 @@ def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[
     """Model directories of a run by name: base, then sft and grpo if those stages have written
     their models."""
     return {"base": str(model_path(config.models.policy)), **find_trained_directories(run)}
-
-
-def find_trained_directories(run: RunDirectory) -> dict[str, str]:
-    """Model directories of the stages of a run that have written their models, in their order."""
-    return {
-        stage: str(run.stage(stage).local / "model")
-        for stage in ("sft", "grpo")
-        if run.stage(stage).exists("model/config.json")
-    }
 
 
 def find_served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
