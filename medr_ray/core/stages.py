@@ -49,11 +49,11 @@ STAGES = {
         "Agent dialogues that answer the train questions, filtered.",
     ),
     "sft": StageEntry(
-        "medr_ray.training.stage:SFT_STAGE",
+        "medr_ray.training.sft_stage:SFT_STAGE",
         "Supervised fine-tuning on the accepted dialogues.",
     ),
     "grpo": StageEntry(
-        "medr_ray.training.stage:GRPO_STAGE",
+        "medr_ray.training.grpo_stage:GRPO_STAGE",
         "Group-relative policy optimisation on rollouts with real tools.",
     ),
     "evaluation": StageEntry(

@@ -16,6 +16,9 @@ import torch
 from medr_ray.core.run import Directory
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
 from medr_ray.training.backends import TrainerBackend
+from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
+from medr_ray.training.collectives import get_rank_and_world_size
+from medr_ray.training.export import save_model
 from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.learner import Learner
 from medr_ray.training.rollout_coordinator import (
@@ -24,13 +27,7 @@ from medr_ray.training.rollout_coordinator import (
     start_coordinator,
 )
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
-from medr_ray.training.workers import (
-    get_rank_and_world_size,
-    load_backend,
-    load_checkpoint,
-    save_checkpoint,
-    save_model,
-)
+from medr_ray.training.workers import load_backend
 
 
 def grpo_worker(settings: dict[str, Any]) -> None:

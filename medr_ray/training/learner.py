@@ -9,14 +9,12 @@ from medr_ray.core.config import GRPOConfig
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch
+from medr_ray.training.collectives import sum_over_workers
 from medr_ray.training.experience import make_examples
+from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import POLICY_LOSSES
+from medr_ray.training.schedules import scheduled_learning_rate
 from medr_ray.training.update_metrics import LearningFigures
-from medr_ray.training.workers import (
-    accumulate_gradients,
-    scheduled_learning_rate,
-    sum_over_workers,
-)
 
 
 class Learner:

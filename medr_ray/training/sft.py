@@ -14,18 +14,14 @@ from medr_ray.core.run import Directory
 from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
+from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
+from medr_ray.training.collectives import get_rank_and_world_size, sum_over_workers
+from medr_ray.training.export import save_model
+from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog
-from medr_ray.training.workers import (
-    accumulate_gradients,
-    get_rank_and_world_size,
-    load_backend,
-    load_checkpoint,
-    save_checkpoint,
-    save_model,
-    scheduled_learning_rate,
-    sum_over_workers,
-)
+from medr_ray.training.schedules import scheduled_learning_rate
+from medr_ray.training.workers import load_backend
 
 
 @dataclass(frozen=True)

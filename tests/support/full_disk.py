@@ -26,7 +26,7 @@ from medr_ray.pipeline import run_pipeline
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
 from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow
-from medr_ray.training.stage import _fit_with_progress
+from medr_ray.training.ray_train import _fit_with_progress
 
 
 def fail(*_: object) -> None:

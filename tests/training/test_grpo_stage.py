@@ -7,7 +7,7 @@ from support.evaluation_run import fill_run, make_context
 
 from medr_ray.core.run import StageContext
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
-from medr_ray.training.stage import execute_grpo
+from medr_ray.training.grpo_stage import execute_grpo
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.core.config import OptimiserConfig
-from medr_ray.training.workers import scheduled_learning_rate
+from medr_ray.training.schedules import scheduled_learning_rate
 
 
 def rates(total: int, **settings: object) -> list[float]:

@@ -13,7 +13,7 @@ from support.train_session import ProcessTrainer, TrainSession
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
-from medr_ray.training.stage import execute_sft
+from medr_ray.training.sft_stage import execute_sft
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE_FILE
 

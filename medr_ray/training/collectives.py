@@ -1,0 +1,44 @@
+"""What the workers of a training run tell each other: their number, sums and maxima.
+
+Every worker must call these functions in the same order.
+"""
+
+import ray.train
+import torch
+import torch.distributed as dist
+
+
+def world_size() -> int:
+    """The number of workers; 1 where torch.distributed is not set up."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def get_rank_and_world_size() -> tuple[int, int]:
+    """Returns (the rank of this worker, the number of workers)."""
+    context = ray.train.get_context()
+    return context.get_world_rank(), context.get_world_size()
+
+
+def sum_over_workers(*values: float) -> list[float]:
+    """Each value summed over all workers."""
+    # In float64: float32 is exact only up to 16.7 million, and token counts may be larger.
+    totals = torch.tensor(values, dtype=torch.float64)
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        totals = totals.to(_collective_device())
+        dist.all_reduce(totals)
+    return totals.tolist()
+
+
+def max_over_workers(value: int) -> int:
+    """The largest value of all workers."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return value
+    maximum = torch.tensor(value, device=_collective_device())
+    dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
+    return int(maximum)
+
+
+def _collective_device() -> str:
+    """The device on which tensors must be for a collective operation."""
+    # NCCL can exchange tensors on GPUs only.
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -1,0 +1,107 @@
+"""Runs a training stage's workers on Ray Train, and shows their progress."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from medr_ray.core.artifacts import StageFile
+from medr_ray.core.config import TrainerConfig
+from medr_ray.core.json_text import parse_json
+from medr_ray.core.placement import require_room
+from medr_ray.core.progress import Bar
+from medr_ray.core.run import StageContext
+from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow, MetricsLog
+from medr_ray.training.requirements import list_needs
+
+_POLL_SECONDS = 1.0  # between two looks at the workers' log
+
+
+def run_training(
+    context: StageContext,
+    name: Literal["sft", "grpo"],
+    config: TrainerConfig,
+    worker: Callable[[dict[str, Any]], None],
+    make_job: Callable[[MetricsLog], Any],
+    total: int,
+    unit: str,
+    metrics: StageFile,
+) -> list[MetricRow]:
+    """Run Ray Train to its end and return the metric history that rank 0 wrote.
+
+    After a kill Ray Train finds its checkpoints under the same path and name, and resumes.
+    """
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    # The trainer would wait for ever for what does not exist, without a word.
+    require_room(list_needs(name, context.config), context.config.ray)
+    local: Path = context.directory.local
+    # A model from an attempt that was killed after it was saved; saving does not overwrite.
+    shutil.rmtree(local / "model", ignore_errors=True)
+    log = ActorMetricsLog()
+    resources: dict[str, float] = {"CPU": config.cpus_per_worker}
+    if config.use_gpu:
+        resources["GPU"] = config.gpus_per_worker
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config={"job": make_job(log)},
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(local),
+            failure_config=FailureConfig(max_failures=config.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+        ),
+    )
+    with Bar(context.console, name, total, unit) as bar:
+        _fit_with_progress(trainer.fit, log, bar)
+    # Optimiser state: gigabytes nobody needs once it is done.
+    shutil.rmtree(local / "train", ignore_errors=True)
+    lines = context.directory.read_bytes(metrics.name).splitlines()
+    # A diverged training run writes NaN.
+    return [parse_json(line, metrics.path, finite=False) for line in lines]
+
+
+def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar) -> None:
+    """Run ``fit`` to its end with a progress bar fed from the workers' log; raises what it
+    raises."""
+    failures: list[BaseException] = []
+
+    def run_fit() -> None:
+        # A thread's exception would only be printed: it is raised again by the caller.
+        try:
+            fit()
+        except BaseException as error:
+            failures.append(error)
+
+    # A thread, because fit blocks. A daemon, so that Ctrl-C ends the process at once.
+    thread = threading.Thread(target=run_fit, daemon=True)
+    thread.start()
+    rows_seen = 0
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+        for row in log.rows_from(rows_seen):
+            if not rows_seen:
+                bar.resume(row["number"] - 1)  # a resumed run starts behind its checkpoint
+            rows_seen += 1
+            bar.advance(note=_describe_row(row))
+    if failures:
+        raise failures[0]
+
+
+def _describe_row(row: MetricRow) -> str:
+    if "reward_mean" in row:
+        return (
+            f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"
+        )
+    return f"loss {row['loss']:.3f}"
+
+
+def load_tokenizer(model_dir: str, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)

@@ -1,0 +1,67 @@
+"""What a training stage needs before it can start: its model, its libraries, a place on the cluster
+and on the disk."""
+
+import importlib.util
+from collections.abc import Iterator
+from typing import Literal
+
+from medr_ray.core.config import PipelineConfig, TrainerConfig
+from medr_ray.core.errors import MedrError
+from medr_ray.core.placement import Need, find_local_shortage
+
+
+def find_trainer_problems(
+    section: Literal["sft", "grpo"], trainer: TrainerConfig, config: PipelineConfig
+) -> Iterator[str]:
+    """What keeps a training stage from starting."""
+    from medr_ray.engines.weights import model_path
+
+    try:
+        model_path(config.models.policy)
+    except MedrError as error:
+        yield f"models.policy: {error}"
+    if trainer.backend == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+        yield f"{section}.backend: deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
+    shortage = find_local_shortage(list_needs(section, config), config.ray)
+    if shortage:
+        yield shortage
+
+
+def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[Need]:
+    """What the stage must have at the same time: the trainers, and for GRPO the engine and a
+    rollout worker beside them."""
+    trainer = config.sft if section == "sft" else config.grpo
+    resources: dict[str, float] = {"CPU": trainer.cpus_per_worker}
+    if trainer.use_gpu:
+        resources["GPU"] = trainer.gpus_per_worker
+    settings = {
+        "CPU": [f"{section}.workers", f"{section}.cpus_per_worker"],
+        "GPU": [f"{section}.{key}" for key in ("workers", "gpus_per_worker", "use_gpu")],
+    }
+    needs = [Need(f"the workers of {section}", resources, trainer.workers, settings)]
+    if section == "sft":
+        return needs
+    # Imported here, because a worker's tools are slow to import and planning is not to wait.
+    from medr_ray.rollouts.schedule import describe_worker_need
+
+    engine: dict[str, float] = {"CPU": 1}
+    # The engine takes a GPU where there is one, which trainers on GPUs show.
+    if trainer.use_gpu and config.engine.device != "cpu":
+        engine["GPU"] = config.engine.gpu_share
+    needs.append(Need("the engine", engine, 1, {"GPU": ["engine.gpu_share", "engine.device"]}))
+    needs.append(describe_worker_need(config.rollouts))
+    return needs
+
+
+def estimate_training_size(config: PipelineConfig) -> int:
+    """The trained model and one checkpoint: the weights and AdamW's two moments, each at least as
+    large as the model's files (they are float32)."""
+    from medr_ray.engines.weights import model_path
+
+    try:
+        folder = model_path(config.models.policy)
+    except MedrError:
+        # ``check`` says so.
+        return 0
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return 4 * size
