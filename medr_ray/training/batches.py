@@ -28,12 +28,21 @@ class Example:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Sequences padded on the right, and the N target tokens of all of them.
+    """Rows of tokens for one forward pass, and the N target tokens of all their sequences.
 
-    ``input_ids`` and ``attention_mask`` are (sequences, longest). ``hidden_rows`` and
-    ``hidden_columns`` (N) are the sequence and the position of the hidden state that predicts each
-    of ``target_tokens`` (N): the position before the token. ``logprobs`` is (N), empty for SFT.
-    ``advantages`` is (N).
+    A row is one sequence, padded on the right, or the prefix tree of several of them.
+    ``input_ids`` and ``attention_mask`` are (rows, longest). ``hidden_rows`` and
+    ``hidden_columns`` are the row and the position of the hidden state that predicts each of
+    ``target_tokens``: the state of the token before it. All three are (N). ``logprobs`` is (N),
+    empty for SFT. ``advantages`` is (N).
+
+    In a tree several sequences may have the same target token behind the same state. Such a token
+    is scored once: ``hidden_rows``, ``hidden_columns`` and ``target_tokens`` are then of M <= N
+    scored tokens, and ``occurrences`` (N) says which of them each target token is.
+
+    ``position_ids`` (rows, longest) and ``attention`` (rows, 1, longest, longest; true where the
+    first token attends to the second) are null for rows of one sequence: positions are then counted
+    from the left, and every token attends to those before it.
     """
 
     input_ids: torch.Tensor
@@ -43,6 +52,9 @@ class MicroBatch:
     target_tokens: torch.Tensor
     logprobs: torch.Tensor
     advantages: torch.Tensor
+    position_ids: torch.Tensor | None = None
+    attention: torch.Tensor | None = None
+    occurrences: torch.Tensor | None = None
 
 
 def plan_steps(

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from medr_ray.training.backends import TrainerBackend
-from medr_ray.training.batches import Example, MicroBatch, collate, group_into_micro_batches
+from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.collectives import max_over_workers
+from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batches
 
 # (batch, log-probabilities, entropies) -> loss; the tensors are those of ``PolicyModule.forward``.
 LossFunction = Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -25,15 +26,15 @@ def accumulate_gradients(
     example. A worker with fewer micro-batches than others repeats its first one with a loss of
     zero.
     """
-    groups = group_into_micro_batches(examples, max_micro_batch_tokens)
+    plans = plan_micro_batches(examples, max_micro_batch_tokens)
     # Workers exchange weights (ZeRO 3) and gradients in forward and backward passes. All workers
     # must run the same number of passes: with fewer passes in one of them, the others would wait
     # forever.
-    rounds = max_over_workers(len(groups))
+    rounds = max_over_workers(len(plans))
     total_loss = 0.0
     for index in range(rounds):
-        is_filler = index >= len(groups)
-        batch = collate(groups[0 if is_filler else index], pad_id, backend.device)
+        is_filler = index >= len(plans)
+        batch = build_micro_batch(plans[0 if is_filler else index], pad_id, backend.device)
         logprobs, entropies = backend.forward(batch)
         loss = compute_loss(batch, logprobs, entropies)
         if is_filler:

@@ -39,13 +39,14 @@ class PolicyModule(nn.Module):
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (log-probabilities, entropies) of the N target tokens, both (N) and float32.
 
-        Entropies carry no gradient.
+        Entropies carry no gradient. A batch with ``attention`` needs a model that takes such a mask
+        (the attention implementations "sdpa" and "eager" of transformers).
         """
         device = batch.input_ids.device.type
         dtype = select_dtype(device)
         with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
             hidden = self.model.get_decoder()(
-                input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+                input_ids=batch.input_ids, use_cache=False, **_attention_arguments(batch, dtype)
             ).last_hidden_state
             target_states = hidden[batch.hidden_rows, batch.hidden_columns]
             logprobs: list[torch.Tensor] = []
@@ -58,7 +59,10 @@ class PolicyModule(nn.Module):
                 scores = checkpoint(self._score_tokens, states, tokens, use_reentrant=False)
                 logprobs.append(scores[0])
                 entropies.append(scores[1])
-        return torch.cat(logprobs), torch.cat(entropies)
+        return (
+            _spread_over_occurrences(torch.cat(logprobs), batch),
+            _spread_over_occurrences(torch.cat(entropies), batch),
+        )
 
     def _score_tokens(
         self, hidden: torch.Tensor, tokens: torch.Tensor
@@ -72,6 +76,23 @@ class PolicyModule(nn.Module):
         with torch.no_grad():
             entropy = -(log_distribution.exp() * log_distribution).sum(-1)
         return log_distribution.gather(1, tokens[:, None])[:, 0], entropy
+
+
+def _attention_arguments(batch: MicroBatch, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The decoder's arguments that say which tokens see which, and where they stand."""
+    if batch.attention is None or batch.position_ids is None:
+        return {"attention_mask": batch.attention_mask}
+    # Added to the attention scores, in the format in which they are computed. A boolean mask would
+    # be right for SDPA only ("eager" adds whatever it is given), and SDPA would turn it into this
+    # one anew in every layer and keep each for the backward pass.
+    bias = torch.zeros(batch.attention.shape, dtype=dtype, device=batch.attention.device)
+    bias.masked_fill_(~batch.attention, torch.finfo(dtype).min)
+    return {"attention_mask": bias, "position_ids": batch.position_ids}
+
+
+def _spread_over_occurrences(scores: torch.Tensor, batch: MicroBatch) -> torch.Tensor:
+    """The scores of the N target tokens, from those of the M that were scored."""
+    return scores if batch.occurrences is None else scores[batch.occurrences]
 
 
 def load_policy_module(
