@@ -16,14 +16,14 @@ class Example:
     """One sequence to learn from.
 
     ``targets`` are the positions whose tokens carry the loss (from 1: nothing predicts the first
-    token). ``logprobs`` are the sampler's log-probabilities of those tokens and ``advantage`` is
-    their weight; for SFT empty and 1.
+    token). ``logprobs`` are the sampler's log-probabilities of those tokens and ``advantages``
+    their weights, one a target; for SFT both are empty.
     """
 
     ids: tuple[int, ...]
     targets: tuple[int, ...]
     logprobs: tuple[float, ...] = ()
-    advantage: float = 1.0
+    advantages: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class MicroBatch:
     A row is one sequence, padded on the right, or the prefix tree of several of them.
     ``input_ids`` and ``attention_mask`` are (rows, longest). ``hidden_rows`` and
     ``hidden_columns`` are the row and the position of the hidden state that predicts each of
-    ``target_tokens``: the state of the token before it. All three are (N). ``logprobs`` is (N),
-    empty for SFT. ``advantages`` is (N).
+    ``target_tokens``: the state of the token before it. All three are (N). ``logprobs`` and
+    ``advantages`` are (N), empty for SFT.
 
     In a tree several sequences may have the same target token behind the same state. Such a token
     is scored once: ``hidden_rows``, ``hidden_columns`` and ``target_tokens`` are then of M <= N
@@ -102,7 +102,7 @@ def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.devic
     positions = [position for sequence in sequences for position in sequence.targets]
     tokens = [sequences[row].ids[position] for row, position in zip(rows, positions, strict=True)]
     logprobs = [logprob for sequence in sequences for logprob in sequence.logprobs]
-    advantages = [sequence.advantage for sequence in sequences for _ in sequence.targets]
+    advantages = [advantage for sequence in sequences for advantage in sequence.advantages]
     return MicroBatch(
         input_ids=torch.tensor(input_ids, device=device),
         attention_mask=torch.tensor(attention_mask, device=device),

@@ -52,15 +52,18 @@ def make_examples(rollout: ScoredRollout) -> list[Example]:
     ids: tuple[int, ...] = ()
     targets: list[int] = []
     logprobs: list[float] = []
+    advantages: list[float] = []
     for turn in rollout.trajectory.turns:
         if turn.prompt_ids[: len(ids)] != ids:
-            examples.append(Example(ids, tuple(targets), tuple(logprobs), rollout.advantage))
+            examples.append(Example(ids, tuple(targets), tuple(logprobs), tuple(advantages)))
             targets = []
             logprobs = []
+            advantages = []
         start = len(turn.prompt_ids)
         targets += range(start, start + len(turn.output_ids))
         logprobs += turn.logprobs
+        advantages += [rollout.advantage] * len(turn.output_ids)
         ids = turn.prompt_ids + turn.output_ids
     if targets:
-        examples.append(Example(ids, tuple(targets), tuple(logprobs), rollout.advantage))
+        examples.append(Example(ids, tuple(targets), tuple(logprobs), tuple(advantages)))
     return examples

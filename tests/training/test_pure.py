@@ -139,7 +139,7 @@ def test_each_sampled_token_is_trained_once_and_no_other() -> None:
     assert example.ids == (1, 2, 3, 4, 5, 6)
     assert [example.ids[i] for i in example.targets] == [3, 4, 6]
     assert example.logprobs == (-0.1, -0.2, -0.3)
-    assert example.advantage == pytest.approx(0.5)
+    assert example.advantages == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
