@@ -26,6 +26,7 @@ from medr_ray.training.rollout_coordinator import (
     RolloutCoordinator,
     start_coordinator,
 )
+from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
 from medr_ray.training.workers import load_backend
 
@@ -46,7 +47,19 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     learner = Learner(backend, grpo, job.pad_id, rank, world_size)
     with contextlib.ExitStack() as stack:
         coordinator = None
+        step_metrics: StepMetrics | None = None
         if rank == 0:
+            step_metrics = stack.enter_context(
+                open_step_metrics(
+                    directory,
+                    GRPO_METRICS,
+                    state.history,
+                    job.log,
+                    "update",
+                    job.config.tracking,
+                    job.config.run.name,
+                )
+            )
             coordinator = start_coordinator(job, state.curriculum)
             stack.callback(coordinator.close)
         if state.update:
@@ -60,18 +73,16 @@ def grpo_worker(settings: dict[str, Any]) -> None:
             metrics = UpdateMetrics(update + 1, collected.figures, learning, sync_seconds)
             curriculum = coordinator.curriculum_state() if coordinator else None
             state = state.after(metrics, curriculum)
-            if rank == 0:
+            if step_metrics is not None:
                 # A part is named by its update, so an update that is repeated after a failure
                 # replaces what it wrote before.
                 directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", collected.rollouts)
-                job.log.add_row({**metrics.to_row(), "number": update + 1})
+                step_metrics.add_row(metrics.to_row())
             is_last = state.update == grpo.updates
             if state.update % grpo.checkpoint_every == 0 and not is_last:
                 save_checkpoint(backend, state.to_checkpoint(), {"update": state.update})
 
     save_model(backend, model_dir, Path(job.output), trust_remote_code)
-    if rank == 0:
-        directory.write_jsonl(GRPO_METRICS.name, state.history)
 
 
 def _share_with_workers(collected: CollectedRollouts | None) -> CollectedRollouts:

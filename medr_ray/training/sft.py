@@ -1,6 +1,7 @@
 """Supervised fine-tuning (paper section 4.1): the loop every Ray Train worker runs. The loss is on
 the assistant's tokens only."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from medr_ray.core.config import SFTConfig
+from medr_ray.core.config import SFTConfig, TrackingConfig
 from medr_ray.core.run import Directory
 from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
 from medr_ray.training.backends import TrainerBackend
@@ -21,6 +22,8 @@ from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.schedules import scheduled_learning_rate
+from medr_ray.training.step_metrics import open_step_metrics
+from medr_ray.training.throughput import measure_peak_memory
 from medr_ray.training.workers import load_backend
 
 
@@ -39,6 +42,8 @@ class SFTJob:
     output: str
     pad_id: int
     log: MetricsLog
+    tracking: TrackingConfig
+    run_name: str
     trust_remote_code: bool = False
 
 
@@ -71,29 +76,45 @@ def sft_worker(settings: dict[str, Any]) -> None:
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
     state = load_checkpoint(backend) or {"step": 0, "history": []}
-    for step in range(state["step"], len(steps)):
-        started = time.monotonic()
-        own = [examples[index] for index in steps[step][rank::world_size]]
-        loss, tokens = _accumulate_batch(backend, own, job)
-        rate = scheduled_learning_rate(config.optimiser, step, len(steps))
-        norm = backend.step(rate)
-        row = {
-            "step": step + 1,
-            "loss": round(loss, 5),
-            "tokens": tokens,
-            "learning_rate": rate,
-            "grad_norm": round(norm, 4),
-            "seconds": round(time.monotonic() - started, 3),
-        }
-        state = {"step": step + 1, "history": [*state["history"], row]}
+    with contextlib.ExitStack() as stack:
+        metrics = None
         if rank == 0:
-            job.log.add_row({**row, "number": step + 1})
-        is_last = step + 1 == len(steps)
-        if (step + 1) % config.checkpoint_every == 0 and not is_last:
-            save_checkpoint(backend, state, row)
+            metrics = stack.enter_context(
+                open_step_metrics(
+                    directory,
+                    SFT_METRICS,
+                    state["history"],
+                    job.log,
+                    "step",
+                    job.tracking,
+                    job.run_name,
+                )
+            )
+        for step in range(state["step"], len(steps)):
+            started = time.monotonic()
+            batch = [examples[index] for index in steps[step]]
+            loss, tokens = _accumulate_batch(backend, batch[rank::world_size], job)
+            rate = scheduled_learning_rate(config.optimiser, step, len(steps))
+            norm = backend.step(rate)
+            seconds = time.monotonic() - started
+            sequence_tokens = sum(len(example.ids) for example in batch)
+            row = {
+                "step": step + 1,
+                "loss": round(loss, 5),
+                "tokens": tokens,
+                "learning_rate": rate,
+                "grad_norm": round(norm, 4),
+                "seconds": round(seconds, 3),
+                "tokens_per_second": round(sequence_tokens / seconds, 1),
+                "memory_gb": measure_peak_memory(),
+            }
+            state = {"step": step + 1, "history": [*state["history"], row]}
+            if metrics is not None:
+                metrics.add_row(row)
+            is_last = step + 1 == len(steps)
+            if (step + 1) % config.checkpoint_every == 0 and not is_last:
+                save_checkpoint(backend, state, row)
     save_model(backend, model_dir, Path(job.output), job.trust_remote_code)
-    if rank == 0:
-        directory.write_jsonl(SFT_METRICS.name, state["history"])
 
 
 def _accumulate_batch(

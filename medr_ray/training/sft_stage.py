@@ -45,6 +45,8 @@ def execute_sft(context: StageContext) -> Counts:
             output=str(context.directory.local / "model"),
             pad_id=pad_id,
             log=log,
+            tracking=config.tracking,
+            run_name=config.run.name,
             trust_remote_code=config.models.trust_remote_code,
         )
 

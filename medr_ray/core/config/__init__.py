@@ -31,7 +31,13 @@ from medr_ray.core.config.tools import (
     ToolsConfig,
     WebSearchConfig,
 )
-from medr_ray.core.config.training import GRPOConfig, OptimiserConfig, SFTConfig, TrainerConfig
+from medr_ray.core.config.training import (
+    GRPOConfig,
+    OptimiserConfig,
+    SFTConfig,
+    TrackingConfig,
+    TrainerConfig,
+)
 from medr_ray.core.config.trajectories import TrajectoriesConfig
 
 __all__ = [
@@ -71,6 +77,7 @@ __all__ = [
     "ServingConfig",
     "ShapeName",
     "ToolsConfig",
+    "TrackingConfig",
     "TrainerConfig",
     "TrajectoriesConfig",
     "WebSearchConfig",

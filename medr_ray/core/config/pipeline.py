@@ -15,7 +15,7 @@ from medr_ray.core.config.questions import QuestionsConfig
 from medr_ray.core.config.retrieval import IndexConfig, RetrievalConfig
 from medr_ray.core.config.serving import ServingConfig
 from medr_ray.core.config.tools import ToolsConfig
-from medr_ray.core.config.training import GRPOConfig, SFTConfig
+from medr_ray.core.config.training import GRPOConfig, SFTConfig, TrackingConfig
 from medr_ray.core.config.trajectories import TrajectoriesConfig
 from medr_ray.core.config.urls import ClusterAddress, StorageUri
 
@@ -84,6 +84,9 @@ class PipelineConfig(Section):
     )
     sft: SFTConfig = Field(SFTConfig(), description="supervised fine-tuning")
     grpo: GRPOConfig = Field(GRPOConfig(), description="reinforcement learning")
+    tracking: TrackingConfig = Field(
+        TrackingConfig(), description="where the metrics of training go"
+    )
     serving: ServingConfig = Field(ServingConfig(), description="the HTTP service")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="held-out questions")
     llm: EndpointConfig = Field(

@@ -10,6 +10,21 @@ from medr_ray.core.config.names import registered_in
 PolicyLossName = Annotated[str, registered_in("medr_ray.training.losses:POLICY_LOSSES")]
 
 
+class TrackingConfig(Section):
+    """Where the metrics of training go beside ``metrics.jsonl`` and TensorBoard's files. Keys come
+    from the service's own environment variables (MLFLOW_TRACKING_TOKEN, WANDB_API_KEY)."""
+
+    service: Operational[Literal["none", "mlflow", "wandb"]] = Field(
+        "none", description="tracking service; its package must be installed: mlflow or wandb"
+    )
+    uri: Operational[str] = Field(
+        "", description="MLflow's server or folder; empty: MLFLOW_TRACKING_URI"
+    )
+    project: Operational[str] = Field(
+        "medr", min_length=1, description="experiment of MLflow, or project of W&B"
+    )
+
+
 class OptimiserConfig(Section):
     """AdamW."""
 
