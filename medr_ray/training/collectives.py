@@ -13,6 +13,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def get_rank() -> int:
+    """This worker's rank; 0 where torch.distributed is not set up."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 def get_rank_and_world_size() -> tuple[int, int]:
     """Returns (the rank of this worker, the number of workers)."""
     context = ray.train.get_context()

@@ -19,7 +19,7 @@ def save_model(
     it exists. Raises RuntimeError when the weights do not fit the model of ``source``.
     """
     # Before ranks other than 0 return: gathering the weights needs every worker (ZeRO 3).
-    weights = backend.export_weights()
+    weights = dict(backend.stream_weights())
     if get_rank_and_world_size()[0] != 0:
         return
     # Imported here, because transformers is slow to import.

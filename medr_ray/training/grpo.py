@@ -103,7 +103,7 @@ def _publish_weights(
 ) -> float:
     """Give the trainer's weights to the engine under ``version``; returns the seconds until it
     served them. Called by every worker, because under ZeRO 3 each has a part of the weights."""
-    weights = backend.export_weights()
+    weights = dict(backend.stream_weights())
     started = time.monotonic()
     if coordinator is not None:
         coordinator.publish_weights(weights, version)

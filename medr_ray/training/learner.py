@@ -47,7 +47,7 @@ class Learner:
         own_loss, own_sums = self._accumulate(examples[self._rank :: self._world_size], tokens)
         loss, *sums = sum_over_workers(own_loss, *own_sums)
         rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)
-        norm = self._backend.step(rate)
+        outcome = self._backend.step(rate)
         entropy, divergence, ratio, clipped = (round(total / tokens, 6) for total in sums)
         return LearningFigures(
             loss=round(loss, 6),
@@ -55,7 +55,7 @@ class Learner:
             mismatch_kl=divergence,
             ratio_mean=ratio,
             clip_fraction=clipped,
-            grad_norm=round(norm, 4),
+            grad_norm=round(outcome.norm, 4) if outcome.applied else None,
             tokens=tokens,
             learn_seconds=round(time.monotonic() - started, 2),
         )

@@ -95,7 +95,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
             batch = [examples[index] for index in steps[step]]
             loss, tokens = _accumulate_batch(backend, batch[rank::world_size], job)
             rate = scheduled_learning_rate(config.optimiser, step, len(steps))
-            norm = backend.step(rate)
+            outcome = backend.step(rate)
             seconds = time.monotonic() - started
             sequence_tokens = sum(len(example.ids) for example in batch)
             row = {
@@ -103,7 +103,8 @@ def sft_worker(settings: dict[str, Any]) -> None:
                 "loss": round(loss, 5),
                 "tokens": tokens,
                 "learning_rate": rate,
-                "grad_norm": round(norm, 4),
+                "grad_norm": round(outcome.norm, 4) if outcome.applied else None,
+                "applied": outcome.applied,
                 "seconds": round(seconds, 3),
                 "tokens_per_second": round(sequence_tokens / seconds, 1),
                 "memory_gb": measure_peak_memory(),

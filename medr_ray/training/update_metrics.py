@@ -37,7 +37,8 @@ class LearningFigures:
 
     ``entropy`` is in nats. ``mismatch_kl`` is KL(engine || trainer) before the step,
     ``ratio_mean`` the mean probability ratio, ``clip_fraction`` the share of clipped tokens, and
-    ``grad_norm`` the gradient's norm before clipping.
+    ``grad_norm`` the gradient's norm before clipping, null where it was not finite and the step was
+    skipped.
     """
 
     loss: float
@@ -45,7 +46,7 @@ class LearningFigures:
     mismatch_kl: float | None
     ratio_mean: float | None
     clip_fraction: float | None
-    grad_norm: float
+    grad_norm: float | None
     tokens: int
     learn_seconds: float
 

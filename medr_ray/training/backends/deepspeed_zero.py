@@ -1,7 +1,9 @@
 """DeepSpeed ZeRO (arXiv 1910.02054): workers share optimiser state, gradients and weights."""
 
 import contextlib
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,20 @@ import torch
 import torch.distributed as dist
 
 from medr_ray.core.config import OptimiserConfig, TrainerConfig
+from medr_ray.training.backends.adamw import (
+    apply_gradients,
+    list_trained,
+    read_state,
+    start_moments,
+    write_state,
+)
+from medr_ray.training.backends.base import StepOutcome, scale_loss
+from medr_ray.training.backends.row_shards import gather_rows, shard_rows
 from medr_ray.training.batches import MicroBatch
-from medr_ray.training.collectives import world_size
+from medr_ray.training.collectives import get_rank
 from medr_ray.training.policy import PolicyModule
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, as torch names it
 
 
 class DeepSpeedBackend:
@@ -25,23 +38,19 @@ class DeepSpeedBackend:
         optimiser_config: OptimiserConfig,
         device: torch.device,
     ) -> None:
-        if device.type == "cpu":
-            # Before the import: DeepSpeed chooses its accelerator while it is imported.
-            os.environ.setdefault("DS_ACCELERATOR", "cpu")
-        import deepspeed
-
-        if device.type == "cpu":
-            # Without this DeepSpeed compiles its shared-memory collectives when it starts: two
-            # minutes, and a C++ compiler that the machine may lack. Gloo does the same work.
-            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        deepspeed = import_deepspeed(device)
         self.device = device
         if not dist.is_initialized():
             deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
         settings = deepspeed_settings(config, optimiser_config)
         self._engine, *_ = deepspeed.initialize(
-            model=module, model_parameters=module.parameters(), config=settings
+            model=module,
+            model_parameters=list(list_trained(module.model).values()),
+            config=settings,
         )
-        self._zero3 = config.zero_stage == 3
+        self._stage = config.zero_stage
+        self._clip_norm = optimiser_config.clip_norm
+        self._trained = list_trained(self._engine.module.model)
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         return self._engine(batch)
@@ -49,14 +58,73 @@ class DeepSpeedBackend:
     def backward(self, loss: torch.Tensor, is_last: bool) -> None:
         # The number of micro-batches differs by step, so DeepSpeed cannot count them itself.
         self._engine.set_gradient_accumulation_boundary(is_boundary=is_last)
-        self._engine.backward(loss * world_size())
+        self._engine.backward(scale_loss(loss))
 
-    def step(self, learning_rate: float) -> float:
+    def step(self, learning_rate: float) -> StepOutcome:
+        if self._stage == 0:
+            # DeepSpeed would neither tell the norm nor look whether it is finite.
+            gradients = [
+                parameter.grad for parameter in self._trained.values() if parameter.grad is not None
+            ]
+            norm = float(torch.nn.utils.get_total_norm(gradients))
+            return apply_gradients(
+                self._engine.optimizer, gradients, norm, self._clip_norm, learning_rate
+            )
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
+        # It drops gradients that are not finite instead of applying them; the norm is then infinite
+        # on all workers.
         self._engine.step()
-        norm = self._engine.get_global_grad_norm()  # None under ZeRO 0
-        return float(norm) if norm is not None else float("nan")
+        norm = float(self._engine.get_global_grad_norm())
+        return StepOutcome(norm, math.isfinite(norm))
+
+    def state(self) -> dict[str, Any]:
+        if self._stage == 0:
+            return read_state(self._trained, self._engine.optimizer)
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        self._start_moments()
+        state: dict[str, Any] = {}
+        for name, parameter in self._trained.items():
+            # Each is whole for a moment only: this worker keeps its rows.
+            state[f"weight/{name}"] = shard_rows(safe_get_full_fp32_param(parameter))
+            for moment in _MOMENTS:
+                whole = safe_get_full_optimizer_state(parameter, moment)
+                state[f"{moment}/{name}"] = shard_rows(whole)
+        partition = self._partitions()[0]
+        state["steps"] = self._engine.basic_optimizer.state[partition]["step"].clone()
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        if self._stage == 0:
+            write_state(self._trained, self._engine.optimizer, state)
+            return
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+        self._start_moments()
+        for name, parameter in self._trained.items():
+            whole = gather_rows(state[f"weight/{name}"], self.device)
+            safe_set_full_fp32_param(parameter, whole)
+            with self._gathered(parameter, changes=True):
+                parameter.data.copy_(whole)
+            for moment in _MOMENTS:
+                whole = gather_rows(state[f"{moment}/{name}"], self.device)
+                safe_set_full_optimizer_state(parameter, whole, moment)
+        for partition in self._partitions():
+            self._engine.basic_optimizer.state[partition]["step"].copy_(state["steps"])
+
+    def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
+        if adapter_only:
+            raise ValueError("there is no adapter: the model is trained without LoRA")
+        # Parameter by parameter, so that the device holds one more whole parameter, not the model.
+        for name, parameter in self._engine.module.model.named_parameters():
+            with self._gathered(parameter):
+                # Cloned: what was gathered is freed at the end of this block.
+                weight = None
+                if get_rank() == 0:
+                    weight = parameter.detach().to("cpu", torch.bfloat16, copy=True)
+            if weight is not None:
+                yield name, weight
 
     def save(self, directory: Path) -> None:
         self._engine.save_checkpoint(str(directory), tag="deepspeed")
@@ -64,20 +132,45 @@ class DeepSpeedBackend:
     def load(self, directory: Path) -> None:
         self._engine.load_checkpoint(str(directory), tag="deepspeed")
 
-    def export_weights(self) -> dict[str, torch.Tensor]:
+    def _gathered(
+        self, parameter: torch.nn.Parameter, changes: bool = False
+    ) -> contextlib.AbstractContextManager[Any]:
+        """The whole of ``parameter`` inside the context; what rank 0 ``changes`` is kept."""
+        if self._stage != 3:
+            return contextlib.nullcontext()
         import deepspeed
 
-        weights = {}
-        # Parameter by parameter, so that the device holds one more whole parameter, not the model.
-        # Gathering is collective: every worker goes through them in the same order.
-        for name, parameter in self._engine.module.model.named_parameters():
-            gathered = contextlib.nullcontext()
-            if self._zero3:
-                gathered = deepspeed.zero.GatheredParameters([parameter])
-            with gathered:
-                # Cloned: what was gathered is freed at the end of this block.
-                weights[name] = parameter.detach().to("cpu", torch.bfloat16).clone()
-        return weights
+        return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0 if changes else None)
+
+    def _partitions(self) -> list[torch.Tensor]:
+        """This worker's float32 tensors, which the optimiser steps on."""
+        optimiser = self._engine.optimizer
+        if self._stage == 3:
+            return list(optimiser.fp32_partitioned_groups_flat)
+        if hasattr(optimiser, "fp32_groups_flat_partition"):  # stage 1 in bf16
+            return list(optimiser.fp32_groups_flat_partition)
+        return list(optimiser.single_partition_of_fp32_groups)
+
+    def _start_moments(self) -> None:
+        """Let the optimiser have its state before its first step."""
+        start_moments(self._engine.basic_optimizer, self._partitions())
+        if self._stage != 3:
+            # DeepSpeed finds a parameter's part of the state by links that it makes at a step.
+            self._engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def import_deepspeed(device: torch.device) -> Any:
+    """The library, set up for ``device``."""
+    if device.type == "cpu":
+        # Before the import: DeepSpeed chooses its accelerator while it is imported.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+
+    if device.type == "cpu":
+        # Without this DeepSpeed compiles its shared-memory collectives when it starts: two
+        # minutes, and a C++ compiler that the machine may lack. Gloo does the same work.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed
 
 
 def deepspeed_settings(config: TrainerConfig, optimiser_config: OptimiserConfig) -> dict[str, Any]:

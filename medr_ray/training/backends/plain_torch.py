@@ -1,6 +1,7 @@
 """Plain torch: every worker has the whole model; DDP where there are several."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,16 @@ import torch
 import torch.distributed as dist
 
 from medr_ray.core.config import OptimiserConfig
+from medr_ray.training.backends.adamw import (
+    apply_gradients,
+    list_trained,
+    make_optimiser,
+    read_state,
+    write_state,
+)
+from medr_ray.training.backends.base import StepOutcome, scale_loss
 from medr_ray.training.batches import MicroBatch
-from medr_ray.training.collectives import world_size
+from medr_ray.training.collectives import get_rank, world_size
 from medr_ray.training.policy import PolicyModule
 
 
@@ -21,19 +30,21 @@ class TorchBackend:
     ) -> None:
         self.device = device
         self._module = module.to(device)
-        self._runner: Any = self._module  # what forward goes through: DDP where there is one
+        self._runner: Any = self._module  # what forward goes through: DDP where there are several
         if world_size() > 1:
-            from ray.train.torch import prepare_model
+            from torch.nn.parallel import DistributedDataParallel
 
-            # Not moved: it is on this worker's device already.
-            self._runner = prepare_model(self._module, move_to_device=False)
-        self._clip = optimiser_config.clip_norm
-        self._optimiser = torch.optim.AdamW(
-            self._module.parameters(),
-            lr=optimiser_config.learning_rate,
-            betas=(optimiser_config.beta1, optimiser_config.beta2),
-            weight_decay=optimiser_config.weight_decay,
-        )
+            self._runner = DistributedDataParallel(
+                self._module,
+                device_ids=None if device.type == "cpu" else [device],
+                # The buffers are tables of positions: equal on all workers.
+                broadcast_buffers=False,
+                # Otherwise DDP keeps every gradient twice.
+                gradient_as_bucket_view=True,
+            )
+        self._clip_norm = optimiser_config.clip_norm
+        self._trained = list_trained(self._module.model)
+        self._optimiser = make_optimiser(self._trained.values(), optimiser_config)
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         return self._runner(batch)
@@ -42,33 +53,34 @@ class TorchBackend:
         exchanges = is_last or self._runner is self._module
         # One exchange for a step, not one for each micro-batch.
         with contextlib.nullcontext() if exchanges else self._runner.no_sync():
-            (loss * world_size()).backward()
+            scale_loss(loss).backward()
 
-    def step(self, learning_rate: float) -> float:
+    def step(self, learning_rate: float) -> StepOutcome:
         # After the exchange all workers have the same gradients, and so the same norm.
-        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
-        return float(norm)
+        gradients = [
+            parameter.grad for parameter in self._trained.values() if parameter.grad is not None
+        ]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        return apply_gradients(self._optimiser, gradients, norm, self._clip_norm, learning_rate)
+
+    def state(self) -> dict[str, Any]:
+        return read_state(self._trained, self._optimiser)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        write_state(self._trained, self._optimiser, state)
+
+    def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
+        if adapter_only:
+            raise ValueError("there is no adapter: the model is trained without LoRA")
+        if get_rank() == 0:
+            for name, parameter in self._module.model.named_parameters():
+                yield name, parameter.detach().to("cpu", torch.bfloat16)
 
     def save(self, directory: Path) -> None:
         # All workers have the same state.
         if not dist.is_initialized() or dist.get_rank() == 0:
-            state = {
-                "model": self._module.model.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-            }
-            torch.save(state, directory / "torch.pt")
+            torch.save(self.state(), directory / "torch.pt")
 
     def load(self, directory: Path) -> None:
-        state = torch.load(directory / "torch.pt", weights_only=True, map_location=self.device)
-        self._module.model.load_state_dict(state["model"])
-        self._optimiser.load_state_dict(state["optimiser"])
-
-    def export_weights(self) -> dict[str, torch.Tensor]:
-        return {
-            name: parameter.detach().to("cpu", torch.bfloat16)
-            for name, parameter in self._module.model.named_parameters()
-        }
+        path = directory / "torch.pt"
+        self.load_state(torch.load(path, weights_only=True, map_location=self.device))
