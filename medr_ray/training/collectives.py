@@ -43,6 +43,15 @@ def max_over_workers(value: int) -> int:
     return int(maximum)
 
 
+def max_figure_over_workers(value: float) -> float:
+    """The largest value of all workers, as a fraction."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return value
+    maximum = torch.tensor(value, dtype=torch.float64, device=_collective_device())
+    dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
+    return float(maximum)
+
+
 def _collective_device() -> str:
     """The device on which tensors must be for a collective operation."""
     # NCCL can exchange tensors on GPUs only.

@@ -6,6 +6,7 @@ answers under the next version. So rollouts are learned from by the weights that
 """
 
 import contextlib
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ from medr_ray.training.rollout_coordinator import (
     start_coordinator,
 )
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
+from medr_ray.training.update_checks import describe_mismatch
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
 from medr_ray.training.workers import load_backend
+
+_LOG = logging.getLogger(__name__)
 
 
 def grpo_worker(settings: dict[str, Any]) -> None:
@@ -77,7 +81,11 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 # A part is named by its update, so an update that is repeated after a failure
                 # replaces what it wrote before.
                 directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", collected.rollouts)
-                step_metrics.add_row(metrics.to_row())
+                row = metrics.to_row()
+                step_metrics.add_row(row)
+                mismatch = describe_mismatch(row, grpo.max_mismatch_kl)
+                if mismatch:
+                    _LOG.warning("%s", mismatch)
             is_last = state.update == grpo.updates
             if state.update % grpo.checkpoint_every == 0 and not is_last:
                 save_checkpoint(backend, state.to_checkpoint(), {"update": state.update})

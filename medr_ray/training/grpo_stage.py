@@ -15,6 +15,7 @@ from medr_ray.training.artifacts import GRPO_METRICS
 from medr_ray.training.metrics_log import MetricRow, MetricsLog
 from medr_ray.training.ray_train import load_tokenizer, run_training
 from medr_ray.training.requirements import estimate_training_size, find_trainer_problems
+from medr_ray.training.update_checks import describe_mismatch
 
 _COMPARED_UPDATES = 3  # at the beginning and at the end of a run, for its summary
 
@@ -69,6 +70,11 @@ def execute_grpo(context: StageContext) -> Counts:
         f"rollouts {counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} "
         f"(first and last {_COMPARED_UPDATES} updates)"
     )
+    limit = config.grpo.max_mismatch_kl
+    for row in history:
+        mismatch = describe_mismatch(row, limit)
+        if mismatch:
+            context.console.print(f"grpo: {mismatch}")
     return counts
 
 

@@ -36,16 +36,22 @@ class LearningFigures:
     """What an optimiser step came to: means over ``tokens``, the trained tokens of all workers.
 
     ``entropy`` is in nats. ``mismatch_kl`` is KL(engine || trainer) before the step,
-    ``ratio_mean`` the mean probability ratio, ``clip_fraction`` the share of clipped tokens, and
-    ``grad_norm`` the gradient's norm before clipping, null where it was not finite and the step was
-    skipped.
+    ``ratio_mean`` and ``ratio_largest`` are the mean and the largest probability ratio, and
+    ``mismatch_share`` is the share of tokens whose ratio is above ``grpo.ratio_cap`` or below its
+    inverse. ``clip_fraction`` is the share of tokens whose ratio the loss held at a bound, which
+    ``clip_low_share`` (below 1) and ``clip_high_share`` (above 1) add up to. ``grad_norm`` is the
+    gradient's norm before clipping, null where it was not finite and the step was skipped.
     """
 
     loss: float
     entropy: float | None
     mismatch_kl: float | None
     ratio_mean: float | None
+    ratio_largest: float | None
+    mismatch_share: float | None
     clip_fraction: float | None
+    clip_low_share: float | None
+    clip_high_share: float | None
     grad_norm: float | None
     tokens: int
     learn_seconds: float

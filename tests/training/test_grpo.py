@@ -46,7 +46,11 @@ FIGURES = {
     "entropy",
     "mismatch_kl",
     "ratio_mean",
+    "ratio_largest",
+    "mismatch_share",
     "clip_fraction",
+    "clip_low_share",
+    "clip_high_share",
     "grad_norm",
     "tokens",
     "learn_seconds",
@@ -187,7 +191,10 @@ def test_two_updates_learn_publish_and_record(
         assert row["grad_norm"] > 0
         assert 0 < row["entropy"] < math.log(400)
         assert 0 <= row["clip_fraction"] < 1
+        assert row["clip_low_share"] + row["clip_high_share"] == pytest.approx(row["clip_fraction"])
         assert row["mismatch_kl"] > 0
+        assert row["ratio_largest"] >= row["ratio_mean"]
+        assert 0 <= row["mismatch_share"] <= 1
 
     assert training.engine.versions == [1, 2]
     assert training.engine.is_closed

@@ -15,8 +15,9 @@ from medr_ray.training.advantages import group_advantages, has_spread
 from medr_ray.training.batches import Example, collate, group_into_micro_batches, plan_steps
 from medr_ray.training.curriculum import Curriculum
 from medr_ray.training.experience import make_examples, score_groups
-from medr_ray.training.losses import clipped_loss, sft_loss
+from medr_ray.training.losses import POLICY_LOSSES, clipped_loss, sft_loss, truncated_loss
 from medr_ray.training.rewards import RulesPreference, compute_rewards
+from medr_ray.training.update_checks import describe_mismatch
 
 _REWARD = st.none() | st.floats(-1, 2)
 
@@ -52,7 +53,7 @@ def test_grpo_gradient_at_ratio_one_is_the_weighted_log_likelihood() -> None:
     )
     result.loss.backward()
     assert torch.allclose(logprobs.grad, -advantages)
-    assert result.clipped == 0
+    assert result.clipped_low == result.clipped_high == 0
     assert result.divergence == 0
 
 
@@ -66,8 +67,80 @@ def test_grpo_clips_only_where_it_would_go_further() -> None:
     assert logprobs.grad[3] == 0  # lowered far enough already
     assert logprobs.grad[1] != 0
     assert logprobs.grad[2] != 0
-    assert result.clipped == 2
+    assert result.clipped_low == result.clipped_high == 1
     assert result.loss.item() == pytest.approx(-(1.28 + math.exp(-1) - math.e - 0.8))
+
+
+_LOGPROB = st.floats(-100, 0)
+_TOKENS = st.lists(
+    st.tuples(_LOGPROB, _LOGPROB, st.floats(-2, 2)), min_size=1, max_size=8
+)  # trainer, engine, advantage
+
+
+@pytest.mark.parametrize("name", sorted(POLICY_LOSSES))
+@given(tokens=_TOKENS)
+def test_no_token_outweighs_the_bound_of_its_loss(
+    name: str, tokens: list[tuple[float, float, float]]
+) -> None:
+    trained, sampled, advantages = torch.tensor(tokens).unbind(1)
+    logprobs = trained.clone().requires_grad_()
+    config = GRPOConfig(dual_clip=3, ratio_cap=2, clip_low=0.2, clip_high=0.28)
+    result = POLICY_LOSSES[name](logprobs, sampled, advantages, config)
+    result.loss.backward()
+    assert math.isfinite(result.loss.detach())
+    assert math.isfinite(result.divergence)
+    bound = {"clipped": 3, "truncated": 2}[name] * advantages.abs() * (1 + 1e-6)
+    assert torch.all(logprobs.grad.abs() <= bound)
+    # The gradient raises what was better than its group and lowers what was worse, if anything.
+    assert torch.all(logprobs.grad * advantages <= 0)
+
+
+def test_a_token_that_only_the_trainer_finds_likely_does_not_dominate() -> None:
+    for engine in (-20.0, -95.0):
+        sampled = torch.tensor([engine, -0.7])
+        logprobs = torch.tensor([-0.05, -0.7], requires_grad=True)
+        result = clipped_loss(logprobs, sampled, torch.tensor([-0.5, -0.5]), GRPOConfig())
+        result.loss.backward()
+        assert logprobs.grad.tolist() == pytest.approx([0, 0.5])
+        assert result.clipped_high == result.mismatched == 1
+        assert result.largest_ratio > 1e8
+
+
+def test_the_truncated_loss_weighs_the_log_likelihood_by_the_bounded_ratio() -> None:
+    sampled = torch.tensor([-1.0, -1.0, -5.0])
+    logprobs = torch.tensor([-1.0, -2.0, -1.0], requires_grad=True)
+    advantages = torch.tensor([0.5, -0.25, -1.0])
+    result = truncated_loss(logprobs, sampled, advantages, GRPOConfig(ratio_cap=2))
+    result.loss.backward()
+    assert logprobs.grad.tolist() == pytest.approx([-0.5, 0.25 * math.exp(-1), 2.0])
+    assert result.clipped_high == 1
+    assert result.clipped_low == 0
+
+
+@given(st.lists(st.tuples(st.floats(-5, 0), st.floats(-2, 2)), min_size=1, max_size=8))
+def test_all_losses_have_the_same_gradient_where_engine_and_trainer_agree(
+    tokens: list[tuple[float, float]],
+) -> None:
+    sampled, advantages = torch.tensor(tokens).unbind(1)
+    for compute_loss in POLICY_LOSSES.values():
+        logprobs = sampled.clone().requires_grad_()
+        result = compute_loss(logprobs, sampled, advantages, GRPOConfig())
+        result.loss.backward()
+        assert torch.allclose(logprobs.grad, -advantages)
+        assert result.divergence == result.mismatched == 0
+        assert result.largest_ratio == 1
+
+
+def test_an_update_warns_of_a_mismatch_and_says_what_to_do() -> None:
+    row = {"update": 3, "mismatch_kl": 0.4, "ratio_largest": 812.0, "mismatch_share": 0.031}
+    text = describe_mismatch(row, 0.02)
+    assert "update 3" in text
+    assert "812" in text
+    assert "3.10%" in text
+    assert "grpo.loss: truncated" in text
+    assert describe_mismatch({**row, "mismatch_kl": float("nan")}, 0.02)
+    assert describe_mismatch({**row, "mismatch_kl": 0.0003}, 0.02) == ""
+    assert describe_mismatch({**row, "mismatch_kl": None}, 0.02) == ""
 
 
 def test_sft_loss_is_the_summed_negative_log_likelihood() -> None:

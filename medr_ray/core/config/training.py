@@ -92,6 +92,22 @@ class GRPOConfig(TrainerConfig):
     clip_high: float = Field(
         0.28, gt=0, description="the probability ratio is clipped above 1 plus this"
     )
+    dual_clip: float = Field(
+        3.0,
+        gt=1,
+        description="loss clipped: where the advantage is negative, the ratio counts up to this",
+    )
+    ratio_cap: float = Field(
+        2.0,
+        gt=1,
+        description="loss truncated: a token's weight is its ratio up to this; for every loss, a "
+        "ratio above it or below its inverse counts as mismatched",
+    )
+    max_mismatch_kl: Operational[float] = Field(
+        0.02,
+        gt=0,
+        description="KL of engine and trainer, in nats per token, above which an update warns",
+    )
     raise_at: float = Field(
         0.5,
         gt=0,
