@@ -90,7 +90,8 @@ class EnginePolicy:
         self._messages_encoded = len(messages)
         turn = Turn(tuple(prompt), output_ids, generation.logprobs, generation.version)
         is_finished = generation.finish_reason == "stop"
-        return PolicyTurn(generation.text, turn, len(prompt), len(output_ids), is_finished)
+        text = self._renderer.complete_reply(generation.text)
+        return PolicyTurn(text, turn, len(prompt), len(output_ids), is_finished)
 
     def _encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """The tokens so far and those of the new messages. Nothing is kept until there is a reply,
@@ -104,7 +105,7 @@ class EnginePolicy:
         if not self._messages_encoded:
             return self._renderer.encode_prompt(new)
         # A reply that was cut off lacks the token that ends a message.
-        is_ended = self._ids[-1] == self._renderer.end_id
+        is_ended = self._ids[-1] in self._renderer.stop_ids
         end = [] if is_ended else [self._renderer.end_id]
         return [*self._ids, *end, *self._renderer.encode_bridge(new)]
 

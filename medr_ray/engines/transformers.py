@@ -39,6 +39,7 @@ from medr_ray.engines.distributions import (
 from medr_ray.engines.number_format import select_dtype
 from medr_ray.engines.slots import CacheWindow, SlotCache
 from medr_ray.engines.text_decoding import IncrementalText
+from medr_ray.engines.turn_format import read_stop_ids
 
 _LEAST_SEED = -(2**63)  # torch's bounds
 _SEEDS = 2**64
@@ -104,7 +105,7 @@ class TransformersEngine:
         )
         _require_full_attention(model.config, model_dir)
         self.model: Any = model.to(self._device).eval()
-        self.renderer = ChatRenderer(self.tokenizer)
+        self.renderer = ChatRenderer(self.tokenizer, read_stop_ids(model_dir))
         self.version = 0
         self._cache = SlotCache(self.model.config.num_hidden_layers, config.max_batch)
         self._waiting: deque[EngineRequest] = deque()
@@ -346,7 +347,7 @@ class TransformersEngine:
         ``cached_lengths[i]`` tokens before them.
         """
         width = max(map(len, new_ids))
-        pad_id = self.renderer.end_id  # any id will do: the states of padding are overwritten later
+        pad_id = 0  # any id will do: the states of padding are overwritten later
         window = CacheWindow(first_row, cached_lengths, width, self._device)
         self._cache.set_window(window)
         padded = [ids + [pad_id] * (width - len(ids)) for ids in new_ids]
@@ -403,7 +404,7 @@ class TransformersEngine:
         if (
             request.cancelled
             or request.failure is not None
-            or request.output_ids[-1] == self.renderer.end_id
+            or request.output_ids[-1] in self.renderer.stop_ids
             or len(request.output_ids) >= sampling.max_tokens
         ):
             return True
@@ -435,7 +436,7 @@ class TransformersEngine:
 
     def _build_generation(self, request: EngineRequest) -> Generation:
         output_ids = request.output_ids
-        has_end_token = bool(output_ids) and output_ids[-1] == self.renderer.end_id
+        has_end_token = bool(output_ids) and output_ids[-1] in self.renderer.stop_ids
         text = self._decode_ids(output_ids[:-1] if has_end_token else output_ids)
         stop_positions = [text.index(stop) for stop in request.sampling.stop if stop in text]
         return Generation(

@@ -68,9 +68,9 @@ class PreparedJob:
     reads_calls: ToolStyle | None = None
 
     @property
-    def end_id(self) -> int:
-        """The token that ends an answer."""
-        return self.encoder.end_id
+    def stop_ids(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        return self.encoder.stop_ids
 
     def build_reader(self) -> ReplyReader | None:
         """A reader of one choice's calls; None where the text is passed on as it is."""

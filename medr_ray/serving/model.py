@@ -189,7 +189,7 @@ def _report_tokens(generation: Generation, prepared: PreparedJob) -> tuple[Token
     if prepared.job.max_tokens == 0:
         return ()
     count = len(generation.output_ids)
-    if generation.output_ids and generation.output_ids[-1] == prepared.end_id:
+    if generation.output_ids and generation.output_ids[-1] in prepared.stop_ids:
         count -= 1
     texts = prepared.encoder.token_texts
     return texts.build_logprobs(generation.output_ids[:count], generation.reports[:count])
@@ -296,7 +296,7 @@ def _build_delta(
 ) -> Delta | None:
     """The delta of what came; None where nothing of it is passed on yet."""
     ids, reports = progress.output_ids, progress.reports
-    if ids and ids[-1] == prepared.end_id:
+    if ids and ids[-1] in prepared.stop_ids:
         ids, reports = ids[:-1], reports[:-1]
     logprobs = prepared.encoder.token_texts.build_logprobs(ids, reports) if ids else ()
     reply = ReadReply(progress.text) if reader is None else reader.add_text(progress.text)

@@ -15,6 +15,7 @@ from medr_ray.agent.untrusted_text import TAGS
 from medr_ray.core.json_text import parse_json
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.engines.constraints import ConstraintCompiler
+from medr_ray.engines.turn_format import read_stop_ids
 from medr_ray.serving.token_texts import TokenTexts
 
 # Characters. A shorter control token could be a word or a sign, and is left to be one.
@@ -32,8 +33,8 @@ class PromptEncoder:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(
             directory, trust_remote_code=trust_remote_code
         )
-        self._renderer = ChatRenderer(self.tokenizer)
-        self.end_id = self._renderer.end_id
+        self._renderer = ChatRenderer(self.tokenizer, read_stop_ids(directory))
+        self.stop_ids = self._renderer.stop_ids
         settings = directory / "config.json"
         # Infinity stands in the settings of some architectures.
         model_config = parse_json(settings.read_bytes(), str(settings), finite=False)

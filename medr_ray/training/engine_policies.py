@@ -4,12 +4,14 @@ The module is loaded in every rollout worker, so it does not import torch.
 """
 
 import functools
+from pathlib import Path
 from typing import Protocol
 
 from medr_ray.agent.policies import EnginePolicy, Policy
 from medr_ray.core.config import AgentConfig
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.engines.turn_format import read_stop_ids
 from medr_ray.rollouts.worker import RolloutRequest
 
 
@@ -53,4 +55,4 @@ class EnginePolicyFactory:
         tokenizer = AutoTokenizer.from_pretrained(
             self._model_dir, trust_remote_code=self._trust_remote_code
         )
-        return ChatRenderer(tokenizer)
+        return ChatRenderer(tokenizer, read_stop_ids(Path(self._model_dir)))

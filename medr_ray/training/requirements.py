@@ -14,12 +14,14 @@ def find_trainer_problems(
     section: Literal["sft", "grpo"], trainer: TrainerConfig, config: PipelineConfig
 ) -> Iterator[str]:
     """What keeps a training stage from starting."""
+    from medr_ray.engines.model_template import find_model_template_problems
     from medr_ray.engines.weights import model_path
 
     try:
         model_path(config.models.policy)
     except MedrError as error:
         yield f"models.policy: {error}"
+    yield from find_model_template_problems(config.models.policy, config.models.trust_remote_code)
     if trainer.backend == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
         yield f"{section}.backend: deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
     shortage = find_local_shortage(list_needs(section, config), config.ray)

@@ -331,6 +331,7 @@ def _stage_inputs(config: PipelineConfig) -> Any:
 
 def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     # Imported here, because tools are slow to import and planning is not to wait for them.
+    from medr_ray.engines.model_template import find_model_template_problems
     from medr_ray.rollouts.schedule import describe_worker_need
     from medr_ray.tools.registry import find_tool_problems
 
@@ -338,6 +339,8 @@ def _find_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     shortage = find_local_shortage([describe_worker_need(config.rollouts)], config.ray)
     if shortage:
         yield shortage
+    # Its tokenizer counts the tokens of a dialogue.
+    yield from find_model_template_problems(config.models.policy, config.models.trust_remote_code)
     yield from find_teacher_problems(config)
     yield from find_role_problems(config, "trajectories")
 
