@@ -1,49 +1,298 @@
-"""Writes a trained model in Hugging Face format."""
+"""Streams of trained weights: packed into buckets, and written as a model in Hugging Face format.
 
+The backend gathers one tensor at a time (``TrainerBackend.stream_weights``), and what is written is
+dropped before more is gathered. So no process ever holds the whole model.
+"""
+
+import contextlib
+import json
 import os
-import tempfile
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from medr_ray.core.errors import DataError
+from medr_ray.core.json_text import parse_json
+from medr_ray.core.private_files import FILE_MODE, make_private_folder
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.collectives import get_rank_and_world_size
 
+# 1 GiB: large enough that files and messages are few, small beside the memory of any host.
+BUCKET_BYTES = 2**30
+_INDEX_FILE = "model.safetensors.index.json"
+# Everything beside the weights that a model directory needs: configuration, tokenizer, chat
+# templates, code of the model's own, licences.
+_KEPT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"})
+_KEPT_NAMES = ("LICENSE", "NOTICE")
+_KEPT_FOLDER = "additional_chat_templates"
+_CONFIG_FILE = "config.json"
+_NAMED_IN_ERRORS = 5  # tensors
+
+
+def pack_buckets(
+    stream: Iterable[tuple[str, torch.Tensor]], max_bytes: int = BUCKET_BYTES
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Pack tensors into buckets of at most ``max_bytes``, in their order; a larger tensor is a
+    bucket of its own.
+
+    A bucket is emptied when the next one is asked for, so at most two are alive: the one that is
+    filled, and the tensor that no longer fits it.
+    """
+    bucket: dict[str, torch.Tensor] = {}
+    size = 0
+    for name, tensor in stream:
+        if bucket and size + tensor.nbytes > max_bytes:
+            yield bucket
+            bucket.clear()
+            bucket = {}
+            size = 0
+        bucket[name] = tensor
+        size += tensor.nbytes
+        del tensor  # or the loop would hold it while the next one is gathered
+    if bucket:
+        yield bucket
+        bucket.clear()
+
 
 def save_model(
-    backend: TrainerBackend, source: Path, target: Path, trust_remote_code: bool = False
+    backend: TrainerBackend,
+    source: Path,
+    target: Path,
+    trust_remote_code: bool = False,
+    max_bytes: int = BUCKET_BYTES,
 ) -> None:
-    """Write the trained model to ``target`` in Hugging Face format. Every worker must call this.
+    """Write the trained model to ``target`` in Hugging Face format, in bf16. Every worker must call
+    this.
 
-    The weights are bf16, and the tokenizer is that of ``source``. ``target`` is complete as soon as
-    it exists. Raises RuntimeError when the weights do not fit the model of ``source``.
+    Everything but the weights is that of ``source``, from which the model was loaded. ``target`` is
+    complete as soon as it exists, and takes the place of an earlier model only when it is whole.
+    Raises DataError when the weights are not exactly those of ``source``'s model.
     """
-    # Before ranks other than 0 return: gathering the weights needs every worker (ZeRO 3).
-    weights = dict(backend.stream_weights())
+    stream = backend.stream_weights()
     if get_rank_and_world_size()[0] != 0:
+        # Takes part in the gathering; there is nothing to write.
+        for _ in stream:
+            raise RuntimeError("only rank 0 is given weights")
         return
+    _restore_replaced(target)
+    folder = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    make_private_folder(folder)
+    try:
+        _write_model(stream, source, folder, trust_remote_code, max_bytes)
+        _put_in_place(folder, target)
+    finally:
+        # Gone where all went well; else a full disk is not to stay full of it.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def convert_to_file_names(
+    model: Any, stream: Iterable[tuple[str, torch.Tensor]]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Tensors under the names that files of this architecture have.
+
+    For most they are the names of the parameters. Some, such as mixtures of experts, keep in one
+    parameter what the files keep in many.
+    """
+    from transformers.core_model_loading import revert_weight_conversion
+
+    for name, tensor in stream:
+        yield from revert_weight_conversion(model, {name: tensor}).items()
+        del tensor
+
+
+def _write_model(
+    stream: Iterable[tuple[str, torch.Tensor]],
+    source: Path,
+    folder: Path,
+    trust_remote_code: bool,
+    max_bytes: int,
+) -> None:
+    """Write all files of the model to ``folder``."""
+    model = _build_empty_model(source, trust_remote_code)
+    shapes: dict[str, tuple[int, ...]] = {}
+    writer = _ShardWriter(folder)
+    for bucket in pack_buckets(convert_to_file_names(model, stream), max_bytes):
+        shapes.update({name: tuple(tensor.shape) for name, tensor in bucket.items()})
+        writer.write(bucket)
+    originals = _SourceTensors(source)
+    _check_weights(shapes, model, originals)
+    # Buffers are not trained, and no stream has them.
+    buffers = {
+        name: originals.read(name) for name in _list_buffers(model) if name in originals.files
+    }
+    if buffers:
+        writer.write(buffers)
+    writer.finish()
+    _copy_description(source, folder)
+
+
+def _build_empty_model(source: Path, trust_remote_code: bool) -> Any:
+    """The model that ``source`` describes, without memory for its weights."""
     # Imported here, because transformers is slow to import.
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
-    model = AutoModelForCausalLM.from_config(
-        config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def _list_buffers(model: Any) -> list[str]:
+    """The names of a model's persistent buffers, as files have them."""
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    buffers = [
+        (name, value) for name, value in model.state_dict().items() if name not in parameters
+    ]
+    return [name for name, _ in convert_to_file_names(model, buffers)]
+
+
+class _SourceTensors:
+    """The tensors in the files of a model directory; ``files`` has the file of each name."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.files: dict[str, Path] = {}
+        for path in sorted(source.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as file:
+                self.files.update(dict.fromkeys(file.keys(), path))
+
+    def read(self, name: str) -> torch.Tensor:
+        with safe_open(self.files[name], framework="pt") as file:
+            return file.get_tensor(name)
+
+    def read_shape(self, name: str) -> tuple[int, ...]:
+        with safe_open(self.files[name], framework="pt") as file:
+            return tuple(file.get_slice(name).get_shape())
+
+
+def _check_weights(
+    shapes: dict[str, tuple[int, ...]], model: Any, originals: _SourceTensors
+) -> None:
+    """Raises DataError where ``shapes``, by name, are not those of the model's parameters, of which
+    a tied one has one name. Where its source has the same name, the shape is the source's."""
+    expected = {
+        name: tuple(tensor.shape)
+        for name, tensor in convert_to_file_names(model, model.named_parameters())
+    }
+    expected |= {name: originals.read_shape(name) for name in expected if name in originals.files}
+    missing = sorted(expected.keys() - shapes.keys())
+    unexpected = sorted(shapes.keys() - expected.keys())
+    other = sorted(
+        name for name in shapes.keys() & expected.keys() if shapes[name] != expected[name]
     )
-    # Not strict, because a tied weight is exported under one of its names only. ``tie_weights``
-    # fills in the other name; any other difference is an error.
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    tied = set(getattr(model, "_tied_weights_keys", None) or ())
-    untied_missing = set(missing) - tied
-    if unexpected or untied_missing:
-        raise RuntimeError(
-            f"exported weights do not fit {source}: missing {missing}, unexpected {unexpected}"
+    parts = [
+        f"{len(names)} {what}: {', '.join(names[:_NAMED_IN_ERRORS])}"
+        for what, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", other),
         )
-    model.tie_weights()
-    # In the folder of ``target``, so that the rename stays in one file system and is atomic.
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        model.save_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-        tokenizer.save_pretrained(folder)
-        Path(folder).chmod(0o755)  # a temporary folder is closed to other users
-        os.rename(folder, target)
-        Path(folder).mkdir()  # the context manager removes this folder and fails where it is gone
+        if names
+    ]
+    if parts:
+        raise DataError(
+            f"the trained weights are not those of {originals.source}: {'; '.join(parts)}. Nothing "
+            "was saved, and an earlier model is as it was"
+        )
+
+
+class _ShardWriter:
+    """Writes weights as safetensors shards with their index."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shards: list[list[str]] = []  # the names in each
+        self._bytes = 0
+
+    def write(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Write one shard."""
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, self._name_unfinished(len(self._shards)), metadata={"format": "pt"})
+        self._shards.append(list(tensors))
+        self._bytes += sum(tensor.nbytes for tensor in tensors.values())
+
+    def finish(self) -> None:
+        """Give the shards their names, which say how many there are, and write the index."""
+        count = len(self._shards)
+        files = [f"model-{number + 1:05d}-of-{count:05d}.safetensors" for number in range(count)]
+        if count == 1:
+            files = ["model.safetensors"]  # as Hugging Face names a model in one file
+        weight_map: dict[str, str] = {}
+        for number, (names, file) in enumerate(zip(self._shards, files, strict=True)):
+            self._name_unfinished(number).rename(self._folder / file)
+            weight_map |= dict.fromkeys(names, file)
+        if count > 1:
+            index = {"metadata": {"total_size": self._bytes}, "weight_map": weight_map}
+            text = json.dumps(index, indent=2, sort_keys=True) + "\n"
+            (self._folder / _INDEX_FILE).write_text(text, encoding="utf-8")
+
+    def _name_unfinished(self, number: int) -> Path:
+        return self._folder / f"shard-{number:05d}.safetensors"
+
+
+def _copy_description(source: Path, folder: Path) -> None:
+    """Copy everything but the weights, and say in the configuration that these are in bf16."""
+    for file in source.iterdir():
+        is_kept = file.suffix in _KEPT_SUFFIXES or file.name.startswith(_KEPT_NAMES)
+        if file.is_file() and is_kept and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, folder / file.name)
+    if (source / _KEPT_FOLDER).is_dir():
+        shutil.copytree(source / _KEPT_FOLDER, folder / _KEPT_FOLDER)
+    path = source / _CONFIG_FILE
+    config = parse_json(path.read_bytes(), str(path))
+    # Transformers before version 5 knows the first name only.
+    key = "torch_dtype" if "torch_dtype" in config else "dtype"
+    config[key] = "bfloat16"
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    (folder / _CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+def _put_in_place(folder: Path, target: Path) -> None:
+    """Give a complete model its name; an earlier one under it is moved away first, then deleted."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_file():
+            path.chmod(FILE_MODE)
+        _flush(path)
+    replaced = _name_replaced(target)
+    if target.exists():
+        target.rename(replaced)
+    try:
+        folder.rename(target)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            replaced.rename(target)
+        raise
+    _flush(target.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _restore_replaced(target: Path) -> None:
+    """Clear up after a save that was killed: its unfinished folder goes, and an earlier model that
+    it had moved away comes back."""
+    for folder in target.parent.glob(f".{target.name}.*.partial"):
+        shutil.rmtree(folder)
+    replaced = _name_replaced(target)
+    if replaced.exists():
+        if target.exists():
+            shutil.rmtree(replaced)
+        else:
+            replaced.rename(target)
+
+
+def _name_replaced(target: Path) -> Path:
+    """Where an earlier model is while the new one takes its name."""
+    return target.with_name(f".{target.name}.replaced")
+
+
+def _flush(path: Path) -> None:
+    """Let a file or folder survive a power cut: a name without content would count as a model."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
