@@ -27,7 +27,7 @@ class WeightChecksum:
         digest = hashlib.sha256(json.dumps([name, list(data.shape)]).encode())
         # As bytes, because numpy has no bfloat16. Flat, because a tensor without dimensions has no
         # view of another type.
-        digest.update(data.flatten().view(torch.uint8).numpy())
+        digest.update(data.flatten().view(torch.uint8).numpy().data)
         self._total = (self._total + int.from_bytes(digest.digest(), "big")) % _MODULUS
 
     def hexdigest(self) -> str:
