@@ -4,6 +4,7 @@ The turn comes from a language model behind a chat endpoint, or token by token f
 A policy serves one episode and keeps the state of that episode. It is cheap to create.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,20 +56,35 @@ class Policy(Protocol):
 Generate = Callable[[list[int], Sampling], Awaitable[Generation]]
 
 
+def derive_seed(*parts: object) -> int:
+    """A seed that follows from ``parts`` alone, in every process: at most 63 bits, which every
+    engine takes."""
+    text = "\0".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
 class EnginePolicy:
     """Token in, token out: each prompt extends the tokens the engine saw and sampled before.
 
     Sampled tokens are never encoded again: their text may have another tokenisation, and training
-    needs the log-probabilities of the tokens that were sampled.
+    needs the log-probabilities of the tokens that were sampled. Each turn draws with a seed of its
+    own that comes from ``seed``; without it, every episode is another.
     """
 
     def __init__(
-        self, generate: Generate, renderer: ChatRenderer, agent: AgentConfig, temperature: float
+        self,
+        generate: Generate,
+        renderer: ChatRenderer,
+        agent: AgentConfig,
+        temperature: float,
+        seed: str | None = None,
     ) -> None:
         self._generate = generate
         self._renderer = renderer
         self._agent = agent
         self._temperature = temperature
+        self._seed = seed
+        self._turns = 0  # sampled so far
         self._ids: list[int] = []  # the dialogue up to the last reply
         self._messages_encoded = 0
         special = getattr(renderer.tokenizer, "all_special_tokens", ())
@@ -83,8 +99,10 @@ class EnginePolicy:
         available_tokens = min(self._agent.max_turn_tokens, self._agent.max_tokens - len(prompt))
         if available_tokens < 1:
             return None
-        sampling = Sampling(max_tokens=available_tokens, temperature=self._temperature)
+        seed = None if self._seed is None else derive_seed(self._seed, self._turns)
+        sampling = Sampling(available_tokens, self._temperature, seed=seed)
         generation = await self._generate(prompt, sampling)
+        self._turns += 1
         output_ids = generation.output_ids
         self._ids = [*prompt, *output_ids]
         self._messages_encoded = len(messages)

@@ -4,9 +4,12 @@ An engine takes token ids and returns sampled token ids, their log-probabilities
 the weights that sampled them.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+if TYPE_CHECKING:
+    import torch
 
 FinishReason = Literal["stop", "length"]
 # What an engine may offer beside plain sampling, by the names of the fields that ask for it.
@@ -21,7 +24,7 @@ Capability = Literal[
     "prompt_logprobs",
     "constraint",
 ]
-ALL_CAPABILITIES: frozenset[str] = frozenset(get_args(Capability))
+ALL_CAPABILITIES: frozenset[Capability] = frozenset(get_args(Capability))
 
 
 class TokenConstraint(Protocol):
@@ -86,6 +89,29 @@ def require_full_distribution(sampling: Sampling) -> None:
         )
 
 
+def find_needed_capabilities(sampling: Sampling) -> Iterator[Capability]:
+    """What an engine must offer for this sampling."""
+    shaping = sampling.shaping or Shaping()
+    if shaping.top_p < 1.0:
+        yield "top_p"
+    if shaping.top_k > 0:
+        yield "top_k"
+    if shaping.presence_penalty:
+        yield "presence_penalty"
+    if shaping.frequency_penalty:
+        yield "frequency_penalty"
+    if shaping.repetition_penalty != 1.0:
+        yield "repetition_penalty"
+    if shaping.logit_bias:
+        yield "logit_bias"
+    if shaping.constraint is not None:
+        yield "constraint"
+    if sampling.top_logprobs is not None:
+        yield "logprobs"
+    if sampling.prompt_logprobs:
+        yield "prompt_logprobs"
+
+
 @dataclass(frozen=True)
 class TokenReport:
     """The natural log-probability of a token and of the likeliest ones at its place, as (id,
@@ -144,12 +170,98 @@ class SharedEngine(Protocol):
         ends the request."""
         ...
 
-    async def run_exclusively(self, action: Callable[[], Any]) -> Any:
-        """Run ``action`` while the engine works on no request."""
-        ...
-
     def close(self) -> None:
         """Give back what the engine holds. No request may be running."""
+        ...
+
+
+class Engine(SharedEngine, Protocol):
+    """An engine whose weights and memory can be changed while it serves: what training needs.
+
+    An answer comes from one version of the weights, whole: what changes them waits until the
+    requests in work are done, and those that come meanwhile wait until the change is made. A
+    request is one turn of a dialogue, so the wait is as long as the longest turn takes.
+
+    New weights come in buckets: ``begin_weights``, ``add_weights`` as often as needed, then
+    ``finish_weights``. When they are not whole, or not what was sent, the engine answers nothing
+    (requests raise InfrastructureError) until a whole set has come.
+    """
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the engine offers beside plain sampling."""
+        ...
+
+    async def generate(
+        self, prompt: Sequence[int], sampling: Sampling, dialogue: str = ""
+    ) -> Generation:
+        """One continuation.
+
+        Requests of the same ``dialogue`` go to the same engine where there are several, which has
+        what it read of it. Raises ValueError for a sampling that the engine does not offer, and
+        InfrastructureError when the engine fails or cannot read the prompt.
+        """
+        ...
+
+    async def get_version(self) -> int:
+        """The version of the weights that answer; 0 before any were given."""
+        ...
+
+    async def pause(self) -> None:
+        """Finish the requests in work and let new ones wait; returns when none is in work."""
+        ...
+
+    async def resume(self) -> None:
+        """Go on with the requests that wait."""
+        ...
+
+    async def begin_weights(self, version: int) -> None:
+        """Begin to take in weights that will answer as ``version``.
+
+        Returns when no request is in work; new ones wait from here on. An update that was begun
+        before and not finished is dropped. Raises InfrastructureError for an engine that sleeps.
+        """
+        ...
+
+    async def add_weights(self, bucket: "Mapping[str, torch.Tensor]") -> None:
+        """Take in weights by name, as ``named_parameters`` of the Hugging Face model lists them:
+        whole tensors in bfloat16, each once, in any order.
+
+        Raises InfrastructureError for names and shapes that the model does not have, for a number
+        format other than bfloat16, and without ``begin_weights``.
+        """
+        ...
+
+    async def finish_weights(self, checksum: str) -> int:
+        """Answer with the new weights; returns their version. ``checksum`` is the sender's
+        (``weight_transfer.WeightChecksum``).
+
+        What the engine read under other weights is forgotten. Raises InfrastructureError when
+        weights are missing or the checksum of what came is another.
+        """
+        ...
+
+    async def checksum(self) -> str:
+        """The checksum of the weights that answer.
+
+        Raises InfrastructureError where the engine finds that they are not those it was given.
+        """
+        ...
+
+    async def reset_cache(self) -> None:
+        """Forget what was read: the next requests read their prompts whole."""
+        ...
+
+    async def sleep(self, keep_weights: bool = True) -> None:
+        """Give back the device's memory, after the requests in work; new ones wait.
+
+        The weights move to the host's memory. Without ``keep_weights`` they are dropped, and after
+        ``wake`` requests wait on until new ones have come.
+        """
+        ...
+
+    async def wake(self) -> None:
+        """Take the memory again; requests that wait go on. No effect on an engine that is awake."""
         ...
 
 

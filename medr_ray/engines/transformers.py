@@ -107,7 +107,9 @@ class TransformersEngine:
         self.model: Any = model.to(self._device).eval()
         self.renderer = ChatRenderer(self.tokenizer, read_stop_ids(model_dir))
         self.version = 0
-        self._cache = SlotCache(self.model.config.num_hidden_layers, config.max_batch)
+        self._dropped_shapes: dict[str, tuple[int, ...]] = {}  # while no weights are held
+        self._slots = config.max_batch
+        self._cache = self._make_cache()
         self._waiting: deque[EngineRequest] = deque()
         self._running: list[EngineRequest] = []  # the i-th running request has row i of the cache
         self._steps = 0
@@ -188,11 +190,53 @@ class TransformersEngine:
             raise InfrastructureError(
                 f"weights cannot change under {len(self._running)} running requests"
             )
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(torch.as_tensor(weights[name]))
+        self.write_weights(weights)
         self._cache.clear_tokens()
         self.version = version
+
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all weights by name; a tied weight has one name."""
+        return {name: tuple(weight.shape) for name, weight in self.model.named_parameters()}
+
+    def write_weights(self, weights: Mapping[str, Any]) -> None:
+        """Replace some weights. No request may be running, and none may be answered before all are
+        replaced and ``forget_prefixes`` was called."""
+        own = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, values in weights.items():
+                own[name].copy_(torch.as_tensor(values))
+
+    def forget_prefixes(self) -> None:
+        """Forget what was read; the next requests read their prompts whole."""
+        self._cache.clear_tokens()
+
+    def release_memory(self, keep_weights: bool) -> None:
+        """Give back the cache, and the weights of a GPU: they move to the host's memory.
+
+        Without ``keep_weights`` the weights are dropped, on a CPU too. No request may be running,
+        and none may be answered before ``take_memory``.
+        """
+        self._cache = self._make_cache()
+        if not keep_weights:
+            self._dropped_shapes = self.weight_shapes
+            for weight in self.model.parameters():
+                weight.data = weight.data.new_empty(0)
+        self.model.to("cpu")
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+
+    def take_memory(self) -> None:
+        """Undo ``release_memory``. Weights that were dropped are undefined until they are
+        written."""
+        self.model.to(self._device)
+        if self._dropped_shapes:
+            for name, weight in self.model.named_parameters():
+                weight.data = weight.data.new_empty(self._dropped_shapes[name])
+            self._dropped_shapes = {}
+
+    def _make_cache(self) -> SlotCache:
+        return SlotCache(self.model.config.num_hidden_layers, self._slots)
 
     @torch.inference_mode()
     def step(self) -> None:

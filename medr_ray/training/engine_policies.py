@@ -27,7 +27,9 @@ class EnginePolicyFactory:
     """Makes policies over one engine; a PolicyFactory.
 
     ``temperature`` must be the one the trainer divides its logits by, or the log-probabilities of
-    engine and trainer belong to different distributions.
+    engine and trainer belong to different distributions. What is sampled follows from ``seed``, the
+    question and the rollout's number, as far as the engine's numbers do not depend on the requests
+    beside it.
     """
 
     def __init__(
@@ -37,15 +39,23 @@ class EnginePolicyFactory:
         agent: AgentConfig,
         temperature: float,
         trust_remote_code: bool,
+        seed: int = 0,
     ) -> None:
         self._engine = engine
         self._model_dir = model_dir
         self._agent = agent
         self._temperature = temperature
         self._trust_remote_code = trust_remote_code
+        self._seed = seed
 
     def __call__(self, request: RolloutRequest) -> Policy:
-        return EnginePolicy(self._engine.generate, self._renderer, self._agent, self._temperature)
+        return EnginePolicy(
+            self._engine.generate,
+            self._renderer,
+            self._agent,
+            self._temperature,
+            seed=f"{self._seed}/{request.key}",
+        )
 
     @functools.cached_property
     def _renderer(self) -> ChatRenderer:

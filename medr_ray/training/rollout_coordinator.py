@@ -168,7 +168,12 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
     reports = Directory(job.directory_uri)
     engine = start_engine(Path(job.model_dir), config.engine, trust_remote_code)
     factory = EnginePolicyFactory(
-        engine, job.model_dir, config.agent, config.grpo.temperature, trust_remote_code
+        engine,
+        job.model_dir,
+        config.agent,
+        config.grpo.temperature,
+        trust_remote_code,
+        config.run.seed,
     )
     try:
         pool = RolloutPool(config, job.index_uri, lambda rarity: factory, reports=reports)

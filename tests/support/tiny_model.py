@@ -16,7 +16,7 @@ _TEMPLATE = (
 )
 
 
-def build_tiny_model(directory: Path, context: int = 512, seed: int = 0) -> Path:
+def build_tiny_model(directory: Path, context: int = 512, seed: int = 0, heads: int = 2) -> Path:
     """Write the model to ``directory`` in Hugging Face format and return it."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -47,8 +47,8 @@ def build_tiny_model(directory: Path, context: int = 512, seed: int = 0) -> Path
             hidden_size=32,
             intermediate_size=64,
             num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
             max_position_embeddings=context,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

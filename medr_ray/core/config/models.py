@@ -40,6 +40,22 @@ class EngineConfig(Section):
         description="number format of the weights; auto is bfloat16, and float32 on a CPU without "
         "instructions for bfloat16",
     )
+    backend: Operational[Literal["transformers", "vllm"]] = Field(
+        "transformers",
+        description="library that runs the model; vllm runs in an environment of its own: see "
+        "python",
+    )
+    engines: Operational[int] = Field(
+        1, ge=1, description="engines that rollouts are sampled from; each holds the whole weights"
+    )
+    tensor_parallel: Operational[int] = Field(
+        1, ge=1, description="GPUs that one engine spreads the model over; only vllm spreads it"
+    )
+    python: Operational[str] = Field(
+        "",
+        description="interpreter of the environment that has vllm, on every machine; empty: "
+        ".venv-vllm/bin/python beside the one that runs this",
+    )
     device: Operational[Literal["auto", "cpu", "cuda"]] = Field(
         "auto", description="where the engine runs; auto takes a GPU where there is one"
     )
