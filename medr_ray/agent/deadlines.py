@@ -30,6 +30,10 @@ class DeadlinePassed(Exception):
         self.abandoned = abandoned
 
 
+class EpisodeTimeout(InfrastructureError):
+    """``agent.seconds`` passed while an episode waited for a reply."""
+
+
 async def run_with_deadline(work: Coroutine[Any, Any, T], seconds: float) -> T:
     """What ``work`` returns or raises.
 
@@ -105,14 +109,16 @@ class EpisodeClock:
         return await self._run_within(work, self._agent.setup_seconds, "not set up within")
 
     async def run_turn(self, work: Coroutine[Any, Any, T]) -> T:
-        """``work`` within ``agent.turn_seconds``. Raises InfrastructureError."""
+        """``work`` within ``agent.turn_seconds``. Raises InfrastructureError, EpisodeTimeout where
+        it was the episode that took too long."""
         return await self._run_within(work, self._agent.turn_seconds, "no reply within")
 
     async def _run_within(self, work: Coroutine[Any, Any, T], seconds: float, problem: str) -> T:
         message = f"{self._task_id}: {problem} {seconds:g} s"
         left = self._agent.seconds - self.elapsed_seconds()
         # The message names the limit that really ended the wait.
-        if left < seconds:
+        is_episodes = left < seconds
+        if is_episodes:
             seconds = left
             message = f"{self._task_id}: not done within {self._agent.seconds:g} s"
         try:
@@ -120,4 +126,4 @@ class EpisodeClock:
         except DeadlinePassed as passed:
             if passed.abandoned:
                 message += " (and did not stop when cancelled)"
-            raise InfrastructureError(message) from None
+            raise (EpisodeTimeout if is_episodes else InfrastructureError)(message) from None

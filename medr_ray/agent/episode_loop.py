@@ -22,9 +22,10 @@ from medr_ray.agent.calls import (
     OnResult,
     skip_attempt,
 )
-from medr_ray.agent.deadlines import EpisodeClock
+from medr_ray.agent.deadlines import EpisodeClock, EpisodeTimeout
 from medr_ray.agent.episode import Episode
 from medr_ray.agent.episode_budget import (
+    SECONDS,
     STOP_REASON,
     TOKENS,
     EpisodeUsage,
@@ -71,6 +72,7 @@ async def run_episode(
     faults: FaultPlan = NO_FAULTS,
     rarity: Callable[[str], float] | None = None,
     observer: Observer | None = None,
+    keep_cut: bool = False,
 ) -> Trajectory:
     """Run the agent to its answer or the end of its budget.
 
@@ -78,7 +80,8 @@ async def run_episode(
     ``rarity`` gives a word's weight for the tool policy, where one is configured (see
     ``tool_features``). ``observer`` is called with each event as it happens, and with ``mode`` as
     the model's name. Raises InfrastructureError when a deadline of ``agent`` passes, the policy
-    cannot be reached or a tool breaks.
+    cannot be reached or a tool breaks. With ``keep_cut`` an agent that has replied and then runs
+    into ``agent.seconds`` has a trajectory without an answer: it was the agent that took its time.
     """
     clock = EpisodeClock(task.task_id, agent)
     tools = for_episode(tools)
@@ -91,7 +94,12 @@ async def run_episode(
     episode = Episode(prompt.opening_messages(), tuple(getattr(policy, "control_tokens", ())))
     calls = EpisodeCalls(tools, CallSettings(task, rollout, agent, faults, clock))
     loop = _EpisodeLoop(prompt, policy, clock, episode, calls, sender)
-    answer, stop_reason = await loop.run_to_end()
+    try:
+        answer, stop_reason = await loop.run_to_end()
+    except EpisodeTimeout:
+        if not (keep_cut and episode.turns):
+            raise
+        answer, stop_reason = None, STOP_REASON[SECONDS]
     trajectory = episode.build_trajectory(task, mode, rollout, answer, stop_reason)
     if observer is not None:
         seconds = round(clock.elapsed_seconds(), 3)

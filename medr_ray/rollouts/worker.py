@@ -51,13 +51,16 @@ class RolloutRequest:
     """One rollout to make: a task, the mode and the rollout's number within it.
 
     ``mode`` is "guided" or "exploration"; in an evaluation it names the weights. ``guidance`` is
-    what a guided teacher is shown, and empty otherwise.
+    what a guided teacher is shown, and empty otherwise. With ``keep_cut`` a rollout that runs into
+    ``agent.seconds`` comes back as it was then, and is not tried again until a shorter one is
+    drawn.
     """
 
     task: Task
     mode: str = "exploration"
     rollout: int = 0
     guidance: tuple[GuidanceStep, ...] = ()
+    keep_cut: bool = False
 
     @property
     def key(self) -> str:
@@ -166,6 +169,7 @@ class RolloutWorker:
             rollout=request.rollout,
             faults=self._faults,
             rarity=self._environment.rarity,
+            keep_cut=request.keep_cut,
         )
 
     def heartbeat(self) -> Heartbeat:

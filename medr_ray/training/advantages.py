@@ -6,7 +6,7 @@ paper's objective has no such division, and it would give most weight to questio
 or nearly none of the rollouts answer.
 
 An unscored rollout (null reward) is not part of its group: it moves neither the baseline nor the
-gradient. A group that lost too many rollouts, or whose rewards are all equal, teaches nothing and
+gradient. A group that lost too many rollouts, or whose rewards hardly differ, teaches nothing and
 is left out.
 """
 
@@ -31,7 +31,12 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
     return [None if reward is None else reward - mean for reward in rewards]
 
 
-def has_spread(advantages: Sequence[float | None]) -> bool:
-    """Whether the advantages of a group differ, so that it has something to teach."""
+def has_spread(advantages: Sequence[float | None], least: float = 0.0) -> bool:
+    """Whether the advantages of a group differ, by ``least`` or more, so that it has something to
+    teach."""
     scored = [advantage for advantage in advantages if advantage is not None]
-    return bool(scored) and max(scored) - min(scored) > _EQUAL_REWARDS
+    if not scored:
+        return False
+    spread = max(scored) - min(scored)
+    # The margin is for ``least`` as well: rewards are sums of fractions.
+    return spread > _EQUAL_REWARDS and spread > least - _EQUAL_REWARDS

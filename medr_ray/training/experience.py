@@ -17,21 +17,31 @@ def score_groups(
     trajectories: Sequence[Trajectory],
     rewards: Sequence[Reward],
     minimum: int,
+    left_out: Sequence[bool] = (),
+    min_spread: float = 0.0,
 ) -> list[ScoredRollout]:
     """Group rollouts by question and give each its advantage.
 
-    ``rewards`` are in the order of ``trajectories``. A group of which fewer than ``minimum``
-    rollouts are scored has no advantages.
+    ``rewards`` are in the order of ``trajectories``, and so is ``left_out``, which says what moves
+    neither baseline nor gradient whatever its reward; empty: nothing. A group has no advantages
+    where fewer than ``minimum`` of its rollouts count, or their rewards differ by less than
+    ``min_spread``.
     """
+    totals = [reward.total for reward in rewards]
+    if left_out:
+        totals = [
+            None if is_left_out else total
+            for total, is_left_out in zip(totals, left_out, strict=True)
+        ]
     groups: dict[str, list[int]] = {}
     for index, trajectory in enumerate(trajectories):
         groups.setdefault(trajectory.question_id, []).append(index)
     rollouts: list[ScoredRollout] = []
     for question, members in sorted(groups.items()):
-        advantages = group_advantages([rewards[member].total for member in members], minimum)
+        advantages = group_advantages([totals[member] for member in members], minimum)
         # Equal rewards have advantages of zero. As null they stay out of the token count too,
         # which would otherwise dilute the gradient of the groups that do teach.
-        if not has_spread(advantages):
+        if not has_spread(advantages, min_spread):
             advantages = [None] * len(members)
         rollouts += [
             ScoredRollout(update, question, trajectories[member], rewards[member], advantage)

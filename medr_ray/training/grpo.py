@@ -28,7 +28,7 @@ from medr_ray.training.rollout_coordinator import (
     start_coordinator,
 )
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
-from medr_ray.training.update_checks import describe_mismatch
+from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
 from medr_ray.training.workers import load_backend
 
@@ -86,6 +86,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 mismatch = describe_mismatch(row, grpo.max_mismatch_kl)
                 if mismatch:
                     _LOG.warning("%s", mismatch)
+            require_progress(state.history, grpo.max_empty_updates)
             is_last = state.update == grpo.updates
             if state.update % grpo.checkpoint_every == 0 and not is_last:
                 save_checkpoint(backend, state.to_checkpoint(), {"update": state.update})

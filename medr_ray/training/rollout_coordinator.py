@@ -30,6 +30,8 @@ from medr_ray.training.rewards import (
     RulesPreference,
     compute_rewards,
 )
+from medr_ray.training.truncation import count_truncated_by_length, is_truncated
+from medr_ray.training.update_checks import require_usable_rollouts
 from medr_ray.training.update_metrics import RolloutFigures
 
 if TYPE_CHECKING:
@@ -89,15 +91,24 @@ class RolloutCoordinator:
         """Roll out the next questions with the weights the engine serves, and score them."""
         started = time.monotonic()
         outcomes = self._run_rollouts(update)
+        require_usable_rollouts(update + 1, outcomes, self._config.max_excluded)
         rollouts = self._score_rollouts(update, outcomes)
         self._curriculum.record_pass_rates(pass_rate_by_question(rollouts))
+        trajectories = [rollout.trajectory for rollout in rollouts]
+        cut_by = Counter(
+            trajectory.stop_reason for trajectory in trajectories if is_truncated(trajectory)
+        )
         failures = Counter(outcome.kind for outcome in outcomes if outcome.kind)
         figures = RolloutFigures(
             rollouts=len(rollouts),
             reward_mean=_rounded_mean([rollout.reward.total for rollout in rollouts]),
             exact_match=_rounded_mean([rollout.reward.task for rollout in rollouts]),
             answer_rate=_answer_rate(rollouts),
+            truncated=sum(cut_by.values()),
+            truncated_by=dict(sorted(cut_by.items())),
+            truncated_by_length=count_truncated_by_length(trajectories),
             groups_used=len({row.group for row in rollouts if row.advantage is not None}),
+            rollouts_unused=sum(row.advantage is None for row in rollouts),
             excluded=len(outcomes) - len(rollouts),
             excluded_by=dict(sorted(failures.items())),
             level=self._curriculum.level,
@@ -130,7 +141,10 @@ class RolloutCoordinator:
         numbers = range(update * size, (update + 1) * size)
         chosen = self._curriculum.select_questions(self._config.questions_per_update, update)
         groups = [
-            [RolloutRequest(self._tasks[question], rollout=number) for number in numbers]
+            [
+                RolloutRequest(self._tasks[question], rollout=number, keep_cut=True)
+                for number in numbers
+            ]
             for question in chosen
         ]
         finished = self._pool.run_groups(groups, self._config.min_group_fraction)
@@ -147,7 +161,11 @@ class RolloutCoordinator:
         tasks = [self._tasks[trajectory.question_id] for trajectory in trajectories]
         rewards = compute_rewards(trajectories, tasks, self._config, self._expert)
         minimum = minimum_viable(self._config.group_size, self._config.min_group_fraction)
-        return score_groups(update, trajectories, rewards, minimum)
+        masks_truncated = self._config.truncated == "masked"
+        left_out = [masks_truncated and is_truncated(trajectory) for trajectory in trajectories]
+        return score_groups(
+            update, trajectories, rewards, minimum, left_out, self._config.min_spread
+        )
 
 
 def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> RolloutCoordinator:

@@ -16,15 +16,22 @@ class RolloutFigures:
 
     ``rollouts`` came back with a trajectory; ``excluded`` did not, for the kinds of infrastructure
     failure that ``excluded_by`` counts. ``exact_match`` and ``answer_rate`` are shares of
-    ``rollouts``. ``groups_used`` counts the questions whose rollouts have an advantage. ``level``
-    is the curriculum's for the next update, in hops.
+    ``rollouts``. Of these, ``truncated`` were cut off by a budget of the agent, which
+    ``truncated_by`` counts by stop reason and ``truncated_by_length`` by quarter of all rollouts,
+    from the shortest to the longest. ``groups_used`` counts the questions whose rollouts have an
+    advantage, ``rollouts_unused`` the rollouts without one. ``level`` is the curriculum's for the
+    next update, in hops.
     """
 
     rollouts: int
     reward_mean: float | None
     exact_match: float | None
     answer_rate: float
+    truncated: int
+    truncated_by: dict[str, int]
+    truncated_by_length: list[int]
     groups_used: int
+    rollouts_unused: int
     excluded: int
     excluded_by: dict[str, int]
     level: int

@@ -88,6 +88,33 @@ def test_a_model_that_does_not_reply_in_time_is_an_infrastructure_failure(
         run(policy=Silent(), **deadline)
 
 
+def test_an_agent_that_runs_out_of_seconds_may_be_kept_as_it_was_then() -> None:
+    class Slowing(Script):
+        """Replies once, then thinks for ever."""
+
+        async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
+            if self.lines:
+                return await super().respond(messages)
+            await asyncio.Event().wait()
+            return None
+
+    def run_kept(policy: Script, **agent: Any) -> Trajectory:
+        episode = run_episode(
+            worded_task(), policy, [Echo()], AgentConfig(**agent), mode="rollout", keep_cut=True
+        )
+        return asyncio.run(episode)
+
+    trajectory = run_kept(Slowing(call("Krabbe")), seconds=0.3)
+    assert (trajectory.answer, trajectory.stop_reason) == (None, "max_seconds")
+    assert [event.tool for event in trajectory.tool_events] == ["search"]
+    # Before its first reply it has done nothing, and a single reply that does not come is the
+    # model's failure.
+    with pytest.raises(InfrastructureError, match="not done within"):
+        run_kept(Slowing(), seconds=0.05)
+    with pytest.raises(InfrastructureError, match="no reply within"):
+        run_kept(Slowing(call("Krabbe")), turn_seconds=0.05)
+
+
 def test_a_policy_or_a_tool_that_does_not_get_ready_is_an_infrastructure_failure() -> None:
     class Slow(Script):
         async def prepare(self, prompt: Any) -> None:

@@ -40,11 +40,20 @@ class RecordingEngine:
 
 class ScriptedPool:
     """Rollouts with an even number answer rightly; those with a number in ``failing`` find a tool
-    down."""
+    down, and those with a number in ``cut`` run out of seconds. All rollouts of the questions in
+    ``easy`` answer rightly."""
 
-    def __init__(self, engine: RecordingEngine, failing: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        engine: RecordingEngine,
+        failing: Sequence[int] = (),
+        cut: Sequence[int] = (),
+        easy: Sequence[str] = (),
+    ) -> None:
         self._engine = engine
         self._failing = failing
+        self._cut = cut
+        self._easy = easy
         self.is_closed = False
 
     def run_groups(
@@ -66,7 +75,9 @@ class ScriptedPool:
         prompt = tuple(rng.choices(_TOKENS, k=12))
         output = tuple(rng.choices(_TOKENS, k=rng.randint(4, 16)))
         logprobs = tuple(rng.uniform(-6.5, -5.5) for _ in output)
-        answer = request.task.answer if request.rollout % 2 == 0 else "something else"
+        is_cut = request.rollout in self._cut
+        is_right = request.rollout % 2 == 0 or request.task.task_id in self._easy
+        answer = request.task.answer if is_right else "something else"
         return Trajectory(
             trajectory_id=f"traj-{rng.getrandbits(64):016x}",
             question_id=request.task.task_id,
@@ -80,8 +91,8 @@ class ScriptedPool:
             turns=(Turn(prompt, output, logprobs, 0),),
             tool_events=(ToolEvent("search", '{"query": "a"}', "ok", 0.1, False),),
             documents=(),
-            answer=answer,
-            stop_reason="answered",
+            answer=None if is_cut else answer,
+            stop_reason="max_seconds" if is_cut else "answered",
             usage=Usage(len(prompt), len(output), 1),
             cost=None,
         )

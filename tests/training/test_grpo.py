@@ -17,6 +17,7 @@ from support.tiny_model import build_tiny_model
 from support.train_session import TrainSession
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import DataError, InfrastructureError
 from medr_ray.core.records import Task, Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
@@ -37,7 +38,11 @@ FIGURES = {
     "reward_mean",
     "exact_match",
     "answer_rate",
+    "truncated",
+    "truncated_by",
+    "truncated_by_length",
     "groups_used",
+    "rollouts_unused",
     "excluded",
     "excluded_by",
     "level",
@@ -79,6 +84,8 @@ class Training:
         monkeypatch: pytest.MonkeyPatch,
         updates: int,
         resume_from: Path | None = None,
+        *overrides: str,
+        easy: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.folder.mkdir()
@@ -86,10 +93,11 @@ class Training:
         self.session = TrainSession(folder, resume_from)
         self.session.install(monkeypatch)
         self.engine = RecordingEngine()
-        self.pool = ScriptedPool(self.engine, FAILING)
+        self.pool = ScriptedPool(self.engine, () if easy else FAILING, easy=easy)
+        self.config = make_config(updates, *overrides)
         self.log = RecordingLog()
         monkeypatch.setattr(grpo, "start_coordinator", self._start_coordinator)
-        grpo.grpo_worker({"job": self._make_job(model, updates)})
+        grpo.grpo_worker({"job": self._make_job(model)})
 
     @property
     def metrics(self) -> list[MetricRow]:
@@ -110,9 +118,9 @@ class Training:
             RulesPreference(),
         )
 
-    def _make_job(self, model: Path, updates: int) -> GRPOJob:
+    def _make_job(self, model: Path) -> GRPOJob:
         return GRPOJob(
-            config=make_config(updates),
+            config=self.config,
             questions=QUESTIONS,
             model_dir=str(model),
             index_uri="",
@@ -123,7 +131,7 @@ class Training:
         )
 
 
-def make_config(updates: int) -> PipelineConfig:
+def make_config(updates: int, *overrides: str) -> PipelineConfig:
     return load_config(
         None,
         [
@@ -133,9 +141,17 @@ def make_config(updates: int) -> PipelineConfig:
             "grpo.checkpoint_every=2",
             "grpo.threads=1",
             "grpo.optimiser={learning_rate: 0.003, warmup_steps: 2, schedule: cosine}",
+            *overrides,
         ],
         environment={},
     )
+
+
+def make_coordinator(
+    config: PipelineConfig, pool: ScriptedPool, engine: RecordingEngine
+) -> RolloutCoordinator:
+    curriculum = start_curriculum(config, QUESTIONS, None)
+    return RolloutCoordinator(config.grpo, QUESTIONS, curriculum, pool, engine, RulesPreference())
 
 
 def without_seconds(rows: list[MetricRow]) -> list[MetricRow]:
@@ -188,6 +204,7 @@ def test_two_updates_learn_publish_and_record(
         assert row["tokens"] == sum(len(rollout.trajectory.turns[0].output_ids) for rollout in own)
         assert row["groups_used"] == 2
         assert row["answer_rate"] == 1.0
+        assert row["truncated"] == sum(row["truncated_by_length"]) == row["rollouts_unused"] == 0
         assert row["grad_norm"] > 0
         assert 0 < row["entropy"] < math.log(400)
         assert 0 <= row["clip_fraction"] < 1
@@ -227,6 +244,57 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     assert resumed.weights.keys() == whole.weights.keys()
     for name, weight in resumed.weights.items():
         assert torch.equal(weight, whole.weights[name]), name
+
+
+@pytest.mark.parametrize(("option", "is_taught"), [("scored", True), ("masked", False)])
+def test_truncated_rollouts_are_scored_or_masked_and_counted(option: str, is_taught: bool) -> None:
+    engine = RecordingEngine()
+    config = make_config(1, f"grpo.truncated={option}")
+    pool = ScriptedPool(engine, cut=(1,))
+    collected = make_coordinator(config, pool, engine).collect(0)
+    cut = [row for row in collected.rollouts if row.trajectory.stop_reason == "max_seconds"]
+    others = [row for row in collected.rollouts if row.trajectory.stop_reason == "answered"]
+    assert (len(cut), len(others)) == (2, 6)
+    assert [row.advantage is not None for row in cut] == [is_taught] * 2
+    assert all(row.advantage is not None for row in others)
+    # A masked rollout is in no baseline either: two of three are right then, not two of four.
+    right = max(row.advantage or 0 for row in others)
+    wrong = min(row.advantage or 0 for row in others)
+    assert right / (right - wrong) == pytest.approx(1 / 2 if is_taught else 1 / 3, abs=0.05)
+    figures = collected.figures
+    assert figures.truncated == sum(figures.truncated_by_length) == 2
+    assert figures.truncated_by == {"max_seconds": 2}
+    assert figures.excluded == 0
+    assert figures.rollouts_unused == (0 if is_taught else 2)
+
+
+def test_an_update_that_lost_too_much_to_infrastructure_stops_the_run() -> None:
+    engine = RecordingEngine()
+    pool = ScriptedPool(engine, failing=(0, 1))
+    with pytest.raises(InfrastructureError, match=r"4 of 8 rollouts, .*30%: tool 4 .*down"):
+        make_coordinator(make_config(1), pool, engine).collect(0)
+    tolerant = make_config(1, "grpo.max_excluded=0.5")
+    assert make_coordinator(tolerant, pool, engine).collect(0).figures.excluded == 4
+
+
+def test_updates_that_can_teach_nothing_stop_the_run(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    easy = [question.task.task_id for question in QUESTIONS]
+    with pytest.raises(DataError, match=r"2 updates in a row.*update 1: exact match 1.0 of 8"):
+        Training(
+            tmp_path / "run",
+            model,
+            monkeypatch,
+            4,
+            None,
+            "grpo.max_empty_updates=2",
+            easy=easy,
+        )
+    lines = (tmp_path / "run" / GRPO_METRICS.name).read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["groups_used"] for row in rows] == [0, 0]
+    assert [row["rollouts_unused"] for row in rows] == [8, 8]
 
 
 def test_an_engine_that_serves_another_version_is_an_error() -> None:

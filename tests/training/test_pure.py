@@ -1,6 +1,7 @@
 """Advantages, losses, batch plans, rewards, curriculum: closed forms and invariants."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from support.questions import worded_task
 
 from medr_ray.core.config import GRPOConfig
-from medr_ray.core.records import Reward, ToolEvent, Turn, Usage
+from medr_ray.core.records import Reward, StopReason, ToolEvent, Turn, Usage
 from medr_ray.core.records import Trajectory as TrajectoryRecord
 from medr_ray.training.advantages import group_advantages, has_spread
 from medr_ray.training.batches import Example, collate, group_into_micro_batches, plan_steps
@@ -17,6 +18,7 @@ from medr_ray.training.curriculum import Curriculum
 from medr_ray.training.experience import make_examples, score_groups
 from medr_ray.training.losses import POLICY_LOSSES, clipped_loss, sft_loss, truncated_loss
 from medr_ray.training.rewards import RulesPreference, compute_rewards
+from medr_ray.training.truncation import count_truncated_by_length
 from medr_ray.training.update_checks import describe_mismatch
 
 _REWARD = st.none() | st.floats(-1, 2)
@@ -43,6 +45,65 @@ def test_groups_that_are_too_small_or_all_alike_teach_nothing() -> None:
     # 0.35 has no exact binary form: a sum of eight is not eight times it.
     assert group_advantages([0.35] * 8, 2) == [0.0] * 8
     assert math.isclose(group_advantages([0.35] * 7 + [0.95], 2)[-1] or 0.0, 0.525)
+
+
+def test_a_group_whose_rewards_differ_by_less_than_is_asked_for_teaches_nothing() -> None:
+    rewards = [1.2, 1.2, 1.1]
+    assert has_spread(group_advantages(rewards, 2))
+    assert has_spread(group_advantages(rewards, 2), 0.1)
+    assert not has_spread(group_advantages(rewards, 2), 0.3)
+    trajectories = [_trajectory()] * 3
+    scores = [Reward(1, 1, 0, total) for total in rewards]
+    for least, expected in ((0.0, False), (0.3, True)):
+        rollouts = score_groups(0, trajectories, scores, 2, min_spread=least)
+        assert all((rollout.advantage is None) == expected for rollout in rollouts)
+
+
+@given(st.lists(st.tuples(st.floats(-1, 2), st.booleans()), min_size=2, max_size=8))
+def test_what_is_left_out_moves_nobody_elses_advantage(rollouts: list[tuple[float, bool]]) -> None:
+    rewards = [Reward(1, 1, 0, total) for total, _ in rollouts]
+    left_out = [gone for _, gone in rollouts]
+    scored = score_groups(0, [_trajectory()] * len(rollouts), rewards, 2, left_out)
+    kept = [reward for reward, gone in zip(rewards, left_out, strict=True) if not gone]
+    alone = score_groups(0, [_trajectory()] * len(kept), kept, 2)
+    assert [row.advantage for row, gone in zip(scored, left_out, strict=True) if not gone] == [
+        row.advantage for row in alone
+    ]
+    assert all(row.advantage is None for row, gone in zip(scored, left_out, strict=True) if gone)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 40),
+            st.sampled_from(["answered", "max_tokens", "max_seconds", "loop", "malformed"]),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_truncated_rollouts_are_counted_by_length(ends: list[tuple[int, StopReason]]) -> None:
+    trajectories = [
+        replace(
+            _trajectory((Turn((1,), (2,) * length, (-0.1,) * length, 0),)), stop_reason=stop_reason
+        )
+        for length, stop_reason in ends
+    ]
+    counts = count_truncated_by_length(trajectories)
+    lengths = sorted(length for length, stop in ends if stop in ("max_tokens", "max_seconds"))
+    assert len(counts) == 4
+    assert sum(counts) == len(lengths)
+
+
+def test_the_longest_rollouts_are_in_the_last_quarter() -> None:
+    trajectories = [
+        replace(
+            _trajectory((Turn((1,), (2,) * length, (-0.1,) * length, 0),)),
+            stop_reason="max_seconds" if length > 5 else "answered",
+        )
+        for length in range(1, 9)
+    ]
+    assert count_truncated_by_length(trajectories) == [0, 0, 1, 2]
 
 
 def test_grpo_gradient_at_ratio_one_is_the_weighted_log_likelihood() -> None:

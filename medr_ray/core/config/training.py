@@ -114,6 +114,27 @@ class GRPOConfig(TrainerConfig):
         le=1,
         description="pass rate of the recent groups at which questions of one more hop join",
     )
+    truncated: Literal["scored", "masked"] = Field(
+        "scored",
+        description="rollouts that the agent's tokens, calls, USD or seconds cut off: scored as no "
+        "answer, or masked (in neither baseline nor gradient)",
+    )
+    max_excluded: Operational[float] = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="share of an update's rollouts that infrastructure may lose before the run "
+        "stops",
+    )
+    max_empty_updates: Operational[int] = Field(
+        3, ge=1, description="updates in a row without anything to learn after which the run stops"
+    )
+    min_spread: float = Field(
+        0.0,
+        ge=0,
+        description="difference of the best and the worst reward of a group below which it teaches "
+        "nothing",
+    )
     min_group_fraction: float = Field(
         0.75, gt=0, le=1, description="share of its rollouts that a group needs to be used"
     )
