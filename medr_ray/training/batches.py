@@ -101,15 +101,27 @@ def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.devic
     rows = [row for row, sequence in enumerate(sequences) for _ in sequence.targets]
     positions = [position for sequence in sequences for position in sequence.targets]
     tokens = [sequences[row].ids[position] for row, position in zip(rows, positions, strict=True)]
-    logprobs = [logprob for sequence in sequences for logprob in sequence.logprobs]
-    advantages = [advantage for sequence in sequences for advantage in sequence.advantages]
+    logprobs, advantages = gather_sampled_values(sequences, device)
     return MicroBatch(
         input_ids=torch.tensor(input_ids, device=device),
         attention_mask=torch.tensor(attention_mask, device=device),
-        hidden_rows=torch.tensor(rows, device=device),
+        # The format is said because a list without a number would become float.
+        hidden_rows=torch.tensor(rows, dtype=torch.int64, device=device),
         # A token is predicted by the state before it.
-        hidden_columns=torch.tensor([position - 1 for position in positions], device=device),
-        target_tokens=torch.tensor(tokens, device=device),
-        logprobs=torch.tensor(logprobs, device=device),
-        advantages=torch.tensor(advantages, device=device),
+        hidden_columns=torch.tensor(
+            [position - 1 for position in positions], dtype=torch.int64, device=device
+        ),
+        target_tokens=torch.tensor(tokens, dtype=torch.int64, device=device),
+        logprobs=logprobs,
+        advantages=advantages,
     )
+
+
+def gather_sampled_values(
+    sequences: Sequence[Example], device: str | torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(sampler's log-probabilities, advantages) of all target tokens, sequence by sequence; both
+    empty for SFT."""
+    logprobs = [logprob for sequence in sequences for logprob in sequence.logprobs]
+    advantages = [advantage for sequence in sequences for advantage in sequence.advantages]
+    return torch.tensor(logprobs, device=device), torch.tensor(advantages, device=device)

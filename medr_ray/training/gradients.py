@@ -19,14 +19,16 @@ def accumulate_gradients(
     max_micro_batch_tokens: int,
     pad_id: int,
     compute_loss: LossFunction,
+    tree: bool = False,
 ) -> float:
     """Backpropagate the examples of this worker and return the sum of their losses.
 
     ``compute_loss`` must divide by the token count of all workers. There must be at least one
     example. A worker with fewer micro-batches than others repeats its first one with a loss of
-    zero.
+    zero. With ``tree``, sequences that begin alike go through the model as prefix trees where that
+    saves work (see ``plan_micro_batches``).
     """
-    plans = plan_micro_batches(examples, max_micro_batch_tokens)
+    plans = plan_micro_batches(examples, max_micro_batch_tokens, tree)
     # Workers exchange weights (ZeRO 3) and gradients in forward and backward passes. All workers
     # must run the same number of passes: with fewer passes in one of them, the others would wait
     # forever.

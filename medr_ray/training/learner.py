@@ -106,7 +106,12 @@ class Learner:
             return result.loss / tokens
 
         loss = accumulate_gradients(
-            self._backend, examples, self._config.micro_tokens, self._pad_id, compute_loss
+            self._backend,
+            examples,
+            self._config.micro_tokens,
+            self._pad_id,
+            compute_loss,
+            self._config.tree,
         )
         return _OwnFigures(loss, sums.tolist(), float(largest_ratio))
 

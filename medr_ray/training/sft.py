@@ -127,6 +127,8 @@ def _accumulate_batch(
     def compute_loss(batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return sft_loss(logprobs) / tokens
 
-    own_loss = accumulate_gradients(backend, own, job.config.micro_tokens, job.pad_id, compute_loss)
+    own_loss = accumulate_gradients(
+        backend, own, job.config.micro_tokens, job.pad_id, compute_loss, job.config.tree
+    )
     (loss,) = sum_over_workers(own_loss)
     return loss, int(tokens)

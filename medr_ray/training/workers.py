@@ -4,10 +4,12 @@ from pathlib import Path
 
 import torch
 
-from medr_ray.core.config import OptimiserConfig, TrainerConfig
+from medr_ray.core.config import GRPOConfig, OptimiserConfig, TrainerConfig
+from medr_ray.core.errors import ConfigError
 from medr_ray.training.backends import TrainerBackend, make_backend
 from medr_ray.training.backends.deepspeed_zero import deepspeed_settings
-from medr_ray.training.policy import load_policy_module
+from medr_ray.training.policy import PolicyModule, load_policy_module
+from medr_ray.training.prefix_tree import find_tree_problem
 
 
 def load_backend(
@@ -29,4 +31,17 @@ def load_backend(
     if config.backend == "deepspeed":
         deepspeed_config = deepspeed_settings(config, optimiser_config)
     module = load_policy_module(model_dir, temperature, trust_remote_code, deepspeed_config)
+    if config.tree:
+        _check_trees(module, model_dir, config)
     return make_backend(module, config, optimiser_config, device)
+
+
+def _check_trees(module: PolicyModule, model_dir: Path, config: TrainerConfig) -> None:
+    """Raise ConfigError when the model would compute something else in a prefix tree."""
+    problem = find_tree_problem(module.model)
+    if problem is not None:
+        section = "grpo" if isinstance(config, GRPOConfig) else "sft"
+        raise ConfigError(
+            f"{section}.tree: {model_dir} cannot be trained on prefix trees: {problem}. "
+            f"Set {section}.tree: false to train its sequences as padded rows"
+        )

@@ -57,6 +57,11 @@ class TrainerConfig(Section):
     micro_tokens: Operational[int] = Field(
         4096, ge=256, description="padded tokens per forward and backward pass"
     )
+    tree: Operational[bool] = Field(
+        True,
+        description="compute the tokens that sequences have in common at their start once (prefix "
+        "trees); the gradient is the same",
+    )
     zero_stage: Operational[int] = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
     max_failures: Operational[int] = Field(
         1, ge=0, description="restarts of the training after a failure"
