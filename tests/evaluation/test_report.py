@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from lxml import etree
 from rich.console import Console
 from scipy.stats import binomtest
 from support.handmade_run import write_run
@@ -121,6 +122,17 @@ def test_a_run_that_got_half_way_is_reported_half(tmp_path: Path) -> None:
     assert "evaluation" not in layout
     assert list(layout["stages"])[-1] == "trajectories"
     print_report(report, Console(file=io.StringIO()))
+
+
+def test_the_curves_of_training_are_a_picture_beside_the_report(tmp_path: Path) -> None:
+    config, run = write_run(tmp_path, GOOD)
+    write_report(config, run)
+    picture = (run.local / "learning.svg").read_bytes()
+    texts = {text.text for text in etree.fromstring(picture).iter("{*}text")}
+    assert {"SFT loss", "GRPO reward"} <= texts
+    assert "![Curves of training](learning.svg)" in (run.local / "report.md").read_text()
+    write_report(config, run)
+    assert (run.local / "learning.svg").read_bytes() == picture
 
 
 def test_a_run_without_a_finished_stage_has_no_report(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from medr_ray.core.records import MetadataItem, Task
 from medr_ray.core.run import Directory
 from medr_ray.evaluation.report.answers import ReportedAnswer
 from medr_ray.evaluation.report.blocks import Block
+from medr_ray.evaluation.report.curves import Curve
 from medr_ray.evaluation.report.page import PageContent, files
-from medr_ray.evaluation.report.page.content import Curve, Headline
+from medr_ray.evaluation.report.page.content import Headline
 from medr_ray.evaluation.report.page.trajectories import pack_trajectory
 from medr_ray.evaluation.scorers.base import Score
 

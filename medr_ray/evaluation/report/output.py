@@ -13,12 +13,14 @@ from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.report.answers import collect_answers
 from medr_ray.evaluation.report.blocks import Block, build_blocks
 from medr_ray.evaluation.report.collect import collect_report
+from medr_ray.evaluation.report.curves import build_curves, draw_curves
 from medr_ray.evaluation.report.json_layout import build_report_json
 from medr_ray.evaluation.report.page import build_run_page, write_page
 from medr_ray.evaluation.report.records import Report
 
 JSON_FILE = "report.json"
 MARKDOWN_FILE = "report.md"
+CURVES_FILE = "learning.svg"  # where a stage of training has finished
 _PAGE = "report"  # the name of the page for browsers, without its ending
 
 
@@ -30,6 +32,9 @@ def write_report(config: PipelineConfig, run: RunDirectory) -> Report:
         raise DataError(f"{run.uri}: no finished stage to report on; run `medr run` first")
     run.write_json(JSON_FILE, build_report_json(report))
     run.write_bytes(MARKDOWN_FILE, render_markdown(report).encode())
+    curves = build_curves(report)
+    if curves:
+        run.write_bytes(CURVES_FILE, draw_curves(curves))
     write_page(run, _PAGE, build_run_page(report, collect_answers(run)))
     return report
 
@@ -73,8 +78,11 @@ def _contains_words(block: Block, index: int) -> bool:
 
 
 def render_markdown(report: Report) -> str:
-    """The report as Markdown."""
-    return render_blocks(report.run, build_blocks(report))
+    """The report as Markdown, which shows the curves of training from the file beside it."""
+    text = render_blocks(report.run, build_blocks(report))
+    if build_curves(report):
+        text += f"\n![Curves of training]({CURVES_FILE})\n"
+    return text
 
 
 def render_blocks(title: str, blocks: Iterable[Block]) -> str:

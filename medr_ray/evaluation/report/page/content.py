@@ -12,29 +12,9 @@ from medr_ray.evaluation.report.blocks import (
     build_question_block,
     name_figures,
 )
+from medr_ray.evaluation.report.curves import Curve, build_curves
 from medr_ray.evaluation.report.document_sources import list_source_names
-from medr_ray.evaluation.report.records import BenchmarkReport, Report, RewardSpread, TrainingLog
-
-# Curves of training: title, field of the log, name of a step.
-_SFT_CURVE = ("SFT loss", "loss", "step")
-_REWARD_CURVE = ("GRPO reward", "reward_mean", "update")
-_GRPO_CURVES = (
-    ("GRPO exact match", "exact_match", "update"),
-    ("GRPO entropy", "entropy", "update"),
-    ("GRPO difference between engine and trainer (KL)", "mismatch_kl", "update"),
-)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Values by step. ``points`` are (step, value), ``band`` (step, low, high) where values spread
-    and ``band_meaning`` says what the two are; ``step`` is the noun of a step."""
-
-    title: str
-    step: str
-    points: tuple[tuple[int, float], ...]
-    band: tuple[tuple[int, float, float], ...] = ()
-    band_meaning: str = ""
+from medr_ray.evaluation.report.records import BenchmarkReport, Report
 
 
 @dataclass(frozen=True)
@@ -68,7 +48,7 @@ def build_run_page(report: Report, answers: Sequence[ReportedAnswer]) -> PageCon
     return PageContent(
         title=report.run,
         headlines=tuple(build_headline(benchmark) for benchmark in report.benchmarks),
-        curves=tuple(_build_curves(report)),
+        curves=tuple(build_curves(report)),
         tables=(*tables, build_question_block(answers)) if answers else tables,
         answers=tuple(answers),
         notes=tuple(filter(None, notes)),
@@ -106,28 +86,6 @@ def build_headline(benchmark: BenchmarkReport, prefix: str = "") -> Headline:
     return Headline(
         f"{prefix}{title}", figures.confidence, models, (*benchmark.conclusions, meaning)
     )
-
-
-def _build_curves(report: Report) -> list[Curve]:
-    curves = [_build_curve(report.sft_steps, *_SFT_CURVE)]
-    reward = _build_curve(report.grpo_updates, *_REWARD_CURVE)
-    curves.append(_add_spread(reward, report.reward_spreads))
-    curves += [_build_curve(report.grpo_updates, *curve) for curve in _GRPO_CURVES]
-    return [curve for curve in curves if curve.points]
-
-
-def _build_curve(log: TrainingLog, title: str, field: str, step: str) -> Curve:
-    points = [
-        (number, float(value))
-        for number, value in enumerate(log.curve(field), 1)
-        if value is not None
-    ]
-    return Curve(title, step, tuple(points))
-
-
-def _add_spread(curve: Curve, spreads: Sequence[RewardSpread]) -> Curve:
-    band = tuple((spread.update, spread.low, spread.high) for spread in spreads)
-    return Curve(curve.title, curve.step, curve.points, band, "the middle half of the rewards")
 
 
 def build_page_values(content: PageContent) -> dict[str, Any]:
