@@ -27,6 +27,7 @@ class GroupBook:
     ``share`` is that of ``minimum_viable``. A rollout is a straggler when it has taken longer than
     ``factor`` times the median of its group's finished rollouts, and longer than ``least`` seconds;
     with a ``factor`` of None there are none. A request's position counts through all groups.
+    ``requests`` are those of the first groups.
     """
 
     def __init__(
@@ -36,14 +37,27 @@ class GroupBook:
         factor: float | None,
         least: float,
     ) -> None:
-        self.requests = [request for group in groups for request in group]
-        self._group_of = [number for number, group in enumerate(groups) for _ in group]
-        self._sizes = [len(group) for group in groups]
-        self._needed = [minimum_viable(size, share) for size in self._sizes]
+        self._share = share
         self._factor = factor
         self._least = least
-        self._outcomes: list[dict[int, RolloutOutcome]] = [{} for _ in groups]
+        self._group_of: list[int] = []
+        self._sizes: list[int] = []
+        self._needed: list[int] = []
+        self._outcomes: list[dict[int, RolloutOutcome]] = []
         self._limits: dict[int, float] = {}  # seconds by group, once it is viable
+        self.requests = self.add_groups(groups)
+
+    def add_groups(self, groups: Sequence[Sequence[RolloutRequest]]) -> list[RolloutRequest]:
+        """Add groups behind those there are; returns their requests in the order of their
+        positions."""
+        requests: list[RolloutRequest] = []
+        for group in groups:
+            self._group_of += [len(self._sizes)] * len(group)
+            self._sizes.append(len(group))
+            self._needed.append(minimum_viable(len(group), self._share))
+            self._outcomes.append({})
+            requests += group
+        return requests
 
     def add_outcome(self, position: int, outcome: RolloutOutcome) -> GroupOutcome | None:
         """Record an outcome. Returns the group when this was its last one."""

@@ -58,6 +58,8 @@ _MAX_DEATHS_AT_START = 3
 _LOG = logging.getLogger(__name__)
 
 FindStragglers = Callable[[Mapping[int, float]], list[int]]
+# Given a finished group, the groups to run besides.
+AddGroups = Callable[[GroupOutcome], Sequence[Sequence[RolloutRequest]]]
 
 
 @dataclass(eq=False)
@@ -107,6 +109,9 @@ class RolloutPool:
         # A number for each attempt: a late answer of an earlier attempt must not pass for the new
         # one.
         self._rollout_numbers = itertools.count()
+        # Of the run: the positions of its requests, and how many have no outcome yet.
+        self._positions = itertools.count()
+        self._remaining = 0
         self._finished: list[tuple[ScheduledRequest, RolloutOutcome]] = []
         self._heartbeat_requested: dict[int, float] = {}  # when, by worker, until it answers
         self._next_health_check = time.monotonic()
@@ -131,12 +136,16 @@ class RolloutPool:
                 yield outcome
 
     def run_groups(
-        self, groups: Sequence[Sequence[RolloutRequest]], share: float
+        self,
+        groups: Sequence[Sequence[RolloutRequest]],
+        share: float,
+        add_groups: AddGroups | None = None,
     ) -> Generator[GroupOutcome, None, None]:
         """Groups as they finish, in no particular order.
 
         A group is viable with ``share`` of its rollouts, and from then on waits for no straggler
-        (``rollouts.straggler_factor``, ``straggler_seconds``).
+        (``rollouts.straggler_factor``, ``straggler_seconds``). ``add_groups`` is called with each
+        finished group; the groups that it returns run beside those that still do.
         """
         factor = self._config.straggler_factor
         book = GroupBook(groups, share, factor, self._config.straggler_seconds)
@@ -145,8 +154,11 @@ class RolloutPool:
         ) as finished:
             for position, outcome in finished:
                 group = book.add_outcome(position, outcome)
-                if group is not None:
-                    yield group
+                if group is None:
+                    continue
+                if add_groups is not None:
+                    self._add_requests(book.add_groups(add_groups(group)))
+                yield group
 
     def figures(self) -> dict[str, Any]:
         """Counts since the pool began.
@@ -186,12 +198,11 @@ class RolloutPool:
         self, requests: Iterable[RolloutRequest], find_stragglers: FindStragglers | None
     ) -> Generator[tuple[int, RolloutOutcome], None, None]:
         """(position of the request, its outcome)."""
-        queue = [ScheduledRequest(number, request) for number, request in enumerate(requests)]
-        self._begin_run(queue)
+        self._begin_run()
         is_complete = False
         try:
-            remaining = len(queue)
-            while remaining:
+            self._add_requests(requests)
+            while self._remaining:
                 self._require_open()
                 self._adjust_workers()
                 self._dispatch_requests()
@@ -205,7 +216,7 @@ class RolloutPool:
                 self._check_health(now)
                 finished = self._finished
                 self._finished = []
-                remaining -= len(finished)
+                self._remaining -= len(finished)
                 yield from ((scheduled.number, outcome) for scheduled, outcome in finished)
                 # Only now: what was finished is the consumer's to keep.
                 self._streak.require_hope()
@@ -219,7 +230,13 @@ class RolloutPool:
         if self._closed:
             raise MedrError("this pool is closed: make another one")
 
-    def _begin_run(self, queue: Sequence[ScheduledRequest]) -> None:
+    def _add_requests(self, requests: Iterable[RolloutRequest]) -> None:
+        """Queue requests of the run; their positions go on behind those there are."""
+        queue = [ScheduledRequest(next(self._positions), request) for request in requests]
+        self._remaining += len(queue)
+        self._schedule.add_requests(queue)
+
+    def _begin_run(self) -> None:
         self._timer.cancel()
         with self._lock:
             self._require_open()
@@ -230,7 +247,8 @@ class RolloutPool:
                 )
             self._running = True
         self._finished.clear()
-        self._schedule.add_requests(queue)
+        self._positions = itertools.count()
+        self._remaining = 0
         self._unstaffed_since = time.monotonic()
 
     def _end_run(self) -> None:

@@ -6,7 +6,7 @@ becomes a reward.
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.groups import minimum_viable
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
+from medr_ray.rollouts.pool import AddGroups
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.curriculum import Curriculum, hops_by_question
@@ -42,9 +43,13 @@ class GroupRunner(Protocol):
     """Runs groups of rollouts, such as ``RolloutPool``."""
 
     def run_groups(
-        self, groups: Sequence[Sequence[RolloutRequest]], share: float
+        self,
+        groups: Sequence[Sequence[RolloutRequest]],
+        share: float,
+        add_groups: AddGroups | None = None,
     ) -> Iterator[GroupOutcome]:
-        """Groups as they finish; each is viable with ``share`` of its rollouts."""
+        """Groups as they finish; each is viable with ``share`` of its rollouts. ``add_groups`` is
+        called with each, and what it returns runs as well."""
         ...
 
     def close(self) -> None: ...
@@ -90,14 +95,14 @@ class RolloutCoordinator:
     def collect(self, update: int) -> CollectedRollouts:
         """Roll out the next questions with the weights the engine serves, and score them."""
         started = time.monotonic()
-        outcomes = self._run_rollouts(update)
+        outcomes, rollouts = self._run_rollouts(update)
         require_usable_rollouts(update + 1, outcomes, self._config.max_excluded)
-        rollouts = self._score_rollouts(update, outcomes)
         self._curriculum.record_pass_rates(pass_rate_by_question(rollouts))
         trajectories = [rollout.trajectory for rollout in rollouts]
         cut_by = Counter(
             trajectory.stop_reason for trajectory in trajectories if is_truncated(trajectory)
         )
+        questions = {outcome.request.task.task_id for outcome in outcomes}
         failures = Counter(outcome.kind for outcome in outcomes if outcome.kind)
         figures = RolloutFigures(
             rollouts=len(rollouts),
@@ -107,6 +112,8 @@ class RolloutCoordinator:
             truncated=sum(cut_by.values()),
             truncated_by=dict(sorted(cut_by.items())),
             truncated_by_length=count_truncated_by_length(trajectories),
+            groups=len(questions),
+            groups_refilled=max(0, len(questions) - self._config.questions_per_update),
             groups_used=len({row.group for row in rollouts if row.advantage is not None}),
             rollouts_unused=sum(row.advantage is None for row in rollouts),
             excluded=len(outcomes) - len(rollouts),
@@ -134,23 +141,47 @@ class RolloutCoordinator:
             # A GPU that nobody uses any more is free for the next attempt.
             self._engine.close()
 
-    def _run_rollouts(self, update: int) -> list[RolloutOutcome]:
-        """The outcomes of the update's groups, in the order of their keys."""
+    def _run_rollouts(self, update: int) -> tuple[list[RolloutOutcome], list[ScoredRollout]]:
+        """The outcomes of the update's groups and the scored rollouts among them, both in the order
+        of their questions and numbers.
+
+        A question whose group teaches nothing is replaced by the next of the curriculum, up to
+        ``grpo.refill`` of them (the dynamic sampling of DAPO, arXiv 2503.14476). Each such group
+        adds one question, so which questions run depends on what the groups came to, and not on
+        which was first.
+        """
+        size = self._config.questions_per_update
+        chosen = self._curriculum.select_questions(size + self._config.refill, update)
+        spare = deque(chosen[size:])
+        scored: dict[str, list[ScoredRollout]] = {}
+
+        def replace_group(group: GroupOutcome) -> list[list[RolloutRequest]]:
+            rollouts = self._score_rollouts(update, group.outcomes)
+            question = group.outcomes[0].request.task.task_id
+            scored[question] = rollouts
+            teaches = any(rollout.advantage is not None for rollout in rollouts)
+            if teaches or not spare:
+                return []
+            return [self._make_group(spare.popleft(), update)]
+
+        groups = [self._make_group(question, update) for question in chosen[:size]]
+        # Without a refill nothing is scored before the end, when all can be scored together.
+        finished = self._pool.run_groups(
+            groups, self._config.min_group_fraction, replace_group if spare else None
+        )
+        outcomes = [outcome for group in finished for outcome in group.outcomes]
+        # Groups come as they finish. Nothing that follows may depend on which was first.
+        outcomes.sort(key=lambda outcome: outcome.request.key)
+        if not scored:
+            return outcomes, self._score_rollouts(update, outcomes)
+        return outcomes, [rollout for question in sorted(scored) for rollout in scored[question]]
+
+    def _make_group(self, question: str, update: int) -> list[RolloutRequest]:
         size = self._config.group_size
         # Numbered through the whole run: a question that comes again gets rollouts of its own.
         numbers = range(update * size, (update + 1) * size)
-        chosen = self._curriculum.select_questions(self._config.questions_per_update, update)
-        groups = [
-            [
-                RolloutRequest(self._tasks[question], rollout=number, keep_cut=True)
-                for number in numbers
-            ]
-            for question in chosen
-        ]
-        finished = self._pool.run_groups(groups, self._config.min_group_fraction)
-        outcomes = [outcome for group in finished for outcome in group.outcomes]
-        # Groups come as they finish. Nothing that follows may depend on which was first.
-        return sorted(outcomes, key=lambda outcome: outcome.request.key)
+        task = self._tasks[question]
+        return [RolloutRequest(task, rollout=number, keep_cut=True) for number in numbers]
 
     def _score_rollouts(
         self, update: int, outcomes: Sequence[RolloutOutcome]

@@ -18,9 +18,10 @@ class RolloutFigures:
     failure that ``excluded_by`` counts. ``exact_match`` and ``answer_rate`` are shares of
     ``rollouts``. Of these, ``truncated`` were cut off by a budget of the agent, which
     ``truncated_by`` counts by stop reason and ``truncated_by_length`` by quarter of all rollouts,
-    from the shortest to the longest. ``groups_used`` counts the questions whose rollouts have an
-    advantage, ``rollouts_unused`` the rollouts without one. ``level`` is the curriculum's for the
-    next update, in hops.
+    from the shortest to the longest. ``groups`` counts the questions, of which ``groups_refilled``
+    took the place of others that taught nothing, and ``groups_used`` those whose rollouts have an
+    advantage; ``rollouts_unused`` are the rollouts without one. ``level`` is the curriculum's for
+    the next update, in hops.
     """
 
     rollouts: int
@@ -30,6 +31,8 @@ class RolloutFigures:
     truncated: int
     truncated_by: dict[str, int]
     truncated_by_length: list[int]
+    groups: int
+    groups_refilled: int
     groups_used: int
     rollouts_unused: int
     excluded: int

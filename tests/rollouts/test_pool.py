@@ -24,7 +24,7 @@ from medr_ray.core.errors import MedrError
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, STALLED, STRAGGLER, WORKER_DIED
-from medr_ray.rollouts.outcomes import RolloutOutcome
+from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
 from medr_ray.rollouts.pool import RolloutPool, _InFlightRollout
 from medr_ray.rollouts.schedule import ScheduledRequest
 from medr_ray.rollouts.worker import EpisodeReport, RolloutRequest
@@ -175,6 +175,22 @@ def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path)
     assert [outcome.kind for outcome in cut.outcomes] == ["", "", "", STRAGGLER]
     assert [outcome.request for outcome in cut.outcomes] == groups[0]
     assert (cut.viable, len(cut.trajectories), len(whole.trajectories)) == (True, 3, 4)
+
+
+def test_a_group_that_is_added_runs_while_others_still_do() -> None:
+    with waiting_pool(
+        config("rollouts.max_workers=1"), slow=Script(think=4.0), quick=Script(), later=Script()
+    ) as pool:
+        ended: list[str] = []
+
+        def add_one(group: GroupOutcome) -> list[list[RolloutRequest]]:
+            ended.append(group.outcomes[0].request.mode)
+            return [make_requests(2, "later")] if ended == ["quick"] else []
+
+        groups = [make_requests(1, "slow"), make_requests(2, "quick")]
+        finished = list(pool.run_groups(groups, 0.5, add_one))
+    assert ended == ["quick", "later", "slow"]
+    assert [len(group.trajectories) for group in finished] == [2, 2, 1]
 
 
 def test_the_pool_grows_with_its_tasks_and_gives_workers_back() -> None:

@@ -10,6 +10,7 @@ import torch
 from medr_ray.core.records import Message, ToolEvent, Trajectory, Turn, Usage
 from medr_ray.rollouts.failure_kinds import TOOL
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
+from medr_ray.rollouts.pool import AddGroups
 from medr_ray.rollouts.worker import RolloutRequest
 
 _TOKENS = range(2, 250)  # ids that the tiny model knows
@@ -41,7 +42,8 @@ class RecordingEngine:
 class ScriptedPool:
     """Rollouts with an even number answer rightly; those with a number in ``failing`` find a tool
     down, and those with a number in ``cut`` run out of seconds. All rollouts of the questions in
-    ``easy`` answer rightly."""
+    ``easy`` answer rightly. Groups finish in the order that ``order`` draws, or the last first.
+    ``requests`` are those that ran."""
 
     def __init__(
         self,
@@ -49,23 +51,37 @@ class ScriptedPool:
         failing: Sequence[int] = (),
         cut: Sequence[int] = (),
         easy: Sequence[str] = (),
+        order: random.Random | None = None,
     ) -> None:
         self._engine = engine
         self._failing = failing
         self._cut = cut
         self._easy = easy
+        self._order = order
+        self.requests: list[RolloutRequest] = []
         self.is_closed = False
 
     def run_groups(
-        self, groups: Sequence[Sequence[RolloutRequest]], share: float
+        self,
+        groups: Sequence[Sequence[RolloutRequest]],
+        share: float,
+        add_groups: AddGroups | None = None,
     ) -> Iterator[GroupOutcome]:
-        for group in reversed(groups):  # the last to begin may be the first to finish
-            yield GroupOutcome(tuple(self._run(request) for request in group), 2)
+        waiting = list(groups)
+        while waiting:
+            # The last to begin may be the first to finish.
+            place = self._order.randrange(len(waiting)) if self._order else -1
+            group = waiting.pop(place)
+            outcome = GroupOutcome(tuple(self._run(request) for request in group), 2)
+            if add_groups is not None:
+                waiting += add_groups(outcome)
+            yield outcome
 
     def close(self) -> None:
         self.is_closed = True
 
     def _run(self, request: RolloutRequest) -> RolloutOutcome:
+        self.requests.append(request)
         if request.rollout in self._failing:
             return RolloutOutcome(request, None, "down", 1.0, TOOL)
         return RolloutOutcome(request, self._make_trajectory(request))

@@ -4,7 +4,9 @@ one."""
 import errno
 import json
 import math
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,11 @@ from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.learner import Learner
 from medr_ray.training.metrics_log import MetricRow
 from medr_ray.training.rewards import RulesPreference
-from medr_ray.training.rollout_coordinator import RolloutCoordinator, start_curriculum
+from medr_ray.training.rollout_coordinator import (
+    CollectedRollouts,
+    RolloutCoordinator,
+    start_curriculum,
+)
 
 # Three, of which an update takes two: what is chosen depends on what was visited before.
 QUESTIONS = tuple(make_question(number, split="train") for number in range(3))
@@ -41,6 +47,8 @@ FIGURES = {
     "truncated",
     "truncated_by",
     "truncated_by_length",
+    "groups",
+    "groups_refilled",
     "groups_used",
     "rollouts_unused",
     "excluded",
@@ -152,6 +160,10 @@ def make_coordinator(
 ) -> RolloutCoordinator:
     curriculum = start_curriculum(config, QUESTIONS, None)
     return RolloutCoordinator(config.grpo, QUESTIONS, curriculum, pool, engine, RulesPreference())
+
+
+def without_clock(collected: CollectedRollouts) -> CollectedRollouts:
+    return replace(collected, figures=replace(collected.figures, rollout_seconds=0.0))
 
 
 def without_seconds(rows: list[MetricRow]) -> list[MetricRow]:
@@ -266,6 +278,52 @@ def test_truncated_rollouts_are_scored_or_masked_and_counted(option: str, is_tau
     assert figures.truncated_by == {"max_seconds": 2}
     assert figures.excluded == 0
     assert figures.rollouts_unused == (0 if is_taught else 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_that_teach_nothing_are_replaced_whichever_ends_first(seed: int) -> None:
+    questions = tuple(make_question(number, split="train") for number in range(12))
+    config = make_config(1, "grpo.questions_per_update=4", "grpo.refill=3")
+    chosen = start_curriculum(config, questions, None).select_questions(7, 0)
+    # Two of the first four and the first of their substitutes teach nothing.
+    easy = [chosen[0], chosen[2], chosen[4]]
+
+    def collect(order: random.Random | None) -> tuple[CollectedRollouts, RolloutCoordinator]:
+        engine = RecordingEngine()
+        pool = ScriptedPool(engine, easy=easy, order=order)
+        coordinator = RolloutCoordinator(
+            config.grpo,
+            questions,
+            start_curriculum(config, questions, None),
+            pool,
+            engine,
+            RulesPreference(),
+        )
+        collected = coordinator.collect(0)
+        keys = [request.key for request in pool.requests]
+        assert len(keys) == len(set(keys)) == 7 * 4
+        return collected, coordinator
+
+    first, _ = collect(None)
+    collected, coordinator = collect(random.Random(seed))
+    assert {row.group for row in collected.rollouts} == set(chosen)
+    assert without_clock(collected) == without_clock(first)
+    figures = collected.figures
+    assert (figures.groups, figures.groups_refilled, figures.groups_used) == (7, 3, 4)
+    assert figures.rollouts_unused == 3 * 4
+    # The curriculum knows of all of them.
+    assert set(coordinator.curriculum_state()["visits"]) == set(chosen)
+
+
+def test_no_more_questions_are_drawn_than_the_refill_allows() -> None:
+    easy = [question.task.task_id for question in QUESTIONS]
+    for refill, groups in ((0, 2), (1, 3), (9, 3)):
+        engine = RecordingEngine()
+        pool = ScriptedPool(engine, easy=easy)
+        config = make_config(1, f"grpo.refill={refill}")
+        figures = make_coordinator(config, pool, engine).collect(0).figures
+        assert (figures.groups, figures.groups_refilled) == (groups, groups - 2)
+        assert figures.groups_used == 0
 
 
 def test_an_update_that_lost_too_much_to_infrastructure_stops_the_run() -> None:

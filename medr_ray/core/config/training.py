@@ -134,6 +134,12 @@ class GRPOConfig(TrainerConfig):
     max_empty_updates: Operational[int] = Field(
         3, ge=1, description="updates in a row without anything to learn after which the run stops"
     )
+    refill: int = Field(
+        0,
+        ge=0,
+        description="further questions that an update may roll out in place of those whose group "
+        "teaches nothing",
+    )
     min_spread: float = Field(
         0.0,
         ge=0,
