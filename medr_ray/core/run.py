@@ -247,21 +247,39 @@ class Directory:
         """Open a stream whose file appears under ``name`` once it is complete."""
         target = f"{self._path}/{name}"
         parent, base = target.rsplit("/", 1)
-        self._create_folder(parent)
         # A random name, because Ray may give the same work to two tasks.
         partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL_SUFFIX}"
         try:
-            with self._fs.open_output_stream(partial) as stream:
+            with self._open_output(partial, name) as stream:
                 yield stream
-            self._flush_to_disk(partial)
             # A rename on a local file system. Object stores copy and delete, but show no
             # half-written object.
             self._fs.move(partial, target)
-        except BaseException as error:
+        except BaseException:
             # A full disk is not to stay full of what could not be written.
             with contextlib.suppress(OSError):
                 self._fs.delete_file(partial)
-            if isinstance(error, OSError) and error.errno and error.filename is None:
+            raise
+
+    def open_output(self, name: str) -> contextlib.AbstractContextManager[pa.NativeFile]:
+        """Open a stream straight to a file, without a copy on object storage.
+
+        A kill leaves half a file under its name: for folders with a mark of their own that says
+        when they are whole.
+        """
+        return self._open_output(f"{self._path}/{name}", name)
+
+    @contextlib.contextmanager
+    def _open_output(self, path: str, name: str) -> Iterator[pa.NativeFile]:
+        """Open a stream to ``path``, which errors call ``name``; its content is on disk
+        afterwards."""
+        self._create_folder(path.rsplit("/", 1)[0])
+        try:
+            with self._fs.open_output_stream(path, compression=None) as stream:
+                yield stream
+            self._flush_to_disk(path)
+        except OSError as error:
+            if error.errno and error.filename is None:
                 # pyarrow does not say which file it was.
                 reason = os.strerror(error.errno)
                 raise OSError(error.errno, reason, f"{self.uri}/{name}") from error

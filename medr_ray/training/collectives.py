@@ -3,9 +3,13 @@
 Every worker must call these functions in the same order.
 """
 
+from typing import TypeVar
+
 import ray.train
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -50,6 +54,15 @@ def max_figure_over_workers(value: float) -> float:
     maximum = torch.tensor(value, dtype=torch.float64, device=_collective_device())
     dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
     return float(maximum)
+
+
+def share_from_rank_zero(value: T) -> T:
+    """Rank 0's value, on every worker; what the others give is not used. For small values."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared, src=0, device=torch.device(_collective_device()))
+    return shared[0]
 
 
 def _collective_device() -> str:

@@ -21,7 +21,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import FILE_MODE, make_private_folder
 from medr_ray.training.backends import TrainerBackend
-from medr_ray.training.collectives import get_rank_and_world_size
+from medr_ray.training.collectives import get_rank
 
 # 1 GiB: large enough that files and messages are few, small beside the memory of any host.
 BUCKET_BYTES = 2**30
@@ -75,7 +75,7 @@ def save_model(
     Raises DataError when the weights are not exactly those of ``source``'s model.
     """
     stream = backend.stream_weights()
-    if get_rank_and_world_size()[0] != 0:
+    if get_rank() != 0:
         # Takes part in the gathering; there is nothing to write.
         for _ in stream:
             raise RuntimeError("only rank 0 is given weights")

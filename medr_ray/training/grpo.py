@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import ray.train
 import torch
 
 from medr_ray.core.run import Directory
@@ -47,7 +48,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
 
     # Start, or continue behind the latest checkpoint.
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
-    state = TrainerState.from_checkpoint(load_checkpoint(backend))
+    state = TrainerState.from_checkpoint(load_checkpoint(backend, directory))
     learner = Learner(backend, grpo, job.pad_id, rank, world_size)
     with contextlib.ExitStack() as stack:
         coordinator = None
@@ -89,7 +90,8 @@ def grpo_worker(settings: dict[str, Any]) -> None:
             require_progress(state.history, grpo.max_empty_updates)
             is_last = state.update == grpo.updates
             if state.update % grpo.checkpoint_every == 0 and not is_last:
-                save_checkpoint(backend, state.to_checkpoint(), {"update": state.update})
+                save_checkpoint(backend, directory, state.update, state.to_checkpoint())
+                ray.train.report({"update": state.update})
 
     save_model(backend, model_dir, Path(job.output), trust_remote_code)
 

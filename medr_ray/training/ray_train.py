@@ -30,16 +30,15 @@ def run_training(
 ) -> list[MetricRow]:
     """Run Ray Train to its end and return the metric history that rank 0 wrote.
 
-    After a kill Ray Train finds its checkpoints under the same path and name, and resumes.
+    Workers that Ray Train starts again after a failure, and those of the next run after a kill, go
+    on from the newest checkpoint in the stage's directory.
     """
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     # The trainer would wait for ever for what does not exist, without a word.
     require_room(list_needs(name, context.config), context.config.ray)
     local: Path = context.directory.local
-    # A model from an attempt that was killed after it was saved; saving does not overwrite.
-    shutil.rmtree(local / "model", ignore_errors=True)
     log = ActorMetricsLog()
     resources: dict[str, float] = {"CPU": config.cpus_per_worker}
     if config.use_gpu:
@@ -54,12 +53,14 @@ def run_training(
             name="train",
             storage_path=str(local),
             failure_config=FailureConfig(max_failures=config.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
     with Bar(context.console, name, total, unit) as bar:
         _fit_with_progress(trainer.fit, log, bar)
-    # Optimiser state: gigabytes nobody needs once it is done.
+    from medr_ray.training.checkpoints import remove_checkpoints
+
+    remove_checkpoints(context.directory)
+    # What Ray Train keeps of its own.
     shutil.rmtree(local / "train", ignore_errors=True)
     lines = context.directory.read_bytes(metrics.name).splitlines()
     # A diverged training run writes NaN.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray.train
 import torch
 
 from medr_ray.core.config import SFTConfig, TrackingConfig
@@ -75,7 +76,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     backend = load_backend(
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
-    state = load_checkpoint(backend) or {"step": 0, "history": []}
+    state = load_checkpoint(backend, directory) or {"step": 0, "history": []}
     with contextlib.ExitStack() as stack:
         metrics = None
         if rank == 0:
@@ -114,7 +115,8 @@ def sft_worker(settings: dict[str, Any]) -> None:
                 metrics.add_row(row)
             is_last = step + 1 == len(steps)
             if (step + 1) % config.checkpoint_every == 0 and not is_last:
-                save_checkpoint(backend, state, row)
+                save_checkpoint(backend, directory, step + 1, state)
+                ray.train.report(row)
     save_model(backend, model_dir, Path(job.output), job.trust_remote_code)
 
 

@@ -1,28 +1,22 @@
-"""Ray Train's part of a training loop with one worker, without Ray: the loop runs in this process
-and its checkpoints are kept in a folder."""
+"""Ray Train's part of a training loop with one worker, without Ray: the loop runs in this
+process."""
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import ray.train
 
 
 class TrainSession:
-    """Rank 0 of 1. ``resume_from`` is the checkpoint that the loop finds when it starts."""
+    """Rank 0 of 1. ``reports`` are the metrics that the loop reported at its checkpoints."""
 
-    def __init__(self, folder: Path, resume_from: Path | None = None) -> None:
-        self._folder = folder
-        self._resume_from = resume_from
-        self.checkpoints: list[Path] = []
+    def __init__(self) -> None:
+        self.reports: list[dict[str, Any]] = []
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Take the place of ``ray.train``'s functions until the test ends."""
         monkeypatch.setattr(ray.train, "get_context", lambda: self)
-        monkeypatch.setattr(ray.train, "get_checkpoint", self._get_checkpoint)
         monkeypatch.setattr(ray.train, "report", self._report)
 
     def get_world_rank(self) -> int:
@@ -31,15 +25,8 @@ class TrainSession:
     def get_world_size(self) -> int:
         return 1
 
-    def _get_checkpoint(self) -> ray.train.Checkpoint | None:
-        if self._resume_from is None:
-            return None
-        return ray.train.Checkpoint.from_directory(str(self._resume_from))
-
-    def _report(self, metrics: dict[str, Any], checkpoint: ray.train.Checkpoint) -> None:
-        target = self._folder / f"checkpoint-{len(self.checkpoints)}"
-        shutil.copytree(checkpoint.path, target)
-        self.checkpoints.append(target)
+    def _report(self, metrics: dict[str, Any]) -> None:
+        self.reports.append(metrics)
 
 
 class ProcessTrainer:

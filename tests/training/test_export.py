@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from support.tiny_model import build_tiny_model
-from support.train_session import TrainSession
 
 from medr_ray.core.errors import DataError
 from medr_ray.engines.weight_checksum import WeightChecksum
@@ -58,11 +57,6 @@ class StreamingBackend:
 
     def stream_weights(self) -> Stream:
         yield from self.weights.items()
-
-
-@pytest.fixture(autouse=True)
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    TrainSession(tmp_path).install(monkeypatch)
 
 
 def load(folder: Path) -> Any:

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -91,14 +92,13 @@ class Training:
         model: Path,
         monkeypatch: pytest.MonkeyPatch,
         updates: int,
-        resume_from: Path | None = None,
         *overrides: str,
         easy: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self.directory = Directory(str(folder))
-        self.session = TrainSession(folder, resume_from)
+        self.session = TrainSession()
         self.session.install(monkeypatch)
         self.engine = RecordingEngine()
         self.pool = ScriptedPool(self.engine, () if easy else FAILING, easy=easy)
@@ -242,14 +242,17 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 ) -> None:
     whole = Training(tmp_path / "whole", model, monkeypatch, updates=4)
     # No checkpoint after the last update: the model itself is written then.
-    (checkpoint,) = whole.session.checkpoints
-    state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    checkpoint = whole.folder / "checkpoints" / "step-00000002"
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+    assert whole.session.reports == [{"update": 2}]
+    state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))["state"]
     assert set(state) == {"update", "history", "curriculum"}
     assert state["update"] == 2
     assert without_seconds(state["history"]) == without_seconds(whole.metrics[:2])
     assert set(state["curriculum"]) == {"level", "visits", "recent"}
 
-    resumed = Training(tmp_path / "resumed", model, monkeypatch, updates=4, resume_from=checkpoint)
+    shutil.copytree(checkpoint, tmp_path / "resumed" / "checkpoints" / checkpoint.name)
+    resumed = Training(tmp_path / "resumed", model, monkeypatch, updates=4)
     assert resumed.engine.versions == [2, 3, 4]
     assert [row["number"] for row in resumed.log.rows] == [3, 4]
     assert without_seconds(resumed.metrics) == without_seconds(whole.metrics)
@@ -345,7 +348,6 @@ def test_updates_that_can_teach_nothing_stop_the_run(
             model,
             monkeypatch,
             4,
-            None,
             "grpo.max_empty_updates=2",
             easy=easy,
         )

@@ -97,7 +97,7 @@ def plain(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     """What one worker learns with torch alone, in this process."""
     root = tmp_path_factory.mktemp("plain")
     with pytest.MonkeyPatch.context() as patched:
-        TrainSession(root).install(patched)
+        TrainSession().install(patched)
         patched.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
         return losses(root, model)
 

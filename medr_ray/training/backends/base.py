@@ -10,7 +10,6 @@ because workers have different numbers of tokens.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -76,14 +75,6 @@ class TrainerBackend(Protocol):
         weights alone are streamed, under PEFT's names. Raises ValueError for ``adapter_only``
         without LoRA.
         """
-        ...
-
-    def save(self, directory: Path) -> None:
-        """Model and optimiser state; called by every worker."""
-        ...
-
-    def load(self, directory: Path) -> None:
-        """What ``save`` wrote; called by every worker."""
         ...
 
 

@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -125,12 +124,6 @@ class DeepSpeedBackend:
                     weight = parameter.detach().to("cpu", torch.bfloat16, copy=True)
             if weight is not None:
                 yield name, weight
-
-    def save(self, directory: Path) -> None:
-        self._engine.save_checkpoint(str(directory), tag="deepspeed")
-
-    def load(self, directory: Path) -> None:
-        self._engine.load_checkpoint(str(directory), tag="deepspeed")
 
     def _gathered(
         self, parameter: torch.nn.Parameter, changes: bool = False

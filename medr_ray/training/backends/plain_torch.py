@@ -2,11 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from medr_ray.core.config import OptimiserConfig
 from medr_ray.training.backends.adamw import (
@@ -75,12 +73,3 @@ class TorchBackend:
         if get_rank() == 0:
             for name, parameter in self._module.model.named_parameters():
                 yield name, parameter.detach().to("cpu", torch.bfloat16)
-
-    def save(self, directory: Path) -> None:
-        # All workers have the same state.
-        if not dist.is_initialized() or dist.get_rank() == 0:
-            torch.save(self.state(), directory / "torch.pt")
-
-    def load(self, directory: Path) -> None:
-        path = directory / "torch.pt"
-        self.load_state(torch.load(path, weights_only=True, map_location=self.device))
