@@ -82,7 +82,8 @@ class RolloutPool:
     """Keeps ``rollouts.workers`` actors, up to ``rollouts.max_workers`` while requests queue up.
 
     Workers run episodes in ``environment``, or else with the configured tools over ``index_uri``
-    and the policies of ``make_factory``. Reports on workers that stalled go to ``reports``.
+    and the policies of ``make_factory``. Reports on workers that stalled go to ``reports``. While
+    ``may_begin`` says no, because what the rollouts need is away, none is begun.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class RolloutPool:
         *,
         environment: EnvironmentFactory | None = None,
         reports: Directory | None = None,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         if environment is None:
             if make_factory is None:
@@ -102,6 +104,7 @@ class RolloutPool:
         self._config = config.rollouts
         self._episode_seconds = config.agent.seconds
         self._reports = reports
+        self._may_begin = may_begin
         self._placement_seconds = config.ray.placement_seconds
         self._workers = WorkerGroup(config, environment, faults)
         self._schedule = Schedule(config.rollouts)
@@ -273,6 +276,8 @@ class RolloutPool:
         self._timer.start()
 
     def _dispatch_requests(self) -> None:
+        if not self._may_begin():
+            return
         # A worker ends its episodes itself after ``agent.seconds``; only one that fails to do so
         # for ``stall_seconds`` more is ended from here.
         allowed = self._episode_seconds + self._config.stall_seconds

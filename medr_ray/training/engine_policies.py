@@ -16,15 +16,23 @@ from medr_ray.rollouts.worker import RolloutRequest
 
 
 class TokenSampler(Protocol):
-    """Samples tokens after a prompt, such as ``EngineClient``."""
+    """Samples tokens after a prompt, such as ``Dialogue``."""
 
     async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:
         """Token ids after ``prompt``, with their log-probabilities."""
         ...
 
 
+class DialogueOpener(Protocol):
+    """Opens dialogues with engines, such as ``FleetClient``."""
+
+    def open_dialogue(self, name: str) -> TokenSampler:
+        """What samples the turns of one dialogue."""
+        ...
+
+
 class EnginePolicyFactory:
-    """Makes policies over one engine; a PolicyFactory.
+    """Makes policies over the engines of a fleet; a PolicyFactory.
 
     ``temperature`` must be the one the trainer divides its logits by, or the log-probabilities of
     engine and trainer belong to different distributions. What is sampled follows from ``seed``, the
@@ -34,14 +42,14 @@ class EnginePolicyFactory:
 
     def __init__(
         self,
-        engine: TokenSampler,
+        engines: DialogueOpener,
         model_dir: str,
         agent: AgentConfig,
         temperature: float,
         trust_remote_code: bool,
         seed: int = 0,
     ) -> None:
-        self._engine = engine
+        self._engines = engines
         self._model_dir = model_dir
         self._agent = agent
         self._temperature = temperature
@@ -49,8 +57,9 @@ class EnginePolicyFactory:
         self._seed = seed
 
     def __call__(self, request: RolloutRequest) -> Policy:
+        dialogue = self._engines.open_dialogue(request.key)
         return EnginePolicy(
-            self._engine.generate,
+            dialogue.generate,
             self._renderer,
             self._agent,
             self._temperature,

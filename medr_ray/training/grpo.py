@@ -1,36 +1,31 @@
 """Group-relative policy optimisation: the loop every Ray Train worker runs.
 
 One update: rank 0 has the current policy roll out groups with real tools, scores them and shares
-them; every worker learns from its part; the engine is given the new weights and from then on
-answers under the next version. So rollouts are learned from by the weights that sampled them.
+them; every worker learns from its part; the engines are given the new weights and from then on
+answer under the next version. So rollouts are learned from by the weights that sampled them.
 """
 
 import contextlib
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
-import ray
 import ray.train
 import torch
 
 from medr_ray.core.run import Directory
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
-from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank_and_world_size
 from medr_ray.training.export import save_model
 from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.learner import Learner
-from medr_ray.training.rollout_coordinator import (
-    CollectedRollouts,
-    RolloutCoordinator,
-    start_coordinator,
-)
+from medr_ray.training.rollout_collection import collect_rollouts
+from medr_ray.training.rollout_coordinator import start_coordinator
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
 from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
+from medr_ray.training.weight_sync import publish_weights
 from medr_ray.training.workers import load_backend
 
 _LOG = logging.getLogger(__name__)
@@ -67,15 +62,22 @@ def grpo_worker(settings: dict[str, Any]) -> None:
             )
             coordinator = start_coordinator(job, state.curriculum)
             stack.callback(coordinator.close)
+        engines = coordinator.engines if coordinator else None
         if state.update:
-            # The engine was started with the SFT model.
-            _publish_weights(backend, coordinator, state.update)
+            # The engines were started with the SFT model.
+            publish_weights(backend, engines, state.update)
 
         for update in range(state.update, grpo.updates):
-            collected = _share_with_workers(coordinator.collect(update) if coordinator else None)
+            collected = collect_rollouts(backend, coordinator, update, state.update)
             learning = learner.learn(collected.rollouts, update)
-            sync_seconds = _publish_weights(backend, coordinator, update + 1)
-            metrics = UpdateMetrics(update + 1, collected.figures, learning, sync_seconds)
+            publication = publish_weights(backend, engines, update + 1)
+            metrics = UpdateMetrics(
+                update + 1,
+                collected.figures,
+                learning,
+                sync_seconds=publication.seconds,
+                sync_bytes=publication.size,
+            )
             curriculum = coordinator.curriculum_state() if coordinator else None
             state = state.after(metrics, curriculum)
             if step_metrics is not None:
@@ -94,28 +96,3 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 ray.train.report({"update": state.update})
 
     save_model(backend, model_dir, Path(job.output), trust_remote_code)
-
-
-def _share_with_workers(collected: CollectedRollouts | None) -> CollectedRollouts:
-    """Rank 0's rollouts, on every worker; the others give None."""
-    from ray.train.collective import broadcast_from_rank_zero
-
-    _, world_size = get_rank_and_world_size()
-    if world_size == 1 and collected is not None:
-        return collected
-    # Ray Train broadcasts less than a kilobyte: a reference goes that way, the rollouts through
-    # the object store. In a list, because Ray would resolve a bare reference.
-    shared = None if collected is None else [ray.put(collected)]
-    return ray.get(broadcast_from_rank_zero(shared)[0])
-
-
-def _publish_weights(
-    backend: TrainerBackend, coordinator: RolloutCoordinator | None, version: int
-) -> float:
-    """Give the trainer's weights to the engine under ``version``; returns the seconds until it
-    served them. Called by every worker, because under ZeRO 3 each has a part of the weights."""
-    weights = dict(backend.stream_weights())
-    started = time.monotonic()
-    if coordinator is not None:
-        coordinator.publish_weights(weights, version)
-    return round(time.monotonic() - started, 2)

@@ -1,6 +1,7 @@
 """The job that the GRPO stage gives to its Ray Train workers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Question
@@ -13,6 +14,7 @@ class GRPOJob:
 
     ``model_dir`` is the SFT model, ``directory_uri`` the stage's directory, ``output`` the folder
     for the trained model, and ``pad_id`` the token that fills up short sequences.
+    ``engine_places`` is what ``engine_placement.reserve_places`` gave.
     """
 
     # The whole configuration, because rollout workers open the agent's tools from it (search
@@ -25,3 +27,4 @@ class GRPOJob:
     output: str
     pad_id: int
     log: MetricsLog
+    engine_places: Any = None

@@ -14,7 +14,11 @@ from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS
 from medr_ray.training.metrics_log import MetricRow, MetricsLog
 from medr_ray.training.ray_train import load_tokenizer, run_training
-from medr_ray.training.requirements import estimate_training_size, find_trainer_problems
+from medr_ray.training.requirements import (
+    estimate_training_size,
+    find_trainer_problems,
+    list_needs,
+)
 from medr_ray.training.update_checks import describe_mismatch
 
 _COMPARED_UPDATES = 3  # at the beginning and at the end of a run, for its summary
@@ -23,6 +27,8 @@ _COMPARED_UPDATES = 3  # at the beginning and at the end of a run, for its summa
 def execute_grpo(context: StageContext) -> Counts:
     """Improve the SFT model by its own rollouts; writes ``model/``, ``metrics.jsonl`` and
     ``rollouts/``."""
+    from medr_ray.core.placement import require_room
+    from medr_ray.rollouts.engine_placement import reserve_places
     from medr_ray.training.grpo import grpo_worker
     from medr_ray.training.grpo_job import GRPOJob
 
@@ -32,7 +38,7 @@ def execute_grpo(context: StageContext) -> Counts:
     model_dir = str(context.upstream("sft").local / "model")
     tokenizer = load_tokenizer(model_dir, config.models.trust_remote_code)
 
-    def make_job(log: MetricsLog) -> GRPOJob:
+    def make_job(log: MetricsLog, places: Any) -> GRPOJob:
         return GRPOJob(
             config=config,
             questions=train,
@@ -42,18 +48,22 @@ def execute_grpo(context: StageContext) -> Counts:
             output=str(context.directory.local / "model"),
             pad_id=tokenizer.eos_token_id,
             log=log,
+            engine_places=places,
         )
 
-    history = run_training(
-        context,
-        "grpo",
-        config.grpo,
-        grpo_worker,
-        make_job,
-        config.grpo.updates,
-        "updates",
-        GRPO_METRICS,
-    )
+    # First, because places that can never be had are waited for without a word.
+    require_room(list_needs("grpo", config), config.ray)
+    with reserve_places(config.engine) as places:
+        history = run_training(
+            context,
+            "grpo",
+            config.grpo,
+            grpo_worker,
+            lambda log: make_job(log, places),
+            config.grpo.updates,
+            "updates",
+            GRPO_METRICS,
+        )
     first = history[:_COMPARED_UPDATES]
     last = history[-_COMPARED_UPDATES:]
     counts = {

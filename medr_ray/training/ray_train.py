@@ -47,7 +47,10 @@ def run_training(
         worker,
         train_loop_config={"job": make_job(log)},
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
+            num_workers=config.workers,
+            use_gpu=config.use_gpu,
+            resources_per_worker=resources,
+            label_selector=config.labels or None,  # type: ignore[call-arg]  # typed as of v1
         ),
         run_config=RunConfig(
             name="train",

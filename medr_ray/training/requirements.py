@@ -44,13 +44,11 @@ def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[
     if section == "sft":
         return needs
     # Imported here, because a worker's tools are slow to import and planning is not to wait.
+    from medr_ray.rollouts.engine_placement import describe_engine_need
     from medr_ray.rollouts.schedule import describe_worker_need
 
-    engine: dict[str, float] = {"CPU": 1}
-    # The engine takes a GPU where there is one, which trainers on GPUs show.
-    if trainer.use_gpu and config.engine.device != "cpu":
-        engine["GPU"] = config.engine.gpu_share
-    needs.append(Need("the engine", engine, 1, {"GPU": ["engine.gpu_share", "engine.device"]}))
+    # The engines take GPUs where there are any, which trainers on GPUs show.
+    needs.append(describe_engine_need(config.engine, trainer.use_gpu))
     needs.append(describe_worker_need(config.rollouts))
     return needs
 

@@ -7,10 +7,9 @@ becomes a reward.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from medr_ray.core.config import GRPOConfig, PipelineConfig
 from medr_ray.core.records import Question, Trajectory
@@ -34,9 +33,7 @@ from medr_ray.training.rewards import (
 from medr_ray.training.truncation import count_truncated_by_length, is_truncated
 from medr_ray.training.update_checks import require_usable_rollouts
 from medr_ray.training.update_metrics import RolloutFigures
-
-if TYPE_CHECKING:
-    import torch
+from medr_ray.training.weight_sync import WeightReceiver
 
 
 class GroupRunner(Protocol):
@@ -55,16 +52,6 @@ class GroupRunner(Protocol):
     def close(self) -> None: ...
 
 
-class WeightReceiver(Protocol):
-    """The engine that the rollouts sample from, such as ``EngineClient``."""
-
-    def load_weights(self, weights: Mapping[str, "torch.Tensor"], version: int) -> int:
-        """Serve these weights; returns the version now served."""
-        ...
-
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class CollectedRollouts:
     """The scored rollouts of one update, in the order of their questions, and their figures."""
@@ -74,7 +61,7 @@ class CollectedRollouts:
 
 
 class RolloutCoordinator:
-    """Collects the rollouts of each update. Owns the pool and the engine until ``close``."""
+    """Collects the rollouts of each update. Owns the pool and the engines until ``close``."""
 
     def __init__(
         self,
@@ -82,18 +69,18 @@ class RolloutCoordinator:
         questions: Sequence[Question],
         curriculum: Curriculum,
         pool: GroupRunner,
-        engine: WeightReceiver,
+        engines: WeightReceiver,
         expert: ExpertPreference,
     ) -> None:
         self._config = config
         self._tasks = {question.task.task_id: question.task for question in questions}
         self._curriculum = curriculum
         self._pool = pool
-        self._engine = engine
+        self.engines = engines
         self._expert = expert
 
     def collect(self, update: int) -> CollectedRollouts:
-        """Roll out the next questions with the weights the engine serves, and score them."""
+        """Roll out the next questions with the weights the engines serve, and score them."""
         started = time.monotonic()
         outcomes, rollouts = self._run_rollouts(update)
         require_usable_rollouts(update + 1, outcomes, self._config.max_excluded)
@@ -123,23 +110,17 @@ class RolloutCoordinator:
         )
         return CollectedRollouts(rollouts, figures)
 
-    def publish_weights(self, weights: Mapping[str, "torch.Tensor"], version: int) -> None:
-        """Give weights to the engine; returns once it answers under ``version``."""
-        served = self._engine.load_weights(weights, version)
-        if served != version:
-            raise RuntimeError(f"the engine serves version {served} after being given {version}")
-
     def curriculum_state(self) -> dict[str, Any]:
         """What ``Curriculum.resume`` needs to continue."""
         return self._curriculum.state()
 
     def close(self) -> None:
-        """End the rollout workers and the engine."""
+        """End the rollout workers and the engines."""
         try:
             self._pool.close()
         finally:
             # A GPU that nobody uses any more is free for the next attempt.
-            self._engine.close()
+            self.engines.close()
 
     def _run_rollouts(self, update: int) -> tuple[list[RolloutOutcome], list[ScoredRollout]]:
         """The outcomes of the update's groups and the scored rollouts among them, both in the order
@@ -200,12 +181,12 @@ class RolloutCoordinator:
 
 
 def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> RolloutCoordinator:
-    """Start the engine and the rollout workers.
+    """Start the engines and the rollout workers.
 
     ``curriculum_state`` is that of a checkpoint; None at a fresh start.
     """
-    # Only rank 0 gets here; the other workers need neither the pool nor the engine.
-    from medr_ray.rollouts.engine_actor import start_engine
+    # Only rank 0 gets here; the other workers need neither the pool nor the engines.
+    from medr_ray.rollouts.engine_placement import open_fleet
     from medr_ray.rollouts.pool import RolloutPool
 
     config = job.config
@@ -215,9 +196,9 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
     run_uri, _, _ = job.directory_uri.rpartition("/")
     expert = open_expert(config, Directory(run_uri))
     reports = Directory(job.directory_uri)
-    engine = start_engine(Path(job.model_dir), config.engine, trust_remote_code)
+    fleet = open_fleet(job.model_dir, config.engine, trust_remote_code, job.engine_places)
     factory = EnginePolicyFactory(
-        engine,
+        fleet.open_client(),
         job.model_dir,
         config.agent,
         config.grpo.temperature,
@@ -225,11 +206,17 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
         config.run.seed,
     )
     try:
-        pool = RolloutPool(config, job.index_uri, lambda rarity: factory, reports=reports)
+        pool = RolloutPool(
+            config,
+            job.index_uri,
+            lambda rarity: factory,
+            reports=reports,
+            may_begin=fleet.is_serving,
+        )
     except BaseException:
-        engine.close()
+        fleet.close()
         raise
-    return RolloutCoordinator(config.grpo, job.questions, curriculum, pool, engine, expert)
+    return RolloutCoordinator(config.grpo, job.questions, curriculum, pool, fleet, expert)
 
 
 def start_curriculum(

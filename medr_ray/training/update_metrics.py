@@ -69,13 +69,14 @@ class LearningFigures:
 
 @dataclass(frozen=True)
 class UpdateMetrics:
-    """One finished update, numbered from 1. ``sync_seconds``: until the engine served the new
-    weights."""
+    """One finished update, numbered from 1. ``sync_seconds``: until the engines served the new
+    weights, of which ``sync_bytes`` were sent to each node with engines."""
 
     update: int
     rollouts: RolloutFigures
     learning: LearningFigures
     sync_seconds: float
+    sync_bytes: int
 
     def to_row(self) -> MetricRow:
         """One flat line of the metrics file."""
@@ -84,6 +85,7 @@ class UpdateMetrics:
             **asdict(self.rollouts),
             **asdict(self.learning),
             "sync_seconds": self.sync_seconds,
+            "sync_bytes": self.sync_bytes,
         }
 
 

@@ -262,16 +262,16 @@ def test_a_prompt_that_cannot_be_read_fails_alone(
 
 
 def test_training_refuses_to_sample_from_a_changed_distribution(tmp_path: Path) -> None:
-    from medr_ray.rollouts.engine_actor import EngineServer
+    from medr_ray.rollouts.engine_actor import EngineServer, LocalEngineFactory
 
-    server = EngineServer(
-        str(build_tiny_model(tmp_path)), EngineConfig(dtype="float32", device="cpu", threads=1)
-    )
+    config = EngineConfig(dtype="float32", device="cpu", threads=1)
+    server = EngineServer(LocalEngineFactory(str(build_tiny_model(tmp_path)), config))
     plain = Sampling(2, 1.0, seed=1)
     require_full_distribution(plain)
     truncated = Sampling(2, 1.0, seed=1, shaping=Shaping(top_p=0.9))
 
     async def sample_both() -> None:
+        await server.admit()
         assert len((await server.generate([1, 2, 3], plain)).output_ids) == 2
         with pytest.raises(ValueError, match="full distribution"):
             await server.generate([1, 2, 3], truncated)

@@ -3,11 +3,12 @@ that the engine was last given."""
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 
 from medr_ray.core.records import Message, ToolEvent, Trajectory, Turn, Usage
+from medr_ray.rollouts.engine_fleet import Publication
 from medr_ray.rollouts.failure_kinds import TOOL
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
 from medr_ray.rollouts.pool import AddGroups
@@ -19,21 +20,41 @@ _TOKENS = range(2, 250)  # ids that the tiny model knows
 class RecordingEngine:
     """Keeps the weights it is given. ``fingerprint`` stands for those it serves."""
 
-    def __init__(self, lagging: bool = False) -> None:
-        self._lagging = lagging
+    def __init__(self) -> None:
         self.fingerprint = "the model it was started with"
         self.weights: Mapping[str, torch.Tensor] = {}
         self.versions: list[int] = []
         self.is_closed = False
 
-    def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> int:
+    def publish(
+        self,
+        version: int,
+        buckets: Iterable[Mapping[str, torch.Tensor]],
+        only_missing: bool = False,
+    ) -> Publication:
+        weights: dict[str, torch.Tensor] = {}
+        for bucket in buckets:
+            weights |= bucket
         digest = hashlib.sha256()
         for name in sorted(weights):
             digest.update(weights[name].view(torch.int16).numpy().tobytes())
         self.fingerprint = digest.hexdigest()
         self.weights = weights
         self.versions.append(version)
-        return version - self._lagging
+        size = sum(tensor.nbytes for tensor in weights.values())
+        return Publication(version, 1, size, 0.1)
+
+    def check(self) -> None:
+        """It never dies."""
+
+    def awaits_weights(self) -> bool:
+        return False
+
+    def sleep(self) -> None:
+        """It has no device."""
+
+    def wake(self) -> None:
+        """It has no device."""
 
     def close(self) -> None:
         self.is_closed = True

@@ -56,6 +56,20 @@ class EngineConfig(Section):
         description="interpreter of the environment that has vllm, on every machine; empty: "
         ".venv-vllm/bin/python beside the one that runs this",
     )
+    placement: Operational[Literal["split", "colocated"]] = Field(
+        "split",
+        description="GPUs of the engines: their own, or those of the trainers, while which learn "
+        "the engines sleep",
+    )
+    labels: Operational[dict[str, str]] = Field(
+        {}, description="labels that a node must have (ray start --labels) to be given an engine"
+    )
+    start_seconds: Operational[float] = Field(
+        900,
+        gt=0,
+        description="seconds for an engine to start, and for each step in which it takes in new "
+        "weights; an engine that takes longer is started again",
+    )
     device: Operational[Literal["auto", "cpu", "cuda"]] = Field(
         "auto", description="where the engine runs; auto takes a GPU where there is one"
     )

@@ -63,6 +63,9 @@ class TrainerConfig(Section):
         "trees); the gradient is the same",
     )
     zero_stage: Operational[int] = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
+    labels: Operational[dict[str, str]] = Field(
+        {}, description="labels that a node must have (ray start --labels) to be given a worker"
+    )
     max_failures: Operational[int] = Field(
         1, ge=0, description="restarts of the training after a failure"
     )
