@@ -11,7 +11,8 @@ class ScoredRollout:
     """A rollout of one update with its reward. ``group`` is the id of its question.
 
     ``advantage`` is null where it teaches nothing (unscored, or its group had no spread or too few
-    rollouts).
+    rollouts). ``turn_advantages`` has that of each turn where turns have rewards of their own;
+    where it is empty, all turns have ``advantage``.
     """
 
     update: int
@@ -19,6 +20,7 @@ class ScoredRollout:
     trajectory: Trajectory
     reward: Reward
     advantage: float | None
+    turn_advantages: tuple[float, ...] = ()
 
 
 SFT_EXAMPLES = StageFile("sft", "examples.parquet")  # trajectory_id, ids, mask

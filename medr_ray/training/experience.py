@@ -4,12 +4,13 @@ Guaranteed: the model is trained at most once on every sampled token, and on exa
 was sampled. Tokens of the environment (questions, tool responses) carry no loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medr_ray.core.records import Reward, Trajectory
 from medr_ray.training.advantages import group_advantages, has_spread
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.batches import Example
+from medr_ray.training.turn_rewards import turn_advantages
 
 
 def score_groups(
@@ -19,13 +20,14 @@ def score_groups(
     minimum: int,
     left_out: Sequence[bool] = (),
     min_spread: float = 0.0,
+    turn_rewards: Sequence[Sequence[float]] = (),
 ) -> list[ScoredRollout]:
     """Group rollouts by question and give each its advantage.
 
     ``rewards`` are in the order of ``trajectories``, and so is ``left_out``, which says what moves
-    neither baseline nor gradient whatever its reward; empty: nothing. A group has no advantages
-    where fewer than ``minimum`` of its rollouts count, or their rewards differ by less than
-    ``min_spread``.
+    neither baseline nor gradient whatever its reward; empty: nothing. ``turn_rewards`` are what
+    each turn is paid besides; empty: nothing. A group has no advantages where fewer than
+    ``minimum`` of its rollouts count, or their advantages differ by less than ``min_spread``.
     """
     totals = [reward.total for reward in rewards]
     if left_out:
@@ -39,15 +41,46 @@ def score_groups(
     rollouts: list[ScoredRollout] = []
     for question, members in sorted(groups.items()):
         advantages = group_advantages([totals[member] for member in members], minimum)
+        by_turn: dict[int, tuple[float, ...]] = {}
+        if turn_rewards:
+            by_turn = _add_turn_advantages(
+                {
+                    member: advantage
+                    for member, advantage in zip(members, advantages, strict=True)
+                    if advantage is not None
+                },
+                turn_rewards,
+            )
+        of_turns = [value for values in by_turn.values() for value in values]
         # Equal rewards have advantages of zero. As null they stay out of the token count too,
         # which would otherwise dilute the gradient of the groups that do teach.
-        if not has_spread(advantages, min_spread):
+        if not has_spread([*advantages, *of_turns], min_spread):
             advantages = [None] * len(members)
-        rollouts += [
-            ScoredRollout(update, question, trajectories[member], rewards[member], advantage)
-            for member, advantage in zip(members, advantages, strict=True)
-        ]
+            by_turn = {}
+        for member, advantage in zip(members, advantages, strict=True):
+            rollouts.append(
+                ScoredRollout(
+                    update,
+                    question,
+                    trajectories[member],
+                    rewards[member],
+                    advantage,
+                    by_turn.get(member, ()),
+                )
+            )
     return rollouts
+
+
+def _add_turn_advantages(
+    advantages: Mapping[int, float], turn_rewards: Sequence[Sequence[float]]
+) -> dict[int, tuple[float, ...]]:
+    """The advantages of each rollout's turns: the rollout's, and the turn's own."""
+    members = list(advantages)
+    of_turns = turn_advantages([turn_rewards[member] for member in members])
+    return {
+        member: tuple(advantages[member] + value for value in values)
+        for member, values in zip(members, of_turns, strict=True)
+    }
 
 
 def make_examples(rollout: ScoredRollout) -> list[Example]:
@@ -58,12 +91,15 @@ def make_examples(rollout: ScoredRollout) -> list[Example]:
     """
     if rollout.advantage is None:
         return []
+    turns = rollout.trajectory.turns
+    of_turns = rollout.turn_advantages or (rollout.advantage,) * len(turns)
     examples: list[Example] = []
     ids: tuple[int, ...] = ()
     targets: list[int] = []
     logprobs: list[float] = []
     advantages: list[float] = []
-    for turn in rollout.trajectory.turns:
+    # Every reply of an engine has tokens, so its turns are the rollout's replies.
+    for turn, advantage in zip(turns, of_turns, strict=True):
         if turn.prompt_ids[: len(ids)] != ids:
             examples.append(Example(ids, tuple(targets), tuple(logprobs), tuple(advantages)))
             targets = []
@@ -72,7 +108,7 @@ def make_examples(rollout: ScoredRollout) -> list[Example]:
         start = len(turn.prompt_ids)
         targets += range(start, start + len(turn.output_ids))
         logprobs += turn.logprobs
-        advantages += [rollout.advantage] * len(turn.output_ids)
+        advantages += [advantage] * len(turn.output_ids)
         ids = turn.prompt_ids + turn.output_ids
     if targets:
         examples.append(Example(ids, tuple(targets), tuple(logprobs), tuple(advantages)))

@@ -8,7 +8,7 @@ becomes a reward.
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from medr_ray.core.config import GRPOConfig, PipelineConfig
@@ -31,6 +31,7 @@ from medr_ray.training.rewards import (
     compute_rewards,
 )
 from medr_ray.training.truncation import count_truncated_by_length, is_truncated
+from medr_ray.training.turn_rewards import find_turn_rewards
 from medr_ray.training.update_checks import require_usable_rollouts
 from medr_ray.training.update_metrics import RolloutFigures
 from medr_ray.training.weight_sync import WeightReceiver
@@ -73,7 +74,7 @@ class RolloutCoordinator:
         expert: ExpertPreference,
     ) -> None:
         self._config = config
-        self._tasks = {question.task.task_id: question.task for question in questions}
+        self._questions = {question.task.task_id: question for question in questions}
         self._curriculum = curriculum
         self._pool = pool
         self.engines = engines
@@ -86,6 +87,7 @@ class RolloutCoordinator:
         require_usable_rollouts(update + 1, outcomes, self._config.max_excluded)
         self._curriculum.record_pass_rates(pass_rate_by_question(rollouts))
         trajectories = [rollout.trajectory for rollout in rollouts]
+        rewards = [rollout.reward for rollout in rollouts]
         cut_by = Counter(
             trajectory.stop_reason for trajectory in trajectories if is_truncated(trajectory)
         )
@@ -93,8 +95,11 @@ class RolloutCoordinator:
         failures = Counter(outcome.kind for outcome in outcomes if outcome.kind)
         figures = RolloutFigures(
             rollouts=len(rollouts),
-            reward_mean=_rounded_mean([rollout.reward.total for rollout in rollouts]),
-            exact_match=_rounded_mean([rollout.reward.task for rollout in rollouts]),
+            reward_mean=_rounded_mean([reward.total for reward in rewards]),
+            exact_match=_rounded_mean([reward.task for reward in rewards]),
+            expert_mean=_rounded_mean([reward.expert for reward in rewards]),
+            efficiency_mean=_rounded_mean([reward.efficiency for reward in rewards]),
+            turn_mean=_rounded_mean([reward.turn for reward in rewards]),
             answer_rate=_answer_rate(rollouts),
             truncated=sum(cut_by.values()),
             truncated_by=dict(sorted(cut_by.items())),
@@ -106,6 +111,9 @@ class RolloutCoordinator:
             excluded=len(outcomes) - len(rollouts),
             excluded_by=dict(sorted(failures.items())),
             level=self._curriculum.level,
+            tool_seconds=round(
+                sum(event.seconds for row in trajectories for event in row.tool_events), 2
+            ),
             rollout_seconds=round(time.monotonic() - started, 2),
         )
         return CollectedRollouts(rollouts, figures)
@@ -161,7 +169,7 @@ class RolloutCoordinator:
         size = self._config.group_size
         # Numbered through the whole run: a question that comes again gets rollouts of its own.
         numbers = range(update * size, (update + 1) * size)
-        task = self._tasks[question]
+        task = self._questions[question].task
         return [RolloutRequest(task, rollout=number, keep_cut=True) for number in numbers]
 
     def _score_rollouts(
@@ -170,13 +178,33 @@ class RolloutCoordinator:
         trajectories: list[Trajectory] = [
             outcome.trajectory for outcome in outcomes if outcome.trajectory is not None
         ]
-        tasks = [self._tasks[trajectory.question_id] for trajectory in trajectories]
-        rewards = compute_rewards(trajectories, tasks, self._config, self._expert)
+        questions = [self._questions[trajectory.question_id] for trajectory in trajectories]
+        tasks = [question.task for question in questions]
+        shares = [
+            find_turn_rewards(trajectory, question)
+            for trajectory, question in zip(trajectories, questions, strict=True)
+        ]
+        rewards = [
+            replace(reward, turn=sum(of_turns))
+            for reward, of_turns in zip(
+                compute_rewards(trajectories, tasks, self._config, self._expert),
+                shares,
+                strict=True,
+            )
+        ]
+        weight = self._config.turn_reward
+        paid = [tuple(weight * share for share in of_turns) for of_turns in shares]
         minimum = minimum_viable(self._config.group_size, self._config.min_group_fraction)
         masks_truncated = self._config.truncated == "masked"
         left_out = [masks_truncated and is_truncated(trajectory) for trajectory in trajectories]
         return score_groups(
-            update, trajectories, rewards, minimum, left_out, self._config.min_spread
+            update,
+            trajectories,
+            rewards,
+            minimum,
+            left_out,
+            self._config.min_spread,
+            paid if weight else (),
         )
 
 

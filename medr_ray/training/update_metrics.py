@@ -16,17 +16,25 @@ class RolloutFigures:
 
     ``rollouts`` came back with a trajectory; ``excluded`` did not, for the kinds of infrastructure
     failure that ``excluded_by`` counts. ``exact_match`` and ``answer_rate`` are shares of
-    ``rollouts``. Of these, ``truncated`` were cut off by a budget of the agent, which
-    ``truncated_by`` counts by stop reason and ``truncated_by_length`` by quarter of all rollouts,
-    from the shortest to the longest. ``groups`` counts the questions, of which ``groups_refilled``
-    took the place of others that taught nothing, and ``groups_used`` those whose rollouts have an
-    advantage; ``rollouts_unused`` are the rollouts without one. ``level`` is the curriculum's for
-    the next update, in hops.
+    ``rollouts``. The former is the mean of the reward's first part; ``expert_mean``,
+    ``efficiency_mean`` and ``turn_mean`` are those of the others, in [0, 1] and without weights.
+
+    Of the rollouts, ``truncated`` were cut off by a budget of the agent, which ``truncated_by``
+    counts by stop reason and ``truncated_by_length`` by quarter of all rollouts, from the shortest
+    to the longest. ``groups`` counts the questions, of which ``groups_refilled`` took the place of
+    others that taught nothing, and ``groups_used`` those whose rollouts have an advantage;
+    ``rollouts_unused`` are the rollouts without one.
+
+    ``level`` is the curriculum's for the next update, in hops. ``tool_seconds`` is the sum over all
+    tool calls.
     """
 
     rollouts: int
     reward_mean: float | None
     exact_match: float | None
+    expert_mean: float | None
+    efficiency_mean: float | None
+    turn_mean: float | None
     answer_rate: float
     truncated: int
     truncated_by: dict[str, int]
@@ -38,6 +46,7 @@ class RolloutFigures:
     excluded: int
     excluded_by: dict[str, int]
     level: int
+    tool_seconds: float
     rollout_seconds: float
 
 

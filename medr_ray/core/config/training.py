@@ -157,6 +157,12 @@ class GRPOConfig(TrainerConfig):
     efficiency_weight: float = Field(
         0.1, description="weight of superfluous tool calls, which lower the reward"
     )
+    turn_reward: float = Field(
+        0.0,
+        ge=0,
+        description="reward of a turn for the share of the needed facts that its tool results "
+        "state first; 0: all turns of a rollout have its advantage",
+    )
     expert: Backend = Field("rules", description="who scores the expert preference")
     checkpoint_every: Operational[int] = Field(2, ge=1, description="updates between checkpoints")
     optimiser: OptimiserConfig = Field(

@@ -14,12 +14,15 @@ class Reward:
     """Composite reward r = 1.0 task + 0.2 expert - 0.1 efficiency (paper section 4.2).
 
     A component that could not be scored is null, never 0, and then ``total`` is null as well.
+    ``turn`` is the share of the needed facts that the rollout's turns found. It is paid to the
+    turns (``training.turn_rewards``) and no part of ``total``; null where it was not measured.
     """
 
     task: float | None
     expert: float | None
     efficiency: float | None
     total: float | None
+    turn: float | None = None
 
 
 @dataclass(frozen=True)
