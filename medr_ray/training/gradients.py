@@ -13,6 +13,22 @@ from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batche
 LossFunction = Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+def deal_examples(examples: Sequence[Example], rank: int, world_size: int) -> list[Example]:
+    """The examples of worker ``rank``: every example goes to one worker, and all workers get about
+    the same number of tokens. A worker gets none where there are fewer examples than workers."""
+    loads = [0] * world_size
+    dealt: list[Example] = []
+    # The longest first, each to the worker with the fewest tokens so far (Graham's LPT rule): the
+    # fullest worker then has at most 4/3 of the tokens of the best deal. Equal lengths keep their
+    # order, so all workers deal alike.
+    for example in sorted(examples, key=lambda example: -len(example.ids)):
+        receiver = loads.index(min(loads))
+        loads[receiver] += len(example.ids)
+        if receiver == rank:
+            dealt.append(example)
+    return dealt
+
+
 def accumulate_gradients(
     backend: TrainerBackend,
     examples: Sequence[Example],
@@ -23,25 +39,32 @@ def accumulate_gradients(
 ) -> float:
     """Backpropagate the examples of this worker and return the sum of their losses.
 
-    ``compute_loss`` must divide by the token count of all workers. There must be at least one
-    example. A worker with fewer micro-batches than others repeats its first one with a loss of
-    zero. With ``tree``, sequences that begin alike go through the model as prefix trees where that
-    saves work (see ``plan_micro_batches``).
+    ``compute_loss`` must divide by the token count of all workers. Workers may have different
+    numbers of micro-batches, also none: a worker with fewer than others fills up with passes over
+    two tokens whose loss is zero. ``compute_loss`` is not called for those. With ``tree``,
+    sequences that begin alike go through the model as prefix trees where that saves work (see
+    ``plan_micro_batches``).
     """
-    plans = plan_micro_batches(examples, max_micro_batch_tokens, tree)
-    # Workers exchange weights (ZeRO 3) and gradients in forward and backward passes. All workers
-    # must run the same number of passes: with fewer passes in one of them, the others would wait
-    # forever.
+    plans = plan_micro_batches(examples, max_micro_batch_tokens, tree) if examples else []
+    # Workers exchange weights and gradients in forward and backward passes. All workers must run
+    # the same number of passes: with fewer passes in one of them, the others would wait forever.
     rounds = max_over_workers(len(plans))
     total_loss = 0.0
     for index in range(rounds):
-        is_filler = index >= len(plans)
-        batch = build_micro_batch(plans[0 if is_filler else index], pad_id, backend.device)
-        logprobs, entropies = backend.forward(batch)
-        loss = compute_loss(batch, logprobs, entropies)
-        if is_filler:
-            # Still backpropagated, because the backward pass takes part in the exchange.
-            loss = loss * 0.0
-        backend.backward(loss, is_last=index == rounds - 1)
-        total_loss += float(loss.detach())
+        is_last = index == rounds - 1
+        if index < len(plans):
+            batch = build_micro_batch(plans[index], pad_id, backend.device)
+            loss = compute_loss(batch, *backend.forward(batch))
+            total_loss += float(loss.detach())
+        else:
+            logprobs, _ = backend.forward(_build_filler(pad_id, backend.device))
+            loss = logprobs.sum() * 0.0
+        backend.backward(loss, is_last)
     return total_loss
+
+
+def _build_filler(pad_id: int, device: torch.device) -> MicroBatch:
+    """The shortest micro-batch that has a target."""
+    filler = Example(ids=(pad_id, pad_id), targets=(1,), logprobs=(0.0,), advantages=(0.0,))
+    (plan,) = plan_micro_batches([filler], len(filler.ids))
+    return build_micro_batch(plan, pad_id, device)

@@ -12,7 +12,7 @@ from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.collectives import max_figure_over_workers, sum_over_workers
 from medr_ray.training.experience import make_examples
-from medr_ray.training.gradients import accumulate_gradients
+from medr_ray.training.gradients import accumulate_gradients, deal_examples
 from medr_ray.training.losses import POLICY_LOSSES
 from medr_ray.training.schedules import scheduled_learning_rate
 from medr_ray.training.update_metrics import LearningFigures
@@ -45,18 +45,17 @@ class Learner:
     def learn(self, rollouts: Sequence[ScoredRollout], update: int) -> LearningFigures:
         """One optimiser step over all workers; ``rollouts`` are the whole update's, on each.
 
-        The weights stay as they are when there are fewer examples than workers.
+        The weights stay as they are when there is nothing to learn.
         """
         started = time.monotonic()
         examples: list[Example] = []
         for rollout in rollouts:
             examples += make_examples(rollout)
         tokens = sum(len(example.targets) for example in examples)
-        # A worker without an example would have no micro-batch to take part in the gradient
-        # exchange with. All workers see the same examples, so all of them return here.
-        if len(examples) < self._world_size:
+        # All workers see the same examples, so all of them return here.
+        if not tokens:
             return _nothing_learned(tokens)
-        own = self._accumulate(examples[self._rank :: self._world_size], tokens)
+        own = self._accumulate(deal_examples(examples, self._rank, self._world_size), tokens)
         loss, *sums = sum_over_workers(own.loss, *own.sums)
         largest_ratio = max_figure_over_workers(own.largest_ratio)
         rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)

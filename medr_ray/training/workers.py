@@ -1,14 +1,13 @@
 """How a Ray Train worker starts: the model is loaded into its backend, on its device."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from medr_ray.core.config import GRPOConfig, OptimiserConfig, TrainerConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.training.backends import TrainerBackend, make_backend
-from medr_ray.training.backends.deepspeed_zero import deepspeed_settings
-from medr_ray.training.policy import PolicyModule, load_policy_module
 from medr_ray.training.prefix_tree import find_tree_problem
 
 
@@ -27,18 +26,17 @@ def load_backend(
     if device.type == "cpu":
         # By default, torch starts a thread for every core of the node in each worker.
         torch.set_num_threads(config.threads)
-    deepspeed_config = None
-    if config.backend == "deepspeed":
-        deepspeed_config = deepspeed_settings(config, optimiser_config)
-    module = load_policy_module(model_dir, temperature, trust_remote_code, deepspeed_config)
+    backend = make_backend(
+        model_dir, config, optimiser_config, device, temperature, trust_remote_code
+    )
     if config.tree:
-        _check_trees(module, model_dir, config)
-    return make_backend(module, config, optimiser_config, device)
+        _check_trees(backend.model, model_dir, config)
+    return backend
 
 
-def _check_trees(module: PolicyModule, model_dir: Path, config: TrainerConfig) -> None:
+def _check_trees(model: Any, model_dir: Path, config: TrainerConfig) -> None:
     """Raise ConfigError when the model would compute something else in a prefix tree."""
-    problem = find_tree_problem(module.model)
+    problem = find_tree_problem(model)
     if problem is not None:
         section = "grpo" if isinstance(config, GRPOConfig) else "sft"
         raise ConfigError(

@@ -17,7 +17,8 @@ from medr_ray.training import policy
 from medr_ray.training.batches import Example, MicroBatch, collate
 from medr_ray.training.losses import clipped_loss, sft_loss
 from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batches
-from medr_ray.training.policy import PolicyModule, load_policy_module
+from medr_ray.training.model_loading import ModelSource, load_model
+from medr_ray.training.policy import PolicyModule
 from medr_ray.training.prefix_tree import build_prefix_tree, collate_tree, find_tree_problem
 from medr_ray.training.workers import load_backend
 
@@ -49,7 +50,8 @@ def _examples(draw: st.DrawFn) -> list[Example]:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> PolicyModule:
-    return load_policy_module(build_tiny_model(tmp_path_factory.mktemp("model")), temperature=0.8)
+    source = ModelSource(build_tiny_model(tmp_path_factory.mktemp("model")))
+    return PolicyModule(load_model(source, torch.float32), temperature=0.8)
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,7 @@ from medr_ray.core.config.tools import (
 )
 from medr_ray.core.config.training import (
     GRPOConfig,
+    LoraConfig,
     OptimiserConfig,
     SFTConfig,
     TrackingConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "IndexConfig",
     "LexiconSource",
     "LiveConfig",
+    "LoraConfig",
     "McpServerConfig",
     "ModelsConfig",
     "OptimiserConfig",

@@ -39,11 +39,44 @@ class OptimiserConfig(Section):
     )
 
 
+class LoraConfig(Section):
+    """An adapter that is trained instead of the whole model."""
+
+    rank: int = Field(16, ge=1, description="rank of the adapter's matrices")
+    alpha: int = Field(32, ge=1, description="the adapter counts alpha / rank times")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the adapter")
+    targets: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear",
+        description="endings of the names of the adapted matrices; all-linear: all but the output "
+        "layer",
+    )
+
+
 class TrainerConfig(Section):
     """The workers of a training stage; shared by SFT and GRPO."""
 
-    backend: Literal["torch", "deepspeed"] = Field(
-        "torch", description="library that spreads the model over workers"
+    backend: Literal["torch", "fsdp2", "deepspeed"] = Field(
+        "torch",
+        description="library that spreads the model over workers: torch has the whole model on "
+        "each, fsdp2 and deepspeed split it",
+    )
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="number format of matrix products; auto is bfloat16, and float32 on a CPU "
+        "without instructions for bfloat16. What the optimiser steps on is float32 in any case",
+    )
+    activation_checkpointing: Operational[bool] = Field(
+        False,
+        description="keep only the input of each layer for the backward pass and compute the rest "
+        "again: less memory, a third more time",
+    )
+    offload: Operational[bool] = Field(
+        False,
+        description="keep the optimiser's part (with fsdp2 the weights too) in the memory of the "
+        "host instead of the GPU; not for torch",
+    )
+    lora: LoraConfig | None = Field(
+        None, description="train an adapter instead of all weights; null: all weights"
     )
     workers: int = Field(1, ge=1, description="Ray Train workers")
     use_gpu: Operational[bool] = Field(False, description="train on GPUs")

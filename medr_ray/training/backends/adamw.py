@@ -29,6 +29,10 @@ def list_trained(model: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
+def list_gradients(parameters: Mapping[str, nn.Parameter]) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
+
+
 def apply_gradients(
     optimiser: torch.optim.AdamW,
     gradients: list[torch.Tensor],

@@ -35,6 +35,8 @@ class TrainerBackend(Protocol):
     """One worker's share of the optimiser."""
 
     device: torch.device
+    # The Hugging Face model, whose parameters may be a worker's part only.
+    model: Any
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """(log-probabilities, entropies), as ``PolicyModule.forward``."""

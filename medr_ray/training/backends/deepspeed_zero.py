@@ -12,42 +12,58 @@ import torch.distributed as dist
 from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.backends.adamw import (
     apply_gradients,
+    list_gradients,
     list_trained,
     read_state,
     start_moments,
     write_state,
 )
 from medr_ray.training.backends.base import StepOutcome, scale_loss
-from medr_ray.training.backends.row_shards import gather_rows, shard_rows
+from medr_ray.training.backends.weight_stream import stream_whole_weights
 from medr_ray.training.batches import MicroBatch
-from medr_ray.training.collectives import get_rank
+from medr_ray.training.layers import recompute_layers
+from medr_ray.training.model_loading import ModelSource, load_model
 from medr_ray.training.policy import PolicyModule
+from medr_ray.training.row_shards import gather_rows, shard_rows
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, as torch names it
 
 
 class DeepSpeedBackend:
     """DeepSpeed ZeRO (arXiv 1910.02054): workers share the optimiser state (stage 1), also the
-    gradients (2), also the weights (3). On CPU over gloo."""
+    gradients (2), also the weights (3). On CPU over gloo.
+
+    From stage 1 on the weights are in the format of the matrix products, and the optimiser steps on
+    float32 copies that the workers share. In stage 0 they are float32 and cast where they are used.
+    """
 
     def __init__(
         self,
-        module: PolicyModule,
+        source: ModelSource,
         config: TrainerConfig,
         optimiser_config: OptimiserConfig,
         device: torch.device,
+        dtype: torch.dtype,
+        temperature: float,
     ) -> None:
-        deepspeed = import_deepspeed(device)
+        stage = config.zero_stage
+        if config.offload and stage == 0:
+            raise ValueError("offload needs a zero_stage of 1 to 3, because 0 shares nothing")
+        deepspeed = _import_deepspeed(device)
         self.device = device
         if not dist.is_initialized():
             deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
-        settings = deepspeed_settings(config, optimiser_config)
+        weights_dtype = torch.float32 if stage == 0 else dtype
+        settings = deepspeed_settings(config, optimiser_config, weights_dtype)
+        model = load_model(source, weights_dtype, settings if stage == 3 else None)
+        if config.activation_checkpointing:
+            recompute_layers(model)
+        self.model = model
+        module = PolicyModule(model, temperature, dtype, casts_weights=stage == 0)
         self._engine, *_ = deepspeed.initialize(
-            model=module,
-            model_parameters=list(list_trained(module.model).values()),
-            config=settings,
+            model=module, model_parameters=list(list_trained(model).values()), config=settings
         )
-        self._stage = config.zero_stage
+        self._stage = stage
         self._clip_norm = optimiser_config.clip_norm
         self._trained = list_trained(self._engine.module.model)
 
@@ -62,9 +78,7 @@ class DeepSpeedBackend:
     def step(self, learning_rate: float) -> StepOutcome:
         if self._stage == 0:
             # DeepSpeed would neither tell the norm nor look whether it is finite.
-            gradients = [
-                parameter.grad for parameter in self._trained.values() if parameter.grad is not None
-            ]
+            gradients = list_gradients(self._trained)
             norm = float(torch.nn.utils.get_total_norm(gradients))
             return apply_gradients(
                 self._engine.optimizer, gradients, norm, self._clip_norm, learning_rate
@@ -113,17 +127,12 @@ class DeepSpeedBackend:
             self._engine.basic_optimizer.state[partition]["step"].copy_(state["steps"])
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        if adapter_only:
-            raise ValueError("there is no adapter: the model is trained without LoRA")
-        # Parameter by parameter, so that the device holds one more whole parameter, not the model.
-        for name, parameter in self._engine.module.model.named_parameters():
-            with self._gathered(parameter):
-                # Cloned: what was gathered is freed at the end of this block.
-                weight = None
-                if get_rank() == 0:
-                    weight = parameter.detach().to("cpu", torch.bfloat16, copy=True)
-            if weight is not None:
-                yield name, weight
+        return stream_whole_weights(self._engine.module.model, self._gather, adapter_only)
+
+    def _gather(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        with self._gathered(parameter):
+            # Cloned: what was gathered is freed at the end of this block.
+            return parameter.detach().clone() if self._stage == 3 else parameter.detach()
 
     def _gathered(
         self, parameter: torch.nn.Parameter, changes: bool = False
@@ -152,7 +161,7 @@ class DeepSpeedBackend:
             self._engine.optimizer._lazy_init_hp_params_optimizer_state()
 
 
-def import_deepspeed(device: torch.device) -> Any:
+def _import_deepspeed(device: torch.device) -> Any:
     """The library, set up for ``device``."""
     if device.type == "cpu":
         # Before the import: DeepSpeed chooses its accelerator while it is imported.
@@ -166,17 +175,22 @@ def import_deepspeed(device: torch.device) -> Any:
     return deepspeed
 
 
-def deepspeed_settings(config: TrainerConfig, optimiser_config: OptimiserConfig) -> dict[str, Any]:
-    """The DeepSpeed configuration.
+def deepspeed_settings(
+    config: TrainerConfig, optimiser_config: OptimiserConfig, dtype: torch.dtype
+) -> dict[str, Any]:
+    """The DeepSpeed configuration for weights in ``dtype``.
 
     Micro-batches are ours. DeepSpeed's batch size and accumulation stay at 1, so that it does not
     scale the loss.
     """
-    return {
+    zero: dict[str, Any] = {"stage": config.zero_stage}
+    if config.offload:
+        zero["offload_optimizer"] = {"device": "cpu"}
+    settings: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
         "gradient_clipping": optimiser_config.clip_norm,
-        "zero_optimization": {"stage": config.zero_stage},
+        "zero_optimization": zero,
         "optimizer": {
             "type": "AdamW",
             "params": {
@@ -188,3 +202,9 @@ def deepspeed_settings(config: TrainerConfig, optimiser_config: OptimiserConfig)
             },
         },
     }
+    if dtype == torch.bfloat16:
+        settings["bf16"] = {"enabled": True}
+        # Sums over micro-batches and workers: bf16 would lose the small ones.
+        settings["data_types"] = {"grad_accum_dtype": "fp32"}
+        settings["communication_data_type"] = "fp32"
+    return settings

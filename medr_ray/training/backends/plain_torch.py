@@ -5,33 +5,51 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
-from medr_ray.core.config import OptimiserConfig
+from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.backends.adamw import (
     apply_gradients,
+    list_gradients,
     list_trained,
     make_optimiser,
     read_state,
     write_state,
 )
 from medr_ray.training.backends.base import StepOutcome, scale_loss
+from medr_ray.training.backends.weight_stream import stream_whole_weights
 from medr_ray.training.batches import MicroBatch
-from medr_ray.training.collectives import get_rank, world_size
+from medr_ray.training.collectives import world_size
+from medr_ray.training.layers import recompute_layers
+from medr_ray.training.model_loading import ModelSource, load_model
 from medr_ray.training.policy import PolicyModule
 
 
 class TorchBackend:
-    """AdamW on float32 weights; every worker has the whole model and optimiser."""
+    """AdamW on float32 weights; every worker has the whole model and optimiser.
+
+    Under LoRA the weights that are not trained are in the format of the matrix products.
+    """
 
     def __init__(
-        self, module: PolicyModule, optimiser_config: OptimiserConfig, device: torch.device
+        self,
+        source: ModelSource,
+        config: TrainerConfig,
+        optimiser_config: OptimiserConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        temperature: float,
     ) -> None:
+        if config.offload:
+            raise ValueError("offload is for fsdp2 and deepspeed: set backend to one of them")
         self.device = device
-        self._module = module.to(device)
+        model = load_model(source, dtype if source.lora else torch.float32)
+        if config.activation_checkpointing:
+            recompute_layers(model)
+        self.model = model
+        self._module = PolicyModule(model, temperature, dtype).to(device)
         self._runner: Any = self._module  # what forward goes through: DDP where there are several
         if world_size() > 1:
-            from torch.nn.parallel import DistributedDataParallel
-
             self._runner = DistributedDataParallel(
                 self._module,
                 device_ids=None if device.type == "cpu" else [device],
@@ -55,9 +73,7 @@ class TorchBackend:
 
     def step(self, learning_rate: float) -> StepOutcome:
         # After the exchange all workers have the same gradients, and so the same norm.
-        gradients = [
-            parameter.grad for parameter in self._trained.values() if parameter.grad is not None
-        ]
+        gradients = list_gradients(self._trained)
         norm = float(torch.nn.utils.get_total_norm(gradients))
         return apply_gradients(self._optimiser, gradients, norm, self._clip_norm, learning_rate)
 
@@ -68,8 +84,5 @@ class TorchBackend:
         write_state(self._trained, self._optimiser, state)
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        if adapter_only:
-            raise ValueError("there is no adapter: the model is trained without LoRA")
-        if get_rank() == 0:
-            for name, parameter in self._module.model.named_parameters():
-                yield name, parameter.detach().to("cpu", torch.bfloat16)
+        # Each worker has all of them.
+        return stream_whole_weights(self._module.model, lambda weight: weight, adapter_only)

@@ -11,10 +11,16 @@ from torch.distributed.tensor import DTensor, Shard
 from medr_ray.training.collectives import get_rank, world_size
 
 
+def rows_of_rank(count: int, rank: int, ranks: int) -> range:
+    """As ``torch.chunk`` splits ``count`` rows, and DTensor with it: the first ranks have more."""
+    largest = math.ceil(count / ranks)
+    return range(min(rank * largest, count), min((rank + 1) * largest, count))
+
+
 def shard_rows(whole: torch.Tensor) -> DTensor:
-    """This worker's rows of ``whole``, on the CPU: rank 0 has the first ones."""
+    """This worker's rows of ``whole``, on the CPU."""
     mesh = init_device_mesh("cpu", (world_size(),))
-    rows = _rows_of_rank(len(whole), get_rank())
+    rows = rows_of_rank(len(whole), get_rank(), world_size())
     return DTensor.from_local(
         whole[rows.start : rows.stop].to("cpu", copy=True),
         mesh,
@@ -35,9 +41,3 @@ def gather_rows(sharded: DTensor, device: torch.device) -> torch.Tensor:
     parts = padded.new_empty((largest * world_size(), *own.shape[1:]))
     dist.all_gather_into_tensor(parts, padded)
     return parts[: len(sharded)]
-
-
-def _rows_of_rank(count: int, rank: int) -> range:
-    """As ``torch.chunk`` splits ``count`` rows, which is how DTensor counts them."""
-    largest = math.ceil(count / world_size())
-    return range(min(rank * largest, count), min((rank + 1) * largest, count))

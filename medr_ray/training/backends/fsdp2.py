@@ -1,0 +1,122 @@
+"""FSDP2 of torch (``fully_shard``): workers share weights, gradients and optimiser by rows.
+
+Transformers can shard a model while it loads it (``DistributedConfig``). This is not done here,
+because its root is the whole model, whose ``forward`` is never called here (it would compute all
+logits), and because adapters that are added behind it are not sharded.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
+
+from medr_ray.core.config import OptimiserConfig, TrainerConfig
+from medr_ray.training.backends.adamw import (
+    apply_gradients,
+    list_trained,
+    make_optimiser,
+    read_state,
+    write_state,
+)
+from medr_ray.training.backends.base import StepOutcome, scale_loss
+from medr_ray.training.backends.weight_stream import stream_whole_weights
+from medr_ray.training.batches import MicroBatch
+from medr_ray.training.collectives import sum_over_workers, world_size
+from medr_ray.training.layers import list_layers, recompute_layers
+from medr_ray.training.model_loading import ModelSource, build_empty_model, fill_rows
+from medr_ray.training.policy import PolicyModule
+from medr_ray.training.row_shards import gather_rows
+
+
+class FSDP2Backend:
+    """AdamW on float32 rows of the weights. A layer's weights are gathered in the format of the
+    matrix products while it computes, and its gradients are summed in float32.
+
+    Embedding and output layer stay gathered from the forward to the end of the backward pass.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        config: TrainerConfig,
+        optimiser_config: OptimiserConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        temperature: float,
+    ) -> None:
+        self.device = device
+        if not dist.is_initialized():  # a worker alone
+            dist.init_process_group(
+                "gloo" if device.type == "cpu" else "nccl",
+                store=dist.HashStore(),
+                rank=0,
+                world_size=1,
+            )
+        model = build_empty_model(source, dtype if source.lora else torch.float32)
+        if config.activation_checkpointing:
+            recompute_layers(model)
+        self.model = model
+        self._module = PolicyModule(model, temperature, dtype, casts_weights=False)
+        offloads = config.offload and device.type != "cpu"
+        self._shard(dtype, offloads)
+        home = torch.device("cpu") if offloads else device
+        self._module._apply(
+            lambda tensor: (
+                torch.empty_like(tensor, device=home) if tensor.is_meta else tensor.to(device)
+            )
+        )
+        fill_rows(model, source)
+        self._clip_norm = optimiser_config.clip_norm
+        self._trained = list_trained(model)
+        self._optimiser = make_optimiser(self._trained.values(), optimiser_config)
+
+    def _shard(self, dtype: torch.dtype, offloads: bool) -> None:
+        options: dict[str, Any] = {
+            "mesh": init_device_mesh(self.device.type, (world_size(),)),
+            "mp_policy": MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32),
+        }
+        if offloads:
+            options["offload_policy"] = CPUOffloadPolicy()
+        for layer in list_layers(self._module.model):
+            fully_shard(layer, **options)
+        fully_shard(self._module, **options)
+
+    def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = self._module(batch)
+        if not torch.is_grad_enabled():
+            # Left gathered for a backward pass that does not come.
+            self._module.reshard()  # type: ignore[operator]
+        return scores
+
+    def backward(self, loss: torch.Tensor, is_last: bool) -> None:
+        # Gradients are exchanged with every micro-batch: unexchanged ones would be as large as the
+        # whole model.
+        scale_loss(loss).backward()
+
+    def step(self, learning_rate: float) -> StepOutcome:
+        gradients = [
+            parameter.grad.to_local()  # type: ignore[attr-defined]
+            for parameter in self._trained.values()
+            if parameter.grad is not None
+        ]
+        own = sum(float(gradient.double().square().sum()) for gradient in gradients)
+        (squares,) = sum_over_workers(own)
+        return apply_gradients(
+            self._optimiser, gradients, squares**0.5, self._clip_norm, learning_rate
+        )
+
+    def state(self) -> dict[str, Any]:
+        return read_state(self._trained, self._optimiser)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        write_state(self._trained, self._optimiser, state)
+
+    def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
+        return stream_whole_weights(self._module.model, self._gather, adapter_only)
+
+    def _gather(self, parameter: nn.Parameter) -> torch.Tensor:
+        return gather_rows(parameter.detach(), self.device)  # type: ignore[arg-type]
