@@ -13,22 +13,6 @@ from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batche
 LossFunction = Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def deal_examples(examples: Sequence[Example], rank: int, world_size: int) -> list[Example]:
-    """The examples of worker ``rank``: every example goes to one worker, and all workers get about
-    the same number of tokens. A worker gets none where there are fewer examples than workers."""
-    loads = [0] * world_size
-    dealt: list[Example] = []
-    # The longest first, each to the worker with the fewest tokens so far (Graham's LPT rule): the
-    # fullest worker then has at most 4/3 of the tokens of the best deal. Equal lengths keep their
-    # order, so all workers deal alike.
-    for example in sorted(examples, key=lambda example: -len(example.ids)):
-        receiver = loads.index(min(loads))
-        loads[receiver] += len(example.ids)
-        if receiver == rank:
-            dealt.append(example)
-    return dealt
-
-
 def accumulate_gradients(
     backend: TrainerBackend,
     examples: Sequence[Example],

@@ -11,8 +11,9 @@ from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.collectives import max_figure_over_workers, sum_over_workers
+from medr_ray.training.dealing import deal_examples
 from medr_ray.training.experience import make_examples
-from medr_ray.training.gradients import accumulate_gradients, deal_examples
+from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import POLICY_LOSSES
 from medr_ray.training.schedules import scheduled_learning_rate
 from medr_ray.training.update_metrics import LearningFigures
@@ -55,7 +56,8 @@ class Learner:
         # All workers see the same examples, so all of them return here.
         if not tokens:
             return _nothing_learned(tokens)
-        own = self._accumulate(deal_examples(examples, self._rank, self._world_size), tokens)
+        dealt = deal_examples(examples, self._rank, self._world_size, self._config.tree)
+        own = self._accumulate(dealt, tokens)
         loss, *sums = sum_over_workers(own.loss, *own.sums)
         largest_ratio = max_figure_over_workers(own.largest_ratio)
         rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)

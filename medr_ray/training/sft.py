@@ -18,8 +18,9 @@ from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank_and_world_size, sum_over_workers
+from medr_ray.training.dealing import deal_examples
 from medr_ray.training.export import save_model
-from medr_ray.training.gradients import accumulate_gradients, deal_examples
+from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.schedules import scheduled_learning_rate
@@ -94,7 +95,8 @@ def sft_worker(settings: dict[str, Any]) -> None:
         for step in range(state["step"], len(steps)):
             started = time.monotonic()
             batch = [examples[index] for index in steps[step]]
-            loss, tokens = _accumulate_batch(backend, deal_examples(batch, rank, world_size), job)
+            own = deal_examples(batch, rank, world_size, config.tree)
+            loss, tokens = _accumulate_batch(backend, own, job)
             rate = scheduled_learning_rate(config.optimiser, step, len(steps))
             outcome = backend.step(rate)
             seconds = time.monotonic() - started

@@ -122,15 +122,20 @@ def test_recomputed_layers_have_the_same_gradient(model: Path, backend: str) -> 
 
 
 @every_backend
-def test_bfloat16_keeps_the_direction_of_the_gradient(model: Path, backend: str) -> None:
+def test_bfloat16_keeps_the_direction_of_the_gradient_and_all_the_rest(
+    model: Path, backend: str
+) -> None:
     settings = BACKENDS[backend] | {"dtype": "bfloat16", "activation_checkpointing": True}
-    result = run_gang(2, compute_gradients, model, settings)[0]
+    result, second = run_gang(2, examine, model, settings)
     reference = expected(model)["gradients"]
     rounded = torch.cat([result["gradients"][name].flatten() for name in reference])
     exact = torch.cat([value.flatten() for value in reference.values()])
     cosine = float(torch.cosine_similarity(rounded, exact, dim=0))
     print(f"{backend} x 2, bfloat16: cosine {cosine:.4f}")
     assert cosine > 0.99
+    for worker in (result, second):
+        assert [skipped[1:] for skipped in worker["skipped"]] == [(False, True)] * 2
+        assert worker["resumed"]
 
 
 @every_backend
