@@ -97,13 +97,13 @@ def fill_rows(model: nn.Module, source: ModelSource) -> None:
 
     files = _find_files(source.directory)
     adapters = {}
-    wanted: dict[Path, list[tuple[str, nn.Parameter]]] = {}
+    by_file: dict[Path, list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in model.named_parameters():
         stored = lora.plain_name(name)
         if lora.is_adapter(name):
             adapters[name] = parameter
         elif stored in files:
-            wanted.setdefault(files[stored], []).append((stored, parameter))
+            by_file.setdefault(files[stored], []).append((stored, parameter))
         else:
             raise ValueError(
                 f"{source.directory}: no weight {stored} in its safetensors files; fsdp2 reads the "
@@ -111,7 +111,7 @@ def fill_rows(model: nn.Module, source: ModelSource) -> None:
                 "deepspeed"
             )
     with torch.no_grad():
-        for path, parameters in wanted.items():
+        for path, parameters in by_file.items():
             with safe_open(path, framework="pt") as opened:
                 for name, parameter in parameters:
                     _copy_rows(opened.get_slice(name), parameter, f"{path}: {name}")
