@@ -105,14 +105,14 @@ def plan_stages(
         fingerprint = compute_fingerprint(stage, config, fingerprints)
         fingerprints[stage.name] = fingerprint
         is_forced = position >= first_forced
+        running_needs = [name for name in stage.list_needs(config) if name in running]
         if is_forced:
             # Whether or not the results are up to date.
             reason = f"--from {from_stage}"
         else:
-            reason = _find_reason_to_run(stage, run, fingerprint, running, check_content)
-        needs_run = any(name in running for name in stage.needs)
+            reason = _find_reason_to_run(stage, run, fingerprint, running_needs, check_content)
         is_taken_back = False
-        if reason and not is_forced and not needs_run:
+        if reason and not is_forced and not running_needs:
             earlier = find_earlier_results(run, stage.name, fingerprint)
             is_taken_back = earlier is not None and earlier.is_whole(check_content)
         if is_taken_back:
@@ -153,11 +153,25 @@ def _select_stages(
     return load_stages(until_stage)
 
 
+def select_needed_stages(stages: Sequence[Stage], config: PipelineConfig) -> list[Stage]:
+    """The last of ``stages`` and those that it reads under this configuration, directly or through
+    others, in their order."""
+    needed = {stages[-1].name}
+    for stage in reversed(stages):
+        if stage.name in needed:
+            needed.update(stage.list_needs(config))
+    return [stage for stage in stages if stage.name in needed]
+
+
 def _find_reason_to_run(
-    stage: Stage, run: RunDirectory, fingerprint: str, running: set[str], check_content: bool
+    stage: Stage,
+    run: RunDirectory,
+    fingerprint: str,
+    running_needs: Sequence[str],
+    check_content: bool,
 ) -> str:
-    """Why the stage must run, "" when it need not. ``running`` are the stages before it that will
-    run."""
+    """Why the stage must run, "" when it need not. ``running_needs`` are the stages it reads that
+    will run."""
     directory = run.stage(stage.name)
     damage = directory.find_damage(check_content)
     if damage:
@@ -167,7 +181,6 @@ def _find_reason_to_run(
         return "not finished yet"
     if manifest["fingerprint"] != fingerprint:
         return "its configuration or inputs changed"
-    running_needs = [name for name in stage.needs if name in running]
     return f"{', '.join(running_needs)} will run" if running_needs else ""
 
 
@@ -199,9 +212,11 @@ def run_pipeline(
     report: Report | None = None,
     verify: bool = False,
     confirm: Confirm | None = None,
+    only_needed: bool = False,
 ) -> None:
     """Run what is not finished yet, up to and with ``until_stage``; after the last stage, the
-    report.
+    report. ``only_needed``: of the stages before it only those that it reads, and those that these
+    read.
 
     ``from_stage`` first sets the results of that stage and of all later ones aside. ``dry_run``
     prints the plan and its problems, and changes nothing. ``verify`` compares the content of
@@ -212,6 +227,8 @@ def run_pipeline(
     console = console or Console()
     order = [stage.name for stage in stages] if stages is not None else list(STAGES)
     selected = _select_stages(stages, order, from_stage, until_stage)
+    if only_needed:
+        selected = select_needed_stages(selected, config)
     run = open_run(config)
     if dry_run:
         planned = plan_stages(selected, config, run, from_stage, verify)

@@ -510,3 +510,16 @@ def test_planning_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_a_stage_of_its_own_runs_with_those_it_needs_under_the_configuration() -> None:
+    stages = pipeline.load_stages("sft")
+
+    def name_needed(*overrides: str) -> list[str]:
+        config = load_config(None, list(overrides))
+        return [stage.name for stage in pipeline.select_needed_stages(stages, config)]
+
+    assert name_needed() == [stage.name for stage in stages]
+    assert name_needed("sft.data=chat.jsonl") == ["sft"]
+    index = pipeline.select_needed_stages(pipeline.load_stages("index"), load_config(None, []))
+    assert [stage.name for stage in index] == ["corpus", "index"]

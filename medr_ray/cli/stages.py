@@ -93,10 +93,12 @@ def _build_run_command(stage: str) -> Callable[..., None]:
 
         from_stage = stage if again else None
         resolved = resolve_config(config, overrides)
-        run_pipeline(resolved, from_stage, stage, dry_run, confirm=ask_consent(yes))
+        run_pipeline(
+            resolved, from_stage, stage, dry_run, confirm=ask_consent(yes), only_needed=True
+        )
 
     # Typer shows the docstring as the command's help.
-    run.__doc__ = f"Run the {stage} stage, after whatever before it is not finished."
+    run.__doc__ = f"Run the {stage} stage, after whatever it needs that is not finished."
     return run
 
 

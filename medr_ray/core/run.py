@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -680,7 +680,8 @@ class StageContext:
 class Stage:
     """A step of the pipeline.
 
-    ``needs`` are the stages it reads. ``sections`` are the configuration sections that decide its
+    ``needs`` are the stages it reads, but for those that ``skips`` names under a configuration (see
+    ``list_needs``). ``sections`` are the configuration sections that decide its
     output; ``inputs`` names the content of anything else it reads, such as files outside the run.
     An ``incremental`` stage keeps the parts of an earlier run that it would make again (see
     ``core.parts``). ``check`` names what would make the stage fail, each problem with its remedy;
@@ -694,6 +695,7 @@ class Stage:
     needs: tuple[str, ...]
     sections: tuple[str, ...]
     execute: Callable[[StageContext], Counts]
+    skips: Callable[[PipelineConfig], Collection[str]] = lambda config: ()
     inputs: Callable[[PipelineConfig], Any] = lambda config: None
     uses_ray: bool = True
     incremental: bool = False
@@ -703,6 +705,11 @@ class Stage:
         StageCost()
     )
     estimate_size: Callable[[PipelineConfig], int] = lambda config: 0
+
+    def list_needs(self, config: PipelineConfig) -> tuple[str, ...]:
+        """The stages that it reads under this configuration."""
+        skipped = self.skips(config)
+        return tuple(name for name in self.needs if name not in skipped)
 
 
 def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:
@@ -719,7 +726,7 @@ def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[
         # Fingerprints of earlier stages stand for their results, so that no large file is hashed.
         # Versions of packages are recorded in the manifest but decide nothing here: an upgrade
         # makes no finished stage stale.
-        "upstream": {name: upstream[name] for name in stage.needs},
+        "upstream": {name: upstream[name] for name in stage.list_needs(config)},
     }
     return hashlib.sha256(canonical_json(deciding).encode()).hexdigest()
 
@@ -755,7 +762,7 @@ def run_stage(
         "format": _MANIFEST_FORMAT,
         "stage": stage.name,
         "fingerprint": fingerprint,
-        "inputs": {name: upstream[name] for name in stage.needs},
+        "inputs": {name: upstream[name] for name in stage.list_needs(context.config)},
         "resumed": resumed,
         "counts": counts,
         "seconds": round(seconds, 2),

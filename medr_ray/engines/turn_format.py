@@ -9,8 +9,9 @@ Llama 2 and 3, Gemma, Mistral, SmolLM2 and those like them (``tests/engines/test
 Templates that put a channel in front of a reply (gpt-oss) are refused.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,9 @@ _EMPTY_THOUGHT = re.compile(r"<think>\s*</think>")
 # front of the first question, with a blank line between (Gemma 3's and Mistral's later templates do
 # so themselves).
 _FOLDING_MARKS = ("<start_of_turn>", "[INST]")
+_GENERATION_SETTINGS = "generation_config.json"
+# Characters. A shorter control token could be a word or a sign, and is left to be one.
+_SHORTEST_CONTROL_TOKEN = 3
 _SHORT_TEXT = 60  # characters of a template's text in an error
 # What a tokenizer has to give back: the tags of the agent's protocol, JSON, line breaks, Greek.
 _ROUND_TRIP_TEXT = (
@@ -86,6 +90,15 @@ def encode_text(tokenizer: Any, text: str) -> list[int]:
     """The ids of a text in which the control tokens are those of the template."""
     # The template writes the special tokens already; the tokenizer would put more around the text.
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def list_special_tokens(tokenizer: Any) -> list[str]:
+    """The texts of the tokenizer's control tokens, the longest first."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    tokens = {str(token) for token in added if token.special}
+    tokens.update(map(str, getattr(tokenizer, "all_special_tokens", ())))
+    special = (token for token in tokens if len(token) >= _SHORTEST_CONTROL_TOKEN)
+    return sorted(special, key=lambda token: (-len(token), token))
 
 
 def read_turn_format(tokenizer: Any) -> TurnFormat:
@@ -148,7 +161,7 @@ def fold_system_message(messages: ChatMessages) -> list[Mapping[str, Any]]:
 def read_stop_ids(model_dir: Path) -> tuple[int, ...]:
     """The token ids that end a reply by the model's own settings: ``eos_token_id`` of
     generation_config.json, else of config.json; none where neither says so."""
-    for name in ("generation_config.json", "config.json"):
+    for name in (_GENERATION_SETTINGS, "config.json"):
         path = model_dir / name
         if not path.is_file():
             continue
@@ -159,6 +172,20 @@ def read_stop_ids(model_dir: Path) -> tuple[int, ...]:
         if ends:
             return tuple(ends)
     return ()
+
+
+def write_stop_ids(model_dir: Path, stop_ids: Collection[int]) -> None:
+    """Add the token ids that end a reply to the model's generation_config.json, where it lacks some
+    of them, for other programs that serve it."""
+    path = model_dir / _GENERATION_SETTINGS
+    named = set(read_stop_ids(model_dir))
+    if named >= set(stop_ids):
+        return
+    settings = parse_json(path.read_bytes(), str(path), finite=False) if path.is_file() else {}
+    settings["eos_token_id"] = sorted(named | set(stop_ids))
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def find_template_problems(tokenizer: Any, with_system: bool = True) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from medr_ray.agent.described_tools import read_tools
 from medr_ray.agent.instructions import PromptForm
 from medr_ray.engines.base import Sampling, Shaping, TokenConstraint, TokenReport
 from medr_ray.engines.constraints import INSTALL_HINT, GrammarConstraint, can_constrain
@@ -16,7 +17,6 @@ from medr_ray.serving.prompt_encoder import PromptEncoder
 from medr_ray.serving.tool_calls import (
     ReplyReader,
     ToolStyle,
-    read_tools,
     render_template_messages,
     render_text_messages,
     write_call_grammar,

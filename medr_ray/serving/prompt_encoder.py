@@ -15,11 +15,9 @@ from medr_ray.agent.untrusted_text import TAGS
 from medr_ray.core.json_text import parse_json
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.engines.constraints import ConstraintCompiler
-from medr_ray.engines.turn_format import read_stop_ids
+from medr_ray.engines.turn_format import list_special_tokens, read_stop_ids
 from medr_ray.serving.token_texts import TokenTexts
 
-# Characters. A shorter control token could be a word or a sign, and is left to be one.
-_SHORTEST_CONTROL_TOKEN = 3
 # Bytes of a name that no client can guess and no template changes.
 _PLACEHOLDER_BYTES = 12
 
@@ -137,9 +135,5 @@ def _put_places(value: Any, places: Mapping[str, str]) -> Any:
 def _list_control_tokens(tokenizer: Any) -> list[str]:
     """The texts of the tokenizer's control tokens, the longest first. The tags of the agent's
     protocol are none: the model reads and writes them in messages."""
-    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-    tokens = {str(token) for token in added if token.special}
-    tokens.update(map(str, tokenizer.all_special_tokens))
     tags = {f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/")}
-    control_tokens = (token for token in tokens - tags if len(token) >= _SHORTEST_CONTROL_TOKEN)
-    return sorted(control_tokens, key=lambda token: (-len(token), token))
+    return [token for token in list_special_tokens(tokenizer) if token not in tags]

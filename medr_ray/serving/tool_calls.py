@@ -14,7 +14,6 @@ come in a field of their own.
 import base64
 import binascii
 import json
-import re
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from medr_ray.agent.call_styles import render_call
-from medr_ray.agent.instructions import PromptForm, word_native_system, word_text_system
+from medr_ray.agent.described_tools import ToolDescription, word_system_message
+from medr_ray.agent.instructions import PromptForm
 from medr_ray.agent.native import render_native_call
 from medr_ray.agent.protocol import (
     canonical_reply,
@@ -32,7 +32,6 @@ from medr_ray.agent.protocol import (
 )
 from medr_ray.agent.untrusted_text import TAGS
 from medr_ray.core.json_text import InvalidJson
-from medr_ray.core.records import Language
 from medr_ray.engines.constraints import embed_schema
 from medr_ray.llm.completions import FunctionCall
 from medr_ray.llm.thoughts import CLOSING, OPENING, escape_thought
@@ -40,9 +39,7 @@ from medr_ray.serving.messages import ANY_TOOL, ChatTurn
 
 # How a model is shown tools: in the agent's text protocol, or by its own chat template.
 ToolStyle = Literal["text", "template"]
-_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _CALL_OPENING = "<tool_call>"
-_HAN = re.compile(r"[\u3400-\u9fff]")
 _TAGS = tuple(f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/"))
 _ID_BYTES = 12  # of a call's random id
 # Characters of an id that carries its reply. A longer reply is given back as it reads best.
@@ -53,26 +50,6 @@ _MAX_REPLY_BYTES = 64_000
 
 class ToolDialogueError(ValueError):
     """A dialogue whose calls and results do not belong together."""
-
-
-@dataclass(frozen=True)
-class ToolDescription:
-    """A function that a client offers."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-
-
-def read_tools(tools: Sequence[Mapping[str, Any]]) -> list[ToolDescription]:
-    """The functions of a job's ``tools``."""
-    functions = [tool["function"] for tool in tools]
-    return [
-        ToolDescription(
-            function["name"], function.get("description", ""), function.get("parameters", {})
-        )
-        for function in functions
-    ]
 
 
 # --- dialogues as the model reads them -------------------------------------------------
@@ -89,7 +66,8 @@ def render_text_messages(
         if turns and turns[0].role == "system":
             given_system = turns[0].content
             turns = turns[1:]
-        system = _word_system(given_system, turns, tools, form)
+        questions = (turn.content for turn in turns if turn.role == "user")
+        system = word_system_message(given_system, next(questions, ""), tools, form)
         messages.append({"role": "system", "content": system})
     calls: Sequence[FunctionCall] = ()
     results: list[ChatTurn] = []
@@ -110,21 +88,6 @@ def render_text_messages(
     if calls or results:
         messages.append({"role": "user", "content": _render_results(calls, results)})
     return messages
-
-
-def _word_system(
-    given: str, turns: Sequence[ChatTurn], tools: Sequence[ToolDescription], form: PromptForm
-) -> str:
-    """The protocol's system message, and what the client's says besides."""
-    for language in _LANGUAGES:
-        native = word_native_system(language)
-        if given.startswith(native):
-            # The agent's own: what it adds, such as the prior of a tool policy, stays.
-            return word_text_system(language, form, tools) + given[len(native) :]
-    questions = (turn.content for turn in turns if turn.role == "user")
-    language = "zh" if _HAN.search(next(questions, "")) else "en"
-    protocol = word_text_system(language, form, tools)
-    return f"{protocol}\n\n{given}" if given else protocol
 
 
 def _render_results(calls: Sequence[FunctionCall], results: Sequence[ChatTurn]) -> str:

@@ -23,7 +23,9 @@ class ScoredRollout:
     turn_advantages: tuple[float, ...] = ()
 
 
-SFT_EXAMPLES = StageFile("sft", "examples.parquet")  # trajectory_id, ids, mask
+# dialogue_id, ids, mask, weight, is_evaluation
+SFT_EXAMPLES = StageFile("sft", "examples.parquet")
+SFT_REJECTED = StageFile("sft", "rejected.jsonl")  # a line a dialogue that is not learnt from
 SFT_METRICS = StageFile("sft", "metrics.jsonl")  # one line a step
 GRPO_METRICS = StageFile("grpo", "metrics.jsonl")  # one line an update
 GRPO_ROLLOUTS = Artifact("grpo", "rollouts", ScoredRollout)  # one part an update

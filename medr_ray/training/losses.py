@@ -50,12 +50,12 @@ class PolicyLoss:
     largest_ratio: "torch.Tensor"
 
 
-def sft_loss(logprobs: "torch.Tensor") -> "torch.Tensor":
+def sft_loss(logprobs: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
     """Negative log-likelihood of the target tokens, summed (paper section 4.1).
 
-    ``logprobs`` is (N).
+    ``logprobs`` is (N), and so are ``weights``; empty ones are all 1.
     """
-    return -logprobs.sum()
+    return -(logprobs * weights).sum() if len(weights) else -logprobs.sum()
 
 
 def clipped_loss(

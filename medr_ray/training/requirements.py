@@ -21,7 +21,11 @@ def find_trainer_problems(
         model_path(config.models.policy)
     except MedrError as error:
         yield f"models.policy: {error}"
-    yield from find_model_template_problems(config.models.policy, config.models.trust_remote_code)
+    # An agent's dialogues have a system message; other data may do without.
+    with_system = section == "grpo" or config.sft.data is None
+    yield from find_model_template_problems(
+        config.models.policy, config.models.trust_remote_code, with_system
+    )
     if trainer.backend == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
         yield f"{section}.backend: deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
     shortage = find_local_shortage(list_needs(section, config), config.ray)

@@ -1,7 +1,9 @@
 """Supervised fine-tuning (paper section 4.1): the loop every Ray Train worker runs. The loss is on
-the assistant's tokens only."""
+the tokens that are learnt, the assistant's. Where dialogues are held out, the saved weights are
+those with the smallest loss on them."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +23,15 @@ from medr_ray.training.collectives import get_rank_and_world_size, sum_over_work
 from medr_ray.training.dealing import deal_examples
 from medr_ray.training.export import save_model
 from medr_ray.training.gradients import accumulate_gradients
+from medr_ray.training.held_out import HeldOutEvaluation, sum_weights
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.schedules import scheduled_learning_rate
 from medr_ray.training.step_metrics import open_step_metrics
 from medr_ray.training.throughput import measure_peak_memory
 from medr_ray.training.workers import load_backend
+
+_BEST_FOLDER = "best"  # beside the finished model: the weights with the smallest evaluation loss
 
 
 @dataclass(frozen=True)
@@ -49,17 +54,23 @@ class SFTJob:
     trust_remote_code: bool = False
 
 
-def read_examples(directory: Directory) -> list[Example]:
-    """Training sequences: the positions where the mask is true carry the loss."""
-    table = directory.read_table(SFT_EXAMPLES.name, columns=["ids", "mask"])
-    examples = []
-    for row in table.to_pylist():
+def read_examples(directory: Directory) -> tuple[list[Example], list[Example]]:
+    """(sequences to learn from, held-out ones): the positions where the mask is true carry the
+    loss, with the weights of their dialogues where these differ."""
+    columns = ["ids", "mask", "weight", "is_evaluation"]
+    rows = directory.read_table(SFT_EXAMPLES.name, columns).to_pylist()
+    has_weights = any(row["weight"] != 1 for row in rows)
+    learnt: list[Example] = []
+    held_out: list[Example] = []
+    for row in rows:
         # Nothing predicts the first token, so it is not a target whatever the mask says.
         targets = [
             position for position, is_target in enumerate(row["mask"]) if is_target and position > 0
         ]
-        examples.append(Example(tuple(row["ids"]), tuple(targets)))
-    return examples
+        weights = (row["weight"],) * len(targets) if has_weights else ()
+        side = held_out if row["is_evaluation"] else learnt
+        side.append(Example(tuple(row["ids"]), tuple(targets), advantages=weights))
+    return learnt, held_out
 
 
 def sft_worker(settings: dict[str, Any]) -> None:
@@ -70,14 +81,25 @@ def sft_worker(settings: dict[str, Any]) -> None:
     directory = Directory(job.directory_uri)
     rank, world_size = get_rank_and_world_size()
     torch.manual_seed(job.seed)
-    examples = read_examples(directory)
+    examples, held_out = read_examples(directory)
     steps = plan_steps(
         len(examples), config.batch_size * world_size, config.epochs, job.seed, config.max_steps
     )
     backend = load_backend(
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
-    state = load_checkpoint(backend, directory) or {"step": 0, "history": []}
+    state = load_checkpoint(backend, directory) or {"step": 0, "history": [], "evaluation": None}
+    evaluation = HeldOutEvaluation(
+        held_out,
+        config.evaluate_every,
+        config.early_stop,
+        config.micro_tokens,
+        job.pad_id,
+        config.tree,
+    )
+    evaluation.begin(backend, state["evaluation"])
+    # Kept until the end: the model itself is there when the training is finished.
+    best = Path(job.output).with_name(_BEST_FOLDER)
     with contextlib.ExitStack() as stack:
         metrics = None
         if rank == 0:
@@ -112,24 +134,48 @@ def sft_worker(settings: dict[str, Any]) -> None:
                 "tokens_per_second": round(sequence_tokens / seconds, 1),
                 "memory_gb": measure_peak_memory(),
             }
-            state = {"step": step + 1, "history": [*state["history"], row]}
+            is_last = step + 1 == len(steps)
+            if evaluation.is_due(step + 1, is_last):
+                row["evaluation_loss"] = round(evaluation.evaluate(backend, step + 1), 5)
+                if evaluation.is_best(step + 1):
+                    save_model(backend, model_dir, best, job.trust_remote_code)
+            state = {
+                "step": step + 1,
+                "history": [*state["history"], row],
+                "evaluation": evaluation.dump(),
+            }
             if metrics is not None:
                 metrics.add_row(row)
-            is_last = step + 1 == len(steps)
+            if evaluation.is_over():
+                break
             if (step + 1) % config.checkpoint_every == 0 and not is_last:
                 save_checkpoint(backend, directory, step + 1, state)
                 ray.train.report(row)
+    if evaluation.has_best():
+        if rank == 0:
+            _put_in_place(best, Path(job.output))
+        return
     save_model(backend, model_dir, Path(job.output), job.trust_remote_code)
+
+
+def _put_in_place(best: Path, output: Path) -> None:
+    """Make the best weights the trained model. They are that already where an earlier attempt was
+    ended behind this line."""
+    if best.is_dir() or not output.is_dir():
+        shutil.rmtree(output, ignore_errors=True)
+        best.rename(output)
 
 
 def _accumulate_batch(
     backend: TrainerBackend, own: Sequence[Example], job: SFTJob
 ) -> tuple[float, int]:
     """Backpropagate this worker's part of a batch; returns (mean loss, tokens) of all workers."""
-    (tokens,) = sum_over_workers(sum(len(example.targets) for example in own))
+    tokens, weights = sum_over_workers(
+        sum(len(example.targets) for example in own), sum(map(sum_weights, own))
+    )
 
     def compute_loss(batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        return sft_loss(logprobs) / tokens
+        return sft_loss(logprobs, batch.advantages) / weights
 
     own_loss = accumulate_gradients(
         backend, own, job.config.micro_tokens, job.pad_id, compute_loss, job.config.tree

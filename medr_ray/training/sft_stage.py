@@ -4,37 +4,41 @@ Heavy imports (torch, Ray, transformers) are inside the functions: every command
 stages.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.costs import StageCost
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
-from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
-from medr_ray.training.metrics_log import MetricsLog
-from medr_ray.training.ray_train import load_tokenizer, run_training
+from medr_ray.training.artifacts import SFT_METRICS
+from medr_ray.training.metrics_log import MetricRow, MetricsLog
+from medr_ray.training.ray_train import run_training
 from medr_ray.training.requirements import estimate_training_size, find_trainer_problems
-from medr_ray.trajectories.artifacts import TRAJECTORIES
+
+_EXAMPLES_FORMAT = 2  # of examples.parquet; 2: dialogue_id, weight, is_evaluation
 
 
 def execute_sft(context: StageContext) -> Counts:
-    """Fine-tune ``models.policy`` on the accepted trajectories; writes ``model/`` and
-    ``metrics.jsonl``."""
-    from medr_ray.core.errors import DataError
+    """Fine-tune ``models.policy`` on ``sft.data`` or the accepted trajectories; writes ``model/``,
+    ``metrics.jsonl`` and ``rejected.jsonl``."""
+    from medr_ray.engines.turn_format import write_stop_ids
     from medr_ray.engines.weights import model_path
     from medr_ray.training.batches import plan_steps
     from medr_ray.training.sft import SFTJob, sft_worker
+    from medr_ray.training.sft_data import write_examples
+    from medr_ray.trajectories.dataset import DialogueEncoder
 
     config = context.config
     sft = config.sft
     seed = config.run.seed
     model_dir = model_path(config.models.policy)
-    count, pad_id = _write_examples(context)
-    if not count:
-        raise DataError(
-            "no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl"
-        )
+    encoder = DialogueEncoder.open(config)
+    data_counts = write_examples(config, context.run, context.directory, encoder)
+    count = data_counts["examples"]
+    _print_intake(context, data_counts)
     # The same plan as the workers', for the length of the progress bar.
     steps = plan_steps(count, sft.batch_size * sft.workers, sft.epochs, seed, sft.max_steps)
+    output = context.directory.local / "model"
 
     def make_job(log: MetricsLog) -> SFTJob:
         return SFTJob(
@@ -42,8 +46,8 @@ def execute_sft(context: StageContext) -> Counts:
             seed=seed,
             model_dir=str(model_dir),
             directory_uri=context.directory.uri,
-            output=str(context.directory.local / "model"),
-            pad_id=pad_id,
+            output=str(output),
+            pad_id=encoder.pad_id,
             log=log,
             tracking=config.tracking,
             run_name=config.run.name,
@@ -53,12 +57,15 @@ def execute_sft(context: StageContext) -> Counts:
     history = run_training(
         context, "sft", sft, sft_worker, make_job, len(steps), "steps", SFT_METRICS
     )
+    # Whoever serves the model elsewhere must stop where it was taught to.
+    write_stop_ids(output, encoder.stop_ids)
     counts = {
-        "examples": count,
+        **data_counts,
         "steps": len(history),
         "loss_first": history[0]["loss"],
         "loss_last": history[-1]["loss"],
         "tokens": sum(row["tokens"] for row in history),
+        **_describe_evaluation(history),
     }
     context.console.print(
         f"sft: {counts['steps']} steps over {count} dialogues, loss {counts['loss_first']:.3f} -> "
@@ -67,34 +74,47 @@ def execute_sft(context: StageContext) -> Counts:
     return counts
 
 
-def _write_examples(context: StageContext) -> tuple[int, int]:
-    """Write ``examples.parquet`` (trajectory_id, ids, mask); returns (examples, padding id)."""
-    import pyarrow as pa
+def _print_intake(context: StageContext, counts: Mapping[str, int]) -> None:
+    """What was not learnt from, where anything was not."""
+    parts = {
+        "held out": counts["evaluation_examples"],
+        f"longer than {context.config.sft.max_tokens:,} tokens": counts["too_long"],
+        "no dialogues": counts["bad_rows"],
+    }
+    described = [f"{count:,} {what}" for what, count in parts.items() if count]
+    if described:
+        context.console.print(
+            f"sft: of {counts['rows']:,} dialogues {', '.join(described)} (sft/rejected.jsonl)",
+            highlight=False,
+        )
 
-    from medr_ray.engines.weights import model_path
-    from medr_ray.trajectories.dataset import DialogueEncoder, build_training_examples, read_copies
 
-    config = context.config
-    judged = context.run.read(TRAJECTORIES)
-    tokenizer = load_tokenizer(
-        str(model_path(config.models.policy)), config.models.trust_remote_code
-    )
-    examples = build_training_examples(
-        judged,
-        DialogueEncoder(tokenizer),
-        config.sft.max_tokens,
-        read_copies(context.upstream("trajectories")),
-    )
-    table = pa.table(
-        {
-            "trajectory_id": [example.trajectory_id for example in examples],
-            "ids": pa.array([list(example.ids) for example in examples], pa.list_(pa.int32())),
-            "mask": pa.array([list(example.mask) for example in examples], pa.list_(pa.bool_())),
-        }
-    )
-    context.directory.write_table(SFT_EXAMPLES.name, table)
-    # Not every tokenizer has a padding token, and the mask hides it anyway.
-    return len(examples), tokenizer.eos_token_id
+def _describe_evaluation(history: Sequence[MetricRow]) -> dict[str, Any]:
+    """The evaluation loss after the first and the best evaluated step; nothing without one."""
+    evaluated = [row for row in history if row.get("evaluation_loss") is not None]
+    if not evaluated:
+        return {}
+    best = min(evaluated, key=lambda row: float(row["evaluation_loss"]))
+    return {
+        "evaluation_loss_first": evaluated[0]["evaluation_loss"],
+        "evaluation_loss_best": best["evaluation_loss"],
+        "best_step": best["step"],
+    }
+
+
+def _list_sft_inputs(config: PipelineConfig) -> Any:
+    """The format of the examples, and with ``sft.data`` its content and how its tools are worded
+    (the run's own trajectories have fingerprints of their own)."""
+    if config.sft.data is None:
+        return [_EXAMPLES_FORMAT]
+    # Imported here, because the room is slow to import.
+    from medr_ray.knowledge.vocabulary_reading import file_digest
+
+    return [_EXAMPLES_FORMAT, file_digest(config.sft.data), config.agent.prompt]
+
+
+def _list_skipped_stages(config: PipelineConfig) -> tuple[str, ...]:
+    return () if config.sft.data is None else ("trajectories",)
 
 
 def _find_sft_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
@@ -108,7 +128,9 @@ def _estimate_sft_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
 SFT_STAGE = Stage(
     name="sft",
     needs=("trajectories",),
+    skips=_list_skipped_stages,
     sections=("sft", "models"),
+    inputs=_list_sft_inputs,
     execute=execute_sft,
     check=_find_sft_problems,
     estimate_cost=_estimate_sft_cost,

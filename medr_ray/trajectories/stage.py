@@ -6,7 +6,6 @@ Finished rollouts are kept in a ledger, so that an interrupted stage continues w
 
 import contextlib
 import functools
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -18,7 +17,13 @@ from medr_ray.core.config import EndpointConfig, PipelineConfig
 from medr_ray.core.costs import StageCost
 from medr_ray.core.placement import find_local_shortage
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
+from medr_ray.core.records import (
+    FilteredTrajectory,
+    Question,
+    TeachingMode,
+    Trajectory,
+    hash_fraction,
+)
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.llm.reachability import find_role_problems
 from medr_ray.llm.roles import open_chat_client
@@ -140,12 +145,6 @@ def draw_questions(questions: Iterable[Question], config: PipelineConfig) -> lis
     }
     drawn = set(sorted(ranks, key=lambda task_id: (ranks[task_id], task_id))[:limit])
     return [question for question in train if question.task.task_id in drawn]
-
-
-def hash_fraction(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone."""
-    digest = hashlib.sha256(key.encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def plan_requests(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutRequest]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scripted_engine import ScriptedEngine
 
+from medr_ray.agent.described_tools import read_tools
 from medr_ray.llm.completions import FunctionCall
 from medr_ray.serving import model_cache
 from medr_ray.serving.job_preparation import ToolSettings
@@ -29,7 +30,6 @@ from medr_ray.serving.tool_calls import (
     ReplyReader,
     ToolDialogueError,
     read_reply,
-    read_tools,
     render_text_messages,
 )
 

@@ -1,21 +1,24 @@
 """The SFT stage with a tiny model: two workers of Ray Train and each backend learn what one in this
 process learns."""
 
+import gzip
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from support.tiny_model import build_tiny_model
 from support.train_session import ProcessTrainer, TrainSession
 
+from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.training.sft_stage import execute_sft
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import SAMPLE_FILE
+from medr_ray.trajectories.dataset import SAMPLE_FILE, DialogueEncoder, DialogueExample
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -55,7 +58,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("model"), context=1024)
 
 
-def losses(root: Path, model: Path, **sft: object) -> list[float]:
+def run_sft(root: Path, model: Path, **sft: object) -> tuple[StageContext, dict[str, Any]]:
+    """A finished stage and its counts, on the accepted dialogues or the ``data`` given."""
     overrides = {
         f"sft.{key}": value
         for key, value in {
@@ -63,6 +67,7 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
             "batch_size": 4,
             "checkpoint_every": 2,
             "threads": 1,
+            "optimiser": "{learning_rate: 0.003}",
             **sft,
         }.items()
     }
@@ -72,24 +77,37 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
             f"run.root={root}",
             "run.name=sft",
             f"models.policy={model}",
-            "sft.optimiser={learning_rate: 0.003}",
             *(f"{key}={value}" for key, value in overrides.items()),
         ],
     )
     run = open_run(config)
     rows = [accepted(n) for n in range(8)]
-    run.write(TRAJECTORIES, rows)
-    run.stage("trajectories").write_json(
-        SAMPLE_FILE, {row.trajectory.trajectory_id: 1 for row in rows}
-    )
+    if "data" not in sft:
+        run.write(TRAJECTORIES, rows)
+        run.stage("trajectories").write_json(
+            SAMPLE_FILE, {row.trajectory.trajectory_id: 1 for row in rows}
+        )
     context = StageContext(config, run, run.stage("sft"), Console(file=io.StringIO()))
-    counts = execute_sft(context)
-    assert counts["examples"] == 8
+    counts = dict(execute_sft(context))
     assert (context.directory.local / "model" / "model.safetensors").is_file()
-    return [
-        json.loads(line)["loss"]
-        for line in context.directory.read_bytes("metrics.jsonl").splitlines()
-    ]
+    return context, counts
+
+
+def read_lines(context: StageContext, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in context.directory.read_bytes(name).splitlines()]
+
+
+def losses(root: Path, model: Path, **sft: object) -> list[float]:
+    context, counts = run_sft(root, model, **sft)
+    assert counts["examples"] == 8
+    return [row["loss"] for row in read_lines(context, "metrics.jsonl")]
+
+
+@pytest.fixture
+def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker, in this process."""
+    TrainSession(tmp_path).install(monkeypatch)
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +134,181 @@ def test_deepspeed_learns_what_torch_learns(
 ) -> None:
     pytest.importorskip("deepspeed", reason="needs the extra [deepspeed]")
     assert losses(tmp_path, model, backend="deepspeed") == pytest.approx(plain, rel=0.05)
+
+
+# --- other data ------------------------------------------------------------------------
+
+
+LONG_ROW = {
+    "messages": [
+        {"role": "user", "content": "Tell me more."},
+        {"role": "assistant", "content": "long " * 300},
+    ]
+}
+
+
+def chat_rows(count: int) -> list[dict[str, Any]]:
+    """Questions of which some are asked twice, in OpenAI's form."""
+    return [
+        {
+            "id": f"row-{number}",
+            "question_id": f"question-{number // 2}",
+            "messages": [
+                {"role": "user", "content": f"Inheritance of disease {number // 2}?"},
+                {"role": "assistant", "content": "dominant", "reasoning_content": "look"},
+            ],
+        }
+        for number in range(count)
+    ]
+
+
+def write_lines(path: Path, rows: list[Any]) -> Path:
+    lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+    text = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_file_is_learnt_from_and_its_bad_rows_are_set_aside(model: Path, tmp_path: Path) -> None:
+    rows = [
+        *chat_rows(6),
+        "{not JSON",
+        {**LONG_ROW, "id": "long"},
+        {"id": "alone", "messages": [{"role": "user", "content": "Anybody?"}]},
+        "",
+        {**chat_rows(1)[0], "id": "twice", "copies": 2, "weight": 0.5},
+    ]
+    data = write_lines(tmp_path / "chat.jsonl.gz", rows)
+    context, counts = run_sft(
+        tmp_path / "run", model, data=data, max_tokens=256, epochs=1, batch_size=2
+    )
+    assert {
+        name: counts[name] for name in ("rows", "examples", "bad_rows", "too_long", "steps")
+    } == {"rows": 10, "examples": 8, "bad_rows": 2, "too_long": 1, "steps": 4}
+    rejected = read_lines(context, "rejected.jsonl")
+    assert [(row["line"], row["id"], row["field"]) for row in rejected] == [
+        (7, "", "line"),
+        (8, "long", "messages"),
+        (9, "alone", "messages"),
+    ]
+    assert rejected[1]["problem"].endswith("tokens, and sft.max_tokens is 256")
+    assert all(row["remedy"] for row in rejected)
+    examples = context.directory.read_table("examples.parquet").to_pylist()
+    assert [example["dialogue_id"] for example in examples].count("twice") == 2
+    assert {example["weight"] for example in examples} == {1.0, 0.5}
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_file_of_another_kind_is_refused(model: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "texts.jsonl", [{"text": "x"}, {"text": "y"}, chat_rows(1)[0]])
+    with pytest.raises(DataError, match=r"2 of 3 rows .* line 1: messages is missing; the row has"):
+        run_sft(tmp_path / "run", model, data=data)
+    damaged = tmp_path / "cut.jsonl.gz"
+    whole = gzip.compress(json.dumps(chat_rows(40)).encode())
+    damaged.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="its gzip is damaged"):
+        run_sft(tmp_path / "run", model, data=damaged)
+    data = write_lines(tmp_path / "few.jsonl", [LONG_ROW] * 3)
+    with pytest.raises(DataError, match=r"3 of 3 dialogues are longer than sft\.max_tokens"):
+        run_sft(tmp_path / "run", model, data=data, max_tokens=256)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_held_out_questions_are_not_learnt_and_the_best_weights_are_saved(
+    model: Path, tmp_path: Path
+) -> None:
+    data = write_lines(tmp_path / "chat.jsonl", chat_rows(24))
+    context, counts = run_sft(
+        tmp_path / "run",
+        model,
+        data=data,
+        evaluation_fraction=0.3,
+        evaluate_every=1,
+        early_stop=2,
+        epochs=40,
+        # So large that the loss rises again.
+        optimiser="{learning_rate: 0.02}",
+    )
+    rows = context.directory.read_table("examples.parquet").to_pylist()
+    held_out = {row["dialogue_id"] for row in rows if row["is_evaluation"]}
+    learnt = {row["dialogue_id"] for row in rows if not row["is_evaluation"]}
+    assert (len(held_out), len(learnt)) == (counts["evaluation_examples"], counts["examples"])
+    # Both rows of a question are on one side.
+    assert {int(name[4:]) // 2 for name in held_out}.isdisjoint(
+        {int(name[4:]) // 2 for name in learnt}
+    )
+    history = read_lines(context, "metrics.jsonl")
+    losses_by_step = {row["step"]: row["evaluation_loss"] for row in history}
+    best = min(losses_by_step, key=lambda step: losses_by_step[step])
+    assert counts["best_step"] == best
+    assert len(history) == best + 2 < 40 * 6  # two evaluations without a smaller loss
+    assert measure_held_out_loss(context) == pytest.approx(losses_by_step[best], rel=0.02)
+    assert losses_by_step[max(losses_by_step)] > 1.01 * losses_by_step[best]
+    assert not (context.directory.local / "best").exists()
+
+
+def measure_held_out_loss(context: StageContext) -> float:
+    """The loss of the saved model on the held-out dialogues, with transformers alone."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    saved = AutoModelForCausalLM.from_pretrained(
+        context.directory.local / "model", dtype=torch.float32
+    )
+    total, tokens = 0.0, 0
+    for row in context.directory.read_table("examples.parquet").to_pylist():
+        if not row["is_evaluation"]:
+            continue
+        ids = torch.tensor([row["ids"]])
+        logprobs = saved(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        taken = logprobs.gather(1, ids[0, 1:, None])[:, 0]
+        mask = torch.tensor(row["mask"][1:])
+        total -= float(taken[mask].sum().detach())
+        tokens += int(mask.sum())
+    return total / tokens
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_split_stays_when_other_rows_come_and_roles_can_be_chosen(
+    model: Path, tmp_path: Path
+) -> None:
+    settings = {"evaluation_fraction": 0.3, "epochs": 1, "max_steps": 1}
+    sides = []
+    for count in (24, 30):
+        data = write_lines(tmp_path / f"{count}.jsonl", chat_rows(count))
+        context, _ = run_sft(tmp_path / str(count), model, data=data, **settings)
+        rows = context.directory.read_table("examples.parquet").to_pylist()
+        sides.append({row["dialogue_id"]: row["is_evaluation"] for row in rows})
+    assert sides[0].items() <= sides[1].items()
+    data = write_lines(tmp_path / "24.jsonl", chat_rows(24))
+    context, _ = run_sft(
+        tmp_path / "user", model, data=data, learn_from="[user]", epochs=1, max_steps=1
+    )
+    tokenizer = DialogueEncoder.open(context.config)
+    row = context.directory.read_table("examples.parquet").to_pylist()[0]
+    example = DialogueExample("", tuple(row["ids"]), tuple(row["mask"]))
+    assert [text for text, is_learnt in tokenizer.decode_runs(example) if is_learnt] == [
+        "Inheritance of disease 0?"
+    ]
+
+
+def test_an_early_stop_needs_held_out_dialogues() -> None:
+    with pytest.raises(ConfigError, match="early_stop needs an evaluation_fraction above 0"):
+        load_config(None, ["sft.early_stop=2"])
+
+
+def test_two_workers_evaluate_what_one_evaluates(model: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "chat.jsonl", chat_rows(10))
+    settings = {"data": data, "evaluation_fraction": 0.3, "evaluate_every": 2, "epochs": 2}
+    histories = []
+    for workers, batch_size in ((1, 4), (2, 2)):
+        context, _ = run_sft(
+            tmp_path / str(workers), model, workers=workers, batch_size=batch_size, **settings
+        )
+        rows = read_lines(context, "metrics.jsonl")
+        histories.append([row.get("evaluation_loss") for row in rows])
+    assert histories[1] == [
+        loss if loss is None else pytest.approx(loss, rel=0.02) for loss in histories[0]
+    ]
+    assert sum(loss is not None for loss in histories[0]) >= 2

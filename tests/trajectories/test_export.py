@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from support.agent_run import Echo, call, run
 from support.questions import worded_question
 
+from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.native import render_native_reply
 from medr_ray.agent.protocol import ToolCall, parse_reply, parse_responses, render_reply
 from medr_ray.agent.protocol import render_responses as respond
-from medr_ray.core.config import AgentConfig
+from medr_ray.core.config import AgentConfig, PipelineConfig, SFTConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import (
     FilteredTrajectory,
@@ -29,6 +30,7 @@ from medr_ray.core.records import (
 )
 from medr_ray.llm.completions import FunctionCall
 from medr_ray.tools.registry import Toolbox
+from medr_ray.training.sft_data import NumberedDialogue, read_file_dialogues
 from medr_ray.trajectories.export import (
     EXPORT_FORMATS,
     ExportFormat,
@@ -90,7 +92,7 @@ def played(*lines: str, name: str = "traj-2") -> Trajectory:
 PARALLEL = played(
     call("a", "b", thought="I look for two things."),
     BROKEN,
-    '<think>With a year.</think><tool_call>{"name": "search", "arguments": '
+    '<think>With a year.</think>\n<tool_call>{"name": "search", "arguments": '
     '{"query": "c", "since": 2020, "kinds": ["x", null]}}</tool_call>',
     render_reply("It is c.", answer="GALC"),
 )
@@ -380,3 +382,44 @@ def test_no_field_has_guidance(format_name: ExportFormat) -> None:
         texts = list(texts_in(row))
         assert QUESTION.task.text in texts, "every text is looked at"
         assert [text for text in texts if SECRET in text or find_leak(text)] == []
+
+
+# --- read back -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("format_name", ["chat", "sharegpt", "tool_calls"])
+def test_sft_reads_an_export_back_as_the_dialogues_it_was_made_of(
+    format_name: ExportFormat, ending: str, tmp_path: Path
+) -> None:
+    agent = NATIVE.agent
+    task = QUESTION.task
+    opening = EpisodePrompt(task, tuple(NATIVE.toolbox.tools), agent).opening_messages()
+    played_entry = replace(
+        PLAYED, trajectory=replace(PARALLEL, messages=(*opening, *PARALLEL.messages[2:]))
+    )
+    builders = {
+        "chat": build_chat_row,
+        "sharegpt": build_sharegpt_row,
+        "tool_calls": lambda entry, question: build_tool_calls_row(entry, question, NATIVE),
+    }
+    rows = [builders[format_name](played_entry, QUESTION)]
+    path = tmp_path / f"rows{ending}"
+    write_rows(rows, format_name, path)
+    config = PipelineConfig(agent=agent, sft=SFTConfig(data=str(path)))
+    (read,) = read_file_dialogues(str(path), config)
+    assert isinstance(read, NumberedDialogue)
+    trajectory = played_entry.trajectory
+    assert read.dialogue.messages == trajectory.messages
+    # The question, the tools' responses, and the reply with the call that cannot be read.
+    assert read.dialogue.without_loss == {0, 1, 3, 4, 5, 7}
+    assert (read.dialogue.dialogue_id, read.dialogue.group) == ("traj-2", "q-1")
+
+
+def test_sft_reads_the_chosen_side_of_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    write_rows(rows_of("pairs"), "pairs", path)
+    (read,) = read_file_dialogues(str(path), PipelineConfig())
+    assert isinstance(read, NumberedDialogue)
+    assert read.dialogue.messages == MESSAGES
+    assert (read.dialogue.dialogue_id, read.dialogue.without_loss) == ("traj-1", {0, 1, 3})

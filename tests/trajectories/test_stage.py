@@ -20,13 +20,9 @@ from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.graph.facts.artifacts import FACT_ENTITIES
 from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.training.sft_data import list_own_dialogues
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import (
-    DialogueEncoder,
-    build_training_examples,
-    find_malformed_messages,
-    read_copies,
-)
+from medr_ray.trajectories.dataset import find_malformed_messages, read_copies
 from medr_ray.trajectories.filtering import find_leak
 from medr_ray.trajectories.rewriting import REWRITES_FOLDER
 from medr_ray.trajectories.stage import execute
@@ -158,13 +154,13 @@ def test_stage_from_questions_to_training_examples(model: Path, tmp_path: Path) 
     assert context.directory.list_files(REWRITES_FOLDER) == ["part-00000.parquet"]
 
     copies = read_copies(context.directory)
-    examples = build_training_examples(judged, DialogueEncoder.open(config), 4096, copies)
-    taken = [example.trajectory_id for example in examples]
-    assert (
-        taken.count(kept["q-3"].trajectory_id) == 2
-    )  # of two specialties, the one with a single dialogue
-    assert len(taken) == 4
-    assert len(build_training_examples(judged, DialogueEncoder.open(config), 4096)) == 4
+    # Of two specialties, the one with a single dialogue is taken twice.
+    assert copies[kept["q-3"].trajectory_id] == 2
+    assert sum(copies.values()) == 4
+    dialogues = [row.dialogue for row in list_own_dialogues(open_run(config), config.sft)]
+    assert {dialogue.dialogue_id: dialogue.copies for dialogue in dialogues} == {
+        dialogue_id: count for dialogue_id, count in copies.items() if count
+    }
 
 
 def test_malformed_replies_are_not_learnt() -> None:

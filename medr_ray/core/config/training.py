@@ -1,11 +1,12 @@
 """Supervised fine-tuning and reinforcement learning."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Operational, Section
 from medr_ray.core.config.names import registered_in
+from medr_ray.core.config.urls import StorageUri
 
 PolicyLossName = Annotated[str, registered_in("medr_ray.training.losses:POLICY_LOSSES")]
 
@@ -105,8 +106,30 @@ class TrainerConfig(Section):
 
 
 class SFTConfig(TrainerConfig):
-    """Supervised fine-tuning: loss on the assistant's tokens only."""
+    """Supervised fine-tuning: loss on the tokens of ``learn_from``, the assistant's."""
 
+    data: StorageUri | None = Field(
+        None,
+        description="chat data to learn from: JSON lines or Parquet, plain or gzip, a path or URI; "
+        "null: the accepted trajectories of the run, without it no earlier stage is needed",
+    )
+    learn_from: tuple[Literal["system", "user", "assistant", "tool"], ...] = Field(
+        ("assistant",), min_length=1, description="roles whose texts carry the loss"
+    )
+    evaluation_fraction: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the questions that is not learnt but gives the evaluation loss",
+    )
+    evaluate_every: int = Field(
+        10, ge=1, description="steps between two evaluations, where evaluation_fraction is above 0"
+    )
+    early_stop: int | None = Field(
+        None,
+        ge=1,
+        description="evaluations without a smaller loss after which training stops; null: never",
+    )
     epochs: int = Field(3, ge=1, description="passes over the dialogues")
     max_steps: int | None = Field(None, ge=1, description="optimiser steps; null: no limit")
     batch_size: int = Field(4, ge=1, description="dialogues per worker and step")
@@ -115,6 +138,12 @@ class SFTConfig(TrainerConfig):
     optimiser: OptimiserConfig = Field(
         OptimiserConfig(learning_rate=3e-4), description="settings of AdamW"
     )
+
+    @model_validator(mode="after")
+    def _check_early_stop(self) -> Self:
+        if self.early_stop is not None and not self.evaluation_fraction:
+            raise ValueError("early_stop needs an evaluation_fraction above 0")
+        return self
 
 
 class GRPOConfig(TrainerConfig):

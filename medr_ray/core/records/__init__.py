@@ -39,6 +39,7 @@ from medr_ray.core.records.graph import (
 from medr_ray.core.records.ids import (
     canonical_json,
     content_id,
+    hash_fraction,
 )
 from medr_ray.core.records.literature import (
     Author,
@@ -164,6 +165,7 @@ __all__ = [
     "content_id",
     "from_row",
     "from_table",
+    "hash_fraction",
     "literal_values",
     "question_metadata",
     "to_table",

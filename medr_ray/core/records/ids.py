@@ -45,3 +45,9 @@ def content_id(prefix: str, *parts: Any) -> str:
     Prefixes: ``fact``, ``rel`` relation, ``chain``, ``q`` question, ``traj`` trajectory.
     """
     return f"{prefix}-{hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:16]}"
+
+
+def hash_fraction(key: str) -> float:
+    """A number in [0, 1) that depends on the key alone."""
+    digest = hashlib.sha256(key.encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
