@@ -8,7 +8,7 @@ has found that it has the present weights (``admit``).
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +92,9 @@ class EngineServer:
         """Begin to take in weights that will answer as ``version``."""
         await self._engine.begin_weights(version)
 
-    async def add_weights(self, bucket: "Mapping[str, numpy.ndarray[Any, Any]]") -> None:
+    async def add_weights(self, names: Sequence[str], *arrays: "numpy.ndarray[Any, Any]") -> None:
         """Take in a bucket of ``weight_buckets.share_bucket``."""
-        await self._engine.add_weights(read_shared_bucket(bucket))
+        await self._engine.add_weights(read_shared_bucket(names, arrays))
 
     async def finish_weights(self, checksum: str) -> int:
         """Answer with the new weights; returns their version."""

@@ -120,18 +120,19 @@ class EngineFleet:
     def publish(
         self,
         version: int,
-        buckets: "Iterable[Mapping[str, torch.Tensor]]",
+        buckets: "Iterable[dict[str, torch.Tensor]]",
         only_missing: bool = False,
     ) -> Publication:
         """Give the engines new weights; returns once all of them answer under ``version``.
 
-        ``buckets`` are walked through once. With ``only_missing`` the engines that serve already
-        keep on, and those that wait for weights get them: ``version`` is then the present one.
-        Raises InfrastructureError when no engine is left.
+        ``buckets`` are walked through once, and each is emptied. With ``only_missing`` the engines
+        that serve already keep on, and those that wait for weights get them: ``version`` is then
+        the present one. Raises InfrastructureError when no engine is left.
         """
         from medr_ray.engines.weight_transfer import WeightChecksum
 
         started = time.monotonic()
+        self.wake()
         receivers = self._find_receivers(only_missing)
         # All of them, before the first has new weights: no rollout sees two versions in turn.
         self._ask(receivers, "pause")
@@ -146,13 +147,13 @@ class EngineFleet:
                 size += tensor.nbytes
             # Only now: the engines read the bucket before while this one was gathered.
             self._collect(sent, "add_weights")
-            reference = ray.put(share_bucket(bucket))
+            names, references = share_bucket(bucket)
             sent = {
-                engine: engine.actor.add_weights.remote(reference)
+                engine: engine.actor.add_weights.remote(names, *references)
                 for engine in self._list_reached(receivers)
             }
-            # The store frees it when the engines have read it.
-            del reference
+            # The store frees them when the engines have read them.
+            del references
         self._collect(sent, "add_weights")
         digest = checksum.hexdigest()
         versions = self._ask(self._list_reached(receivers), "finish_weights", digest)
@@ -213,7 +214,8 @@ class EngineFleet:
     # --- memory -----------------------------------------------------------------------------
 
     def sleep(self) -> None:
-        """Give back the devices' memory, for trainers on the same GPUs."""
+        """Give back the devices' memory, for trainers on the same GPUs; new weights wake the
+        engines."""
         if not self._is_asleep:
             self._is_asleep = True
             self._ask(self._list_serving(), "sleep")

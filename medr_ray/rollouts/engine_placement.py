@@ -15,6 +15,11 @@ from typing import Any
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.placement import Need
+from medr_ray.rollouts.engine_actor import (
+    EngineFactory,
+    LocalEngineFactory,
+    start_engine_actor,
+)
 from medr_ray.rollouts.engine_fleet import EngineFleet, start_fleet
 
 _ENGINE_CPUS = 1.0  # the loop that feeds a GPU; on a CPU ``engine.threads`` says more
@@ -87,17 +92,22 @@ def open_fleet(
     ``places`` is the group of ``reserve_places``; without it Ray finds a place for each engine.
     ``trainers`` have the GPUs that engines under ``colocated`` share.
     """
-    from medr_ray.rollouts.engine_actor import LocalEngineFactory, start_engine_actor
-
-    factory = LocalEngineFactory(model_dir, config, trust_remote_code)
+    make_engine = choose_engine_factory(model_dir, config, trust_remote_code)
     resources = list_engine_resources(config, _has_gpus())
 
     def start_actor(number: int) -> Any:
         options = _place_engine(number, config, places, trainers)
-        return start_engine_actor(factory, resources, **options)
+        return start_engine_actor(make_engine, resources, **options)
 
     needs = str(describe_engine_need(config, _has_gpus())) + _describe_labels(config)
     return start_fleet(start_actor, config.engines, config.start_seconds, needs)
+
+
+def choose_engine_factory(
+    model_dir: str, config: EngineConfig, trust_remote_code: bool
+) -> EngineFactory:
+    """What makes the engine that ``config`` names, inside its actor."""
+    return LocalEngineFactory(model_dir, config, trust_remote_code)
 
 
 def _place_engine(
@@ -115,7 +125,7 @@ def _place_engine(
         )
         # The bundle has the labels already.
         return {"scheduling_strategy": strategy}
-    if config.placement == "split" or not trainers:
+    if config.placement == "split" or not any(trainer.gpus for trainer in trainers):
         return {"labels": config.labels}
     node_id, gpus = choose_shared_gpus(number, config.tensor_parallel, trainers)
     return {

@@ -7,35 +7,40 @@ integers.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import ray
 
 if TYPE_CHECKING:
     import numpy
     import torch
 
 
-def share_bucket(
-    bucket: "Mapping[str, torch.Tensor]",
-) -> "dict[str, numpy.ndarray[Any, Any]]":
-    """The bucket as arrays over the same memory. Raises ValueError for a tensor that is not a
-    bfloat16 of the host."""
+def share_bucket(bucket: "dict[str, torch.Tensor]") -> tuple[list[str], list[Any]]:
+    """The names of the bucket's tensors, and references to their arrays in the object store.
+
+    The bucket is emptied meanwhile, so that a process never has it twice. Raises ValueError for a
+    tensor that is not a bfloat16 of the host.
+    """
     import torch
 
-    shared = {}
-    for name, tensor in bucket.items():
+    names = []
+    references = []
+    while bucket:
+        name, tensor = bucket.popitem()
         if tensor.dtype != torch.bfloat16 or tensor.device.type != "cpu":
             raise ValueError(
                 f"weights travel as bfloat16 from the host's memory; {name} is {tensor.dtype} on "
                 f"{tensor.device}"
             )
-        # A tensor without dimensions has no view of another type.
-        shared[name] = tensor.detach().contiguous().view(torch.int16).numpy()
-    return shared
+        names.append(name)
+        references.append(ray.put(tensor.detach().contiguous().view(torch.int16).numpy()))
+    return names, references
 
 
 def read_shared_bucket(
-    shared: "Mapping[str, numpy.ndarray[Any, Any]]",
+    names: Sequence[str], arrays: "Sequence[numpy.ndarray[Any, Any]]"
 ) -> "dict[str, torch.Tensor]":
     """Tensors over the arrays' memory, which must not be written: it may be Ray's."""
     import torch
@@ -44,5 +49,6 @@ def read_shared_bucket(
         # Torch cannot mark a tensor as read-only, and warns of it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return {
-            name: torch.from_numpy(array).view(torch.bfloat16) for name, array in shared.items()
+            name: torch.from_numpy(array).view(torch.bfloat16)
+            for name, array in zip(names, arrays, strict=True)
         }

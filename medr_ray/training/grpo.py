@@ -14,6 +14,7 @@ import ray.train
 import torch
 
 from medr_ray.core.run import Directory
+from medr_ray.rollouts.engine_placement import TrainerDevice
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank_and_world_size
@@ -22,6 +23,7 @@ from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.learner import Learner
 from medr_ray.training.rollout_collection import collect_rollouts
 from medr_ray.training.rollout_coordinator import start_coordinator
+from medr_ray.training.shared_devices import find_trainer_devices
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
 from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
@@ -45,6 +47,9 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
     state = TrainerState.from_checkpoint(load_checkpoint(backend, directory))
     learner = Learner(backend, grpo, job.pad_id, rank, world_size)
+    trainers: list[TrainerDevice] = []
+    if job.config.engine.placement == "colocated":
+        trainers = find_trainer_devices()
     with contextlib.ExitStack() as stack:
         coordinator = None
         step_metrics: StepMetrics | None = None
@@ -60,7 +65,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                     job.config.run.name,
                 )
             )
-            coordinator = start_coordinator(job, state.curriculum)
+            coordinator = start_coordinator(job, state.curriculum, trainers)
             stack.callback(coordinator.close)
         engines = coordinator.engines if coordinator else None
         if state.update:

@@ -76,7 +76,9 @@ def _await_news(
     while True:
         done, _ = wait([collecting], timeout=_LOOK_SECONDS)
         if done:
-            return collecting.result()
+            collected = collecting.result()
+            coordinator.yield_devices()
+            return collected
         coordinator.engines.check()
         if coordinator.engines.awaits_weights():
             return "weights"

@@ -15,6 +15,7 @@ from medr_ray.core.config import GRPOConfig, PipelineConfig
 from medr_ray.core.records import Question, Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
+from medr_ray.rollouts.engine_placement import TrainerDevice
 from medr_ray.rollouts.groups import minimum_viable
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
 from medr_ray.rollouts.pool import AddGroups
@@ -72,8 +73,10 @@ class RolloutCoordinator:
         pool: GroupRunner,
         engines: WeightReceiver,
         expert: ExpertPreference,
+        shares_devices: bool = False,
     ) -> None:
         self._config = config
+        self._shares_devices = shares_devices
         self._questions = {question.task.task_id: question for question in questions}
         self._curriculum = curriculum
         self._pool = pool
@@ -117,6 +120,12 @@ class RolloutCoordinator:
             rollout_seconds=round(time.monotonic() - started, 2),
         )
         return CollectedRollouts(rollouts, figures)
+
+    def yield_devices(self) -> None:
+        """Let the engines sleep, where the trainers learn on the same devices. New weights wake
+        them."""
+        if self._shares_devices:
+            self.engines.sleep()
 
     def curriculum_state(self) -> dict[str, Any]:
         """What ``Curriculum.resume`` needs to continue."""
@@ -208,10 +217,15 @@ class RolloutCoordinator:
         )
 
 
-def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> RolloutCoordinator:
+def start_coordinator(
+    job: GRPOJob,
+    curriculum_state: dict[str, Any] | None,
+    trainers: Sequence[TrainerDevice] = (),
+) -> RolloutCoordinator:
     """Start the engines and the rollout workers.
 
-    ``curriculum_state`` is that of a checkpoint; None at a fresh start.
+    ``curriculum_state`` is that of a checkpoint; None at a fresh start. ``trainers`` are the GPUs
+    that engines under ``engine.placement: colocated`` share.
     """
     # Only rank 0 gets here; the other workers need neither the pool nor the engines.
     from medr_ray.rollouts.engine_placement import open_fleet
@@ -224,7 +238,7 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
     run_uri, _, _ = job.directory_uri.rpartition("/")
     expert = open_expert(config, Directory(run_uri))
     reports = Directory(job.directory_uri)
-    fleet = open_fleet(job.model_dir, config.engine, trust_remote_code, job.engine_places)
+    fleet = open_fleet(job.model_dir, config.engine, trust_remote_code, job.engine_places, trainers)
     factory = EnginePolicyFactory(
         fleet.open_client(),
         job.model_dir,
@@ -244,7 +258,15 @@ def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> 
     except BaseException:
         fleet.close()
         raise
-    return RolloutCoordinator(config.grpo, job.questions, curriculum, pool, fleet, expert)
+    return RolloutCoordinator(
+        config.grpo,
+        job.questions,
+        curriculum,
+        pool,
+        fleet,
+        expert,
+        shares_devices=config.engine.placement == "colocated",
+    )
 
 
 def start_curriculum(

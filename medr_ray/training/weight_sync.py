@@ -5,7 +5,7 @@ whole tensors, and sends them. It never holds more than two buckets: the one tha
 and the one that is gathered meanwhile.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 import ray
@@ -25,10 +25,10 @@ class WeightReceiver(Protocol):
     def publish(
         self,
         version: int,
-        buckets: Iterable[Mapping[str, torch.Tensor]],
+        buckets: Iterable[dict[str, torch.Tensor]],
         only_missing: bool = False,
     ) -> Publication:
-        """Serve these weights, or give them to those alone that have none."""
+        """Serve these weights, or give them to those alone that have none. Buckets are emptied."""
         ...
 
     def check(self) -> None:

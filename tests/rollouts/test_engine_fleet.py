@@ -19,6 +19,7 @@ from medr_ray.engines.base import Sampling
 from medr_ray.rollouts.engine_actor import start_engine_actor
 from medr_ray.rollouts.engine_client import Dialogue, FleetClient
 from medr_ray.rollouts.engine_fleet import EngineFleet, start_fleet
+from medr_ray.rollouts.weight_buckets import share_bucket
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -203,9 +204,8 @@ def test_an_engine_that_falls_back_to_old_weights_is_found(
     actor = fleet._engines[1].actor
     old = make_weights(0)
     ray.get(actor.begin_weights.remote(0))
-    from medr_ray.rollouts.weight_buckets import share_bucket
-
-    ray.get(actor.add_weights.remote(share_bucket(old)))
+    names, references = share_bucket(make_weights(0))
+    ray.get(actor.add_weights.remote(names, *references))
     ray.get(actor.finish_weights.remote(compute_digest(old)))
 
     async def ask_until_found() -> str:

@@ -29,7 +29,7 @@ class RecordingEngine:
     def publish(
         self,
         version: int,
-        buckets: Iterable[Mapping[str, torch.Tensor]],
+        buckets: Iterable[dict[str, torch.Tensor]],
         only_missing: bool = False,
     ) -> Publication:
         weights: dict[str, torch.Tensor] = {}

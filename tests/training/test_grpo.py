@@ -121,7 +121,9 @@ class Training:
     def weights(self) -> dict[str, torch.Tensor]:
         return load_file(self.folder / "model" / "model.safetensors")
 
-    def _start_coordinator(self, job: GRPOJob, state: dict[str, Any] | None) -> RolloutCoordinator:
+    def _start_coordinator(
+        self, job: GRPOJob, state: dict[str, Any] | None, trainers: object
+    ) -> RolloutCoordinator:
         return RolloutCoordinator(
             job.config.grpo,
             job.questions,
