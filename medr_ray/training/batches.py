@@ -40,9 +40,9 @@ class MicroBatch:
     is scored once: ``hidden_rows``, ``hidden_columns`` and ``target_tokens`` are then of M <= N
     scored tokens, and ``occurrences`` (N) says which of them each target token is.
 
-    ``position_ids`` (rows, longest) and ``attention`` (rows, 1, longest, longest; true where the
-    first token attends to the second) are null for rows of one sequence: positions are then counted
-    from the left, and every token attends to those before it.
+    ``position_ids`` and ``subtree_ends``, both (1, longest), are of a tree: the number of a token's
+    ancestors, and the place behind its last descendant. They are null for rows of one sequence:
+    positions are then counted from the left, and every token attends to those before it.
     """
 
     input_ids: torch.Tensor
@@ -53,7 +53,7 @@ class MicroBatch:
     logprobs: torch.Tensor
     advantages: torch.Tensor
     position_ids: torch.Tensor | None = None
-    attention: torch.Tensor | None = None
+    subtree_ends: torch.Tensor | None = None
     occurrences: torch.Tensor | None = None
 
 

@@ -29,7 +29,11 @@ def accumulate_gradients(
     sequences that begin alike go through the model as prefix trees where that saves work (see
     ``plan_micro_batches``).
     """
-    plans = plan_micro_batches(examples, max_micro_batch_tokens, tree) if examples else []
+    plans = (
+        plan_micro_batches(examples, max_micro_batch_tokens, tree, backend.device)
+        if examples
+        else []
+    )
     # Workers exchange weights and gradients in forward and backward passes. All workers must run
     # the same number of passes: with fewer passes in one of them, the others would wait forever.
     rounds = max_over_workers(len(plans))

@@ -3,51 +3,54 @@
 Sequences that begin alike become prefix trees where that saves work; others are padded rows.
 
 A plan says which, and is cheap. Its tensors are built one micro-batch at a time, when their turn
-comes, because the attention mask of a tree is large.
+comes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from medr_ray.training.batches import Example, MicroBatch, collate, group_into_micro_batches
 from medr_ray.training.prefix_tree import Numbers, collate_tree, measure_shared_prefixes
+from medr_ray.training.tree_attention import attends_by_branch
 
-# The most tokens of a tree, whatever a micro-batch may have: its mask has the square of them as
-# entries, 134 MB in bf16.
-_MAX_TREE_TOKENS = 8192
+# The most tokens of a tree that is masked as a whole, whatever a micro-batch may have: the mask has
+# the square of them as entries, 134 MB in bf16.
+_MAX_MASKED_TOKENS = 8192
 
 # Tokens that attend to so many others cost twice the work of tokens that attend to none: of a
 # layer, attention to one token is 4 x width operations, all matrices together about 24 x width x
-# width. Of SmolLM2-135M (width 576) it is 3,100, of Qwen3-0.6B 3,800, of a model of 32B 30,000.
-_ATTENTION_TOKENS = 3072
+# width. Of SmolLM2-135M (width 576) it is 3,100 by count and 3,000 to 6,000 on a CPU, of Qwen3-0.6B
+# 3,800, of a model of 32B 30,000.
+_ATTENTION_TOKENS = 4096
 
-# What one more micro-batch costs, in tokens: gradients are added to those of the other
-# micro-batches, and weights are read once more.
-_PASS_TOKENS = 32
+# What one more micro-batch costs, in tokens (0.6 s beside 9.5 ms a token, SmolLM2-135M on a core):
+# gradients are added to those of the other micro-batches, and weights are read once more.
+_PASS_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class MicroBatchPlan:
     """The sequences of one forward and backward pass: as one prefix tree, or each as a row.
 
-    ``row_tokens`` is the length of a row with its padding, or the size of the tree.
+    ``tokens`` are those that the model computes, padding included. ``pairs`` counts the pairs of
+    tokens between which it computes attention in each layer.
     """
 
     examples: tuple[Example, ...]
-    row_tokens: int
+    tokens: int
+    pairs: int
     is_tree: bool = False
-
-    @property
-    def tokens(self) -> int:
-        """The tokens that the model computes, padding included."""
-        return self.row_tokens if self.is_tree else self.row_tokens * len(self.examples)
 
 
 def plan_micro_batches(
-    examples: Sequence[Example], max_tokens: int, tree: bool = False
+    examples: Sequence[Example],
+    max_tokens: int,
+    tree: bool = False,
+    device: str | torch.device = "cpu",
 ) -> list[MicroBatchPlan]:
     """Put every example into one micro-batch of at most ``max_tokens`` tokens, padding included.
 
@@ -55,13 +58,14 @@ def plan_micro_batches(
     left out, but for the first where no example has one: there is always a micro-batch.
 
     With ``tree``, sequences that begin alike are packed into prefix trees, unless rows are as
-    cheap; the model must be one that ``prefix_tree.find_tree_problem`` has nothing against.
+    cheap on ``device``; the model must be prepared for them (see ``tree_attention``).
     """
     taught = [example for example in examples if example.targets] or [examples[0]]
     rows = _plan_rows(taught, max_tokens)
     if not tree:
         return rows
-    return min(rows, _plan_trees(taught, max_tokens), key=_estimate_work)
+    trees = _plan_trees(taught, max_tokens, attends_by_branch(device))
+    return min(rows, trees, key=_estimate_work)
 
 
 def build_micro_batch(plan: MicroBatchPlan, pad_id: int, device: str | torch.device) -> MicroBatch:
@@ -72,50 +76,93 @@ def build_micro_batch(plan: MicroBatchPlan, pad_id: int, device: str | torch.dev
 
 
 def _plan_rows(examples: Sequence[Example], max_tokens: int) -> list[MicroBatchPlan]:
-    groups = group_into_micro_batches(examples, max_tokens)
-    return [
-        MicroBatchPlan(tuple(group), max(len(example.ids) for example in group)) for group in groups
-    ]
+    plans = []
+    for group in group_into_micro_batches(examples, max_tokens):
+        longest = max(len(example.ids) for example in group)
+        tokens = longest * len(group)
+        plans.append(MicroBatchPlan(tuple(group), tokens, tokens * longest))
+    return plans
 
 
-def _plan_trees(examples: Sequence[Example], max_tokens: int) -> list[MicroBatchPlan]:
-    """Trees of at most ``max_tokens`` tokens; rows of what shares too little with others."""
+def _plan_trees(
+    examples: Sequence[Example], max_tokens: int, by_branch: bool
+) -> list[MicroBatchPlan]:
+    """Trees of at most ``max_tokens`` tokens; rows of what shares too little with others.
+
+    ``by_branch``: attention is computed branch by branch, and not between all tokens of a tree.
+    """
     ordered = sorted(examples, key=lambda example: example.ids)
     lengths = np.array([len(example.ids) for example in ordered])
     shared = measure_shared_prefixes([example.ids for example in ordered])
+    sizes = _TreeSizes(lengths, shared, by_branch)
+    max_tree_tokens = max_tokens if by_branch else min(max_tokens, _MAX_MASKED_TOKENS)
     trees: list[MicroBatchPlan] = []
     alone: list[Example] = []
-    for start, end in _cut_into_trees(lengths, shared, min(max_tokens, _MAX_TREE_TOKENS)):
+    for start, end in _cut_into_trees(sizes, max_tree_tokens):
         if end - start == 1:
             alone.append(ordered[start])
             continue
-        size = int(lengths[start:end].sum() - shared[start + 1 : end].sum())
-        trees.append(MicroBatchPlan(tuple(ordered[start:end]), size, is_tree=True))
+        tokens = int(sizes.count_tokens(start, end - 1))
+        pairs = int(sizes.count_pairs(start, end - 1))
+        trees.append(MicroBatchPlan(tuple(ordered[start:end]), tokens, pairs, is_tree=True))
     return trees + _plan_rows(alone, max_tokens)
 
 
-def _cut_into_trees(lengths: Numbers, shared: Numbers, max_tokens: int) -> list[tuple[int, int]]:
+class _TreeSizes:
+    """The sizes of the trees of consecutive sequences, which are in sorted order.
+
+    ``lengths`` are their tokens and ``shared`` those that each has in common with the one before
+    it.
+    """
+
+    def __init__(self, lengths: Numbers, shared: Numbers, by_branch: bool) -> None:
+        self.lengths = lengths
+        self._by_branch = by_branch
+        added = lengths - shared
+        # The first sequence of a tree adds all its tokens, each other one what is not shared.
+        self._added = np.cumsum(added)
+        self._added_before = self._added - lengths
+        # A branch attends to no more than its own sequence.
+        self._pairs = np.cumsum(added * lengths)
+        self._pairs_before = self._pairs - lengths * lengths
+
+    def find_first_start(self, last: int, max_tokens: int) -> int:
+        """The first sequence from which a tree up to ``last`` has at most ``max_tokens`` tokens;
+        ``last`` where there is none."""
+        # Sorted, because a tree never shrinks when a sequence joins it.
+        least = self._added[last] - max_tokens
+        first = int(np.searchsorted(self._added_before[: last + 1], least))
+        return min(first, last)
+
+    def count_tokens(self, start: int | slice, last: int) -> Any:
+        """The tokens of the tree of the sequences from ``start`` to ``last``, or of several."""
+        return self._added[last] - self._added_before[start]
+
+    def count_pairs(self, start: int | slice, last: int) -> Any:
+        """The pairs of its tokens between which attention is computed."""
+        if self._by_branch:
+            return self._pairs[last] - self._pairs_before[start]
+        return self.count_tokens(start, last) ** 2
+
+
+def _cut_into_trees(sizes: _TreeSizes, max_tokens: int) -> list[tuple[int, int]]:
     """The cuts of sorted sequences into trees, as (start, end), that make the least work.
 
-    ``shared`` are the tokens that a sequence has in common with the one before it, so a cut there
-    costs computing them again; without a cut, attention is over a larger tree. A tree of several
-    sequences has at most ``max_tokens`` tokens.
+    A cut costs computing the tokens again that the sequences on its two sides share. A tree of
+    several sequences has at most ``max_tokens`` tokens.
     """
-    # The tree of the sequences from ``start`` to ``last`` has ``grown[last] - before[start]``
-    # tokens.
-    grown = np.cumsum(lengths - shared)
-    before = grown - lengths
+    lengths = sizes.lengths
     # Least work of the first k sequences, and where their last tree starts.
     least = np.zeros(len(lengths) + 1)
     starts = np.zeros(len(lengths), dtype=np.int64)
     for last in range(len(lengths)):
-        first = np.searchsorted(before[: last + 1], grown[last] - max_tokens)
-        first = min(int(first), last)
-        sizes = grown[last] - before[first : last + 1]
-        work = sizes * (1 + sizes / _ATTENTION_TOKENS) + _PASS_TOKENS
+        first = sizes.find_first_start(last, max_tokens)
+        candidates = slice(first, last + 1)
+        work = sizes.count_tokens(candidates, last) + _PASS_TOKENS
+        work = work + sizes.count_pairs(candidates, last) / _ATTENTION_TOKENS
         # A sequence alone becomes a row among others of its pass.
         work[-1] -= _PASS_TOKENS * max(0.0, 1 - lengths[last] / max_tokens)
-        totals = least[first : last + 1] + work
+        totals = least[candidates] + work
         best = int(np.argmin(totals))
         starts[last] = first + best
         least[last + 1] = totals[best]
@@ -130,7 +177,4 @@ def _cut_into_trees(lengths: Numbers, shared: Numbers, max_tokens: int) -> list[
 
 def _estimate_work(plans: Sequence[MicroBatchPlan]) -> float:
     """The work of the plans in tokens, each counted as it would be without attention."""
-    work = 0.0
-    for plan in plans:
-        work += _PASS_TOKENS + plan.tokens * (1 + plan.row_tokens / _ATTENTION_TOKENS)
-    return work
+    return sum(_PASS_TOKENS + plan.tokens + plan.pairs / _ATTENTION_TOKENS for plan in plans)

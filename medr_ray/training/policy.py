@@ -8,6 +8,7 @@ from torch import nn
 from medr_ray.engines.number_format import select_dtype
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.target_scores import score_targets_in_head
+from medr_ray.training.tree_attention import is_enabled
 
 
 class PolicyModule(nn.Module):
@@ -39,9 +40,11 @@ class PolicyModule(nn.Module):
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (log-probabilities, entropies) of the N target tokens, both (N) and float32.
 
-        Entropies carry no gradient. A batch with ``attention`` needs a model that takes such a mask
-        (the attention implementations "sdpa" and "eager" of transformers).
+        Entropies carry no gradient. Raises ValueError for a prefix tree when the model was not
+        prepared for trees (``tree_attention.enable_tree_attention``).
         """
+        if batch.subtree_ends is not None and not is_enabled(self.model):
+            raise ValueError("the model was not prepared for prefix trees")
         device = batch.input_ids.device.type
         dtype = self._dtype or select_dtype(device)
         casts = self._casts_weights and dtype != torch.float32
@@ -49,7 +52,7 @@ class PolicyModule(nn.Module):
         # until the end of the pass.
         with torch.autocast(device, dtype=dtype, enabled=casts, cache_enabled=False):
             hidden = self.model.get_decoder()(
-                input_ids=batch.input_ids, use_cache=False, **_attention_arguments(batch, dtype)
+                input_ids=batch.input_ids, use_cache=False, **_attention_arguments(batch)
             ).last_hidden_state
             # Normalised in float32 under autocast.
             states = hidden[batch.hidden_rows, batch.hidden_columns].to(dtype)
@@ -60,16 +63,15 @@ class PolicyModule(nn.Module):
         )
 
 
-def _attention_arguments(batch: MicroBatch, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _attention_arguments(batch: MicroBatch) -> dict[str, torch.Tensor]:
     """The decoder's arguments that say which tokens see which, and where they stand."""
-    if batch.attention is None or batch.position_ids is None:
+    if batch.subtree_ends is None or batch.position_ids is None:
         return {"attention_mask": batch.attention_mask}
-    # Added to the attention scores, in the format in which they are computed. A boolean mask would
-    # be right for SDPA only ("eager" adds whatever it is given), and SDPA would turn it into this
-    # one anew in every layer and keep each for the backward pass.
-    bias = torch.zeros(batch.attention.shape, dtype=dtype, device=batch.attention.device)
-    bias.masked_fill_(~batch.attention, torch.finfo(dtype).min)
-    return {"attention_mask": bias, "position_ids": batch.position_ids}
+    # Of four dimensions, because transformers hands such a mask on as it is.
+    return {
+        "attention_mask": batch.subtree_ends[:, None, None],
+        "position_ids": batch.position_ids,
+    }
 
 
 def _spread_over_occurrences(scores: torch.Tensor, batch: MicroBatch) -> torch.Tensor:

@@ -10,18 +10,14 @@ of the rows, up to rounding.
 The row is the tree in depth-first order. There, the descendants of a token are those that follow
 it, up to some end; so one number for each token says who attends to whom.
 
-Attention is computed by SDPA with a mask of all pairs of tokens, which costs the square of the
-tree's size in time and memory; trees are therefore cut to a size (see ``micro_batches``).
-FlexAttention, which skips masked blocks on a GPU, would take the same ends.
+``tree_attention`` computes the attention.
 
 Others do this too: "Prefix Grouper" (arXiv 2506.05433) for one shared prompt, "Tree Training"
 (arXiv 2511.00413) for agents whose rollouts branch.
 """
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +26,6 @@ import torch
 from medr_ray.training.batches import Example, MicroBatch, gather_sampled_values
 
 Numbers = npt.NDArray[np.int64]
-
-# The attention implementations of transformers that add a mask of all pairs of tokens to the scores
-# as it is given. Flash attention takes none, and "flex_attention" another form.
-_MASK_IMPLEMENTATIONS = ("sdpa", "eager")
 
 
 @dataclass(frozen=True)
@@ -125,37 +117,6 @@ def collate_tree(examples: Sequence[Example], device: str | torch.device) -> Mic
         logprobs=logprobs,
         advantages=advantages,
         position_ids=torch.tensor(tree.depths, device=device)[None],
-        attention=_mask_other_branches(torch.tensor(tree.ends, device=device))[None, None],
+        subtree_ends=torch.tensor(tree.ends, device=device)[None],
         occurrences=torch.tensor(occurrences, device=device),
     )
-
-
-def _mask_other_branches(ends: torch.Tensor) -> torch.Tensor:
-    """(n, n): true where the first token is the second or its descendant."""
-    places = torch.arange(len(ends), device=ends.device)
-    return (places[:, None] >= places) & (places[:, None] < ends)
-
-
-def find_tree_problem(model: Any) -> str | None:
-    """Why the states of a causal language model would be others in a tree than in rows; None
-    where they are the same."""
-    config = model.config.get_text_config()
-    implementation = config._attn_implementation
-    layer_types = set(getattr(config, "layer_types", None) or ())
-    if implementation not in _MASK_IMPLEMENTATIONS:
-        return (
-            f"its attention implementation {implementation} takes no mask of pairs of tokens "
-            f"({' and '.join(_MASK_IMPLEMENTATIONS)} do)"
-        )
-    if "position_ids" not in inspect.signature(model.get_decoder().forward).parameters:
-        return f"{type(model).__name__} takes no position_ids"
-    if getattr(config, "alibi", False):
-        return f"{type(model).__name__} counts distances in the row (ALiBi)"
-    if getattr(model, "_is_stateful", False):
-        return f"{type(model).__name__} has recurrent layers, which read a row from left to right"
-    if layer_types - {"full_attention"}:
-        kinds = ", ".join(sorted(layer_types - {"full_attention"}))
-        return f"it has layers that mask what they see themselves ({kinds})"
-    if not layer_types and getattr(config, "sliding_window", None) is not None:
-        return f"its layers see {config.sliding_window} tokens only (sliding_window)"
-    return None

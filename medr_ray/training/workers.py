@@ -8,7 +8,7 @@ import torch
 from medr_ray.core.config import GRPOConfig, OptimiserConfig, TrainerConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.training.backends import TrainerBackend, make_backend
-from medr_ray.training.prefix_tree import find_tree_problem
+from medr_ray.training.tree_attention import enable_tree_attention, find_tree_problem
 
 
 def load_backend(
@@ -30,12 +30,12 @@ def load_backend(
         model_dir, config, optimiser_config, device, temperature, trust_remote_code
     )
     if config.tree:
-        _check_trees(backend.model, model_dir, config)
+        _prepare_for_trees(backend.model, model_dir, config)
     return backend
 
 
-def _check_trees(model: Any, model_dir: Path, config: TrainerConfig) -> None:
-    """Raise ConfigError when the model would compute something else in a prefix tree."""
+def _prepare_for_trees(model: Any, model_dir: Path, config: TrainerConfig) -> None:
+    """Let the model take prefix trees. Raises ConfigError when it cannot."""
     problem = find_tree_problem(model)
     if problem is not None:
         section = "grpo" if isinstance(config, GRPOConfig) else "sft"
@@ -43,3 +43,4 @@ def _check_trees(model: Any, model_dir: Path, config: TrainerConfig) -> None:
             f"{section}.tree: {model_dir} cannot be trained on prefix trees: {problem}. "
             f"Set {section}.tree: false to train its sequences as padded rows"
         )
+    enable_tree_attention(model)

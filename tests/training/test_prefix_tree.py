@@ -13,13 +13,14 @@ from support.tiny_model import build_tiny_model
 
 from medr_ray.core.config import GRPOConfig, SFTConfig, TrainerConfig
 from medr_ray.core.errors import ConfigError
-from medr_ray.training import policy
+from medr_ray.training import policy, tree_attention
 from medr_ray.training.batches import Example, MicroBatch, collate
 from medr_ray.training.losses import clipped_loss, sft_loss
 from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batches
 from medr_ray.training.model_loading import ModelSource, load_model
 from medr_ray.training.policy import PolicyModule
-from medr_ray.training.prefix_tree import build_prefix_tree, collate_tree, find_tree_problem
+from medr_ray.training.prefix_tree import build_prefix_tree, collate_tree
+from medr_ray.training.tree_attention import enable_tree_attention, find_tree_problem
 from medr_ray.training.workers import load_backend
 
 _TOLERANCE = 1e-5  # of the gradient's norm, in float32
@@ -51,7 +52,9 @@ def _examples(draw: st.DrawFn) -> list[Example]:
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> PolicyModule:
     source = ModelSource(build_tiny_model(tmp_path_factory.mktemp("model")))
-    return PolicyModule(load_model(source, torch.float32), temperature=0.8)
+    model = load_model(source, torch.float32)
+    enable_tree_attention(model)
+    return PolicyModule(model, temperature=0.8)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +68,7 @@ def _grpo_loss(batch: MicroBatch, logprobs: torch.Tensor, entropies: torch.Tenso
 
 
 def _sft_loss(batch: MicroBatch, logprobs: torch.Tensor, entropies: torch.Tensor) -> torch.Tensor:
-    return sft_loss(logprobs)
+    return sft_loss(logprobs, batch.advantages)
 
 
 def _learn(module: PolicyModule, batches: Sequence[MicroBatch], loss: Any) -> tuple[Any, ...]:
@@ -210,16 +213,20 @@ def _build_model(kind: str, implementation: str = "sdpa", **settings: Any) -> An
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("device", ["cpu", "other"])
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "phi3", "gpt_neox", "gemma"])
 def test_models_of_full_attention_compute_in_a_tree_what_they_compute_in_rows(
-    kind: str, implementation: str
+    kind: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = _build_model(kind, implementation)
+    model = _build_model(kind)
     assert find_tree_problem(model) is None
     examples = [_taught((1, 2, 3, 4, 5)), _taught((1, 2, 6, 7)), _taught((1, 2, 6, 8, 9, 3))]
     module = PolicyModule(model)
     rows = _learn(module, [collate(examples, 0, "cpu")], _grpo_loss)
+    enable_tree_attention(model)
+    if device == "other":
+        # As on a GPU, where a tree is masked as a whole.
+        monkeypatch.setattr(tree_attention, "_BRANCHING_DEVICE", "none")
     tree = _learn(module, [collate_tree(examples, "cpu")], _grpo_loss)
     for of_tree, of_rows in zip(tree, rows, strict=True):
         _assert_same(of_tree, of_rows)
@@ -232,24 +239,44 @@ def test_models_of_full_attention_compute_in_a_tree_what_they_compute_in_rows(
         ("mistral", {"sliding_window": 4}, "sliding_window"),
         ("gemma3_text", {}, "sliding_attention"),
         ("qwen2", {"use_sliding_window": True, "max_window_layers": 1}, "sliding_attention"),
-        ("mamba", {}, "position_ids"),
-        ("bloom", {"n_head": 4}, "position_ids"),
+        ("mamba", {}, "eager"),
+        ("bloom", {"n_head": 4}, "eager"),
         ("falcon", {"alibi": True}, "ALiBi"),
     ],
 )
 def test_models_whose_layers_see_otherwise_are_refused_with_the_reason(
     kind: str, settings: dict[str, Any], reason: str
 ) -> None:
-    problem = find_tree_problem(_build_model(kind, "eager", **settings))
+    implementation = "eager" if kind in ("bloom", "mamba") else "sdpa"
+    problem = find_tree_problem(_build_model(kind, implementation, **settings))
     assert problem is not None
     assert reason in problem
 
 
 @pytest.mark.slow
-def test_an_implementation_that_takes_no_such_mask_is_refused_by_name() -> None:
-    problem = find_tree_problem(_build_model("llama", "flex_attention"))
+@pytest.mark.parametrize("implementation", ["flex_attention", "eager"])
+def test_an_implementation_that_takes_no_tree_is_refused_by_name(implementation: str) -> None:
+    problem = find_tree_problem(_build_model("llama", implementation))
     assert problem is not None
-    assert "flex_attention" in problem
+    assert implementation in problem
+
+
+@pytest.mark.slow
+def test_a_model_that_was_not_prepared_refuses_a_tree() -> None:
+    module = PolicyModule(_build_model("llama"))
+    with pytest.raises(ValueError, match="not prepared"):
+        module(collate_tree([_taught((1, 2, 3))], "cpu"))
+
+
+@pytest.mark.slow
+def test_a_prepared_model_computes_rows_as_before() -> None:
+    model = _build_model("llama")
+    batch = collate([_taught((1, 2, 3, 4, 5)), _taught((1, 2, 6))], 0, "cpu")
+    before = _learn(PolicyModule(model), [batch], _grpo_loss)
+    enable_tree_attention(model)
+    after = _learn(PolicyModule(model), [batch], _grpo_loss)
+    for figure, same in zip(before, after, strict=True):
+        assert torch.equal(figure, same)
 
 
 @pytest.mark.slow
