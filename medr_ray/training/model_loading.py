@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from medr_ray.core.config import LoraConfig
 from medr_ray.core.json_text import parse_json
@@ -88,7 +89,8 @@ def build_empty_model(source: ModelSource, dtype: torch.dtype) -> Any:
 
 
 def fill_rows(model: nn.Module, source: ModelSource) -> None:
-    """Read this worker's rows of every parameter of ``model``, which are DTensors split by rows.
+    """Read this worker's rows of every parameter of ``model``, which are DTensors split by rows,
+    and the buffers that are stored beside them.
 
     Only these rows are read. Raises ValueError for a directory whose files name the weights
     otherwise than the model does, or have no safetensors.
@@ -97,7 +99,10 @@ def fill_rows(model: nn.Module, source: ModelSource) -> None:
 
     files = _find_files(source.directory)
     adapters = {}
-    by_file: dict[Path, list[tuple[str, nn.Parameter]]] = {}
+    by_file: dict[Path, list[tuple[str, torch.Tensor]]] = {}
+    for name, buffer in model.named_buffers():
+        if name in files:
+            by_file.setdefault(files[name], []).append((name, buffer))
     for name, parameter in model.named_parameters():
         stored = lora.plain_name(name)
         if lora.is_adapter(name):
@@ -111,10 +116,10 @@ def fill_rows(model: nn.Module, source: ModelSource) -> None:
                 "deepspeed"
             )
     with torch.no_grad():
-        for path, parameters in by_file.items():
+        for path, tensors in by_file.items():
             with safe_open(path, framework="pt") as opened:
-                for name, parameter in parameters:
-                    _copy_rows(opened.get_slice(name), parameter, f"{path}: {name}")
+                for name, tensor in tensors:
+                    _copy_rows(opened.get_slice(name), tensor, f"{path}: {name}")
         for name, parameter in adapters.items():
             whole = torch.empty(parameter.shape)
             lora.fill_adapter(name, whole, parameter.shape[-1])
@@ -122,13 +127,15 @@ def fill_rows(model: nn.Module, source: ModelSource) -> None:
             parameter.to_local().copy_(whole[rows.start : rows.stop])  # type: ignore[attr-defined]
 
 
-def _copy_rows(stored: Any, parameter: Any, described: str) -> None:
-    if tuple(stored.get_shape()) != tuple(parameter.shape):
-        raise ValueError(
-            f"{described} has shape {tuple(stored.get_shape())}, the model's {parameter.shape}"
-        )
-    rows = rows_of_rank(parameter.shape[0], get_rank(), world_size())
-    parameter.to_local().copy_(stored[rows.start : rows.stop])
+def _copy_rows(stored: Any, tensor: torch.Tensor, described: str) -> None:
+    shape = tuple(stored.get_shape())
+    if shape != tuple(tensor.shape):
+        raise ValueError(f"{described} has shape {shape}, the model's {tuple(tensor.shape)}")
+    if isinstance(tensor, DTensor):
+        rows = rows_of_rank(len(tensor), get_rank(), world_size())
+        tensor.to_local().copy_(stored[rows.start : rows.stop])
+    else:
+        tensor.copy_(stored[...])
 
 
 def _find_files(directory: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 
 from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.backends import TrainerBackend, make_backend
-from medr_ray.training.batches import Example, MicroBatch
+from medr_ray.training.batches import Example, MicroBatch, collate
 from medr_ray.training.gradients import accumulate_gradients
 
 # A clipped gradient would hide its size, and a decay would change the weights by itself.
@@ -110,11 +110,14 @@ def examine(model_dir: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """As ``compute_gradients``, of a backend that has skipped two spoiled steps before; with
 
     - ``skipped``: (norm, applied, whether the state is as before) of those steps,
-    - ``streamed``: the weights' stream at the start, and ``streamed_names`` of every worker,
-    - ``resumed``: whether a second backend that loads the state after a step has it then.
+    - ``streamed``: the weights' stream at the start,
+    - ``scores``: log-probabilities without a gradient, at the start and after the last step,
+    - ``resumed``: whether a second backend that loads the state after a step has it then,
+    - ``state_names``: the names in the state.
     """
     backend = open_backend(model_dir, **settings)
     streamed = dict(backend.stream_weights())
+    first_scores = score(backend)
     untouched = read_state(backend)
     skipped = []
     for spoil in ("loss", "gradient"):
@@ -126,6 +129,7 @@ def examine(model_dir: Path, settings: dict[str, Any]) -> dict[str, Any]:
     gradients = read_gradients(backend)
     backpropagate(backend)
     backend.step(1e-3)
+    scores = torch.stack([first_scores, score(backend)])
     stepped = read_state(backend)
     second = open_backend(model_dir, **settings)
     second.load_state(backend.state())
@@ -137,9 +141,17 @@ def examine(model_dir: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "applied": outcome.applied,
         "skipped": skipped,
         "streamed": streamed,
+        "scores": scores,
         "resumed": resumed and _are_equal(*both),
         "state_names": sorted(stepped),
     }
+
+
+def score(backend: TrainerBackend) -> torch.Tensor:
+    """Log-probabilities of the shortest examples, as an evaluation computes them."""
+    batch = collate(draw_examples()[3:6], pad_id=0, device="cpu")
+    with torch.no_grad():
+        return backend.forward(batch)[0]
 
 
 def examine_adapter(model_dir: Path, settings: dict[str, Any]) -> dict[str, Any]:

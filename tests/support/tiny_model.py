@@ -16,7 +16,9 @@ _TEMPLATE = (
 )
 
 
-def build_tiny_model(directory: Path, context: int = 512, seed: int = 0, heads: int = 2) -> Path:
+def build_tiny_model(
+    directory: Path, context: int = 512, seed: int = 0, heads: int = 2, tied: bool = False
+) -> Path:
     """Write the model to ``directory`` in Hugging Face format and return it."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -52,7 +54,7 @@ def build_tiny_model(directory: Path, context: int = 512, seed: int = 0, heads: 
             max_position_embeddings=context,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
-            tie_word_embeddings=False,
+            tie_word_embeddings=tied,
             initializer_range=0.3,
         )
     )

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from support.backend_work import compute_gradients, examine, examine_adapter
 from support.tiny_model import build_tiny_model
 from support.worker_gang import run_gang
+
+from medr_ray.core.config import TrainerConfig
 
 BACKENDS: dict[str, dict[str, Any]] = {
     "torch": {"backend": "torch"},
@@ -94,6 +97,16 @@ def test_a_loss_or_gradient_that_is_not_finite_changes_nothing(model: Path, back
 
 
 @every_backend
+def test_an_evaluation_between_steps_sees_the_weights_of_its_time(
+    model: Path, backend: str
+) -> None:
+    reference = examined(model, "torch")[0]["scores"]
+    assert (reference[0] - reference[1]).abs().max() > 1e-3
+    for result in examined(model, backend):
+        torch.testing.assert_close(result["scores"], reference, rtol=0, atol=1e-4)
+
+
+@every_backend
 def test_a_second_backend_continues_from_the_state(model: Path, backend: str) -> None:
     for result in examined(model, backend):
         assert result["resumed"]
@@ -115,10 +128,15 @@ def test_the_first_worker_streams_the_weights_as_they_were_loaded(
 
 
 @every_backend
-def test_recomputed_layers_have_the_same_gradient(model: Path, backend: str) -> None:
-    settings = BACKENDS[backend] | {"activation_checkpointing": True}
-    result = run_gang(2, compute_gradients, model, settings)[0]
-    check_gradients(f"{backend} x 2, recomputed", result, expected(model))
+def test_recomputed_layers_and_an_optimiser_on_the_host_change_nothing(
+    model: Path, backend: str
+) -> None:
+    offload = backend not in ("torch", "zero0")
+    settings = BACKENDS[backend] | {"activation_checkpointing": True, "offload": offload}
+    result = run_gang(2, examine, model, settings)[0]
+    check_gradients(f"{backend} x 2, recomputed, offload {offload}", result, expected(model))
+    assert [skipped[1:] for skipped in result["skipped"]] == [(False, True)] * 2
+    assert result["resumed"]
 
 
 @every_backend
@@ -136,6 +154,17 @@ def test_bfloat16_keeps_the_direction_of_the_gradient_and_all_the_rest(
     for worker in (result, second):
         assert [skipped[1:] for skipped in worker["skipped"]] == [(False, True)] * 2
         assert worker["resumed"]
+
+
+@pytest.mark.parametrize("backend", ["torch", "fsdp2", "zero3"])
+def test_an_output_layer_tied_to_the_embedding_is_trained_once(
+    backend: str, tmp_path: Path
+) -> None:
+    model = build_tiny_model(tmp_path / "tied", context=1024, tied=True)
+    (reference,) = run_gang(1, compute_gradients, model, BACKENDS["torch"])
+    assert "lm_head.weight" not in reference["gradients"]
+    result = run_gang(2, compute_gradients, model, BACKENDS[backend])[0]
+    check_gradients(f"{backend} x 2, tied", result, reference)
 
 
 @every_backend
@@ -166,3 +195,9 @@ def test_an_adapter_of_rank_one_is_trained_and_merged(model: Path, backend: str)
         assert torch.equal(first["merged"][name], merged.bfloat16())
         peft_name = f"base_model.model.{name.removesuffix('.weight')}.lora_B.weight"
         assert torch.equal(first["adapter"][peft_name], upper.bfloat16())
+
+
+@pytest.mark.parametrize("backend", ["torch", "zero0"])
+def test_offload_is_refused_where_nothing_is_shared(backend: str) -> None:
+    with pytest.raises(ValidationError, match="offload"):
+        TrainerConfig(**BACKENDS[backend], offload=True)

@@ -104,6 +104,16 @@ class TrainerConfig(Section):
         1, ge=0, description="restarts of the training after a failure"
     )
 
+    @model_validator(mode="after")
+    def _check_offload(self) -> Self:
+        if self.offload and self.backend == "torch":
+            raise ValueError(
+                "offload is for backend fsdp2 or deepspeed, because torch has one copy of all"
+            )
+        if self.offload and self.backend == "deepspeed" and self.zero_stage == 0:
+            raise ValueError("offload needs a zero_stage from 1 to 3, because 0 shares nothing")
+        return self
+
 
 class SFTConfig(TrainerConfig):
     """Supervised fine-tuning: loss on the tokens of ``learn_from``, the assistant's."""

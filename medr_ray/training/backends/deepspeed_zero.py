@@ -47,8 +47,6 @@ class DeepSpeedBackend:
         temperature: float,
     ) -> None:
         stage = config.zero_stage
-        if config.offload and stage == 0:
-            raise ValueError("offload needs a zero_stage of 1 to 3, because 0 shares nothing")
         deepspeed = _import_deepspeed(device)
         self.device = device
         if not dist.is_initialized():

@@ -40,8 +40,6 @@ class TorchBackend:
         dtype: torch.dtype,
         temperature: float,
     ) -> None:
-        if config.offload:
-            raise ValueError("offload is for fsdp2 and deepspeed: set backend to one of them")
         self.device = device
         model = load_model(source, dtype if source.lora else torch.float32)
         if config.activation_checkpointing:
