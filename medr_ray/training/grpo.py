@@ -20,8 +20,9 @@ from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank_and_world_size
 from medr_ray.training.export import save_model
 from medr_ray.training.grpo_job import GRPOJob
+from medr_ray.training.heldout import NOT_MEASURED
 from medr_ray.training.learner import Learner
-from medr_ray.training.rollout_collection import collect_rollouts
+from medr_ray.training.rollout_collection import collect_rollouts, measure_heldout
 from medr_ray.training.rollout_coordinator import start_coordinator
 from medr_ray.training.shared_devices import find_trainer_devices
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
@@ -76,10 +77,14 @@ def grpo_worker(settings: dict[str, Any]) -> None:
             collected = collect_rollouts(backend, coordinator, update, state.update)
             learning = learner.learn(collected.rollouts, update)
             publication = publish_weights(backend, engines, update + 1)
+            heldout = NOT_MEASURED
+            if is_due(update + 1, grpo.evaluate_every):
+                heldout = measure_heldout(backend, coordinator, update + 1)
             metrics = UpdateMetrics(
                 update + 1,
                 collected.figures,
                 learning,
+                heldout,
                 sync_seconds=publication.seconds,
                 sync_bytes=publication.size,
             )
@@ -101,3 +106,9 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 ray.train.report({"update": state.update})
 
     save_model(backend, model_dir, Path(job.output), trust_remote_code)
+
+
+def is_due(update: int, every: int | None) -> bool:
+    """Whether something that is done ``every`` so many updates is done after this one, which counts
+    from 1; null: never."""
+    return every is not None and update % every == 0

@@ -12,8 +12,9 @@ from medr_ray.training.metrics_log import MetricsLog
 class GRPOJob:
     """One training run.
 
-    ``model_dir`` is the SFT model, ``directory_uri`` the stage's directory, ``output`` the folder
-    for the trained model, and ``pad_id`` the token that fills up short sequences.
+    ``questions`` are learnt from, ``heldout`` are only measured. ``model_dir`` is the SFT model,
+    ``directory_uri`` the stage's directory, ``output`` the folder for the trained model, and
+    ``pad_id`` the token that fills up short sequences.
     ``engine_places`` is what ``engine_placement.reserve_places`` gave.
     """
 
@@ -21,6 +22,7 @@ class GRPOJob:
     # index, live sources, page reading), each of which has a section of its own.
     config: PipelineConfig
     questions: tuple[Question, ...]
+    heldout: tuple[Question, ...]
     model_dir: str
     index_uri: str
     directory_uri: str

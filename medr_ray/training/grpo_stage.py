@@ -42,6 +42,7 @@ def execute_grpo(context: StageContext) -> Counts:
         return GRPOJob(
             config=config,
             questions=train,
+            heldout=tuple(question for question in questions if question.split == "heldout"),
             model_dir=model_dir,
             index_uri=context.upstream("index").uri,
             directory_uri=context.directory.uri,

@@ -1,4 +1,4 @@
-"""Collects the rollouts of an update, with all workers: rank 0 makes them, the others wait.
+"""Collects rollouts with all workers: rank 0 has them made, the others wait.
 
 An engine that died meanwhile has to be given the present weights before it serves again, which
 needs all workers. So they do not wait for the rollouts alone: rank 0 tells them what comes next,
@@ -6,19 +6,29 @@ the weights of an engine or the end.
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Literal, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar, cast
 
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.collectives import get_rank_and_world_size
+from medr_ray.training.heldout import HeldoutFigures
 from medr_ray.training.rollout_coordinator import CollectedRollouts, RolloutCoordinator
 from medr_ray.training.weight_sync import publish_weights
 
 # Between two looks at the engines while rollouts are made.
 _LOOK_SECONDS = 0.25
-# Instead of rollouts: an engine is to be given weights.
-WeightsWanted = Literal["weights"]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _News(Generic[T]):
+    """What comes next: the ``result``, or before it the weights of an engine."""
+
+    has_ended: bool
+    result: T | None = None
 
 
 def collect_rollouts(
@@ -26,16 +36,35 @@ def collect_rollouts(
 ) -> CollectedRollouts:
     """The rollouts of ``update``, on every worker. Rank 0 has the coordinator. ``version`` is that
     of the trainer's weights, which the engines serve."""
-    collecting = None
-    if coordinator is not None:
-        collecting = _start_collecting(coordinator, update)
+    collect = partial(coordinator.collect, update) if coordinator is not None else None
+    return _await_rollouts(backend, coordinator, collect, version, learns_next=True)
+
+
+def measure_heldout(
+    backend: TrainerBackend, coordinator: RolloutCoordinator | None, version: int
+) -> HeldoutFigures:
+    """How the weights of ``version`` do on held-out questions, on every worker."""
+    measure = partial(coordinator.measure_heldout, version) if coordinator is not None else None
+    return _await_rollouts(backend, coordinator, measure, version, learns_next=False)
+
+
+def _await_rollouts(
+    backend: TrainerBackend,
+    coordinator: RolloutCoordinator | None,
+    make_rollouts: Callable[[], T] | None,
+    version: int,
+    learns_next: bool,
+) -> T:
+    """What ``make_rollouts`` of rank 0 returns, on every worker. ``learns_next``: the trainers take
+    the devices behind it."""
+    making = _start_making(make_rollouts) if make_rollouts is not None else None
     while True:
-        news: CollectedRollouts | WeightsWanted | None = None
-        if coordinator is not None and collecting is not None:
-            news = _await_news(coordinator, collecting)
+        news: _News[T] | None = None
+        if coordinator is not None and making is not None:
+            news = _await_news(coordinator, making, learns_next)
         news = share_with_workers(news)
-        if isinstance(news, CollectedRollouts):
-            return news
+        if news.has_ended:
+            return cast(T, news.result)
         engines = coordinator.engines if coordinator is not None else None
         publish_weights(backend, engines, version, only_missing=True)
 
@@ -55,30 +84,31 @@ def share_with_workers(value: T | None) -> T:
     return result
 
 
-def _start_collecting(coordinator: RolloutCoordinator, update: int) -> "Future[CollectedRollouts]":
-    """Collect in a thread of its own. It ends when the coordinator is closed, and does not keep the
-    process alive."""
-    future: Future[CollectedRollouts] = Future()
+def _start_making(make_rollouts: Callable[[], T]) -> "Future[T]":
+    """Make them in a thread of its own. It ends when the coordinator is closed, and does not keep
+    the process alive."""
+    future: Future[T] = Future()
 
-    def collect() -> None:
+    def run() -> None:
         try:
-            future.set_result(coordinator.collect(update))
+            future.set_result(make_rollouts())
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=collect, name=f"rollouts-{update}", daemon=True).start()
+    threading.Thread(target=run, name="rollouts", daemon=True).start()
     return future
 
 
 def _await_news(
-    coordinator: RolloutCoordinator, collecting: "Future[CollectedRollouts]"
-) -> CollectedRollouts | WeightsWanted:
+    coordinator: RolloutCoordinator, making: "Future[T]", learns_next: bool
+) -> _News[T]:
     while True:
-        done, _ = wait([collecting], timeout=_LOOK_SECONDS)
+        done, _ = wait([making], timeout=_LOOK_SECONDS)
         if done:
-            collected = collecting.result()
-            coordinator.yield_devices()
-            return collected
+            result = making.result()
+            if learns_next:
+                coordinator.yield_devices()
+            return _News(True, result)
         coordinator.engines.check()
         if coordinator.engines.awaits_weights():
-            return "weights"
+            return _News(False)

@@ -7,9 +7,9 @@ becomes a reward.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from medr_ray.core.config import GRPOConfig, PipelineConfig
 from medr_ray.core.records import Question, Trajectory
@@ -18,13 +18,14 @@ from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.engine_placement import TrainerDevice
 from medr_ray.rollouts.groups import minimum_viable
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
-from medr_ray.rollouts.pool import AddGroups
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.curriculum import Curriculum, hops_by_question
 from medr_ray.training.engine_policies import EnginePolicyFactory
 from medr_ray.training.experience import score_groups
+from medr_ray.training.group_runner import GroupRunner
 from medr_ray.training.grpo_job import GRPOJob
+from medr_ray.training.heldout import HeldoutEvaluation, HeldoutFigures, choose_heldout
 from medr_ray.training.rewards import (
     ExpertPreference,
     ModelPreference,
@@ -36,22 +37,6 @@ from medr_ray.training.turn_rewards import find_turn_rewards
 from medr_ray.training.update_checks import require_usable_rollouts
 from medr_ray.training.update_metrics import RolloutFigures
 from medr_ray.training.weight_sync import WeightReceiver
-
-
-class GroupRunner(Protocol):
-    """Runs groups of rollouts, such as ``RolloutPool``."""
-
-    def run_groups(
-        self,
-        groups: Sequence[Sequence[RolloutRequest]],
-        share: float,
-        add_groups: AddGroups | None = None,
-    ) -> Iterator[GroupOutcome]:
-        """Groups as they finish; each is viable with ``share`` of its rollouts. ``add_groups`` is
-        called with each, and what it returns runs as well."""
-        ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -73,6 +58,7 @@ class RolloutCoordinator:
         pool: GroupRunner,
         engines: WeightReceiver,
         expert: ExpertPreference,
+        heldout: Sequence[Question] = (),
         shares_devices: bool = False,
     ) -> None:
         self._config = config
@@ -82,6 +68,7 @@ class RolloutCoordinator:
         self._pool = pool
         self.engines = engines
         self._expert = expert
+        self._heldout = HeldoutEvaluation(pool, heldout)
 
     def collect(self, update: int) -> CollectedRollouts:
         """Roll out the next questions with the weights the engines serve, and score them."""
@@ -120,6 +107,10 @@ class RolloutCoordinator:
             rollout_seconds=round(time.monotonic() - started, 2),
         )
         return CollectedRollouts(rollouts, figures)
+
+    def measure_heldout(self, update: int) -> HeldoutFigures:
+        """How the engines' weights do on held-out questions after ``update`` updates."""
+        return self._heldout.measure(update)
 
     def yield_devices(self) -> None:
         """Let the engines sleep, where the trainers learn on the same devices. New weights wake
@@ -265,6 +256,7 @@ def start_coordinator(
         pool,
         fleet,
         expert,
+        choose_heldout(job.heldout, config.grpo.evaluation_questions, config.run.seed),
         shares_devices=config.engine.placement == "colocated",
     )
 

@@ -7,6 +7,7 @@ those files. A figure that was not measured is null.
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from medr_ray.training.heldout import HeldoutFigures
 from medr_ray.training.metrics_log import MetricRow
 
 
@@ -78,12 +79,16 @@ class LearningFigures:
 
 @dataclass(frozen=True)
 class UpdateMetrics:
-    """One finished update, numbered from 1. ``sync_seconds``: until the engines served the new
-    weights, of which ``sync_bytes`` were sent to each node with engines."""
+    """One finished update, numbered from 1.
+
+    ``heldout`` has nulls where it was not measured after this update. ``sync_seconds``: until the
+    engines served the new weights, of which ``sync_bytes`` were sent to each node with engines.
+    """
 
     update: int
     rollouts: RolloutFigures
     learning: LearningFigures
+    heldout: HeldoutFigures
     sync_seconds: float
     sync_bytes: int
 
@@ -93,6 +98,7 @@ class UpdateMetrics:
             "update": self.update,
             **asdict(self.rollouts),
             **asdict(self.learning),
+            **asdict(self.heldout),
             "sync_seconds": self.sync_seconds,
             "sync_bytes": self.sync_bytes,
         }

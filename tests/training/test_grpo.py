@@ -39,6 +39,7 @@ from medr_ray.training.rollout_coordinator import (
 
 # Three, of which an update takes two: what is chosen depends on what was visited before.
 QUESTIONS = tuple(make_question(number, split="train") for number in range(3))
+HELDOUT = tuple(make_question(number) for number in range(100, 104))
 FIGURES = {
     "update",
     "rollouts",
@@ -72,6 +73,10 @@ FIGURES = {
     "grad_norm",
     "tokens",
     "learn_seconds",
+    "heldout_questions",
+    "heldout_exact_match",
+    "heldout_low",
+    "heldout_high",
     "sync_seconds",
     "sync_bytes",
 }
@@ -131,12 +136,14 @@ class Training:
             self.pool,
             self.engine,
             RulesPreference(),
+            job.heldout,
         )
 
     def _make_job(self, model: Path) -> GRPOJob:
         return GRPOJob(
             config=self.config,
             questions=QUESTIONS,
+            heldout=HELDOUT,
             model_dir=str(model),
             index_uri="",
             directory_uri=str(self.folder),
@@ -242,6 +249,24 @@ def test_two_updates_learn_publish_and_record(
     )
     for name, weight in training.weights.items():
         assert torch.equal(weight, training.engine.weights[name])
+
+
+def test_held_out_questions_are_measured_and_change_nothing(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Training(tmp_path / "plain", model, monkeypatch, updates=3)
+    measured = Training(tmp_path / "measured", model, monkeypatch, 3, "grpo.evaluate_every=2")
+    shares = [(row["heldout_questions"], row["heldout_exact_match"]) for row in measured.metrics]
+    assert shares == [(None, None), (4, 1.0), (None, None)]
+    # The Wilson interval of four of four.
+    assert measured.metrics[1]["heldout_low"] == pytest.approx(0.5101, abs=1e-4)
+    assert measured.metrics[1]["heldout_high"] == 1.0
+    assert all(row["heldout_questions"] is None for row in plain.metrics)
+    heldout = {question.task.task_id for question in HELDOUT}
+    rollouts = measured.directory.read(GRPO_ROLLOUTS)
+    assert not heldout & {rollout.trajectory.question_id for rollout in rollouts}
+    for name, weight in measured.weights.items():
+        assert torch.equal(weight, plain.weights[name])
 
 
 def test_a_resumed_run_equals_the_uninterrupted_one(

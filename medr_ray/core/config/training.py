@@ -188,6 +188,12 @@ class GRPOConfig(TrainerConfig):
         gt=0,
         description="KL of engine and trainer, in nats per token, above which an update warns",
     )
+    evaluate_every: Operational[int | None] = Field(
+        None, ge=1, description="updates between two measurements on held-out questions; null: none"
+    )
+    evaluation_questions: Operational[int] = Field(
+        50, ge=1, description="held-out questions of a measurement, with one rollout each"
+    )
     raise_at: float = Field(
         0.5,
         gt=0,
