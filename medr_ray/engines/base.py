@@ -6,7 +6,7 @@ the weights that sampled them.
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -110,6 +110,13 @@ def find_needed_capabilities(sampling: Sampling) -> Iterator[Capability]:
         yield "logprobs"
     if sampling.prompt_logprobs:
         yield "prompt_logprobs"
+
+
+def require_offered(capabilities: frozenset[Capability], sampling: Sampling) -> None:
+    """Raises ValueError with the names of what an engine of these capabilities does not offer."""
+    missing = [name for name in find_needed_capabilities(sampling) if name not in capabilities]
+    if missing:
+        raise ValueError(f"this engine does not offer {', '.join(missing)}")
 
 
 @dataclass(frozen=True)
@@ -234,7 +241,7 @@ class Engine(SharedEngine, Protocol):
 
     async def finish_weights(self, checksum: str) -> int:
         """Answer with the new weights; returns their version. ``checksum`` is the sender's
-        (``weight_transfer.WeightChecksum``).
+        (``weight_checksum.WeightChecksum``).
 
         What the engine read under other weights is forgotten. Raises InfrastructureError when
         weights are missing or the checksum of what came is another.
@@ -274,6 +281,7 @@ class BatchRequest(Protocol):
     cancelled: bool
 
 
+@runtime_checkable
 class BatchEngine(Protocol):
     """An engine that is advanced token by token, such as ``TransformersEngine``."""
 

@@ -18,7 +18,7 @@ from medr_ray.engines.base import (
     Generation,
     Progress,
     Sampling,
-    find_needed_capabilities,
+    require_offered,
 )
 from medr_ray.engines.request_gate import RequestGate
 
@@ -47,7 +47,7 @@ class ManagedEngine(abc.ABC):
         self, prompt: Sequence[int], sampling: Sampling, dialogue: str = ""
     ) -> Generation:
         """As ``Engine.generate``."""
-        self._check_sampling(sampling)
+        require_offered(self.capabilities, sampling)
         async with self._gate.admit_request():
             return await self._sample(prompt, sampling)
 
@@ -55,7 +55,7 @@ class ManagedEngine(abc.ABC):
         self, prompt: Sequence[int], sampling: Sampling
     ) -> AsyncGenerator[Progress | Generation, None]:
         """As ``SharedEngine.stream``."""
-        self._check_sampling(sampling)
+        require_offered(self.capabilities, sampling)
         async with (
             self._gate.admit_request(),
             contextlib.aclosing(self._stream_pieces(prompt, sampling)) as pieces,
@@ -186,13 +186,6 @@ class ManagedEngine(abc.ABC):
         """Undo ``_release_memory``; weights that were not kept are undefined."""
 
     # --- helpers --------------------------------------------------------------------------
-
-    def _check_sampling(self, sampling: Sampling) -> None:
-        missing = [
-            name for name in find_needed_capabilities(sampling) if name not in self.capabilities
-        ]
-        if missing:
-            raise ValueError(f"this engine does not offer {', '.join(missing)}")
 
     def _require_update(self) -> int:
         """The version of the update that was begun."""

@@ -272,6 +272,13 @@ def build_controller_options() -> dict[str, Any]:
     return {"runtime_env": {"env_vars": dict(SERVE_ENVIRONMENT)}}
 
 
+def _build_replica_options(config: PipelineConfig) -> dict[str, float]:
+    """What a replica takes from Ray; vLLM is an actor beside it, and takes that itself."""
+    if config.engine.backend == "vllm":
+        return {"num_cpus": 0, "num_gpus": 0}
+    return {"num_cpus": config.serving.num_cpus, "num_gpus": config.serving.num_gpus}
+
+
 def list_serving_needs(config: PipelineConfig, run: RunDirectory) -> list[Need]:
     """What the application must have at the same time."""
     serving = config.serving
@@ -352,7 +359,7 @@ def bind_application(
         graceful_shutdown_timeout_s=serving.drain_seconds,
         health_check_period_s=_HEALTH_PERIOD_SECONDS,
         health_check_timeout_s=_HEALTH_TIMEOUT_SECONDS,
-        ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
+        ray_actor_options=_build_replica_options(config),
     )(ModelReplica).options(version=version, _internal=True)
     bound_model = model.bind(
         directories,

@@ -16,6 +16,7 @@ from medr_ray.core.config import EngineConfig, ServingConfig
 from medr_ray.engines.base import (
     ALL_CAPABILITIES,
     BatchEngine,
+    Capability,
     Generation,
     Progress,
     SharedEngine,
@@ -313,6 +314,15 @@ def _build_call_deltas(reply: ReadReply) -> tuple[CallDelta, ...]:
     )
 
 
+def find_capabilities(engine: EngineConfig) -> frozenset[Capability]:
+    """What the configured engine offers beside plain sampling."""
+    if engine.backend == "vllm":
+        from medr_ray.engines.vllm import VLLM_CAPABILITIES
+
+        return VLLM_CAPABILITIES
+    return ALL_CAPABILITIES
+
+
 class ModelReplica(ModelServer):
     """The Serve deployment. The first of ``directories`` is loaded before the replica counts as
     ready, the others when they are asked for."""
@@ -331,8 +341,15 @@ class ModelReplica(ModelServer):
         # Each place of the batch is a row of the key-value cache, so the server has its own number.
         engine_config = engine.model_copy(update={"max_batch": serving.max_batch})
 
-        def load_engine(directory: Path) -> BatchEngine:
+        def load_engine(directory: Path) -> BatchEngine | SharedEngine:
             # Imported in the replica: the driver, which binds the deployment, need not load torch.
+            if engine.backend == "vllm":
+                from medr_ray.engines.factory import EngineFactory
+                from medr_ray.engines.remote_engine import start_remote_engine
+
+                factory = EngineFactory(str(directory), engine_config, trust_remote_code)
+                resources = {"CPU": serving.num_cpus, "GPU": serving.num_gpus}
+                return start_remote_engine(factory, resources)
             from medr_ray.engines.transformers import TransformersEngine
 
             return TransformersEngine(directory, engine_config, trust_remote_code)
@@ -340,7 +357,7 @@ class ModelReplica(ModelServer):
         models = ModelCache(directories, load_engine, serving.loaded_models, trust_remote_code)
         self._main_name, self._main_directory = next(iter(directories.items()))
         models.preload(self._main_name)
-        super().__init__(models, serving.max_tokens, tools)
+        super().__init__(models, serving.max_tokens, tools, find_capabilities(engine))
 
     async def reconfigure(self, user_config: Mapping[str, str | None]) -> None:
         """Called by Ray Serve with the deployment's ``user_config``, also when that changes:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.errors import MedrError
-from medr_ray.engines.base import BatchEngine
+from medr_ray.engines.base import BatchEngine, SharedEngine
 from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.serving.prompt_encoder import PromptEncoder
 from medr_ray.serving.stream_pace import compute_message_gap
@@ -35,13 +35,13 @@ class ModelCache:
     """Models by served name, of which at most ``capacity`` are loaded.
 
     ``directories`` maps served names to model directories; several names may share one, and then
-    share its engine. ``load`` makes the engine of a directory.
+    share its engine. ``load`` makes the engine of a directory. A BatchEngine is run by a loop.
     """
 
     def __init__(
         self,
         directories: Mapping[str, str],
-        load: Callable[[Path], BatchEngine],
+        load: Callable[[Path], BatchEngine | SharedEngine],
         capacity: int,
         trust_remote_code: bool = False,
     ) -> None:
@@ -50,7 +50,7 @@ class ModelCache:
         self._trust_remote_code = trust_remote_code
         self._capacity = capacity
         # By directory, the least recently used first.
-        self._engines: OrderedDict[str, EngineLoop] = OrderedDict()
+        self._engines: OrderedDict[str, SharedEngine] = OrderedDict()
         self._users: Counter[str] = Counter()
         # Requests that began with a directory, whether or not they use its engine yet.
         self._leases: Counter[str] = Counter()
@@ -114,7 +114,7 @@ class ModelCache:
                 )
             if directory not in self._engines:
                 engine = await asyncio.to_thread(self._load, Path(directory))
-                self._engines[directory] = _start_loop(engine)
+                self._engines[directory] = _share_engine(engine)
             self._encoders[directory] = encoder
             self._engines.move_to_end(directory)
             self._directories[name] = directory
@@ -124,27 +124,27 @@ class ModelCache:
         """Load a model before the first request asks for it; raises what loading raises."""
         directory = self._directories[name]
         # Called while the replica is constructed: no request can be using an engine, so no lock.
-        self._engines[directory] = _start_loop(self._load(Path(directory)))
+        self._engines[directory] = _share_engine(self._load(Path(directory)))
 
     @contextlib.asynccontextmanager
-    async def use_engine(self, directory: str) -> AsyncIterator[EngineLoop]:
+    async def use_engine(self, directory: str) -> AsyncIterator[SharedEngine]:
         """The engine of a model directory, loaded if it is not; it stays while it is used."""
         # A lock that is free although somebody waits for it is on its way to the first of them, who
         # has yet to say which engine is to leave. Nobody may overtake that request.
         changes_hands = self._waiting > 0 and not self._load_lock.locked()
         if directory in self._engines and directory != self._leaving and not changes_hands:
             # Without the lock, which is held for as long as another model is loaded.
-            engine_loop = self._take_engine(directory)
+            engine = self._take_engine(directory)
         else:
             async with self._hold_load_lock():
                 if directory not in self._engines:
                     await self._make_room()
                     # In a thread, so that requests to loaded models go on.
-                    engine = await asyncio.to_thread(self._load, Path(directory))
-                    self._engines[directory] = _start_loop(engine)
-                engine_loop = self._take_engine(directory)
+                    loaded = await asyncio.to_thread(self._load, Path(directory))
+                    self._engines[directory] = _share_engine(loaded)
+                engine = self._take_engine(directory)
         try:
-            yield engine_loop
+            yield engine
         finally:
             # Without the lock, which a request that waits for room holds until somebody comes here.
             self._users[directory] -= 1
@@ -163,7 +163,7 @@ class ModelCache:
         finally:
             self._load_lock.release()
 
-    def _take_engine(self, directory: str) -> EngineLoop:
+    def _take_engine(self, directory: str) -> SharedEngine:
         """Count one more user of a loaded engine; nothing is awaited between the look at it and the
         count, so nobody closes it meanwhile."""
         self._engines.move_to_end(directory)
@@ -212,5 +212,7 @@ class ModelCache:
         gc.collect()
 
 
-def _start_loop(engine: BatchEngine) -> EngineLoop:
-    return EngineLoop(engine, compute_gap=compute_message_gap)
+def _share_engine(engine: BatchEngine | SharedEngine) -> SharedEngine:
+    if isinstance(engine, BatchEngine):
+        return EngineLoop(engine, compute_gap=compute_message_gap)
+    return engine

@@ -10,6 +10,7 @@ from typing import Any
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.costs import StageCost
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
+from medr_ray.engines.factory import find_engine_problems
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS
 from medr_ray.training.metrics_log import MetricRow, MetricsLog
@@ -106,6 +107,7 @@ def _grpo_model_identity(config: PipelineConfig) -> Any:
 
 def _find_grpo_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     yield from find_trainer_problems("grpo", config.grpo, config)
+    yield from find_engine_problems(config.engine)
     # Imported here, because tools are slow to import and planning is not to wait for them.
     from medr_ray.tools.registry import find_tool_problems
 

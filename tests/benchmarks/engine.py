@@ -1,27 +1,36 @@
-"""Sampling: the transformers engine against the library's own ``generate``, dialogues of two turns,
-greedy.
+"""Sampling: the transformers engine against the library's own ``generate`` and against vLLM,
+dialogues of two turns, greedy.
 
-All dialogues run at the same time, and the same tokens are wanted of both. ``quick`` measures a
-third of the dialogues once. Needs the embedded weights (``medr models fetch``).
+All dialogues run at the same time. The same tokens are wanted of the library. vLLM runs as in a
+training run: in an actor with the Python of its own environment, where there is one. The two take
+turns, because a machine is not the same from minute to minute. ``quick`` measures a third of the
+dialogues once. Needs the embedded weights (``medr models fetch``).
 """
 
+import asyncio
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 
 from medr_ray.core.config import EngineConfig
-from medr_ray.core.measurement import Measurement, build_measurement
-from medr_ray.engines.base import Sampling
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
+from medr_ray.engines.base import Engine, Sampling
+from medr_ray.engines.factory import EngineFactory, find_engine_problems
+from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.transformers import TransformersEngine
 from medr_ray.engines.weights import model_path
 
 _DIALOGUES, _ROUNDS, _NEW_TOKENS = 24, 3, 48
 _QUICK_DIALOGUES, _QUICK_ROUNDS = 8, 1
+_VLLM_DIALOGUES, _VLLM_ROUNDS, _VLLM_MEASURE = 30, 3, "sampled tokens/s beside vLLM"
 _PEER = "transformers generate"
 _OBSERVATION = "The gene associated with Marfan syndrome is FBN1. " * 6
 _SYSTEM = "You are a medical research agent. Think, then call a tool or answer. " * 3
+_CHECKOUT = str(Path(__file__).resolve().parents[2])  # which vLLM's environment need not have
 Generate = Callable[[list[list[int]]], list[list[int]]]
 
 
@@ -56,6 +65,64 @@ def measure(quick: bool) -> Iterator[Measurement]:
     yield build_measurement(
         "dialogues with the library's tokens", same, goal=dialogues, unit=f"of {dialogues}"
     )
+    yield from _measure_beside_vllm(engine, quick)
+
+
+def _measure_beside_vllm(renderer: TransformersEngine, quick: bool) -> Iterator[Measurement]:
+    """The two engines behind the same contract, in turns. ``renderer`` knows the model's chats."""
+    config = EngineConfig(dtype="float32", device="cpu", backend="vllm")
+    problems = find_engine_problems(config)
+    if problems:
+        yield skip_measurement(_VLLM_MEASURE, "vllm", "; ".join(problems))
+        return
+    import ray
+
+    from medr_ray.engines.remote_engine import start_remote_engine
+
+    model = model_path("embedded:smollm2-135m-instruct")
+    dialogues = _QUICK_DIALOGUES if quick else _VLLM_DIALOGUES
+    rounds = _QUICK_ROUNDS if quick else _VLLM_ROUNDS
+    with (
+        asyncio.Runner() as runner,
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False),
+    ):
+        engines: dict[str, Engine] = {
+            "ours": LocalEngine(model, config),
+            "vllm": start_remote_engine(
+                EngineFactory(str(model), config), {"CPU": 1}, {"PYTHONPATH": _CHECKOUT}
+            ),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in engines}
+        try:
+            for number in range(rounds + 1):
+                for name, engine in engines.items():
+                    runner.run(engine.reset_cache())
+                    started = time.perf_counter()
+                    tokens = _two_turns(renderer, _share_runner(engine, runner), dialogues)
+                    seconds = time.perf_counter() - started
+                    # The first round warms up.
+                    if number:
+                        rates[name].append(sum(map(len, tokens)) / seconds)
+        finally:
+            for engine in engines.values():
+                engine.close()
+    yield build_measurement(
+        _VLLM_MEASURE,
+        statistics.median(rates["ours"]),
+        statistics.median(rates["vllm"]),
+        "vllm",
+        unit="tokens/s",
+        note=f"{dialogues} dialogues, {config.threads} threads each on {os.cpu_count()} cores",
+    )
+
+
+def _share_runner(engine: Engine, runner: asyncio.Runner) -> Generate:
+    async def generate_all(prompts: list[list[int]]) -> list[list[int]]:
+        sampling = Sampling(_NEW_TOKENS, 0.0)
+        answers = await asyncio.gather(*(engine.generate(prompt, sampling) for prompt in prompts))
+        return [list(answer.output_ids) for answer in answers]
+
+    return lambda prompts: runner.run(generate_all(prompts))
 
 
 def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -> list[list[int]]:
