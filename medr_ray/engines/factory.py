@@ -41,7 +41,7 @@ _PROBE_SECONDS = 60.0  # for an interpreter to start on a busy machine
 
 
 @dataclass(frozen=True)
-class EngineFactory:
+class ConfiguredEngineFactory:
     """Makes the engine that ``config.backend`` names, in the process that runs it. It can be sent
     to another process.
 

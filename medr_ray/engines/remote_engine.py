@@ -22,7 +22,7 @@ from medr_ray.engines.base import (
     Sampling,
     require_offered,
 )
-from medr_ray.engines.factory import EngineFactory, build_runtime_env
+from medr_ray.engines.factory import ConfiguredEngineFactory, build_runtime_env
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ _CLOSE_SECONDS = 30.0  # for the engine's processes to end
 class EngineActor:
     """The class of the actor: one engine behind calls of the same names."""
 
-    def __init__(self, make_engine: EngineFactory) -> None:
+    def __init__(self, make_engine: ConfiguredEngineFactory) -> None:
         self._make_engine = make_engine
         self._engine: Engine | None = None
 
@@ -167,7 +167,7 @@ class RemoteEngine:
 
 
 def start_remote_engine(
-    make_engine: EngineFactory,
+    make_engine: ConfiguredEngineFactory,
     resources: Mapping[str, float],
     environment: Mapping[str, str] | None = None,
     start_seconds: float = START_SECONDS,

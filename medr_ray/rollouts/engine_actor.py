@@ -10,12 +10,10 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 
-from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Engine, Generation, Sampling, require_full_distribution
 from medr_ray.rollouts.weight_buckets import read_shared_bucket
@@ -111,20 +109,6 @@ class EngineServer:
     async def wake(self) -> None:
         """Take the memory again."""
         await self._engine.wake()
-
-
-@dataclass(frozen=True)
-class LocalEngineFactory:
-    """Makes the transformers engine of a model's folder."""
-
-    model_dir: str
-    config: EngineConfig
-    trust_remote_code: bool = False
-
-    def __call__(self) -> Engine:
-        from medr_ray.engines.local_engine import LocalEngine
-
-        return LocalEngine(Path(self.model_dir), self.config, self.trust_remote_code)
 
 
 def start_engine_actor(

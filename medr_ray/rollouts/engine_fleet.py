@@ -129,7 +129,7 @@ class EngineFleet:
         that serve already keep on, and those that wait for weights get them: ``version`` is then
         the present one. Raises InfrastructureError when no engine is left.
         """
-        from medr_ray.engines.weight_transfer import WeightChecksum
+        from medr_ray.engines.weight_checksum import WeightChecksum
 
         started = time.monotonic()
         self.wake()
@@ -143,7 +143,7 @@ class EngineFleet:
         sent: dict[_Engine, Any] = {}
         for bucket in buckets:
             for name, tensor in bucket.items():
-                checksum.add_tensor(name, tensor)
+                checksum.add(name, tensor)
                 size += tensor.nbytes
             # Only now: the engines read the bucket before while this one was gathered.
             self._collect(sent, "add_weights")

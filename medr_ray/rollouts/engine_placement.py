@@ -15,11 +15,12 @@ from typing import Any
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.placement import Need
-from medr_ray.rollouts.engine_actor import (
-    EngineFactory,
-    LocalEngineFactory,
-    start_engine_actor,
+from medr_ray.engines.factory import (
+    ConfiguredEngineFactory,
+    build_runtime_env,
+    require_engine,
 )
+from medr_ray.rollouts.engine_actor import EngineFactory, start_engine_actor
 from medr_ray.rollouts.engine_fleet import EngineFleet, start_fleet
 
 _ENGINE_CPUS = 1.0  # the loop that feeds a GPU; on a CPU ``engine.threads`` says more
@@ -86,28 +87,35 @@ def open_fleet(
     trust_remote_code: bool = False,
     places: Any = None,
     trainers: Sequence[TrainerDevice] = (),
+    seed: int = 0,
 ) -> EngineFleet:
     """Start the engines and wait until all serve the model of ``model_dir`` as version 0.
 
     ``places`` is the group of ``reserve_places``; without it Ray finds a place for each engine.
-    ``trainers`` have the GPUs that engines under ``colocated`` share.
+    ``trainers`` have the GPUs that engines under ``colocated`` share. ``seed`` decides what
+    requests without a seed of their own draw. Raises ConfigError for an engine that this machine
+    cannot run.
     """
-    make_engine = choose_engine_factory(model_dir, config, trust_remote_code)
+    make_engine = choose_engine_factory(model_dir, config, trust_remote_code, seed)
     resources = list_engine_resources(config, _has_gpus())
 
     def start_actor(number: int) -> Any:
         options = _place_engine(number, config, places, trainers)
-        return start_engine_actor(make_engine, resources, **options)
+        # The interpreter of an engine that has an environment of its own.
+        environment = {**build_runtime_env(config), **options.pop("runtime_env", {})}
+        return start_engine_actor(make_engine, resources, runtime_env=environment, **options)
 
     needs = str(describe_engine_need(config, _has_gpus())) + _describe_labels(config)
     return start_fleet(start_actor, config.engines, config.start_seconds, needs)
 
 
 def choose_engine_factory(
-    model_dir: str, config: EngineConfig, trust_remote_code: bool
+    model_dir: str, config: EngineConfig, trust_remote_code: bool, seed: int = 0
 ) -> EngineFactory:
-    """What makes the engine that ``config`` names, inside its actor."""
-    return LocalEngineFactory(model_dir, config, trust_remote_code)
+    """What makes the engine that ``config`` names, inside its actor. Raises ConfigError for one
+    that this machine cannot run."""
+    require_engine(config)
+    return ConfiguredEngineFactory(model_dir, config, trust_remote_code, seed)
 
 
 def _place_engine(

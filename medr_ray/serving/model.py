@@ -344,10 +344,10 @@ class ModelReplica(ModelServer):
         def load_engine(directory: Path) -> BatchEngine | SharedEngine:
             # Imported in the replica: the driver, which binds the deployment, need not load torch.
             if engine.backend == "vllm":
-                from medr_ray.engines.factory import EngineFactory
+                from medr_ray.engines.factory import ConfiguredEngineFactory
                 from medr_ray.engines.remote_engine import start_remote_engine
 
-                factory = EngineFactory(str(directory), engine_config, trust_remote_code)
+                factory = ConfiguredEngineFactory(str(directory), engine_config, trust_remote_code)
                 resources = {"CPU": serving.num_cpus, "GPU": serving.num_gpus}
                 return start_remote_engine(factory, resources)
             from medr_ray.engines.transformers import TransformersEngine

@@ -229,7 +229,14 @@ def start_coordinator(
     run_uri, _, _ = job.directory_uri.rpartition("/")
     expert = open_expert(config, Directory(run_uri))
     reports = Directory(job.directory_uri)
-    fleet = open_fleet(job.model_dir, config.engine, trust_remote_code, job.engine_places, trainers)
+    fleet = open_fleet(
+        job.model_dir,
+        config.engine,
+        trust_remote_code,
+        job.engine_places,
+        trainers,
+        config.run.seed,
+    )
     factory = EnginePolicyFactory(
         fleet.open_client(),
         job.model_dir,

@@ -19,7 +19,7 @@ import torch
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.engines.base import Engine, Sampling
-from medr_ray.engines.factory import EngineFactory, find_engine_problems
+from medr_ray.engines.factory import ConfiguredEngineFactory, find_engine_problems
 from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.transformers import TransformersEngine
 from medr_ray.engines.weights import model_path
@@ -89,7 +89,7 @@ def _measure_beside_vllm(renderer: TransformersEngine, quick: bool) -> Iterator[
         engines: dict[str, Engine] = {
             "ours": LocalEngine(model, config),
             "vllm": start_remote_engine(
-                EngineFactory(str(model), config), {"CPU": 1}, {"PYTHONPATH": _CHECKOUT}
+                ConfiguredEngineFactory(str(model), config), {"CPU": 1}, {"PYTHONPATH": _CHECKOUT}
             ),
         }
         rates: dict[str, list[float]] = {name: [] for name in engines}

@@ -11,7 +11,7 @@ from support.engine_contract import EngineContract, EngineUnderTest
 from support.tiny_reference import TinyReference
 
 from medr_ray.core.config import EngineConfig
-from medr_ray.engines.factory import EngineFactory, find_engine_problems
+from medr_ray.engines.factory import ConfiguredEngineFactory, find_engine_problems
 from medr_ray.engines.remote_engine import start_remote_engine
 from medr_ray.serving.messages import (
     ChatJob,
@@ -46,7 +46,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
 
     reference = TinyReference(tmp_path_factory.mktemp("models"))
     with ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False):
-        factory = EngineFactory(str(reference.model_dir), CONFIG)
+        factory = ConfiguredEngineFactory(str(reference.model_dir), CONFIG)
         engine = start_remote_engine(factory, {"CPU": 1}, {"PYTHONPATH": CHECKOUT})
         with asyncio.Runner() as runner:
             yield EngineUnderTest(engine, runner, reference)

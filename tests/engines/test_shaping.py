@@ -262,10 +262,11 @@ def test_a_prompt_that_cannot_be_read_fails_alone(
 
 
 def test_training_refuses_to_sample_from_a_changed_distribution(tmp_path: Path) -> None:
-    from medr_ray.rollouts.engine_actor import EngineServer, LocalEngineFactory
+    from medr_ray.engines.factory import ConfiguredEngineFactory
+    from medr_ray.rollouts.engine_actor import EngineServer
 
     config = EngineConfig(dtype="float32", device="cpu", threads=1)
-    server = EngineServer(LocalEngineFactory(str(build_tiny_model(tmp_path)), config))
+    server = EngineServer(ConfiguredEngineFactory(str(build_tiny_model(tmp_path)), config))
     plain = Sampling(2, 1.0, seed=1)
     require_full_distribution(plain)
     truncated = Sampling(2, 1.0, seed=1, shaping=Shaping(top_p=0.9))

@@ -12,7 +12,8 @@ from ray import cloudpickle
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
-from medr_ray.engines.weight_transfer import WeightChecksum, WeightTransfer
+from medr_ray.engines.weight_checksum import WeightChecksum
+from medr_ray.engines.weight_transfer import WeightTransfer
 
 # Actors cannot import the tests, so this module travels with what is sent to them.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -31,7 +32,7 @@ def make_weights(number: int) -> dict[str, torch.Tensor]:
 def compute_digest(weights: Mapping[str, torch.Tensor]) -> str:
     checksum = WeightChecksum()
     for name, tensor in weights.items():
-        checksum.add_tensor(name, tensor)
+        checksum.add(name, tensor)
     return checksum.hexdigest()
 
 
