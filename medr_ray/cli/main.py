@@ -29,6 +29,7 @@ from medr_ray.cli import (
     stages,
     submit,
     trace,
+    train,
 )
 from medr_ray.core.errors import explain_error, is_interruption
 
@@ -75,6 +76,7 @@ app.add_typer(config.app)
 app.add_typer(models.app)
 app.add_typer(registries.app)
 app.add_typer(roles.app)
+app.add_typer(train.app)
 app.add_typer(serve.app, name="serve")
 app.add_typer(runs.app, name="runs")
 

@@ -5,8 +5,8 @@ the nodes' totals, used or not: what is only in use comes free again.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medr_ray.core.config import RayConfig
@@ -21,12 +21,16 @@ _TOLERANCE = 1e-6
 @dataclass(frozen=True)
 class Need:
     """``count`` processes at the same time, each of ``resources`` on one node. ``settings`` are the
-    keys of the configuration that decide it, by resource."""
+    keys of the configuration that decide it, by resource; ``count_setting`` is the one that sets
+    ``count``. ``alternatives`` are settings, with their values, by which it needs none of a
+    resource, by resource."""
 
     what: str
     resources: Resources
     count: int = 1
     settings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    count_setting: str = ""
+    alternatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.what}: {self.count} x {_format_resources(self.resources)}"
@@ -41,13 +45,26 @@ def find_shortage(
     for need in needs:
         short = _find_short_resources(need, nodes)
         if short:
-            return _describe_shortage([need], short, nodes, is_private)
+            return _describe_shortage([need], needs, short, nodes, is_private)
+    name = _find_short_total(needs, nodes)
+    if not name:
+        return ""
+    takers = [need for need in needs if need.resources.get(name)]
+    return _describe_shortage(takers, needs, [name], nodes, is_private)
+
+
+def _find_short_total(needs: Sequence[Need], nodes: Sequence[Resources]) -> str:
+    """The first resource of which all needs together want more than there is; "" for none."""
     for name in _list_resources(needs):
-        needed = sum(need.count * need.resources.get(name, 0) for need in needs)
-        if needed > _sum_resource(nodes, name) + _TOLERANCE:
-            takers = [need for need in needs if need.resources.get(name)]
-            return _describe_shortage(takers, [name], nodes, is_private)
+        if _sum_needs(needs, name) > _sum_resource(nodes, name) + _TOLERANCE:
+            return name
     return ""
+
+
+def _has_room(needs: Sequence[Need], nodes: Sequence[Resources]) -> bool:
+    """Whether nothing shows that there is no room for all needs."""
+    is_placed = not any(_find_short_resources(need, nodes) for need in needs)
+    return is_placed and not _find_short_total(needs, nodes)
 
 
 def _find_short_resources(need: Need, nodes: Sequence[Resources]) -> list[str]:
@@ -78,25 +95,59 @@ def _sum_resource(nodes: Sequence[Resources], name: str) -> float:
     return sum(node.get(name, 0) for node in nodes)
 
 
+def _sum_needs(needs: Sequence[Need], name: str) -> float:
+    return sum(need.count * need.resources.get(name, 0) for need in needs)
+
+
+def _list_remedies(
+    takers: Sequence[Need],
+    needs: Sequence[Need],
+    short: Sequence[str],
+    nodes: Sequence[Resources],
+) -> Iterator[str]:
+    """Changes of one setting each with which all of ``needs`` have room: ``lower NAME to VALUE``
+    and ``set NAME: VALUE``."""
+    for taker in takers:
+        others = [need for need in needs if need is not taker]
+        if taker.count_setting:
+            for count in range(taker.count - 1, 0, -1):
+                if _has_room([*others, replace(taker, count=count)], nodes):
+                    yield f"lower {taker.count_setting} to {count}"
+                    break
+        without = {name: size for name, size in taker.resources.items() if name not in short}
+        alternatives = [text for name in short for text in taker.alternatives.get(name, ())]
+        if alternatives and _has_room([*others, replace(taker, resources=without)], nodes):
+            yield from (f"set {text}" for text in alternatives)
+
+
 def _describe_shortage(
-    needs: Sequence[Need], short: Sequence[str], nodes: Sequence[Resources], is_private: bool
+    takers: Sequence[Need],
+    needs: Sequence[Need],
+    short: Sequence[str],
+    nodes: Sequence[Resources],
+    is_private: bool,
 ) -> str:
-    names = sorted({"CPU", *_list_resources(needs)})
+    """``takers`` are those of ``needs`` that want what is ``short``."""
+    names = sorted({"CPU", *_list_resources(takers)})
     totals = _format_resources({name: _sum_resource(nodes, name) for name in names})
     largest = ""
     if len(nodes) > 1:
         maxima = {name: max(node.get(name, 0) for node in nodes) for name in names}
         largest = f" on {len(nodes)} nodes of {_format_resources(maxima)} at most"
-    settings = [key for need in needs for name in short for key in need.settings.get(name, ())]
+    settings = [key for need in takers for name in short for key in need.settings.get(name, ())]
     growth = "add nodes"
     if is_private:
         growth = "name a cluster in ray.address"
         if "CPU" in short:
             growth = f"raise ray.num_cpus, or {growth}"
-    remedy = growth
-    if settings:
-        remedy = f"change {', '.join(dict.fromkeys(settings))}, or {growth}"
-    needed = " and ".join(map(str, needs))
+    changes = list(_list_remedies(takers, needs, short, nodes))
+    if not changes and settings:
+        changes = [f"change {', '.join(dict.fromkeys(settings))}"]
+    remedy = ", or ".join([*changes, growth])
+    needed = " and ".join(map(str, takers))
+    if len(takers) > 1:
+        sums = {name: _sum_needs(takers, name) for name in short}
+        needed += f", together {_format_resources(sums)}"
     return f"there is no room for {needed}; there is {totals}{largest}: {remedy}"
 
 

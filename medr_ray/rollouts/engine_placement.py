@@ -41,7 +41,8 @@ def describe_engine_need(config: EngineConfig, on_gpus: bool) -> Need:
     keys = ["engine.engines", "engine.tensor_parallel", "engine.gpu_share", "engine.device"]
     settings = {"CPU": ["engine.engines"], "GPU": keys}
     what = "the engine" if config.engines == 1 else "the engines"
-    return Need(what, resources, config.engines, settings)
+    alternatives = {"GPU": ["engine.placement: colocated"]}
+    return Need(what, resources, config.engines, settings, "engine.engines", alternatives)
 
 
 def list_engine_resources(config: EngineConfig, on_gpus: bool) -> dict[str, float]:

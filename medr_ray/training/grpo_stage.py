@@ -19,6 +19,7 @@ from medr_ray.training.requirements import (
     estimate_training_size,
     find_trainer_problems,
     list_needs,
+    warn_of_training,
 )
 from medr_ray.training.update_checks import describe_mismatch
 
@@ -118,7 +119,8 @@ def _find_grpo_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[s
         yield from find_role_problems(config, "grpo")
 
 
-def _warn_of_roles(config: PipelineConfig) -> Iterator[str]:
+def _warn_of_grpo(config: PipelineConfig) -> Iterator[str]:
+    yield from warn_of_training("grpo", config)
     if config.grpo.expert == "llm" and not config.grpo.expert_weight:
         yield (
             "grpo.expert: llm pays for scores that grpo.expert_weight: 0 makes nothing of: set a "
@@ -139,7 +141,7 @@ GRPO_STAGE = Stage(
     execute=execute_grpo,
     inputs=_grpo_model_identity,
     check=_find_grpo_problems,
-    warn=_warn_of_roles,
+    warn=_warn_of_grpo,
     estimate_cost=_estimate_grpo_cost,
     estimate_size=estimate_training_size,
 )

@@ -31,6 +31,26 @@ def find_trainer_problems(
     shortage = find_local_shortage(list_needs(section, config), config.ray)
     if shortage:
         yield shortage
+    yield from _find_lack_of_memory(section, config)
+
+
+def _find_lack_of_memory(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[str]:
+    """What a GPU or a host would not hold."""
+    from medr_ray.training.planner.plan import find_plan_problems
+
+    try:
+        return find_plan_problems(section, config)
+    except MedrError:
+        # The model is not there, which is said above, or is of a kind that has no plan, which is
+        # warned of.
+        return []
+
+
+def warn_of_training(section: Literal["sft", "grpo"], config: PipelineConfig) -> Iterator[str]:
+    """What of a training stage would run, but hardly as it is meant."""
+    from medr_ray.training.planner.plan import find_plan_warnings
+
+    yield from find_plan_warnings(section, config)
 
 
 def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[Need]:
@@ -44,7 +64,14 @@ def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[
         "CPU": [f"{section}.workers", f"{section}.cpus_per_worker"],
         "GPU": [f"{section}.{key}" for key in ("workers", "gpus_per_worker", "use_gpu")],
     }
-    needs = [Need(f"the workers of {section}", resources, trainer.workers, settings)]
+    workers = Need(
+        f"the workers of {section}",
+        resources,
+        trainer.workers,
+        settings,
+        count_setting=f"{section}.workers",
+    )
+    needs = [workers]
     if section == "sft":
         return needs
     # Imported here, because a worker's tools are slow to import and planning is not to wait.

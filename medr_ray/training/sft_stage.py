@@ -13,7 +13,11 @@ from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.training.artifacts import SFT_METRICS
 from medr_ray.training.metrics_log import MetricRow, MetricsLog
 from medr_ray.training.ray_train import run_training
-from medr_ray.training.requirements import estimate_training_size, find_trainer_problems
+from medr_ray.training.requirements import (
+    estimate_training_size,
+    find_trainer_problems,
+    warn_of_training,
+)
 
 _EXAMPLES_FORMAT = 2  # of examples.parquet; 2: dialogue_id, weight, is_evaluation
 
@@ -121,6 +125,10 @@ def _find_sft_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[st
     yield from find_trainer_problems("sft", config.sft, config)
 
 
+def _warn_of_sft(config: PipelineConfig) -> Iterator[str]:
+    yield from warn_of_training("sft", config)
+
+
 def _estimate_sft_cost(config: PipelineConfig, run: RunDirectory) -> StageCost:
     return StageCost("trained weights")
 
@@ -133,6 +141,7 @@ SFT_STAGE = Stage(
     inputs=_list_sft_inputs,
     execute=execute_sft,
     check=_find_sft_problems,
+    warn=_warn_of_sft,
     estimate_cost=_estimate_sft_cost,
     estimate_size=estimate_training_size,
 )

@@ -47,6 +47,42 @@ def test_a_shortage_says_what_is_needed_and_what_there_is(
     assert [text for text in named if text not in shortage] == [], shortage
 
 
+@pytest.mark.parametrize(
+    ("trainers", "engines", "gpus", "named"),
+    [
+        (8, (1, 1), 8, ["together 9 GPU", "lower grpo.workers to 7", "set engine.placement: colo"]),
+        (8, (2, 1), 8, ["together 10 GPU; there is", "8 GPU: lower grpo.workers to 6, or set"]),
+        (6, (2, 2), 8, ["lower grpo.workers to 4", "lower engine.engines to 1"]),
+        (9, (0, 1), 8, ["lower grpo.workers to 8"]),
+    ],
+)
+def test_a_shortage_says_which_value_makes_room(
+    trainers: int, engines: tuple[int, int], gpus: int, named: list[str]
+) -> None:
+    needs = [
+        Need(
+            "the workers of grpo",
+            {"CPU": 1, "GPU": 1},
+            trainers,
+            {"GPU": ["grpo.workers"]},
+            count_setting="grpo.workers",
+        )
+    ]
+    number, width = engines
+    if number:
+        needs.append(
+            Need(
+                "the engines",
+                {"CPU": 1, "GPU": width},
+                number,
+                count_setting="engine.engines",
+                alternatives={"GPU": ["engine.placement: colocated"]},
+            )
+        )
+    shortage = find_shortage(needs, [{"CPU": 64, "GPU": gpus}])
+    assert [text for text in named if text not in shortage] == [], shortage
+
+
 def test_a_private_instance_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(placement, "read_nodes", lambda: [{"CPU": 2}])

@@ -1,5 +1,7 @@
 """All sections together: everything that decides a run."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from medr_ray.core.config.agent import AgentConfig, RolloutsConfig
@@ -10,7 +12,7 @@ from medr_ray.core.config.evaluation import EvaluationConfig
 from medr_ray.core.config.facts import FactsConfig
 from medr_ray.core.config.graph import ChainsConfig, GraphConfig
 from medr_ray.core.config.models import EndpointConfig, EngineConfig, ModelsConfig
-from medr_ray.core.config.names import check_known
+from medr_ray.core.config.names import check_known, registered_in
 from medr_ray.core.config.questions import QuestionsConfig
 from medr_ray.core.config.retrieval import IndexConfig, RetrievalConfig
 from medr_ray.core.config.serving import ServingConfig
@@ -21,6 +23,8 @@ from medr_ray.core.config.urls import ClusterAddress, StorageUri
 
 # In front of the name of a server in ``agent.tools``.
 _SERVER_PREFIX = "mcp:"
+
+GPUName = Annotated[str, registered_in("medr_ray.training.planner.gpus:GPUS")]
 
 
 class RunConfig(Section):
@@ -54,10 +58,24 @@ class RayConfig(Section):
         1024, ge=128, description="MB of the private instance's object store"
     )
     placement_seconds: Operational[float] = Field(
-        60.0,
+        45.0,
         ge=0,
         description="seconds in which a joined cluster may grow until a worker or a GPU that it "
         "has no room for can be placed; then that is an error",
+    )
+    gpu: Operational[GPUName | None] = Field(
+        None,
+        description="type of the cluster's GPUs, such as h200, that plans of training are held "
+        "against; null: this machine's",
+    )
+    gpus_per_host: Operational[int] = Field(
+        8, ge=1, description="GPUs of a node, for the plan of a host's memory"
+    )
+    host_memory_gb: Operational[float | None] = Field(
+        None,
+        gt=0,
+        description="GB of memory of a node that plans of training count on, of a private instance "
+        "no more than this machine has; null: this machine's, of a cluster it is unknown",
     )
 
 

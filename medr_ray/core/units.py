@@ -1,0 +1,4 @@
+"""Units of bytes."""
+
+GB = 1e9
+"""Bytes of a gigabyte, as data sheets and disks count."""
