@@ -1,0 +1,157 @@
+"""Checks of an engine beside the trainer: five updates of reinforcement with real sampling and new
+weights, and the start of vLLM."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from medr_ray.core.config import EngineConfig, GRPOConfig
+from medr_ray.core.records import Reward, Trajectory, Turn, Usage
+from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.local_engine import LocalEngine
+from medr_ray.engines.weight_transfer import WeightChecksum
+from medr_ray.training.artifacts import ScoredRollout
+from medr_ray.training.backends import TrainerBackend, make_backend
+from medr_ray.training.experience import score_groups
+from medr_ray.training.export import pack_buckets
+from medr_ray.training.learner import Learner
+from medr_ray.training.smoke.rows import CheckFigures
+from medr_ray.training.smoke.setup import SmokeSetup, read_model_config
+
+_UPDATES = 5
+_PROMPTS = 2
+_GROUP_SIZE = 4
+_PROMPT_TOKENS = 32
+_LEARNING_RATE = 1e-5
+
+
+@dataclass(frozen=True)
+class _Sync:
+    """New weights that an engine took in."""
+
+    seconds: float
+    size: int
+
+
+def measure_updates(setup: SmokeSetup, rank: int, tokens: int) -> CheckFigures:
+    """Five updates: an engine samples up to ``tokens`` tokens behind each of eight prompts, the
+    trainer learns from them, and the engine is given the new weights.
+
+    The reward is the share of even token ids: it costs nothing to compute, and differs.
+    """
+    return asyncio.run(_run_updates(setup, tokens))
+
+
+async def _run_updates(setup: SmokeSetup, tokens: int) -> CheckFigures:
+    grpo = GRPOConfig(
+        use_gpu=bool(setup.gpus),
+        updates=_UPDATES,
+        questions_per_update=_PROMPTS,
+        group_size=_GROUP_SIZE,
+        threads=1,
+    )
+    device = torch.device(setup.device)
+    backend = make_backend(setup.model_dir, grpo, grpo.optimiser, device, grpo.temperature)
+    engine = LocalEngine(setup.model_dir, EngineConfig(threads=1, max_batch=8))
+    learner = Learner(backend, grpo, 0, 0, 1)
+    syncs: list[_Sync] = []
+    divergences: list[float] = []
+    learnt = 0
+    seconds = 0.0
+    try:
+        for update in range(_UPDATES):
+            rollouts = await _sample_rollouts(engine, setup, update, tokens)
+            figures = learner.learn(rollouts, update)
+            learnt += figures.tokens
+            seconds += figures.learn_seconds
+            if figures.mismatch_kl is not None:
+                divergences.append(figures.mismatch_kl)
+            syncs.append(await _give_weights(backend, engine, update + 1))
+        version = await engine.get_version()
+    finally:
+        engine.close()
+    largest = max(divergences, default=0.0)
+    return CheckFigures(
+        tokens=learnt,
+        seconds=seconds,
+        mismatch_kl=largest,
+        sync_s=sum(sync.seconds for sync in syncs) / len(syncs),
+        sync_bytes=syncs[-1].size,
+        problem=_judge_updates(version, learnt, largest, grpo.max_mismatch_kl),
+    )
+
+
+def _judge_updates(version: int, learnt: int, divergence: float, limit: float) -> str:
+    if version != _UPDATES:
+        return f"the engine serves version {version} after {_UPDATES} updates"
+    if not learnt:
+        return "nothing was learnt from"
+    if divergence > limit:
+        return f"the KL of engine and trainer is {divergence:g} nats per token, above {limit:g}"
+    return ""
+
+
+async def _sample_rollouts(
+    engine: LocalEngine, setup: SmokeSetup, update: int, tokens: int
+) -> list[ScoredRollout]:
+    """Groups of answers to random prompts, with their advantages."""
+    vocabulary = read_model_config(setup.tiny)["vocab_size"]
+    generator = torch.Generator().manual_seed(update)
+    prompts = [
+        torch.randint(vocabulary, (_PROMPT_TOKENS,), generator=generator).tolist()
+        for _ in range(_PROMPTS)
+    ]
+    asked = [prompt for prompt in prompts for _ in range(_GROUP_SIZE)]
+    answers = await asyncio.gather(
+        *(
+            engine.generate(prompt, Sampling(max_tokens=tokens, seed=index))
+            for index, prompt in enumerate(asked)
+        )
+    )
+    trajectories = [
+        _make_trajectory(index, prompt, answer)
+        for index, (prompt, answer) in enumerate(zip(asked, answers, strict=True))
+    ]
+    rewards = [_count_even(answer.output_ids) for answer in answers]
+    return score_groups(update, trajectories, rewards, minimum=2)
+
+
+def _make_trajectory(index: int, prompt: Sequence[int], answer: Generation) -> Trajectory:
+    turn = Turn(tuple(prompt), answer.output_ids, answer.logprobs, answer.version)
+    return Trajectory(
+        trajectory_id=str(index),
+        question_id=str(index // _GROUP_SIZE),
+        mode="exploring",
+        rollout=index % _GROUP_SIZE,
+        messages=(),
+        turns=(turn,),
+        tool_events=(),
+        documents=(),
+        answer=None,
+        stop_reason="answered",
+        usage=Usage(len(prompt), len(answer.output_ids), 1),
+        cost=None,
+    )
+
+
+def _count_even(ids: Sequence[int]) -> Reward:
+    share = sum(1 for token in ids if token % 2 == 0) / max(1, len(ids))
+    return Reward(task=share, expert=None, efficiency=None, total=share)
+
+
+async def _give_weights(backend: TrainerBackend, engine: LocalEngine, version: int) -> _Sync:
+    """Send the trainer's weights to the engine, a bucket at a time."""
+    started = time.monotonic()
+    checksum = WeightChecksum()
+    size = 0
+    await engine.begin_weights(version)
+    for bucket in pack_buckets(backend.stream_weights()):
+        for name, tensor in bucket.items():
+            checksum.add_tensor(name, tensor)
+            size += tensor.nbytes
+        await engine.add_weights(bucket)
+    await engine.finish_weights(checksum.hexdigest())
+    return _Sync(time.monotonic() - started, size)
