@@ -65,15 +65,15 @@ def plan(
     has_problems = False
     for file in config:
         plans = _make_plans(resolve_config(file, overrides), gpu, model_config)
-        has_problems |= any(made.problems for made in plans)
+        has_problems |= any(stage_plan.problems for stage_plan in plans)
         if as_table:
             for row in format_table_rows(f"`{file}`", plans):
                 typer.echo(row)
-        for made in () if as_table else plans:
+        for stage_plan in () if as_table else plans:
             if as_json:
-                print_json(plan_to_json(made))
+                print_json(plan_to_json(stage_plan))
                 continue
-            for line in describe_plan(made):
+            for line in describe_plan(stage_plan):
                 typer.echo(line)
             typer.echo("")
     if has_problems:

@@ -104,16 +104,16 @@ async def _sample_rollouts(
         torch.randint(vocabulary, (_PROMPT_TOKENS,), generator=generator).tolist()
         for _ in range(_PROMPTS)
     ]
-    asked = [prompt for prompt in prompts for _ in range(_GROUP_SIZE)]
+    requests = [prompt for prompt in prompts for _ in range(_GROUP_SIZE)]
     answers = await asyncio.gather(
         *(
             engine.generate(prompt, Sampling(max_tokens=tokens, seed=index))
-            for index, prompt in enumerate(asked)
+            for index, prompt in enumerate(requests)
         )
     )
     trajectories = [
         _make_trajectory(index, prompt, answer)
-        for index, (prompt, answer) in enumerate(zip(asked, answers, strict=True))
+        for index, (prompt, answer) in enumerate(zip(requests, answers, strict=True))
     ]
     rewards = [_count_even(answer.output_ids) for answer in answers]
     return score_groups(update, trajectories, rewards, minimum=2)
