@@ -12,7 +12,7 @@ from medr_ray.core.config import EngineConfig, GRPOConfig
 from medr_ray.core.records import Reward, Trajectory, Turn, Usage
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.local_engine import LocalEngine
-from medr_ray.engines.weight_transfer import WeightChecksum
+from medr_ray.engines.weight_checksum import WeightChecksum
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.backends import TrainerBackend, make_backend
 from medr_ray.training.experience import score_groups
@@ -150,7 +150,7 @@ async def _give_weights(backend: TrainerBackend, engine: LocalEngine, version: i
     await engine.begin_weights(version)
     for bucket in pack_buckets(backend.stream_weights()):
         for name, tensor in bucket.items():
-            checksum.add_tensor(name, tensor)
+            checksum.add(name, tensor)
             size += tensor.nbytes
         await engine.add_weights(bucket)
     await engine.finish_weights(checksum.hexdigest())
