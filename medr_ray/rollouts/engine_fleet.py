@@ -18,7 +18,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    GetTimeoutError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.rollouts.engine_actor import EngineStatus
@@ -58,8 +64,8 @@ class Publication:
 @dataclass(eq=False)
 class _Engine:
     """An engine of the fleet. ``start``: see ``EngineStatus``. ``losses`` counts since it last
-    began to serve. ``question`` is a call of ``describe`` that was made at ``asked`` (monotonic
-    seconds)."""
+    began to serve, the last of them at ``lost_at`` (monotonic seconds). ``is_gone``: Ray cannot
+    start it again. ``question`` is a call of ``describe`` that was made at ``asked``."""
 
     number: int
     actor: Any
@@ -67,6 +73,8 @@ class _Engine:
     start: str = ""
     losses: int = 0
     last_loss: str = ""
+    lost_at: float = field(default_factory=time.monotonic)
+    is_gone: bool = False
     question: Any = None
     asked: float = field(default_factory=time.monotonic)
 
@@ -175,25 +183,14 @@ class EngineFleet:
         """Look after the engines, without waiting for them. To be called often.
 
         One that died, hangs, or answers under another version is named and taken out of use. Raises
-        InfrastructureError for one that is lost again and again.
+        InfrastructureError for one that is lost again and again, and when none is left that can be
+        started.
         """
-        now = time.monotonic()
+        if all(engine.is_gone for engine in self._engines):
+            raise InfrastructureError(f"no engine can be started again: {self._describe_losses()}")
         for engine in self._engines:
-            if engine.question is None:
-                if now - engine.asked >= _CHECK_SECONDS:
-                    engine.question = engine.actor.describe.remote()
-                    engine.asked = now
-                continue
-            answered, _ = ray.wait([engine.question], timeout=0)
-            if answered:
-                question = engine.question
-                engine.question = None
-                self._take_answer(engine, question)
-            elif engine.state == "lost":
-                if now - engine.asked > self._seconds:
-                    self._lose(engine, f"it has not come up again within {self._seconds:g} s")
-            elif now - engine.asked > _ANSWER_SECONDS:
-                self._lose(engine, f"it has answered nothing for {_ANSWER_SECONDS:g} s")
+            if not engine.is_gone:
+                self._look_at(engine, time.monotonic())
 
     def awaits_weights(self) -> bool:
         """Whether an engine is up that has to be given the present weights, as far as ``check`` has
@@ -273,6 +270,27 @@ class EngineFleet:
             if checksum != digest:
                 self._lose(engine, f"its weights have checksum {checksum}; {digest} were sent")
 
+    def _look_at(self, engine: _Engine, now: float) -> None:
+        """Ask an engine how it stands, or take its answer, where there is one."""
+        if engine.state == "lost" and now - engine.lost_at > self._seconds:
+            self._lose(
+                engine,
+                f"it has not come up again within {self._seconds:g} s (engine.start_seconds)",
+            )
+            return
+        if engine.question is None:
+            if now - engine.asked >= _CHECK_SECONDS:
+                engine.question = engine.actor.describe.remote()
+                engine.asked = now
+            return
+        answered, _ = ray.wait([engine.question], timeout=0)
+        if answered:
+            question = engine.question
+            engine.question = None
+            self._take_answer(engine, question)
+        elif engine.state != "lost" and now - engine.asked > _ANSWER_SECONDS:
+            self._lose(engine, f"it has answered nothing for {_ANSWER_SECONDS:g} s")
+
     def _take_answer(self, engine: _Engine, question: Any) -> None:
         try:
             status: EngineStatus = ray.get(question)
@@ -282,6 +300,10 @@ class EngineFleet:
             # While it is being started again, every look says so anew.
             if engine.state != "lost":
                 self._lose(engine, f"it died ({type(error).__name__})", kill=False)
+            elif isinstance(error, ActorDiedError):
+                engine.is_gone = True
+                engine.last_loss = f"it cannot be started again: {_first_line(error)}"
+                _LOG.warning("engine %d: %s", engine.number, engine.last_loss)
             return
         if engine.state == "lost":
             engine.state = "waiting"
@@ -316,6 +338,7 @@ class EngineFleet:
         engine.state = "lost"
         engine.losses += 1
         engine.last_loss = reason
+        engine.lost_at = time.monotonic()
         engine.question = None
         engine.asked = time.monotonic()
         _LOG.warning("engine %d is lost: %s", engine.number, reason)

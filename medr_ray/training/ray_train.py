@@ -15,6 +15,9 @@ from medr_ray.core.run import StageContext
 from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow, MetricsLog
 from medr_ray.training.requirements import list_needs
 
+# To place the workers, each of a minute (Ray Train's own limit). What others hold may come free in
+# half an hour; without a limit Ray Train would try for ever, also where no node has the labels.
+_START_ATTEMPTS = 30
 _POLL_SECONDS = 1.0  # between two looks at the workers' log
 
 
@@ -55,7 +58,10 @@ def run_training(
         run_config=RunConfig(
             name="train",
             storage_path=str(local),
-            failure_config=FailureConfig(max_failures=config.max_failures),
+            failure_config=FailureConfig(
+                max_failures=config.max_failures,
+                controller_failure_limit=_START_ATTEMPTS,  # type: ignore[call-arg]  # typed as of v1
+            ),
         ),
     )
     with Bar(context.console, name, total, unit) as bar:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +109,10 @@ def test_weights_reach_all_engines_and_nobody_holds_two_buckets(started: StartFl
     assert {version for version, _ in ask(client, "x", "y", "z")} == {1}
     digests = [ray.get(engine.actor.checksum.remote()) for engine in fleet._engines]
     assert digests == [compute_digest(weights)] * 2
+    # While trainers learn on their devices the engines sleep; new weights wake them.
+    fleet.sleep()
+    fleet.publish(2, split(make_weights(2)))
+    assert {version for version, _ in ask(fleet.open_client(), "x", "y", "z")} == {2}
 
 
 def test_a_dead_engine_s_dialogues_move_and_it_serves_again_with_the_present_weights(
@@ -233,6 +238,15 @@ def test_an_engine_that_cannot_be_placed_is_named_in_time(ray_local: None) -> No
 
     with pytest.raises(InfrastructureError, match=r"engine 1 of 2 has not .* 0 GPU, 0 of them"):
         start_fleet(start_actor, 2, 20.0, "0.1 CPU and 1 GPU")
+
+
+def test_an_engine_that_cannot_be_started_again_is_no_endless_wait(
+    started: StartFleet, tmp_path: Path
+) -> None:
+    fleet = started(FakeEngineFactory(mark=str(tmp_path / "started")))
+    kill_engine(fleet, 0)
+    with pytest.raises(InfrastructureError, match="no engine can be started again"):
+        check_until(fleet, lambda: False)
 
 
 def test_an_engine_that_dies_in_an_update_does_not_end_it(started: StartFleet) -> None:

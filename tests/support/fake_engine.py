@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from ray import cloudpickle
@@ -40,14 +41,18 @@ def compute_digest(weights: Mapping[str, torch.Tensor]) -> str:
 class FakeEngineFactory:
     """Makes the engine. ``forgets``: it goes on with its old version. ``spoils``: what it keeps is
     not what it was given. ``seconds`` is what an answer takes; ``start_weights`` the number of the
-    weights that it begins with."""
+    weights that it begins with. With ``mark``, a file, it starts only once."""
 
     forgets: bool = False
     spoils: bool = False
     seconds: float = 0.0
     start_weights: int = 0
+    mark: str = ""
 
     def __call__(self) -> "FakeEngine":
+        if self.mark:
+            # Raises at the second start.
+            Path(self.mark).touch(exist_ok=False)
         return FakeEngine(self)
 
 
@@ -63,6 +68,7 @@ class FakeEngine:
         self._open = asyncio.Event()
         self._open.set()
         self._running = 0
+        self._is_asleep = False
 
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, dialogue: str = ""
@@ -88,6 +94,8 @@ class FakeEngine:
         self._open.set()
 
     async def begin_weights(self, version: int) -> None:
+        if self._is_asleep:
+            raise InfrastructureError("the engine sleeps")
         self._next_version = version
         self._transfer = WeightTransfer(SHAPES)
         self._weights = {}
@@ -116,9 +124,11 @@ class FakeEngine:
         """Nothing is cached."""
 
     async def sleep(self, keep_weights: bool = True) -> None:
+        self._is_asleep = True
         await self.pause()
 
     async def wake(self) -> None:
+        self._is_asleep = False
         await self.resume()
 
     def close(self) -> None:

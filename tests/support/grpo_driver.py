@@ -7,9 +7,11 @@ optimiser is given: a line for each update that it begins to learn, with the opt
 before it.
 """
 
+import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,18 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Question, Task, Trajectory
 from medr_ray.core.run import StageContext
 from medr_ray.core.session import ray_session
+from medr_ray.engines.base import Engine, Generation, Sampling
 from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.rollouts import engine_placement
+from medr_ray.rollouts.engine_actor import EngineFactory
 from medr_ray.training import grpo, rewards
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.grpo_stage import execute_grpo
 from medr_ray.training.learner import Learner
 
-UPDATES = 6
+UPDATES = 12
+# Added to each turn and to each learning, so that a kill finds the run in every phase of an update.
+PAUSE_SECONDS = 0.3
 SETTINGS = (
     "ray.num_cpus=8",
     "ray.object_store_mb=200",
@@ -37,7 +44,7 @@ SETTINGS = (
     f"grpo.updates={UPDATES}",
     "grpo.questions_per_update=2",
     "grpo.group_size=2",
-    "grpo.checkpoint_every=2",
+    "grpo.checkpoint_every=3",
     "grpo.threads=1",
     "grpo.max_failures=8",
     "grpo.expert_weight=1.0",
@@ -74,6 +81,26 @@ def note_process(root: Path, name: str) -> None:
     draft.rename(folder / name)
 
 
+class SlowEngineFactory:
+    """Makes an engine whose answers take ``PAUSE_SECONDS`` longer."""
+
+    def __init__(self, make_engine: EngineFactory) -> None:
+        self._make_engine = make_engine
+
+    def __call__(self) -> Engine:
+        engine = self._make_engine()
+        generate = engine.generate
+
+        async def wait_and_generate(
+            prompt: Sequence[int], sampling: Sampling, dialogue: str = ""
+        ) -> Generation:
+            await asyncio.sleep(PAUSE_SECONDS)
+            return await generate(prompt, sampling, dialogue)
+
+        engine.generate = wait_and_generate  # type: ignore[method-assign]
+        return engine
+
+
 def noting_worker(settings: dict[str, Any]) -> None:
     """The worker of GRPO, with rewards that always differ within a group, and with notes."""
     from medr_ray.training.collectives import get_rank
@@ -91,6 +118,7 @@ def noting_worker(settings: dict[str, Any]) -> None:
         ]
         with (root / f"learnt-{rank}.jsonl").open("a") as notes:
             notes.write(json.dumps({"update": update, "steps": steps, "taught": taught}) + "\n")
+        time.sleep(PAUSE_SECONDS)
         return learn(learner, rollouts, update)
 
     def score_by_number(
@@ -98,6 +126,12 @@ def noting_worker(settings: dict[str, Any]) -> None:
     ) -> list[float | None]:
         return [float(trajectory.rollout % 2) for trajectory in trajectories]
 
+    choose_engine_factory = engine_placement.choose_engine_factory
+
+    def choose_slow_engine_factory(*arguments: Any) -> EngineFactory:
+        return SlowEngineFactory(choose_engine_factory(*arguments))
+
+    engine_placement.choose_engine_factory = choose_slow_engine_factory
     Learner.learn = note_and_learn  # type: ignore[method-assign]
     rewards.RulesPreference.score = score_by_number  # type: ignore[method-assign]
     grpo.grpo_worker(settings)
