@@ -21,6 +21,8 @@ from medr_ray.training.collectives import (
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batches
 
+_LOSS_DIGITS = 5  # behind the point
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -85,7 +87,8 @@ class HeldOutEvaluation:
 
     def evaluate(self, backend: TrainerBackend, step: int) -> float:
         """The loss per token after ``step``. Every worker must call this."""
-        loss = self._compute_loss(backend)
+        # As it is reported: a smaller difference is no progress.
+        loss = round(self._compute_loss(backend), _LOSS_DIGITS)
         if self.progress is not None:
             self.progress = self.progress.after(step, loss)
         return loss

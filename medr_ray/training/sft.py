@@ -136,7 +136,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
             }
             is_last = step + 1 == len(steps)
             if evaluation.is_due(step + 1, is_last):
-                row["evaluation_loss"] = round(evaluation.evaluate(backend, step + 1), 5)
+                row["evaluation_loss"] = evaluation.evaluate(backend, step + 1)
                 if evaluation.is_best(step + 1):
                     save_model(backend, model_dir, best, job.trust_remote_code)
             state = {

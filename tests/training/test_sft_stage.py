@@ -13,7 +13,7 @@ from support.tiny_model import build_tiny_model
 from support.train_session import ProcessTrainer, TrainSession
 
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
+from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage, hash_fraction
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.training.sft_stage import execute_sft
@@ -104,9 +104,9 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
 
 
 @pytest.fixture
-def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """One worker, in this process."""
-    TrainSession(tmp_path).install(monkeypatch)
+    TrainSession().install(monkeypatch)
     monkeypatch.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
 
 
@@ -155,7 +155,12 @@ def chat_rows(count: int) -> list[dict[str, Any]]:
             "question_id": f"question-{number // 2}",
             "messages": [
                 {"role": "user", "content": f"Inheritance of disease {number // 2}?"},
-                {"role": "assistant", "content": "dominant", "reasoning_content": "look"},
+                # Of a held-out question nobody can know it.
+                {
+                    "role": "assistant",
+                    "content": f"{hash_fraction(str(number // 2)):.12f}",
+                    "reasoning_content": "look",
+                },
             ],
         }
         for number in range(count)
@@ -227,8 +232,7 @@ def test_held_out_questions_are_not_learnt_and_the_best_weights_are_saved(
         evaluate_every=1,
         early_stop=2,
         epochs=40,
-        # So large that the loss rises again.
-        optimiser="{learning_rate: 0.02}",
+        optimiser="{learning_rate: 0.01}",
     )
     rows = context.directory.read_table("examples.parquet").to_pylist()
     held_out = {row["dialogue_id"] for row in rows if row["is_evaluation"]}
