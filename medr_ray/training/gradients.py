@@ -20,17 +20,18 @@ def accumulate_gradients(
     pad_id: int,
     compute_loss: LossFunction,
     tree: bool = False,
+    packing: bool = False,
 ) -> float:
     """Backpropagate the examples of this worker and return the sum of their losses.
 
     ``compute_loss`` must divide by the token count of all workers. Workers may have different
     numbers of micro-batches, also none: a worker with fewer than others fills up with passes over
     two tokens whose loss is zero. ``compute_loss`` is not called for those. With ``tree``,
-    sequences that begin alike go through the model as prefix trees where that saves work (see
-    ``plan_micro_batches``).
+    sequences that begin alike go through the model as prefix trees where that saves work, with
+    ``packing`` always (see ``plan_micro_batches``).
     """
     plans = (
-        plan_micro_batches(examples, max_micro_batch_tokens, tree, backend.device)
+        plan_micro_batches(examples, max_micro_batch_tokens, tree, backend.device, packing)
         if examples
         else []
     )

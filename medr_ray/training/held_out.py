@@ -111,7 +111,9 @@ class HeldOutEvaluation:
         rank, world_size = get_rank_and_world_size()
         own = self._examples[rank::world_size]
         # A worker without an example of its own takes part in the passes of the others.
-        plans = plan_micro_batches(own or self._examples[:1], self._micro_tokens, self._tree)
+        plans = plan_micro_batches(
+            own or self._examples[:1], self._micro_tokens, self._tree, backend.device
+        )
         rounds = max_over_workers(len(plans))
         total = 0.0
         for number in range(rounds):

@@ -51,6 +51,7 @@ def plan_micro_batches(
     max_tokens: int,
     tree: bool = False,
     device: str | torch.device = "cpu",
+    packing: bool = False,
 ) -> list[MicroBatchPlan]:
     """Put every example into one micro-batch of at most ``max_tokens`` tokens, padding included.
 
@@ -58,9 +59,13 @@ def plan_micro_batches(
     left out, but for the first where no example has one: there is always a micro-batch.
 
     With ``tree``, sequences that begin alike are packed into prefix trees, unless rows are as
-    cheap on ``device``; the model must be prepared for them (see ``tree_attention``).
+    cheap on ``device``; the model must be prepared for them (see ``tree_attention``). With
+    ``packing``, sequences are put behind one another whether or not they begin alike and whatever
+    their attention costs, so that nothing is padded.
     """
     taught = [example for example in examples if example.targets] or [examples[0]]
+    if packing:
+        return _plan_packed(taught, max_tokens, attends_by_branch(device))
     rows = _plan_rows(taught, max_tokens)
     if not tree:
         return rows
@@ -143,6 +148,28 @@ class _TreeSizes:
         if self._by_branch:
             return self._pairs[last] - self._pairs_before[start]
         return self.count_tokens(start, last) ** 2
+
+
+def _plan_packed(
+    examples: Sequence[Example], max_tokens: int, by_branch: bool
+) -> list[MicroBatchPlan]:
+    """As few trees as neighbours in the order of their tokens fill; sequences without a common
+    beginning are a tree of several roots."""
+    ordered = sorted(examples, key=lambda example: example.ids)
+    lengths = np.array([len(example.ids) for example in ordered])
+    sizes = _TreeSizes(lengths, measure_shared_prefixes([e.ids for e in ordered]), by_branch)
+    limit = max_tokens if by_branch else min(max_tokens, _MAX_MASKED_TOKENS)
+    plans = []
+    start = 0
+    for end in range(1, len(ordered) + 1):
+        if end < len(ordered) and sizes.count_tokens(start, end) <= limit:
+            continue
+        tokens = int(sizes.count_tokens(start, end - 1))
+        pairs = int(sizes.count_pairs(start, end - 1))
+        is_tree = end - start > 1
+        plans.append(MicroBatchPlan(tuple(ordered[start:end]), tokens, pairs, is_tree))
+        start = end
+    return plans
 
 
 def _cut_into_trees(sizes: _TreeSizes, max_tokens: int) -> list[tuple[int, int]]:

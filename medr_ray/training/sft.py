@@ -178,7 +178,13 @@ def _accumulate_batch(
         return sft_loss(logprobs, batch.advantages) / weights
 
     own_loss = accumulate_gradients(
-        backend, own, job.config.micro_tokens, job.pad_id, compute_loss, job.config.tree
+        backend,
+        own,
+        job.config.micro_tokens,
+        job.pad_id,
+        compute_loss,
+        job.config.tree,
+        job.config.packing,
     )
     (loss,) = sum_over_workers(own_loss)
     return loss, int(tokens)

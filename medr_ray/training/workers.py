@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from medr_ray.core.config import GRPOConfig, OptimiserConfig, TrainerConfig
+from medr_ray.core.config import GRPOConfig, OptimiserConfig, SFTConfig, TrainerConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.training.backends import TrainerBackend, make_backend
 from medr_ray.training.tree_attention import enable_tree_attention, find_tree_problem
@@ -29,7 +29,7 @@ def load_backend(
     backend = make_backend(
         model_dir, config, optimiser_config, device, temperature, trust_remote_code
     )
-    if config.tree:
+    if config.tree or (isinstance(config, SFTConfig) and config.packing):
         _prepare_for_trees(backend.model, model_dir, config)
     return backend
 
@@ -41,6 +41,7 @@ def _prepare_for_trees(model: Any, model_dir: Path, config: TrainerConfig) -> No
         section = "grpo" if isinstance(config, GRPOConfig) else "sft"
         raise ConfigError(
             f"{section}.tree: {model_dir} cannot be trained on prefix trees: {problem}. "
-            f"Set {section}.tree: false to train its sequences as padded rows"
+            f"Set {section}.tree: false (and sft.packing: false) to train its sequences as padded "
+            "rows"
         )
     enable_tree_attention(model)

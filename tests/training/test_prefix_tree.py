@@ -121,6 +121,20 @@ def test_cut_trees_have_the_gradient_of_the_rows(
     _assert_same(gradients[1], gradients[0])
 
 
+@pytest.mark.slow
+@settings(max_examples=25)
+@given(_examples(), st.integers(4, 40))
+def test_packed_sequences_have_the_gradient_of_the_rows(
+    module: PolicyModule, examples: list[Example], max_tokens: int
+) -> None:
+    gradients = []
+    for packing in (False, True):
+        plans = plan_micro_batches(examples, max_tokens, packing=packing)
+        batches = [build_micro_batch(plan, 0, "cpu") for plan in plans]
+        gradients.append(_learn(module, batches, _sft_loss)[3])
+    _assert_same(*gradients)
+
+
 @given(_examples(), st.integers(4, 60))
 def test_every_example_with_a_target_is_planned_once_and_no_plan_is_larger_than_the_rows(
     examples: list[Example], max_tokens: int
@@ -182,6 +196,13 @@ def test_trees_are_cut_between_groups() -> None:
 def test_sequences_that_share_nothing_stay_rows() -> None:
     examples = [_taught(tuple(range(1000 * n, 1000 * n + 300))) for n in range(8)]
     assert plan_micro_batches(examples, 1200, tree=True) == plan_micro_batches(examples, 1200)
+
+
+def test_packing_pads_nothing_and_fills_its_micro_batches() -> None:
+    examples = [_taught(tuple(range(1000 * n, 1000 * n + 100 + n))) for n in range(8)]
+    plans = plan_micro_batches(examples, 330, packing=True)
+    assert sum(plan.tokens for plan in plans) == sum(len(example.ids) for example in examples)
+    assert [len(plan.examples) for plan in plans] == [3, 3, 2]
 
 
 def test_a_long_sequence_stands_alone_as_a_row() -> None:

@@ -144,6 +144,11 @@ class SFTConfig(TrainerConfig):
     max_steps: int | None = Field(None, ge=1, description="optimiser steps; null: no limit")
     batch_size: int = Field(4, ge=1, description="dialogues per worker and step")
     max_tokens: int = Field(1024, ge=64, description="tokens of a dialogue")
+    packing: Operational[bool] = Field(
+        False,
+        description="put dialogues behind one another without padding even where they begin "
+        "otherwise; the gradient is the same. Their mask costs more than little padding does",
+    )
     checkpoint_every: Operational[int] = Field(10, ge=1, description="steps between checkpoints")
     optimiser: OptimiserConfig = Field(
         OptimiserConfig(learning_rate=3e-4), description="settings of AdamW"
