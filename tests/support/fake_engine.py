@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,12 +21,14 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 SHAPES = {"a": (3, 5), "b": (7,), "scale": ()}
 
 
-def make_weights(number: int) -> dict[str, torch.Tensor]:
+def make_weights(
+    number: int, shapes: Mapping[str, tuple[int, ...]] = SHAPES
+) -> dict[str, torch.Tensor]:
     """Whole weights of the fake engine, others for each number."""
     generator = torch.Generator().manual_seed(number)
     return {
         name: torch.randn(shape, generator=generator).to(torch.bfloat16)
-        for name, shape in SHAPES.items()
+        for name, shape in shapes.items()
     }
 
 
@@ -41,13 +43,15 @@ def compute_digest(weights: Mapping[str, torch.Tensor]) -> str:
 class FakeEngineFactory:
     """Makes the engine. ``forgets``: it goes on with its old version. ``spoils``: what it keeps is
     not what it was given. ``seconds`` is what an answer takes; ``start_weights`` the number of the
-    weights that it begins with. With ``mark``, a file, it starts only once."""
+    weights that it begins with. With ``mark``, a file, it starts only once.
+    ``shapes`` are those of its weights."""
 
     forgets: bool = False
     spoils: bool = False
     seconds: float = 0.0
     start_weights: int = 0
     mark: str = ""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: SHAPES)
 
     def __call__(self) -> "FakeEngine":
         if self.mark:
@@ -61,7 +65,7 @@ class FakeEngine:
 
     def __init__(self, manner: FakeEngineFactory) -> None:
         self._manner = manner
-        self._weights = make_weights(manner.start_weights)
+        self._weights = make_weights(manner.start_weights, manner.shapes)
         self._version = 0
         self._next_version = 0
         self._transfer: WeightTransfer | None = None
@@ -97,7 +101,7 @@ class FakeEngine:
         if self._is_asleep:
             raise InfrastructureError("the engine sleeps")
         self._next_version = version
-        self._transfer = WeightTransfer(SHAPES)
+        self._transfer = WeightTransfer(self._manner.shapes)
         self._weights = {}
 
     async def add_weights(self, bucket: Mapping[str, torch.Tensor]) -> None:

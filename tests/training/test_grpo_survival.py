@@ -145,7 +145,7 @@ def require_planned_rollouts(root: Path) -> None:
         for question in curriculum.select_questions(config.grpo.questions_per_update, update):
             for number in range(update * size, (update + 1) * size):
                 plan[(update, question, number)] += 1
-        curriculum.record_pass_rates(pass_rate_by_question(by_update[update]))
+        curriculum.record_pass_rates(pass_rate_by_question(by_update.get(update, [])))
     assert Counter((row.update, row.group, row.trajectory.rollout) for row in rollouts) == plan
     for row in rollouts:
         assert {turn.policy_version for turn in row.trajectory.turns} == {row.update}
