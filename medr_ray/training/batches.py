@@ -62,16 +62,15 @@ def plan_steps(
 ) -> list[list[int]]:
     """Example indices of every step, ``batch`` in each; at most ``max_steps`` steps.
 
-    Each epoch is a permutation seeded by ``seed`` and its number. Its last batch is filled up from
-    the epoch's start, because every worker needs its part of every step.
+    Each epoch is a permutation seeded by ``seed`` and its number, so every example is learned from
+    once an epoch; the last batch of an epoch may be smaller. The batches are those of all workers
+    together: the plan is the same for any number of them.
     """
     steps: list[list[int]] = []
     for epoch in range(epochs):
         order = list(range(count))
         random.Random(f"{seed}/{epoch}").shuffle(order)
-        while len(order) % batch:
-            order.append(order[len(order) % count])
-        steps += [order[start : start + batch] for start in range(0, len(order), batch)]
+        steps += [order[start : start + batch] for start in range(0, count, batch)]
     return steps[:max_steps]
 
 

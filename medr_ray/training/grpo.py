@@ -25,6 +25,7 @@ from medr_ray.training.learner import Learner
 from medr_ray.training.rollout_collection import collect_rollouts, measure_heldout
 from medr_ray.training.rollout_coordinator import start_coordinator
 from medr_ray.training.shared_devices import find_trainer_devices
+from medr_ray.training.step_checks import require_applied_steps
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
 from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
@@ -94,11 +95,11 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 # A part is named by its update, so an update that is repeated after a failure
                 # replaces what it wrote before.
                 directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", collected.rollouts)
-                row = metrics.to_row()
-                step_metrics.add_row(row)
-                mismatch = describe_mismatch(row, grpo.max_mismatch_kl)
+                step_metrics.add_row(state.history[-1])
+                mismatch = describe_mismatch(metrics.to_row(), grpo.max_mismatch_kl)
                 if mismatch:
                     _LOG.warning("%s", mismatch)
+            require_applied_steps(state.history, "grpo")
             require_progress(state.history, grpo.max_empty_updates)
             is_last = state.update == grpo.updates
             if state.update % grpo.checkpoint_every == 0 and not is_last:

@@ -76,6 +76,7 @@ class Learner:
             clip_low_share=clipped_low,
             clip_high_share=clipped_high,
             grad_norm=round(outcome.norm, 4) if outcome.applied else None,
+            applied=outcome.applied,
             tokens=tokens,
             learn_seconds=round(time.monotonic() - started, 2),
         )
@@ -129,6 +130,7 @@ def _nothing_learned(tokens: int) -> LearningFigures:
         clip_low_share=None,
         clip_high_share=None,
         grad_norm=0.0,
+        applied=None,
         tokens=tokens,
         learn_seconds=0.0,
     )

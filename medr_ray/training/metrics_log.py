@@ -4,9 +4,19 @@ Ray Train gives the driver nothing before ``fit`` returns, so the rows pass thro
 is kept of a run is not read from here: rank 0 writes the metric files itself.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 MetricRow = dict[str, Any]
+
+
+def replace_infinite(value: Any) -> Any:
+    """A row, or a value of one, with null for numbers that are not finite: JSON has none of
+    these."""
+    if isinstance(value, Mapping):
+        return {field: replace_infinite(item) for field, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class MetricsLog(Protocol):

@@ -25,8 +25,9 @@ from medr_ray.training.export import save_model
 from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.held_out import HeldOutEvaluation, sum_weights
 from medr_ray.training.losses import sft_loss
-from medr_ray.training.metrics_log import MetricsLog
+from medr_ray.training.metrics_log import MetricsLog, replace_infinite
 from medr_ray.training.schedules import scheduled_learning_rate
+from medr_ray.training.step_checks import count_skipped_steps, require_applied_steps
 from medr_ray.training.step_metrics import open_step_metrics
 from medr_ray.training.throughput import measure_peak_memory
 from medr_ray.training.workers import load_backend
@@ -83,7 +84,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     torch.manual_seed(job.seed)
     examples, held_out = read_examples(directory)
     steps = plan_steps(
-        len(examples), config.batch_size * world_size, config.epochs, job.seed, config.max_steps
+        len(examples), config.batch_size, config.epochs, job.seed, config.max_steps
     )
     backend = load_backend(
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
@@ -130,6 +131,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
                 "learning_rate": rate,
                 "grad_norm": round(outcome.norm, 4) if outcome.applied else None,
                 "applied": outcome.applied,
+                "skipped_steps": count_skipped_steps(state["history"]) + (not outcome.applied),
                 "seconds": round(seconds, 3),
                 "tokens_per_second": round(sequence_tokens / seconds, 1),
                 "memory_gb": measure_peak_memory(),
@@ -141,11 +143,12 @@ def sft_worker(settings: dict[str, Any]) -> None:
                     save_model(backend, model_dir, best, job.trust_remote_code)
             state = {
                 "step": step + 1,
-                "history": [*state["history"], row],
+                "history": [*state["history"], replace_infinite(row)],
                 "evaluation": evaluation.dump(),
             }
             if metrics is not None:
                 metrics.add_row(row)
+            require_applied_steps(state["history"], "sft")
             if evaluation.is_over():
                 break
             if (step + 1) % config.checkpoint_every == 0 and not is_last:

@@ -41,7 +41,7 @@ def execute_sft(context: StageContext) -> Counts:
     count = data_counts["examples"]
     _print_intake(context, data_counts)
     # The same plan as the workers', for the length of the progress bar.
-    steps = plan_steps(count, sft.batch_size * sft.workers, sft.epochs, seed, sft.max_steps)
+    steps = plan_steps(count, sft.batch_size, sft.epochs, seed, sft.max_steps)
     output = context.directory.local / "model"
 
     def make_job(log: MetricsLog) -> SFTJob:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import TrackingConfig
 from medr_ray.core.run import Directory
-from medr_ray.training.metrics_log import MetricRow, MetricsLog
+from medr_ray.training.metrics_log import MetricRow, MetricsLog, replace_infinite
 
 _LOG = logging.getLogger(__name__)
 _TENSORBOARD_FOLDER = "tensorboard"
@@ -64,7 +64,7 @@ class StepMetrics:
     def add_row(self, row: MetricRow) -> None:
         """Report a finished step; its number, from 1, is under the name of the steps."""
         step = int(row[self._step_name])
-        finite = {field: _replace_infinite(value) for field, value in row.items()}
+        finite = replace_infinite(row)
         for tracker in self._trackers:
             try:
                 tracker.add_row(step, finite)
@@ -212,12 +212,6 @@ def flatten_numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float
 def _is_finite(value: Any) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_number and math.isfinite(value)
-
-
-def _replace_infinite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {field: _replace_infinite(item) for field, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

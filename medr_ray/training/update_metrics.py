@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medr_ray.training.heldout import HeldoutFigures
-from medr_ray.training.metrics_log import MetricRow
+from medr_ray.training.metrics_log import MetricRow, replace_infinite
+from medr_ray.training.step_checks import count_skipped_steps
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class LearningFigures:
     ``mismatch_share`` is the share of tokens whose ratio is above ``grpo.ratio_cap`` or below its
     inverse. ``clip_fraction`` is the share of tokens whose ratio the loss held at a bound, which
     ``clip_low_share`` (below 1) and ``clip_high_share`` (above 1) add up to. ``grad_norm`` is the
-    gradient's norm before clipping, null where it was not finite and the step was skipped.
+    gradient's norm before clipping, null where it was not finite and the step was skipped;
+    ``applied`` is false there, and null where there was nothing to learn from.
     """
 
     loss: float
@@ -73,6 +75,7 @@ class LearningFigures:
     clip_low_share: float | None
     clip_high_share: float | None
     grad_norm: float | None
+    applied: bool | None
     tokens: int
     learn_seconds: float
 
@@ -128,9 +131,11 @@ class TrainerState:
 
     def after(self, metrics: UpdateMetrics, curriculum: dict[str, Any] | None) -> "TrainerState":
         """The state after one more update."""
+        skipped = count_skipped_steps(self.history) + (metrics.learning.applied is False)
+        row = replace_infinite({**metrics.to_row(), "skipped_steps": skipped})
         return replace(
             self,
             update=metrics.update,
-            history=(*self.history, metrics.to_row()),
+            history=(*self.history, row),
             curriculum=curriculum,
         )

@@ -79,7 +79,7 @@ class TrainerConfig(Section):
     lora: LoraConfig | None = Field(
         None, description="train an adapter instead of all weights; null: all weights"
     )
-    workers: int = Field(1, ge=1, description="Ray Train workers")
+    workers: Operational[int] = Field(1, ge=1, description="Ray Train workers")
     use_gpu: Operational[bool] = Field(False, description="train on GPUs")
     cpus_per_worker: Operational[int] = Field(
         1, ge=1, description="logical CPUs that a worker reserves"
@@ -142,7 +142,7 @@ class SFTConfig(TrainerConfig):
     )
     epochs: int = Field(3, ge=1, description="passes over the dialogues")
     max_steps: int | None = Field(None, ge=1, description="optimiser steps; null: no limit")
-    batch_size: int = Field(4, ge=1, description="dialogues per worker and step")
+    batch_size: int = Field(4, ge=1, description="dialogues per step, over all workers")
     max_tokens: int = Field(1024, ge=64, description="tokens of a dialogue")
     packing: Operational[bool] = Field(
         False,
