@@ -99,7 +99,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 mismatch = describe_mismatch(metrics.to_row(), grpo.max_mismatch_kl)
                 if mismatch:
                     _LOG.warning("%s", mismatch)
-            require_applied_steps(state.history, "grpo")
+            require_applied_steps(state.history, "grpo", grpo.updates)
             require_progress(state.history, grpo.max_empty_updates)
             is_last = state.update == grpo.updates
             if state.update % grpo.checkpoint_every == 0 and not is_last:

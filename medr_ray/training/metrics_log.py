@@ -32,12 +32,21 @@ class _RowStore:
 
     def __init__(self) -> None:
         self._rows: list[MetricRow] = []
+        self._stop_reason: str | None = None
 
     def add_row(self, row: MetricRow) -> None:
         self._rows.append(row)
 
     def rows_from(self, start: int) -> list[MetricRow]:
         return self._rows[start:]
+
+    def stop(self, reason: str) -> None:
+        # The first is the cause of those that other workers give.
+        if self._stop_reason is None:
+            self._stop_reason = reason
+
+    def stop_reason(self) -> str | None:
+        return self._stop_reason
 
 
 class ActorMetricsLog:
@@ -58,3 +67,16 @@ class ActorMetricsLog:
         import ray
 
         return ray.get(self._store.rows_from.remote(start))
+
+    def stop(self, reason: str) -> None:
+        """Say why the training is not to be started again; on the record when this returns."""
+        import ray
+
+        ray.get(self._store.stop.remote(reason))
+
+    def stop_reason(self) -> str | None:
+        """Why the training is not to be started again; None where it may be."""
+        import ray
+
+        reason: str | None = ray.get(self._store.stop_reason.remote())
+        return reason

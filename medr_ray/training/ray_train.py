@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medr_ray.core.artifacts import StageFile
-from medr_ray.core.config import TrainerConfig
+from medr_ray.core.config import GRPOConfig, SFTConfig
+from medr_ray.core.errors import DataError, InfrastructureError, MedrError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.placement import require_room
 from medr_ray.core.progress import Bar
@@ -24,7 +25,7 @@ _POLL_SECONDS = 1.0  # between two looks at the workers' log
 def run_training(
     context: StageContext,
     name: Literal["sft", "grpo"],
-    config: TrainerConfig,
+    config: SFTConfig | GRPOConfig,
     worker: Callable[[dict[str, Any]], None],
     make_job: Callable[[MetricsLog], Any],
     total: int,
@@ -34,21 +35,29 @@ def run_training(
     """Run Ray Train to its end and return the metric history that rank 0 wrote.
 
     Workers that Ray Train starts again after a failure, and those of the next run after a kill, go
-    on from the newest checkpoint in the stage's directory.
+    on from the newest checkpoint in the stage's directory. A failure that would only come again (a
+    MedrError other than InfrastructureError) ends the training at once: raises DataError with its
+    reason.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     # The trainer would wait for ever for what does not exist, without a word.
     require_room(list_needs(name, context.config), context.config.ray)
+    warmup = config.optimiser.warmup_steps
+    if warmup >= total:
+        context.console.print(
+            f"{name}: optimiser.warmup_steps {warmup} are not fewer than the {total} {unit} of "
+            "this training, so the learning rate hardly reaches its peak: set fewer"
+        )
     local: Path = context.directory.local
     log = ActorMetricsLog()
     resources: dict[str, float] = {"CPU": config.cpus_per_worker}
     if config.use_gpu:
         resources["GPU"] = config.gpus_per_worker
     trainer = TorchTrainer(
-        worker,
-        train_loop_config={"job": make_job(log)},
+        run_until_hopeless,
+        train_loop_config={"worker": worker, "log": log, "job": make_job(log)},
         scaling_config=ScalingConfig(
             num_workers=config.workers,
             use_gpu=config.use_gpu,
@@ -66,14 +75,35 @@ def run_training(
     )
     with Bar(context.console, name, total, unit) as bar:
         _fit_with_progress(trainer.fit, log, bar)
+    reason = log.stop_reason()
+    if reason is not None:
+        raise DataError(reason)
     from medr_ray.training.checkpoints import remove_checkpoints
 
     remove_checkpoints(context.directory)
     # What Ray Train keeps of its own.
     shutil.rmtree(local / "train", ignore_errors=True)
     lines = context.directory.read_bytes(metrics.name).splitlines()
-    # A diverged training run writes NaN.
-    return [parse_json(line, metrics.path, finite=False) for line in lines]
+    return [parse_json(line, metrics.path) for line in lines]
+
+
+def run_until_hopeless(settings: dict[str, Any]) -> None:
+    """``train_loop_per_worker``: runs ``settings["worker"]``.
+
+    Ray Train starts workers again after any failure. Where the failure would only come again, the
+    workers that it starts end at once, without loading anything; ``settings["log"]`` has the
+    reason.
+    """
+    log: ActorMetricsLog = settings["log"]
+    if log.stop_reason() is not None:
+        return
+    try:
+        settings["worker"](settings)
+    except InfrastructureError:
+        raise
+    except MedrError as error:
+        log.stop(str(error))
+        raise
 
 
 def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar) -> None:
@@ -104,11 +134,10 @@ def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar
 
 
 def _describe_row(row: MetricRow) -> str:
+    loss = "not finite" if row["loss"] is None else f"{row['loss']:.4f}"
     if "reward_mean" in row:
-        return (
-            f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"
-        )
-    return f"loss {row['loss']:.3f}"
+        return f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {loss}"
+    return f"loss {loss}"
 
 
 def load_tokenizer(model_dir: str, trust_remote_code: bool) -> Any:

@@ -83,9 +83,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     rank, world_size = get_rank_and_world_size()
     torch.manual_seed(job.seed)
     examples, held_out = read_examples(directory)
-    steps = plan_steps(
-        len(examples), config.batch_size, config.epochs, job.seed, config.max_steps
-    )
+    steps = plan_steps(len(examples), config.batch_size, config.epochs, job.seed, config.max_steps)
     backend = load_backend(
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
@@ -148,7 +146,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
             }
             if metrics is not None:
                 metrics.add_row(row)
-            require_applied_steps(state["history"], "sft")
+            require_applied_steps(state["history"], "sft", len(steps))
             if evaluation.is_over():
                 break
             if (step + 1) % config.checkpoint_every == 0 and not is_last:

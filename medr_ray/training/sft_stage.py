@@ -63,11 +63,13 @@ def execute_sft(context: StageContext) -> Counts:
     )
     # Whoever serves the model elsewhere must stop where it was taught to.
     write_stop_ids(output, encoder.stop_ids)
+    # The loss of a step that was skipped may be null.
+    losses = [row["loss"] for row in history if row["loss"] is not None]
     counts = {
         **data_counts,
         "steps": len(history),
-        "loss_first": history[0]["loss"],
-        "loss_last": history[-1]["loss"],
+        "loss_first": losses[0],
+        "loss_last": losses[-1],
         "tokens": sum(row["tokens"] for row in history),
         **_describe_evaluation(history),
     }

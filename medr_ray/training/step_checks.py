@@ -16,16 +16,17 @@ def count_skipped_steps(history: Sequence[MetricRow]) -> int:
     return sum(row["applied"] is False for row in history)
 
 
-def require_applied_steps(history: Sequence[MetricRow], section: str) -> None:
+def require_applied_steps(history: Sequence[MetricRow], section: str, total: int) -> None:
     """Raise DataError where the last steps of ``history`` were all skipped. ``section`` is the
-    stage's in the configuration."""
-    last = history[-_MAX_SKIPPED_IN_A_ROW:]
-    if count_skipped_steps(last) < _MAX_SKIPPED_IN_A_ROW:
+    stage's in the configuration, ``total`` the number of steps of the whole training."""
+    # A training of fewer steps is not to end well with none of them applied.
+    limit = min(_MAX_SKIPPED_IN_A_ROW, total)
+    if count_skipped_steps(history[-limit:]) < limit:
         return
     raise DataError(
-        f"{section}: the loss or its gradient was not finite in {_MAX_SKIPPED_IN_A_ROW} steps in a "
-        f"row (the last is number {len(history)}), so the training has diverged. These steps were "
-        "not applied, and the last two checkpoints are as they were. Lower "
-        f"{section}.optimiser.learning_rate or {section}.optimiser.clip_norm, or raise "
-        f"{section}.optimiser.warmup_steps; with a changed setting the stage begins anew"
+        f"{section}: the loss or its gradient was not finite in {limit} steps in a row (the last "
+        f"is number {len(history)}), so the training has diverged. These steps were not applied, "
+        f"and the last two checkpoints are as they were. Lower {section}.optimiser.learning_rate "
+        f"or {section}.optimiser.clip_norm, or raise {section}.optimiser.warmup_steps; with a "
+        "changed setting the stage begins anew"
     )

@@ -13,9 +13,11 @@ from support.tiny_model import build_tiny_model
 from support.train_session import ProcessTrainer, TrainSession
 
 from medr_ray.core.errors import ConfigError, DataError
+from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage, hash_fraction
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
+from medr_ray.training.checkpoints import save_checkpoint
 from medr_ray.training.sft_stage import execute_sft
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE_FILE, DialogueEncoder, DialogueExample
@@ -126,7 +128,7 @@ def test_it_learns(plain: list[float]) -> None:
 
 
 def test_two_workers_learn_what_one_learns(plain: list[float], model: Path, tmp_path: Path) -> None:
-    assert losses(tmp_path, model, workers=2, batch_size=2) == pytest.approx(plain, rel=0.02)
+    assert losses(tmp_path, model, workers=2) == pytest.approx(plain, rel=0.02)
 
 
 def test_deepspeed_learns_what_torch_learns(
@@ -306,13 +308,54 @@ def test_two_workers_evaluate_what_one_evaluates(model: Path, tmp_path: Path) ->
     data = write_lines(tmp_path / "chat.jsonl", chat_rows(10))
     settings = {"data": data, "evaluation_fraction": 0.3, "evaluate_every": 2, "epochs": 2}
     histories = []
-    for workers, batch_size in ((1, 4), (2, 2)):
-        context, _ = run_sft(
-            tmp_path / str(workers), model, workers=workers, batch_size=batch_size, **settings
-        )
+    for workers in (1, 2):
+        context, _ = run_sft(tmp_path / str(workers), model, workers=workers, **settings)
         rows = read_lines(context, "metrics.jsonl")
         histories.append([row.get("evaluation_loss") for row in rows])
     assert histories[1] == [
         loss if loss is None else pytest.approx(loss, rel=0.02) for loss in histories[0]
     ]
     assert sum(loss is not None for loss in histories[0]) >= 2
+
+
+def test_a_training_that_diverges_stops_with_its_last_two_checkpoints_whole(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TrainSession().install(monkeypatch)
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
+    with pytest.raises(DataError, match=r"not finite in 3 steps in a row .*sft\.optimiser\."):
+        losses(tmp_path, model, optimiser="{learning_rate: 1.0e+30}", epochs=10, checkpoint_every=1)
+    stage = tmp_path / "sft" / "sft"
+    rows = [
+        parse_json(line, "metrics") for line in (stage / "metrics.jsonl").read_bytes().splitlines()
+    ]
+    assert [row["applied"] for row in rows[-3:]] == [False] * 3
+    assert [row["skipped_steps"] for row in rows[-3:]] == [1, 2, 3]
+    assert rows[-4]["applied"]
+    assert not (stage / "model").exists()
+    whole = sorted((stage / "checkpoints").glob("*/state.json"))
+    assert [parse_json(path.read_bytes(), "state")["step"] for path in whole] == [
+        len(rows) - 2,
+        len(rows) - 1,
+    ]
+
+
+def test_resuming_with_another_number_of_workers_trains_every_dialogue_once(
+    plain: list[float], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = 0
+
+    def fail_at_the_third_step(*arguments: Any) -> None:
+        nonlocal saves
+        saves += 1
+        save_checkpoint(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        TrainSession().install(patch)
+        patch.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
+        patch.setattr("medr_ray.training.sft.save_checkpoint", fail_at_the_third_step)
+        with pytest.raises(KeyboardInterrupt):
+            losses(tmp_path, model, checkpoint_every=3)
+    assert saves == 1
+    assert losses(tmp_path, model, workers=2) == pytest.approx(plain, rel=0.02)
