@@ -56,7 +56,7 @@ class LoraConfig(Section):
 class TrainerConfig(Section):
     """The workers of a training stage; shared by SFT and GRPO."""
 
-    backend: Literal["torch", "fsdp2", "deepspeed"] = Field(
+    backend: Operational[Literal["torch", "fsdp2", "deepspeed"]] = Field(
         "torch",
         description="library that spreads the model over workers: torch has the whole model on "
         "each, fsdp2 and deepspeed split it",

@@ -1,0 +1,98 @@
+"""Checkpoints and models of several workers: real processes over gloo, without Ray."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.checkpoint_work import fail_to_save, load_saved, measure_export, train_and_save
+from support.tiny_model import build_tiny_model
+from support.worker_gang import run_gang
+
+from medr_ray.core.run import Directory
+
+BACKENDS: dict[str, dict[str, Any]] = {
+    "torch": {"backend": "torch"},
+    "fsdp2": {"backend": "fsdp2"},
+    "zero0": {"backend": "deepspeed", "zero_stage": 0},
+    "zero1": {"backend": "deepspeed", "zero_stage": 1},
+    "zero2": {"backend": "deepspeed", "zero_stage": 2},
+    "zero3": {"backend": "deepspeed", "zero_stage": 3},
+}
+MEBIBYTE = 2**20
+
+pytestmark = pytest.mark.slow
+every_backend = pytest.mark.parametrize("backend", list(BACKENDS))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("model"), context=1024)
+
+
+def check_loaded(
+    results: list[tuple[dict[str, Any] | None, dict[str, torch.Tensor]]],
+    expected: dict[str, torch.Tensor],
+) -> None:
+    for state, tensors in results:
+        assert state == {"step": 2}
+        assert tensors.keys() == expected.keys()
+        for name, value in expected.items():
+            assert torch.equal(tensors[name], value), name
+
+
+@every_backend
+def test_what_two_workers_saved_one_and_four_load(
+    model: Path, tmp_path: Path, backend: str
+) -> None:
+    saved = run_gang(2, train_and_save, model, tmp_path, BACKENDS[backend])
+    assert float(saved[0]["steps"]) == 2
+    for workers in (1, 4):
+        loaded = run_gang(workers, load_saved, model, tmp_path, BACKENDS[backend])
+        check_loaded(loaded, saved[0])
+
+
+def test_what_a_backend_saved_another_loads(model: Path, tmp_path: Path) -> None:
+    saved = run_gang(2, train_and_save, model, tmp_path, BACKENDS["fsdp2"])
+    for backend in ("torch", "zero3"):
+        check_loaded(run_gang(2, load_saved, model, tmp_path, BACKENDS[backend]), saved[0])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_with_a_full_disk_ends_all_of_them_with_the_reason(
+    model: Path, tmp_path: Path, rank: int
+) -> None:
+    saved = run_gang(2, train_and_save, model, tmp_path, BACKENDS["fsdp2"])
+    for error in run_gang(2, fail_to_save, model, tmp_path, BACKENDS["fsdp2"], rank):
+        assert error.startswith("InfrastructureError")
+        assert f"(worker {rank}: [Errno 28] No space left on device" in error
+        assert "step-00000002 before it is whole" in error
+    assert Directory(str(tmp_path)).list_folders("checkpoints") == ["step-00000002"]
+    check_loaded(run_gang(2, load_saved, model, tmp_path, BACKENDS["fsdp2"]), saved[0])
+
+
+@pytest.mark.parametrize("backend", ["torch", "fsdp2", "zero3"])
+def test_no_worker_holds_more_than_two_buckets_of_a_model_while_it_is_saved(
+    tmp_path: Path, backend: str
+) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    # 97 MiB in bf16, no tensor of which has more than 4 MiB.
+    config = LlamaConfig(
+        vocab_size=2048,
+        hidden_size=1024,
+        intermediate_size=2048,
+        num_hidden_layers=5,
+        num_attention_heads=8,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "source")
+    limit = 8 * MEBIBYTE
+    peaks = run_gang(
+        2, measure_export, tmp_path / "source", tmp_path / "model", BACKENDS[backend], limit
+    )
+    size = sum(file.stat().st_size for file in (tmp_path / "model").glob("*.safetensors"))
+    print(f"{backend}: {size / MEBIBYTE:.0f} MiB, peaks {[peak / MEBIBYTE for peak in peaks]} MiB")
+    assert size > 80 * MEBIBYTE
+    # Beside the buckets, the float32 tensor that is gathered and its parts.
+    assert max(peaks) <= 2 * limit + 16 * MEBIBYTE
