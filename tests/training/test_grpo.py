@@ -71,6 +71,8 @@ FIGURES = {
     "clip_low_share",
     "clip_high_share",
     "grad_norm",
+    "applied",
+    "skipped_steps",
     "tokens",
     "learn_seconds",
     "heldout_questions",
