@@ -30,6 +30,7 @@ _VLLM_DIALOGUES, _VLLM_ROUNDS, _VLLM_MEASURE = 30, 3, "sampled tokens/s beside v
 _PEER = "transformers generate"
 _OBSERVATION = "The gene associated with Marfan syndrome is FBN1. " * 6
 _SYSTEM = "You are a medical research agent. Think, then call a tool or answer. " * 3
+_WARM_UP_DIALOGUES = 2
 _CHECKOUT = str(Path(__file__).resolve().parents[2])  # which vLLM's environment need not have
 Generate = Callable[[list[list[int]]], list[list[int]]]
 
@@ -94,15 +95,15 @@ def _measure_beside_vllm(renderer: TransformersEngine, quick: bool) -> Iterator[
         }
         rates: dict[str, list[float]] = {name: [] for name in engines}
         try:
-            for number in range(rounds + 1):
+            for engine in engines.values():
+                _two_turns(renderer, _share_runner(engine, runner), _WARM_UP_DIALOGUES)
+            for _ in range(rounds):
                 for name, engine in engines.items():
                     runner.run(engine.reset_cache())
                     started = time.perf_counter()
                     tokens = _two_turns(renderer, _share_runner(engine, runner), dialogues)
                     seconds = time.perf_counter() - started
-                    # The first round warms up.
-                    if number:
-                        rates[name].append(sum(map(len, tokens)) / seconds)
+                    rates[name].append(sum(map(len, tokens)) / seconds)
         finally:
             for engine in engines.values():
                 engine.close()
