@@ -57,6 +57,21 @@ def _load_updates() -> Measure:
     return measure_updates
 
 
+def _load_vllm() -> Measure:
+    from medr_ray.training.smoke.engine_checks import measure_vllm
+
+    return measure_vllm
+
+
+def _find_no_vllm(setup: SmokeSetup) -> str:
+    from medr_ray.core.config import EngineConfig
+    from medr_ray.engines.factory import find_engine_problems
+
+    if not setup.gpus:
+        return "on a CPU vLLM takes minutes to start; tests/engines checks it there"
+    return "; ".join(find_engine_problems(EngineConfig(backend="vllm")))
+
+
 def _find_no_deepspeed(setup: SmokeSetup) -> str:
     if importlib.util.find_spec("deepspeed") is None:
         return "deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
@@ -86,5 +101,6 @@ CHECKS = (
         "zero3", 90, _load_zero3, 8192, 256, is_split=True, find_obstacle=_find_no_deepspeed
     ),
     SmokeCheck("grpo_updates", 90, _load_updates, 64, 16),
+    SmokeCheck("vllm", 150, _load_vllm, 64, 16, find_obstacle=_find_no_vllm),
     SmokeCheck("quickstart_step", 60, _load_quickstart, 1280, 1280, find_obstacle=_find_no_weights),
 )

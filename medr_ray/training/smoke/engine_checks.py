@@ -4,13 +4,13 @@ weights, and the start of vLLM."""
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from medr_ray.core.config import EngineConfig, GRPOConfig
 from medr_ray.core.records import Reward, Trajectory, Turn, Usage
-from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.base import Engine, Generation, Sampling
 from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.weight_checksum import WeightChecksum
 from medr_ray.training.artifacts import ScoredRollout
@@ -25,7 +25,8 @@ _UPDATES = 5
 _PROMPTS = 2
 _GROUP_SIZE = 4
 _PROMPT_TOKENS = 32
-_LEARNING_RATE = 1e-5
+_BATCH = _PROMPTS * _GROUP_SIZE
+_VLLM_SHARE = 0.4  # of the GPU that the trainer is on, too
 
 
 @dataclass(frozen=True)
@@ -42,37 +43,69 @@ def measure_updates(setup: SmokeSetup, rank: int, tokens: int) -> CheckFigures:
 
     The reward is the share of even token ids: it costs nothing to compute, and differs.
     """
-    return asyncio.run(_run_updates(setup, tokens))
+
+    async def run() -> CheckFigures:
+        # Made in the event loop that uses it.
+        engine = LocalEngine(setup.model_dir, EngineConfig(threads=1, max_batch=_BATCH))
+        try:
+            return await _run_updates(setup, engine, tokens, _UPDATES)
+        finally:
+            engine.close()
+
+    return asyncio.run(run())
 
 
-async def _run_updates(setup: SmokeSetup, tokens: int) -> CheckFigures:
+def measure_vllm(setup: SmokeSetup, rank: int, tokens: int) -> CheckFigures:
+    """vLLM starts in its own environment beside the trainer, and one update as above; ``seconds``
+    are those of its start."""
+    import ray
+
+    from medr_ray.engines.factory import ConfiguredEngineFactory
+    from medr_ray.engines.remote_engine import start_remote_engine
+
+    config = EngineConfig(backend="vllm", gpu_share=_VLLM_SHARE, max_batch=_BATCH)
+    ray.init("local", num_gpus=setup.gpus, include_dashboard=False, log_to_driver=False)
+    try:
+        started = time.monotonic()
+        engine = start_remote_engine(
+            ConfiguredEngineFactory(str(setup.model_dir), config), {"CPU": 1, "GPU": _VLLM_SHARE}
+        )
+        seconds = time.monotonic() - started
+        try:
+            figures = asyncio.run(_run_updates(setup, engine, tokens, 1))
+        finally:
+            engine.close()
+    finally:
+        ray.shutdown()
+    return replace(figures, tokens=0, seconds=seconds)
+
+
+async def _run_updates(
+    setup: SmokeSetup, engine: Engine, tokens: int, updates: int
+) -> CheckFigures:
     grpo = GRPOConfig(
         use_gpu=bool(setup.gpus),
-        updates=_UPDATES,
+        updates=updates,
         questions_per_update=_PROMPTS,
         group_size=_GROUP_SIZE,
         threads=1,
     )
     device = torch.device(setup.device)
     backend = make_backend(setup.model_dir, grpo, grpo.optimiser, device, grpo.temperature)
-    engine = LocalEngine(setup.model_dir, EngineConfig(threads=1, max_batch=8))
     learner = Learner(backend, grpo, 0, 0, 1)
     syncs: list[_Sync] = []
     divergences: list[float] = []
     learnt = 0
     seconds = 0.0
-    try:
-        for update in range(_UPDATES):
-            rollouts = await _sample_rollouts(engine, setup, update, tokens)
-            figures = learner.learn(rollouts, update)
-            learnt += figures.tokens
-            seconds += figures.learn_seconds
-            if figures.mismatch_kl is not None:
-                divergences.append(figures.mismatch_kl)
-            syncs.append(await _give_weights(backend, engine, update + 1))
-        version = await engine.get_version()
-    finally:
-        engine.close()
+    for update in range(updates):
+        rollouts = await _sample_rollouts(engine, setup, update, tokens)
+        figures = learner.learn(rollouts, update)
+        learnt += figures.tokens
+        seconds += figures.learn_seconds
+        if figures.mismatch_kl is not None:
+            divergences.append(figures.mismatch_kl)
+        syncs.append(await _give_weights(backend, engine, update + 1))
+    version = await engine.get_version()
     largest = max(divergences, default=0.0)
     return CheckFigures(
         tokens=learnt,
@@ -80,13 +113,13 @@ async def _run_updates(setup: SmokeSetup, tokens: int) -> CheckFigures:
         mismatch_kl=largest,
         sync_s=sum(sync.seconds for sync in syncs) / len(syncs),
         sync_bytes=syncs[-1].size,
-        problem=_judge_updates(version, learnt, largest, grpo.max_mismatch_kl),
+        problem=_judge_updates(version, updates, learnt, largest, grpo.max_mismatch_kl),
     )
 
 
-def _judge_updates(version: int, learnt: int, divergence: float, limit: float) -> str:
-    if version != _UPDATES:
-        return f"the engine serves version {version} after {_UPDATES} updates"
+def _judge_updates(version: int, updates: int, learnt: int, divergence: float, limit: float) -> str:
+    if version != updates:
+        return f"the engine serves version {version} after {updates} updates"
     if not learnt:
         return "nothing was learnt from"
     if divergence > limit:
@@ -95,7 +128,7 @@ def _judge_updates(version: int, learnt: int, divergence: float, limit: float) -
 
 
 async def _sample_rollouts(
-    engine: LocalEngine, setup: SmokeSetup, update: int, tokens: int
+    engine: Engine, setup: SmokeSetup, update: int, tokens: int
 ) -> list[ScoredRollout]:
     """Groups of answers to random prompts, with their advantages."""
     vocabulary = read_model_config(setup.tiny)["vocab_size"]
@@ -142,7 +175,7 @@ def _count_even(ids: Sequence[int]) -> Reward:
     return Reward(task=share, expert=None, efficiency=None, total=share)
 
 
-async def _give_weights(backend: TrainerBackend, engine: LocalEngine, version: int) -> _Sync:
+async def _give_weights(backend: TrainerBackend, engine: Engine, version: int) -> _Sync:
     """Send the trainer's weights to the engine, a bucket at a time."""
     started = time.monotonic()
     checksum = WeightChecksum()
