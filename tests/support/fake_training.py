@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
+from medr_ray.training import tree_attention
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.layers import recompute_layers
 from medr_ray.training.planner.activations import Compute, MicroBatchSize
@@ -19,11 +20,11 @@ def build_fake_batch(size: MicroBatchSize) -> MicroBatch:
     """A micro-batch whose last tokens of each row are targets."""
     per_row = size.targets // size.rows
     rows = torch.arange(size.rows).repeat_interleave(per_row)
-    attention = position_ids = None
-    if size.mask == "tree":
-        attention = torch.ones(size.rows, 1, size.length, size.length, dtype=torch.bool)
-        position_ids = torch.zeros(size.rows, size.length, dtype=torch.long)
     columns = torch.arange(size.length - 1 - per_row, size.length - 1).repeat(size.rows)
+    subtree_ends = position_ids = None
+    if size.mask == "tree":
+        subtree_ends = torch.full((1, size.length), size.length)
+        position_ids = torch.zeros(1, size.length, dtype=torch.long)
     return MicroBatch(
         input_ids=torch.zeros(size.rows, size.length, dtype=torch.long),
         attention_mask=torch.ones(size.rows, size.length, dtype=torch.long),
@@ -32,8 +33,8 @@ def build_fake_batch(size: MicroBatchSize) -> MicroBatch:
         target_tokens=torch.zeros(len(rows), dtype=torch.long),
         logprobs=torch.empty(0),
         advantages=torch.ones(len(rows)),
-        attention=attention,
         position_ids=position_ids,
+        subtree_ends=subtree_ends,
     )
 
 
@@ -48,17 +49,22 @@ def make_fake_policy(
     dtype = torch.float32 if compute == "float32" else torch.bfloat16
     weights_dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
     is_skipped = masking_utils._ignore_causal_mask_sdpa
+    branching_device = tree_attention._BRANCHING_DEVICE
     # transformers looks at the mask's values, which fake tensors have none of, to see whether
     # attention needs it.
     masking_utils._ignore_causal_mask_sdpa = lambda *_, **__: not has_mask
+    # As on a GPU, where attention to a tree has a mask.
+    tree_attention._BRANCHING_DEVICE = "none"
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             model = AutoModelForCausalLM.from_config(settings, dtype=weights_dtype).eval()
             if has_checkpoints:
                 recompute_layers(model)
+            tree_attention.enable_tree_attention(model)
             yield PolicyModule(model, dtype=dtype, casts_weights=compute == "autocast")
     finally:
         masking_utils._ignore_causal_mask_sdpa = is_skipped
+        tree_attention._BRANCHING_DEVICE = branching_device
 
 
 def count_saved_bytes(module: PolicyModule, batch: MicroBatch) -> int:

@@ -12,7 +12,7 @@ from medr_ray.training.planner.shapes import ModelShape
 
 # How attention is told which tokens see which. A sequence alone needs nothing. For padded rows
 # transformers makes a mask of truth values, which SDPA turns into numbers anew in every layer. A
-# prefix tree comes with numbers, which all layers share.
+# prefix tree has numbers on a GPU, which all layers share; on a CPU it needs no mask.
 MaskKind = Literal["none", "rows", "tree"]
 
 # What the matrices are multiplied in: float32, bfloat16 weights, or bfloat16 copies that autocast
@@ -68,7 +68,7 @@ def count_activations(
     ends = batch.tokens * (_count_norm(shape.hidden, 1, compute) + 8)
     ends += batch.length * 2 * shape.head_width * width
     ends += batch.targets * shape.hidden * width
-    if batch.mask != "none":
+    if batch.mask == "rows":
         ends += _count_mask_entries(batch)  # truth values, a byte each
     if batch.mask == "tree":
         ends += _count_mask_entries(batch) * width

@@ -1,13 +1,13 @@
 """The largest micro-batches that a training stage's settings let come."""
 
 from medr_ray.core.config import TrainerConfig
-from medr_ray.training.planner.activations import MicroBatchSize
+from medr_ray.training.planner.activations import MaskKind, MicroBatchSize
 
 # Share of a sequence's tokens that are targets: those that the model wrote. The rest is the prompt
 # and what tools answered.
 TARGET_SHARE = 0.5
 # As in training.micro_batches, which is not imported because it loads torch.
-MAX_TREE_TOKENS = 8192
+MAX_MASKED_TOKENS = 8192
 
 
 def list_largest_batches(longest: int, trainer: TrainerConfig) -> list[MicroBatchSize]:
@@ -23,8 +23,12 @@ def list_largest_batches(longest: int, trainer: TrainerConfig) -> list[MicroBatc
     if rows >= 2:
         batches.append(MicroBatchSize(rows, length, _count_targets(rows * length), "rows"))
     if trainer.tree:
-        size = min(trainer.micro_tokens, MAX_TREE_TOKENS)
-        batches.append(MicroBatchSize(1, size, _count_targets(size), "tree"))
+        # On a CPU a tree needs no mask, and may be as large as a micro-batch.
+        size = trainer.micro_tokens
+        if trainer.use_gpu:
+            size = min(size, MAX_MASKED_TOKENS)
+        mask: MaskKind = "tree" if trainer.use_gpu else "none"
+        batches.append(MicroBatchSize(1, size, _count_targets(size), mask))
     return batches
 
 

@@ -89,6 +89,7 @@ async def _run_updates(
         questions_per_update=_PROMPTS,
         group_size=_GROUP_SIZE,
         threads=1,
+        tree=False,  # prompts are drawn apart: nothing is shared
     )
     device = torch.device(setup.device)
     backend = make_backend(setup.model_dir, grpo, grpo.optimiser, device, grpo.temperature)
