@@ -17,11 +17,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from medr_ray.core.config import LoraConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import FILE_MODE, make_private_folder
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.collectives import get_rank
+from medr_ray.training.lora import save_adapter
 
 # 1 GiB: large enough that files and messages are few, small beside the memory of any host.
 BUCKET_BYTES = 2**30
@@ -32,6 +34,7 @@ _KEPT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".
 _KEPT_NAMES = ("LICENSE", "NOTICE")
 _KEPT_FOLDER = "additional_chat_templates"
 _CONFIG_FILE = "config.json"
+_ADAPTER_FOLDER = "adapter"
 _NAMED_IN_ERRORS = 5  # tensors
 
 
@@ -66,10 +69,13 @@ def save_model(
     target: Path,
     trust_remote_code: bool = False,
     max_bytes: int = BUCKET_BYTES,
+    lora: LoraConfig | None = None,
 ) -> None:
     """Write the trained model to ``target`` in Hugging Face format, in bf16. Every worker must call
     this.
 
+    With ``lora`` the adapter is merged into the model, and is also written by itself to
+    ``adapter/`` in ``target``, as PEFT and vLLM read it.
     Everything but the weights is that of ``source``, from which the model was loaded. ``target`` is
     complete as soon as it exists, and takes the place of an earlier model only when it is whole.
     Raises DataError when the weights are not exactly those of ``source``'s model.
@@ -79,12 +85,17 @@ def save_model(
         # Takes part in the gathering; there is nothing to write.
         for _ in stream:
             raise RuntimeError("only rank 0 is given weights")
+        if lora is not None:
+            list(backend.stream_weights(adapter_only=True))
         return
     _restore_replaced(target)
     folder = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     make_private_folder(folder)
     try:
         _write_model(stream, source, folder, trust_remote_code, max_bytes)
+        if lora is not None:
+            adapter = backend.stream_weights(adapter_only=True)
+            save_adapter(adapter, lora, source, folder / _ADAPTER_FOLDER)
         _put_in_place(folder, target)
     finally:
         # Gone where all went well; else a full disk is not to stay full of it.

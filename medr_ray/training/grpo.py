@@ -106,7 +106,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 save_checkpoint(backend, directory, state.update, state.to_checkpoint())
                 ray.train.report({"update": state.update})
 
-    save_model(backend, model_dir, Path(job.output), trust_remote_code)
+    save_model(backend, model_dir, Path(job.output), trust_remote_code, lora=grpo.lora)
 
 
 def is_due(update: int, every: int | None) -> bool:

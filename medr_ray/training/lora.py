@@ -3,8 +3,9 @@ adapter beside each matrix is trained."""
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,17 +37,7 @@ def add_adapters(model: Any, config: LoraConfig) -> None:
     except ImportError as error:
         raise ImportError('lora needs PEFT: pip install "medr-ray[lora]"') from error
 
-    targets = config.targets if isinstance(config.targets, str) else list(config.targets)
-    peft.inject_adapter_in_model(
-        peft.LoraConfig(
-            r=config.rank,
-            lora_alpha=config.alpha,
-            lora_dropout=config.dropout,
-            target_modules=targets,
-            task_type="CAUSAL_LM",
-        ),
-        model,
-    )
+    peft.inject_adapter_in_model(_describe_to_peft(config), model)
     head = model.get_output_embeddings()
     if not isinstance(head, nn.Linear) or hasattr(head, "base_layer"):
         raise ValueError("lora.targets names the output layer, which takes no adapter here")
@@ -56,6 +47,35 @@ def add_adapters(model: Any, config: LoraConfig) -> None:
         # The model is in evaluation mode, so that its own dropout is off; the adapters' is not.
         if hasattr(module, "lora_dropout"):
             module.lora_dropout.train()
+
+
+def save_adapter(
+    stream: Iterable[tuple[str, torch.Tensor]], config: LoraConfig, base: Path, folder: Path
+) -> None:
+    """Write an adapter of ``base`` to ``folder``, as PEFT and vLLM read it. ``stream`` has its
+    weights under PEFT's names."""
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    save_file(dict(stream), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    description = _describe_to_peft(config)
+    description.base_model_name_or_path = str(base)
+    description.inference_mode = True
+    description.save_pretrained(str(folder))
+
+
+def _describe_to_peft(config: LoraConfig) -> Any:
+    import peft
+
+    return peft.LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=(
+            config.targets if isinstance(config.targets, str) else list(config.targets)
+        ),
+        task_type="CAUSAL_LM",
+    )
 
 
 def is_adapter(name: str) -> bool:

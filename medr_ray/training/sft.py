@@ -138,7 +138,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
             if evaluation.is_due(step + 1, is_last):
                 row["evaluation_loss"] = evaluation.evaluate(backend, step + 1)
                 if evaluation.is_best(step + 1):
-                    save_model(backend, model_dir, best, job.trust_remote_code)
+                    save_model(backend, model_dir, best, job.trust_remote_code, lora=config.lora)
             state = {
                 "step": step + 1,
                 "history": [*state["history"], replace_infinite(row)],
@@ -156,7 +156,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         if rank == 0:
             _put_in_place(best, Path(job.output))
         return
-    save_model(backend, model_dir, Path(job.output), job.trust_remote_code)
+    save_model(backend, model_dir, Path(job.output), job.trust_remote_code, lora=config.lora)
 
 
 def _put_in_place(best: Path, output: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from support.tiny_model import build_tiny_model
 from support.train_session import ProcessTrainer, TrainSession
@@ -136,6 +137,35 @@ def test_deepspeed_learns_what_torch_learns(
 ) -> None:
     pytest.importorskip("deepspeed", reason="needs the extra [deepspeed]")
     assert losses(tmp_path, model, backend="deepspeed") == pytest.approx(plain, rel=0.05)
+
+
+def test_two_fsdp2_workers_train_an_adapter(model: Path, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", reason="needs the extra [lora]")
+    from transformers import AutoModelForCausalLM
+
+    context, _ = run_sft(
+        tmp_path,
+        model,
+        workers=2,
+        batch_size=2,
+        backend="fsdp2",
+        activation_checkpointing="true",
+        lora="{rank: 2, targets: [q_proj, v_proj]}",
+        optimiser="{learning_rate: 0.03}",
+    )
+    losses = [row["loss"] for row in read_lines(context, "metrics.jsonl")]
+    assert losses[-1] < 0.9 * losses[0]
+
+    trained = context.directory.local / "model"
+    base = AutoModelForCausalLM.from_pretrained(model)
+    adapted = peft.PeftModel.from_pretrained(base, trained / "adapter").merge_and_unload()
+    merged = dict(AutoModelForCausalLM.from_pretrained(trained).named_parameters())
+    for name, weight in adapted.named_parameters():
+        torch.testing.assert_close(weight, merged[name].float(), rtol=0.01, atol=0.01)
+    whole = (trained / "model.safetensors").stat().st_size
+    adapter = (trained / "adapter" / "adapter_model.safetensors").stat().st_size
+    print(f"adapter {adapter} bytes, model {whole} bytes")
+    assert adapter < whole / 10
 
 
 # --- other data ------------------------------------------------------------------------
