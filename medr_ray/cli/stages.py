@@ -16,6 +16,7 @@ from medr_ray.cli import (
     graph,
     question_review,
     questions,
+    sft,
     trajectories,
 )
 from medr_ray.cli.options import (
@@ -47,6 +48,7 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "export": trajectories.export,
         "card": trajectories.card,
     },
+    "sft": {"show": sft.show},
     "evaluation": {
         "run": evaluate.run,
         "resume": evaluate.resume,

@@ -128,10 +128,7 @@ def write_examples(
 
     sft = config.sft
     intake = _Intake(sft, encoder)
-    if sft.data is None:
-        rows: Iterable[NumberedDialogue | RejectedRow] = list_own_dialogues(run, sft)
-    else:
-        rows = read_file_dialogues(sft.data, config)
+    rows = _list_rows(config, run)
     schema = pa.schema(
         [
             ("dialogue_id", pa.string()),
@@ -149,6 +146,50 @@ def write_examples(
     }
     _require_examples(counts, intake.rejected, directory, sft)
     return counts
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    """A dialogue as the model sees it. ``runs`` are its texts in order, each with whether it is
+    learnt."""
+
+    dialogue_id: str
+    tokens: int
+    learnt_tokens: int
+    weight: float
+    is_held_out: bool
+    runs: list[tuple[str, bool]]
+
+
+def find_example(config: PipelineConfig, run: RunDirectory, name: str) -> ShownExample:
+    """The dialogue of an id, or of a number from 1, as the stage would train it. Raises DataError
+    for one that is not there or cannot be learnt from."""
+    encoder = DialogueEncoder.open(config)
+    for number, row in enumerate(_list_rows(config, run), 1):
+        dialogue_id = row.id if isinstance(row, RejectedRow) else row.dialogue.dialogue_id
+        if name not in (dialogue_id, str(number)):
+            continue
+        if isinstance(row, RejectedRow):
+            raise DataError(f"line {row.line}: {row.field} {row.problem}: {row.remedy}")
+        example = encoder.encode_dialogue(row.dialogue)
+        return ShownExample(
+            dialogue_id,
+            len(example.ids),
+            sum(example.mask),
+            example.weight,
+            hash_fraction(row.dialogue.group) < config.sft.evaluation_fraction,
+            encoder.decode_runs(example),
+        )
+    source = config.sft.data or "the accepted trajectories of the run"
+    raise DataError(f"{name}: no dialogue of this id or number in {source}")
+
+
+def _list_rows(
+    config: PipelineConfig, run: RunDirectory
+) -> Iterable[NumberedDialogue | RejectedRow]:
+    if config.sft.data is None:
+        return list_own_dialogues(run, config.sft)
+    return read_file_dialogues(config.sft.data, config)
 
 
 def list_own_dialogues(run: RunDirectory, sft: SFTConfig) -> list[NumberedDialogue]:

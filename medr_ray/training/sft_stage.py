@@ -85,12 +85,12 @@ def _print_intake(context: StageContext, counts: Mapping[str, int]) -> None:
     parts = {
         "held out": counts["evaluation_examples"],
         f"longer than {context.config.sft.max_tokens:,} tokens": counts["too_long"],
-        "no dialogues": counts["bad_rows"],
+        "not readable as dialogues": counts["bad_rows"],
     }
     described = [f"{count:,} {what}" for what, count in parts.items() if count]
     if described:
         context.console.print(
-            f"sft: of {counts['rows']:,} dialogues {', '.join(described)} (sft/rejected.jsonl)",
+            f"sft: of {counts['rows']:,} rows {', '.join(described)} (sft/rejected.jsonl)",
             highlight=False,
         )
 
