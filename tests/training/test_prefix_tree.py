@@ -193,6 +193,22 @@ def test_trees_are_cut_between_groups() -> None:
     assert all(plan.is_tree for plan in plans)
 
 
+def test_attention_is_counted_as_the_device_computes_it() -> None:
+    examples = _rollouts(1, 4, 200, 50)
+    (by_branch,) = plan_micro_batches(examples, 500, tree=True, device="cpu")
+    (as_a_whole,) = plan_micro_batches(examples, 500, tree=True, device="cuda")
+    assert by_branch.pairs == 250 * 250 + 3 * 50 * 250
+    assert as_a_whole.pairs == 400 * 400
+
+
+def test_trees_that_are_masked_as_a_whole_are_no_larger_than_their_mask_may_be() -> None:
+    examples = _rollouts(1, 12, 2000, 1000)
+    (by_branch,) = plan_micro_batches(examples, 20_000, tree=True, device="cpu")
+    assert by_branch.tokens == 14_000
+    for plan in plan_micro_batches(examples, 20_000, tree=True, device="cuda"):
+        assert plan.tokens <= 8192 or not plan.is_tree
+
+
 def test_sequences_that_share_nothing_stay_rows() -> None:
     examples = [_taught(tuple(range(1000 * n, 1000 * n + 300))) for n in range(8)]
     assert plan_micro_batches(examples, 1200, tree=True) == plan_micro_batches(examples, 1200)
