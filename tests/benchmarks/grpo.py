@@ -4,11 +4,12 @@ what this makes of a whole update, and rollouts against a loop in lock-step.
 The rollouts learned from are those of a finished run, ``runs/quickstart`` of the checkout or the
 folder that MEDR_BENCH_RUN names; the embedded policy learns. Both sides take the same rollouts in
 turn, and their losses and gradient norms are compared before the times. ``quick`` learns from one
-question's rollouts and counts the others by their tokens.
+question's rollouts, and takes the time of the others by their tokens.
 """
 
 import asyncio
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,6 @@ _MICRO_TOKENS = 2048  # as in configs/quickstart.yaml
 _LEARNING_RATE = 1e-12
 # In bf16, whose precision is 0.4 %, products of other shapes are rounded differently.
 _TOLERANCE = 0.05
-_ROUNDS, _QUICK_ROUNDS = 2, 1
 # The goals: at most 0.65 of the rows' seconds; and ratios.
 _LEARNING_SHARE, _UPDATE_RATIO, _REFILL_RATIO, _ROLLOUT_RATIO = 0.65, 1.2, 1.3, 3.0
 _PEER = "padded rows (grpo.tree: false)"
@@ -55,20 +55,37 @@ _ROLLOUTS, _QUICK_ROLLOUTS = 32, 16
 
 
 @dataclass(frozen=True)
-class _Update:
-    """A recorded update: its rollouts by question, those that teach, and its row of metrics."""
+class _Recorded:
+    """The updates of a run: the groups of each, and the rows of metrics."""
 
-    groups: list[list[ScoredRollout]]
-    metrics: dict[str, Any]
+    updates: list[list[list[ScoredRollout]]]
+    metrics: list[dict[str, Any]]
+
+    @property
+    def groups(self) -> list[list[ScoredRollout]]:
+        return [group for update in self.updates for group in update]
 
     @property
     def teaching(self) -> list[list[ScoredRollout]]:
-        return [group for group in self.groups if any(make_examples(r) for r in group)]
+        """The groups whose rewards differ."""
+        return [group for group in self.groups if any(make_examples(each) for each in group)]
+
+    def add_up(self, figure: str) -> float:
+        return math.fsum(row[figure] for row in self.metrics)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One learning step: what it came to, and the processor's seconds, which other work on the
+    machine disturbs less than the wall's."""
+
+    figures: LearningFigures
+    processor_seconds: float
 
 
 @dataclass(frozen=True)
 class _Learning:
-    """Seconds of learning from all rollouts of an update, with trees and as rows."""
+    """Seconds of learning from all rollouts of the run, with trees and as rows."""
 
     tree: float
     rows: float
@@ -77,14 +94,17 @@ class _Learning:
 def measure(quick: bool) -> Iterator[Measurement]:
     directory = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN))
     if directory.exists(GRPO_METRICS.path):
-        update = _read_update(directory, 0)
-        groups = update.teaching[:1] if quick else update.teaching
-        rollouts = [rollout for group in groups for rollout in group]
-        figures = _learn_both_ways(rollouts, _QUICK_ROUNDS if quick else _ROUNDS)
-        yield _compare_learning(rollouts, figures)
-        learning = _extend_to_update(update, rollouts, figures)
-        yield _compare_update(update, learning)
-        yield _compare_refill(update, learning)
+        recorded = _read_updates(directory)
+        batches = [
+            [rollout for group in update for rollout in group] for update in recorded.updates
+        ]
+        if quick:
+            batches = recorded.teaching[:1]
+        steps = _learn_both_ways(batches)
+        yield _compare_learning(batches, steps)
+        learning = _extend_to_run(recorded, batches, steps)
+        yield _compare_updates(recorded, learning)
+        yield _compare_refill(recorded, learning)
     else:
         yield skip_measurement("seconds of learning", _PEER, "make demo, or MEDR_BENCH_RUN")
     yield _compare_rollouts(quick)
@@ -93,19 +113,17 @@ def measure(quick: bool) -> Iterator[Measurement]:
 # --- learning ---------------------------------------------------------------------------
 
 
-def _read_update(directory: RunDirectory, number: int) -> _Update:
-    groups: dict[str, list[ScoredRollout]] = {}
-    for rollout in directory.read(GRPO_ROLLOUTS):
-        if rollout.update == number:
-            groups.setdefault(rollout.group, []).append(rollout)
+def _read_updates(directory: RunDirectory) -> _Recorded:
     lines = directory.read_bytes(GRPO_METRICS.path).splitlines()
-    return _Update(list(groups.values()), json.loads(lines[number]))
+    groups: list[dict[str, list[ScoredRollout]]] = [{} for _ in lines]
+    for rollout in directory.read(GRPO_ROLLOUTS):
+        groups[rollout.update].setdefault(rollout.group, []).append(rollout)
+    updates = [list(of_update.values()) for of_update in groups]
+    return _Recorded(updates, [json.loads(line) for line in lines])
 
 
-def _learn_both_ways(
-    rollouts: Sequence[ScoredRollout], rounds: int
-) -> dict[bool, list[LearningFigures]]:
-    """The figures of learning from the rollouts in each round, by whether with trees."""
+def _learn_both_ways(batches: Sequence[Sequence[ScoredRollout]]) -> dict[bool, list[_Step]]:
+    """A learning step from each batch of rollouts, by whether with trees."""
     configs = {
         tree: GRPOConfig(
             tree=tree,
@@ -121,65 +139,78 @@ def _learn_both_ways(
     enable_tree_attention(backend.model)
     learners = {tree: Learner(backend, config, 0, 0, 1) for tree, config in configs.items()}
     # The first passes of a process fetch memory for all later ones.
-    learners[True].learn(rollouts[:1], 0)
-    figures: dict[bool, list[LearningFigures]] = {True: [], False: []}
-    for _ in range(rounds):
+    learners[True].learn(batches[0][:1], 0)
+    steps: dict[bool, list[_Step]] = {True: [], False: []}
+    for batch in batches:
         for tree, learner in learners.items():
-            figures[tree].append(learner.learn(rollouts, 0))
-    return figures
+            started = time.process_time()
+            figures = learner.learn(batch, 0)
+            steps[tree].append(_Step(figures, time.process_time() - started))
+    return steps
 
 
 def _compare_learning(
-    rollouts: Sequence[ScoredRollout], figures: dict[bool, list[LearningFigures]]
+    batches: Sequence[Sequence[ScoredRollout]], steps: dict[bool, list[_Step]]
 ) -> Measurement:
-    tree, rows = figures[True][0], figures[False][0]
-    for name in ("loss", "grad_norm", "entropy"):
-        mine, other = getattr(tree, name), getattr(rows, name)
-        if abs(mine - other) > _TOLERANCE * abs(other):
-            raise RuntimeError(f"{name} {mine} with trees, {other} as rows")
+    for tree, rows in zip(steps[True], steps[False], strict=True):
+        for name in ("loss", "grad_norm", "entropy"):
+            mine, other = getattr(tree.figures, name), getattr(rows.figures, name)
+            if abs(mine - other) > _TOLERANCE * abs(other):
+                raise RuntimeError(f"{name} {mine} with trees, {other} as rows")
+    processor = [
+        math.fsum(step.processor_seconds for step in steps[tree]) for tree in (True, False)
+    ]
+    norms = [steps[tree][0].figures.grad_norm for tree in (True, False)]
     return build_measurement(
-        "seconds of learning from an update's rollouts",
-        _least_seconds(figures[True]),
-        _least_seconds(figures[False]),
+        "seconds of learning from recorded rollouts",
+        _add_seconds(steps[True]),
+        _add_seconds(steps[False]),
         _PEER,
         least_ratio=1 / _LEARNING_SHARE,
         lower_is_better=True,
         unit="s",
         note=(
-            f"{_count_tokens(rollouts, True)} tokens computed instead of "
-            f"{_count_tokens(rollouts, False)}; loss {tree.loss} and {rows.loss}, "
-            f"gradient norm {tree.grad_norm} and {rows.grad_norm}"
+            f"{_count_tokens(batches, True)} tokens computed instead of "
+            f"{_count_tokens(batches, False)}; first gradient norm {norms[0]} and {norms[1]}; "
+            f"processor seconds {processor[0]:.1f} and {processor[1]:.1f}"
         ),
     )
 
 
-def _least_seconds(figures: Sequence[LearningFigures]) -> float:
-    return min(figure.learn_seconds for figure in figures)
+def _add_seconds(steps: Sequence[_Step]) -> float:
+    return math.fsum(step.figures.learn_seconds for step in steps)
 
 
-def _count_tokens(rollouts: Sequence[ScoredRollout], tree: bool) -> int:
-    examples = [example for rollout in rollouts for example in make_examples(rollout)]
-    return sum(plan.tokens for plan in plan_micro_batches(examples, _MICRO_TOKENS, tree))
+def _count_tokens(batches: Sequence[Sequence[ScoredRollout]], tree: bool) -> int:
+    """The tokens that the model computes when it learns from the batches, one after another."""
+    count = 0
+    for batch in batches:
+        examples = [example for rollout in batch for example in make_examples(rollout)]
+        count += sum(plan.tokens for plan in plan_micro_batches(examples, _MICRO_TOKENS, tree))
+    return count
 
 
-def _extend_to_update(
-    update: _Update, rollouts: Sequence[ScoredRollout], figures: dict[bool, list[LearningFigures]]
+def _extend_to_run(
+    recorded: _Recorded,
+    batches: Sequence[Sequence[ScoredRollout]],
+    steps: dict[bool, list[_Step]],
 ) -> _Learning:
-    """Seconds for all rollouts of the update, by the tokens that are computed for them."""
-    everything = [rollout for group in update.groups for rollout in group]
+    """Seconds for all updates of the run, by the tokens that are computed for them."""
+    everything = [[rollout for group in update for rollout in group] for update in recorded.updates]
     seconds = []
     for tree in (True, False):
-        share = _count_tokens(everything, tree) / _count_tokens(rollouts, tree)
-        seconds.append(_least_seconds(figures[tree]) * share)
+        share = _count_tokens(everything, tree) / _count_tokens(batches, tree)
+        seconds.append(_add_seconds(steps[tree]) * share)
     return _Learning(*seconds)
 
 
-def _compare_update(update: _Update, learning: _Learning) -> Measurement:
-    rest = update.metrics["rollout_seconds"] + update.metrics["sync_seconds"]
+def _compare_updates(recorded: _Recorded, learning: _Learning) -> Measurement:
+    count = len(recorded.updates)
+    rest = (recorded.add_up("rollout_seconds") + recorded.add_up("sync_seconds")) / count
     return build_measurement(
         "seconds of a whole update",
-        rest + learning.tree,
-        rest + learning.rows,
+        rest + learning.tree / count,
+        rest + learning.rows / count,
         _PEER,
         least_ratio=_UPDATE_RATIO,
         lower_is_better=True,
@@ -188,25 +219,26 @@ def _compare_update(update: _Update, learning: _Learning) -> Measurement:
     )
 
 
-def _compare_refill(update: _Update, learning: _Learning) -> Measurement:
+def _compare_refill(recorded: _Recorded, learning: _Learning) -> Measurement:
     """Seconds of an update for each group that teaches: with trees and a refill, by arithmetic,
     against rows without one."""
-    teaching, asked = len(update.teaching), len(update.groups)
-    rollout_seconds = update.metrics["rollout_seconds"]
-    sync_seconds = update.metrics["sync_seconds"]
-    # As many more questions as it takes until all groups teach, at the same share of those that do.
-    with_refill = rollout_seconds * asked / teaching + learning.tree * asked / teaching
+    teaching, asked = len(recorded.teaching), len(recorded.groups)
+    rollout_seconds = recorded.add_up("rollout_seconds")
+    sync_seconds = recorded.add_up("sync_seconds")
+    # As many more questions as it takes until as many groups teach as were asked for, when the
+    # share of those that do stays the same.
+    refilled = (rollout_seconds + learning.tree) * asked / teaching
     return build_measurement(
         "seconds of an update for each group with spread, refilled",
-        (with_refill + sync_seconds) / asked,
+        (refilled + sync_seconds) / asked,
         (rollout_seconds + learning.rows + sync_seconds) / teaching,
         f"{_PEER}, without refill",
         least_ratio=_REFILL_RATIO,
         lower_is_better=True,
         unit="s",
         note=(
-            f"arithmetic: {teaching} of {asked} groups taught; a refill asks until {asked} do and "
-            "takes the time of a group for each, though they overlap"
+            f"arithmetic: {teaching} of {asked} groups taught; a refill asks until {asked} do, and "
+            "each group more is given the time of a group, though they overlap"
         ),
     )
 
