@@ -17,7 +17,7 @@ from medr_ray.core.private_files import FILE_MODE, claim_private_folder
 
 # Read when a process starts, so they must be in the environment that the workers of a private
 # instance inherit.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     # Torch threads that spin for as long as they wait (the default) slow every other busy process
     # tenfold on few cores; threads that never spin are a quarter slower at learning. This count is
     # about half a millisecond.
@@ -59,7 +59,7 @@ def ray_session(config: RayConfig) -> Iterator[None]:
             # The cluster is only left.
             ray.shutdown()
         return
-    for name, value in _WORKER_ENVIRONMENT.items():
+    for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with _loopback_only():
         _start_private_instance(config)

@@ -1,18 +1,22 @@
 """Supervised fine-tuning: a step of ours against transformers' ``Trainer`` and TRL's
 ``SFTTrainer``, on the same dialogues with the same tokens in the loss.
 
-All three train the embedded policy in this process, with the same threads and number format and
-with AdamW. Each takes the same batches of four dialogues, whose losses and gradient norms are
-compared before the times. The dialogues are those of a finished run, ``runs/quickstart`` of the
-checkout or the folder that MEDR_BENCH_RUN names. ``quick`` takes one batch.
+All three train the embedded policy, with the same threads and number format and with AdamW. Each
+takes the same batches of four dialogues, whose losses and gradient norms are compared before the
+times, and has a process of its own: ours with the environment that a training worker has, the
+others with that of the command. The dialogues are those of a finished run, ``runs/quickstart`` of
+the checkout or the folder that MEDR_BENCH_RUN names. ``quick`` takes one batch.
 """
 
 import importlib.util
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ import torch
 from medr_ray.core.config import OptimiserConfig, SFTConfig
 from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.run import RunDirectory
+from medr_ray.core.session import WORKER_ENVIRONMENT
 from medr_ray.engines.number_format import select_dtype
 from medr_ray.engines.weights import model_path
 from medr_ray.training.artifacts import SFT_EXAMPLES
@@ -37,6 +42,7 @@ _BATCH, _STEPS, _QUICK_STEPS = 4, 4, 1
 _MICRO_TOKENS = 1280  # as in configs/quickstart.yaml
 _OPTIMISER = OptimiserConfig(learning_rate=1e-5)
 _LEAST_RATIO = 1.5
+_PEERS = ("transformers", "trl")
 # Of the loss, and of the gradient's norm: in bf16, whose precision is 0.4 %, products of other
 # shapes are rounded differently.
 _LOSS_TOLERANCE, _NORM_TOLERANCE = 0.01, 0.05
@@ -44,33 +50,34 @@ _LOSS_TOLERANCE, _NORM_TOLERANCE = 0.01, 0.05
 
 @dataclass(frozen=True)
 class _Steps:
-    """Seconds of all steps together; loss and gradient norm of each."""
+    """Seconds of all steps together, the wall's and the processor's, which other work on the
+    machine disturbs less; loss and gradient norm of each."""
 
     seconds: float
+    processor_seconds: float
     losses: list[float]
     norms: list[float]
 
 
 def measure(quick: bool) -> Iterator[Measurement]:
-    directory = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN))
-    peers = {"transformers": _train_with_transformers, "trl": _train_with_trl}
+    directory = _open_run()
     if not directory.exists(SFT_EXAMPLES.path):
-        for library in peers:
+        for library in _PEERS:
             yield skip_measurement("SFT tokens/s", library, "make demo, or MEDR_BENCH_RUN")
         return
     steps = _QUICK_STEPS if quick else _STEPS
     examples = _read_dialogues(directory, steps * _BATCH)
     batches = [examples[start : start + _BATCH] for start in range(0, len(examples), _BATCH)]
     tokens = sum(len(example.ids) for example in examples)
-    ours = _train_ours(batches)
-    for library, train in peers.items():
+    ours = _run_side("ours", len(examples))
+    for library in _PEERS:
         measure_name = f"SFT tokens/s beside {library}"
         if importlib.util.find_spec(library) is None:
             yield skip_measurement(
                 measure_name, library, f"pip install {library}", tokens / ours.seconds, "tokens/s"
             )
             continue
-        peer = train(examples)
+        peer = _run_side(library, len(examples))
         _compare(library, ours, peer)
         yield build_measurement(
             measure_name,
@@ -82,10 +89,15 @@ def measure(quick: bool) -> Iterator[Measurement]:
             note=(
                 f"{len(batches)} steps of {_BATCH} dialogues, {tokens} tokens; first loss "
                 f"{ours.losses[0]:.4f} and {peer.losses[0]:.4f}, gradient norm "
-                f"{ours.norms[0]:.3f} and {peer.norms[0]:.3f}"
+                f"{ours.norms[0]:.3f} and {peer.norms[0]:.3f}; processor seconds "
+                f"{ours.processor_seconds:.1f} and {peer.processor_seconds:.1f}"
             ),
         )
     yield _count_tokens(batches)
+
+
+def _open_run() -> RunDirectory:
+    return RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN))
 
 
 def _read_dialogues(directory: RunDirectory, count: int) -> list[Example]:
@@ -114,13 +126,30 @@ def _count_tokens(batches: Sequence[Sequence[Example]]) -> Measurement:
     )
 
 
-def _train_ours(batches: Sequence[Sequence[Example]]) -> _Steps:
+def _run_side(side: str, count: int) -> _Steps:
+    """What a process of its own comes to that trains ``side`` on the first dialogues."""
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    if side == "ours":
+        environment = {**WORKER_ENVIRONMENT, **environment}
+    completed = subprocess.run(
+        [sys.executable, "-P", __file__, side, str(count)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    # Before it the trainers print their logs.
+    return _Steps(**json.loads(completed.stdout.splitlines()[-1]))
+
+
+def _train_ours(examples: Sequence[Example]) -> _Steps:
+    batches = [examples[start : start + _BATCH] for start in range(0, len(examples), _BATCH)]
     config = SFTConfig(threads=torch.get_num_threads(), micro_tokens=_MICRO_TOKENS)
     backend = make_backend(model_path(_MODEL), config, _OPTIMISER, torch.device("cpu"))
     enable_tree_attention(backend.model)
     losses: list[float] = []
     norms: list[float] = []
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
     for batch in batches:
         targets = sum(len(example.targets) for example in batch)
 
@@ -135,7 +164,8 @@ def _train_ours(batches: Sequence[Sequence[Example]]) -> _Steps:
             )
         )
         norms.append(backend.step(_OPTIMISER.learning_rate).norm)
-    return _Steps(time.perf_counter() - started, losses, norms)
+    seconds = time.perf_counter() - started
+    return _Steps(seconds, time.process_time() - processor_started, losses, norms)
 
 
 def _train_with_transformers(examples: Sequence[Example]) -> _Steps:
@@ -183,21 +213,23 @@ def _run_peer(trainer_type: Any, **arguments: Any) -> _Steps:
         """Adds up the seconds between the beginning and the end of a step."""
 
         def __init__(self) -> None:
-            self.seconds = 0.0
-            self._started = 0.0
+            self.seconds, self.processor_seconds = 0.0, 0.0
+            self._started, self._processor_started = 0.0, 0.0
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self._started = time.perf_counter()
+            self._started, self._processor_started = time.perf_counter(), time.process_time()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             self.seconds += time.perf_counter() - self._started
+            self.processor_seconds += time.process_time() - self._processor_started
 
     stopwatch = Stopwatch()
     trainer = trainer_type(**arguments, callbacks=[stopwatch])
     trainer.train()
     rows = [row for row in trainer.state.log_history if "grad_norm" in row]
     losses = [float(row["loss"]) for row in rows]
-    return _Steps(stopwatch.seconds, losses, [float(row["grad_norm"]) for row in rows])
+    norms = [float(row["grad_norm"]) for row in rows]
+    return _Steps(stopwatch.seconds, stopwatch.processor_seconds, losses, norms)
 
 
 def _peer_settings(count: int) -> dict[str, Any]:
@@ -256,3 +288,16 @@ def _compare(library: str, ours: _Steps, peer: _Steps) -> None:
         for step, (mine, other) in enumerate(zip(own, others, strict=True), 1):
             if abs(mine - other) > tolerance * abs(other):
                 raise RuntimeError(f"step {step}: {figure} {mine} here, {other} of {library}")
+
+
+def _train_side(side: str, count: int) -> _Steps:
+    train = {
+        "ours": _train_ours,
+        "transformers": _train_with_transformers,
+        "trl": _train_with_trl,
+    }[side]
+    return train(_read_dialogues(_open_run(), count))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_train_side(sys.argv[1], int(sys.argv[2])))))
