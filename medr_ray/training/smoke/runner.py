@@ -19,6 +19,7 @@ from medr_ray.training.smoke.setup import SmokeSetup, build_model
 
 _BUILD_SECONDS = 60.0  # for the model with random weights
 _POLL_SECONDS = 0.05
+_END_SECONDS = 5.0  # for a process whose end of the pipe is closed
 _LIBRARIES = (
     "accelerate",
     "torch.distributed.fsdp",
@@ -127,13 +128,12 @@ def _await_answer(
     try:
         while time.monotonic() < deadline:
             if receiver.poll(_POLL_SECONDS):
+                # At its end, too, which raises EOFError.
                 answer = receiver.recv()
                 break
-            if not any(process.is_alive() for process in processes):
-                codes = ", ".join(str(process.exitcode) for process in processes)
-                answer = f"it ended without an answer, with exit status {codes}"
-                break
     except EOFError:
+        for process in processes:
+            process.join(_END_SECONDS)
         codes = ", ".join(str(process.exitcode) for process in processes)
         answer = f"it ended without an answer, with exit status {codes}"
     finally:
