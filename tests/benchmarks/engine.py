@@ -20,7 +20,6 @@ from medr_ray.core.config import EngineConfig
 from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.engines.base import Engine, Sampling
 from medr_ray.engines.factory import ConfiguredEngineFactory, find_engine_problems
-from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.transformers import TransformersEngine
 from medr_ray.engines.weights import model_path
 
@@ -71,7 +70,8 @@ def measure(quick: bool) -> Iterator[Measurement]:
 
 def _measure_beside_vllm(renderer: TransformersEngine, quick: bool) -> Iterator[Measurement]:
     """The two engines behind the same contract, in turns. ``renderer`` knows the model's chats."""
-    config = EngineConfig(dtype="float32", device="cpu", backend="vllm")
+    own = EngineConfig(dtype="float32", device="cpu")
+    config = own.model_copy(update={"backend": "vllm"})
     problems = find_engine_problems(config)
     if problems:
         yield skip_measurement(_VLLM_MEASURE, "vllm", "; ".join(problems))
@@ -87,12 +87,12 @@ def _measure_beside_vllm(renderer: TransformersEngine, quick: bool) -> Iterator[
         asyncio.Runner() as runner,
         ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False),
     ):
-        engines: dict[str, Engine] = {
-            "ours": LocalEngine(model, config),
-            "vllm": start_remote_engine(
-                ConfiguredEngineFactory(str(model), config), {"CPU": 1}, {"PYTHONPATH": _CHECKOUT}
-            ),
-        }
+        # Both as actors: Ray's processes are nicer to others than this one is.
+        environment = {"PYTHONPATH": _CHECKOUT}
+        engines: dict[str, Engine] = {}
+        for name, backend in (("ours", own), ("vllm", config)):
+            factory = ConfiguredEngineFactory(str(model), backend)
+            engines[name] = start_remote_engine(factory, {"CPU": 1}, environment)
         rates: dict[str, list[float]] = {name: [] for name in engines}
         try:
             for engine in engines.values():
