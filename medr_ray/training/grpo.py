@@ -27,6 +27,7 @@ from medr_ray.training.rollout_coordinator import start_coordinator
 from medr_ray.training.shared_devices import find_trainer_devices
 from medr_ray.training.step_checks import require_applied_steps
 from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
+from medr_ray.training.throughput import Throughput
 from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
 from medr_ray.training.weight_sync import publish_weights
@@ -49,6 +50,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
     state = TrainerState.from_checkpoint(load_checkpoint(backend, directory))
     learner = Learner(backend, grpo, job.pad_id, rank, world_size)
+    throughput = Throughput(model_dir, world_size, backend.device)
     trainers: list[TrainerDevice] = []
     if job.config.engine.placement == "colocated":
         trainers = find_trainer_devices()
@@ -85,6 +87,9 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 update + 1,
                 collected.figures,
                 learning,
+                throughput.measure(
+                    learning.sequence_tokens, learning.sequences, learning.learn_seconds
+                ),
                 heldout,
                 sync_seconds=publication.seconds,
                 sync_bytes=publication.size,

@@ -78,6 +78,8 @@ class Learner:
             grad_norm=round(outcome.norm, 4) if outcome.applied else None,
             applied=outcome.applied,
             tokens=tokens,
+            sequences=len(examples),
+            sequence_tokens=sum(len(example.ids) for example in examples),
             learn_seconds=round(time.monotonic() - started, 2),
         )
 
@@ -132,5 +134,7 @@ def _nothing_learned(tokens: int) -> LearningFigures:
         grad_norm=0.0,
         applied=None,
         tokens=tokens,
+        sequences=0,
+        sequence_tokens=0,
         learn_seconds=0.0,
     )

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from medr_ray.training.metrics_log import MetricsLog, replace_infinite
 from medr_ray.training.schedules import scheduled_learning_rate
 from medr_ray.training.step_checks import count_skipped_steps, require_applied_steps
 from medr_ray.training.step_metrics import open_step_metrics
-from medr_ray.training.throughput import measure_peak_memory
+from medr_ray.training.throughput import Throughput
 from medr_ray.training.workers import load_backend
 
 _BEST_FOLDER = "best"  # beside the finished model: the weights with the smallest evaluation loss
@@ -97,6 +97,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         config.tree,
     )
     evaluation.begin(backend, state["evaluation"])
+    throughput = Throughput(model_dir, world_size, backend.device)
     # Kept until the end: the model itself is there when the training is finished.
     best = Path(job.output).with_name(_BEST_FOLDER)
     with contextlib.ExitStack() as stack:
@@ -131,8 +132,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
                 "applied": outcome.applied,
                 "skipped_steps": count_skipped_steps(state["history"]) + (not outcome.applied),
                 "seconds": round(seconds, 3),
-                "tokens_per_second": round(sequence_tokens / seconds, 1),
-                "memory_gb": measure_peak_memory(),
+                **asdict(throughput.measure(sequence_tokens, len(batch), seconds)),
             }
             is_last = step + 1 == len(steps)
             if evaluation.is_due(step + 1, is_last):

@@ -10,6 +10,7 @@ from typing import Any
 from medr_ray.training.heldout import HeldoutFigures
 from medr_ray.training.metrics_log import MetricRow, replace_infinite
 from medr_ray.training.step_checks import count_skipped_steps
+from medr_ray.training.throughput import ThroughputFigures
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class RolloutFigures:
 
 @dataclass(frozen=True)
 class LearningFigures:
-    """What an optimiser step came to: means over ``tokens``, the trained tokens of all workers.
+    """What an optimiser step came to: means over ``tokens``, the trained tokens of all workers,
+    which stand in ``sequences`` of ``sequence_tokens`` together.
 
     ``entropy`` is in nats. ``mismatch_kl`` is KL(engine || trainer) before the step,
     ``ratio_mean`` and ``ratio_largest`` are the mean and the largest probability ratio, and
@@ -77,6 +79,8 @@ class LearningFigures:
     grad_norm: float | None
     applied: bool | None
     tokens: int
+    sequences: int
+    sequence_tokens: int
     learn_seconds: float
 
 
@@ -91,6 +95,7 @@ class UpdateMetrics:
     update: int
     rollouts: RolloutFigures
     learning: LearningFigures
+    throughput: ThroughputFigures
     heldout: HeldoutFigures
     sync_seconds: float
     sync_bytes: int
@@ -101,6 +106,7 @@ class UpdateMetrics:
             "update": self.update,
             **asdict(self.rollouts),
             **asdict(self.learning),
+            **asdict(self.throughput),
             **asdict(self.heldout),
             "sync_seconds": self.sync_seconds,
             "sync_bytes": self.sync_bytes,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tiny_model import build_tiny_model
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import TrackingConfig
@@ -160,3 +161,27 @@ def test_wandb_writes_a_run_without_a_network(
         assert "tracking_failures" not in metrics.rows[0]
     (run,) = (tmp_path / "wandb").glob("offline-run-*")
     assert run.name.endswith(json.loads((tmp_path / "tracked_run.json").read_text())["id"])
+
+
+def test_throughput_is_the_model_s_work_over_the_gpu_s_peak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from medr_ray.training import throughput
+    from medr_ray.training.planner.gpus import GPUS
+
+    model = build_tiny_model(tmp_path / "model")
+    on_cpu = throughput.Throughput(model, 1, torch.device("cpu")).measure(1200, 4, 2.0)
+    assert on_cpu.tokens_per_second == 600.0
+    assert on_cpu.mfu is None
+    assert 0.05 < on_cpu.memory_gb < 64
+
+    monkeypatch.setattr(throughput, "find_local_gpu", lambda: GPUS["l4"])
+    measured = throughput.Throughput(model, 2, torch.device("cuda")).measure(10**12, 10**9, 2.0)
+    parameters = 2 * (4 * 32 * 32 + 3 * 32 * 64)  # of both layers' matrices, which do most of it
+    share = 6 * parameters * 10**12 / 2.0 / (2 * GPUS["l4"].flops)
+    assert measured.mfu is not None
+    assert share < measured.mfu < 8 * share
+    nothing = throughput.Throughput(model, 1, torch.device("cpu")).measure(0, 0, 0.0)
+    assert nothing.tokens_per_second is None
