@@ -7,7 +7,7 @@ from typing import Literal
 
 from medr_ray.core.config import PipelineConfig, TrainerConfig
 from medr_ray.core.errors import MedrError
-from medr_ray.core.placement import Need, find_local_shortage
+from medr_ray.core.placement import Need, find_cluster_address, find_local_shortage
 
 
 def find_trainer_problems(
@@ -28,10 +28,29 @@ def find_trainer_problems(
     )
     if trainer.backend == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
         yield f"{section}.backend: deepspeed is not installed: pip install 'medr-ray[deepspeed]'"
+    yield from find_label_problems(section, config)
     shortage = find_local_shortage(list_needs(section, config), config.ray)
     if shortage:
         yield shortage
     yield from _find_lack_of_memory(section, config)
+
+
+def find_label_problems(section: Literal["sft", "grpo"], config: PipelineConfig) -> Iterator[str]:
+    """Labels that no node can have, because the run starts its own instance of Ray."""
+    if find_cluster_address(config.ray):
+        return
+    labels_by_key = {"sft.labels": config.sft.labels}
+    if section == "grpo":
+        labels_by_key = {
+            "grpo.labels": config.grpo.labels,
+            "engine.labels": config.engine.labels,
+        }
+    for key, labels in labels_by_key.items():
+        if labels:
+            yield (
+                f"{key}: without ray.address a run starts an instance of Ray of its own, whose "
+                "node has no labels: name a cluster, or leave them out"
+            )
 
 
 def _find_lack_of_memory(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[str]:

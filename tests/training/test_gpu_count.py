@@ -11,7 +11,7 @@ import pytest
 from medr_ray.core.config import RayConfig
 from medr_ray.core.settings import load_config
 from medr_ray.training.planner.holders import count_gpus
-from medr_ray.training.requirements import list_needs
+from medr_ray.training.requirements import find_label_problems, list_needs
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -37,6 +37,15 @@ def test_the_plan_counts_the_gpus_that_the_stage_asks_for(
     needs = list_needs("grpo", config)
     assert sum(need.count * need.resources.get("GPU", 0) for need in needs) == gpus
     assert count_gpus(config, "grpo")[0] == gpus
+
+
+def test_labels_that_no_node_can_have_are_said_before_anything_starts() -> None:
+    labels = ["grpo.labels={pool: a}", "engine.labels={pool: b}"]
+    alone = load_config(None, [*labels, "ray.address=null"], environment={})
+    problems = list(find_label_problems("grpo", alone))
+    assert [problem.partition(":")[0] for problem in problems] == ["grpo.labels", "engine.labels"]
+    joined = load_config(None, [*labels, "ray.address=127.0.0.1:6379"], environment={})
+    assert not list(find_label_problems("grpo", joined))
 
 
 @pytest.mark.slow
