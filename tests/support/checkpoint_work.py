@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from support.backend_work import backpropagate, open_backend, read_state
-from support.peak_memory import read_peak, reset_peak
+from support.peak_memory import PeakMemory
 
 from medr_ray.core.run import Directory
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
@@ -63,9 +63,9 @@ def measure_export(model_dir: Path, target: Path, settings: dict[str, Any], limi
     # Larger pieces are given back to the system as soon as they are freed (mallopt(3)).
     libc.mallopt(_MMAP_THRESHOLD, 2**16)
     libc.malloc_trim(0)
-    before = reset_peak()
-    save_model(backend, model_dir, target, max_bytes=limit)
-    return read_peak() - before
+    with PeakMemory() as memory:
+        save_model(backend, model_dir, target, max_bytes=limit)
+    return memory.growth
 
 
 def _refuse(directory: Directory, path: str) -> None:

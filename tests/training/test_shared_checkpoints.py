@@ -71,13 +71,11 @@ def test_a_worker_with_a_full_disk_ends_all_of_them_with_the_reason(
     check_loaded(run_gang(2, load_saved, model, tmp_path, BACKENDS["fsdp2"]), saved[0])
 
 
-@pytest.mark.parametrize("backend", ["torch", "fsdp2", "zero3"])
-def test_no_worker_holds_more_than_two_buckets_of_a_model_while_it_is_saved(
-    tmp_path: Path, backend: str
-) -> None:
+def test_the_worker_that_saves_holds_two_buckets_and_the_others_none(tmp_path: Path) -> None:
+    """With torch, where each worker has the weights: what a backend gathers comes on top."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    # 97 MiB in bf16, no tensor of which has more than 4 MiB.
+    # 104 MiB in bf16, no tensor of which has more than 4 MiB.
     config = LlamaConfig(
         vocab_size=2048,
         hidden_size=1024,
@@ -88,11 +86,10 @@ def test_no_worker_holds_more_than_two_buckets_of_a_model_while_it_is_saved(
     )
     LlamaForCausalLM(config).save_pretrained(tmp_path / "source")
     limit = 8 * MEBIBYTE
-    peaks = run_gang(
-        2, measure_export, tmp_path / "source", tmp_path / "model", BACKENDS[backend], limit
-    )
+    places = (tmp_path / "source", tmp_path / "model")
+    growth = run_gang(2, measure_export, *places, BACKENDS["torch"], limit)
     size = sum(file.stat().st_size for file in (tmp_path / "model").glob("*.safetensors"))
-    print(f"{backend}: {size / MEBIBYTE:.0f} MiB, peaks {[peak / MEBIBYTE for peak in peaks]} MiB")
     assert size > 80 * MEBIBYTE
-    # Beside the buckets, the float32 tensor that is gathered and its parts.
-    assert max(peaks) <= 2 * limit + 16 * MEBIBYTE
+    # Eight MiB more for what the interpreter and the allocator take meanwhile: 12 and 20 were seen.
+    assert limit / 2 < growth[0] <= 2 * limit + 8 * MEBIBYTE
+    assert growth[1] <= 8 * MEBIBYTE
