@@ -289,7 +289,8 @@ def _prepare_environment(config: EngineConfig) -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if _runs_on_cpu(config):
-        os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
+        # Not only where it is unset: Ray sets it to the CPUs that an actor takes.
+        os.environ["OMP_NUM_THREADS"] = str(config.threads)
 
 
 def _runs_on_cpu(config: EngineConfig) -> bool:

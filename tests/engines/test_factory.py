@@ -1,5 +1,6 @@
 """Which engine is started where, and what is said of an environment that cannot run it."""
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -75,3 +76,16 @@ def test_the_interpreter_is_that_of_the_configuration_then_of_the_variable(
         "bin",
         "python",
     )
+
+
+def test_vllm_on_a_cpu_has_the_configured_threads_whatever_ray_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from medr_ray.engines import vllm
+
+    for name in vllm._ENVIRONMENT:
+        monkeypatch.setenv(name, "set by the user")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    vllm._prepare_environment(EngineConfig(device="cpu", threads=3))
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert all(os.environ[name] == "set by the user" for name in vllm._ENVIRONMENT)
