@@ -75,8 +75,8 @@ class Curriculum:
         return is_full and sum(self.recent) / _WINDOW_GROUPS >= self.raise_at
 
     def state(self) -> dict[str, Any]:
-        """The state that ``resume`` continues from."""
-        return {"level": self.level, "visits": self.visits, "recent": self.recent}
+        """The state that ``resume`` continues from; it does not change with the curriculum."""
+        return {"level": self.level, "visits": dict(self.visits), "recent": list(self.recent)}
 
     @classmethod
     def resume(

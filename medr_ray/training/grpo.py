@@ -2,7 +2,8 @@
 
 One update: rank 0 has the current policy roll out groups with real tools, scores them and shares
 them; every worker learns from its part; the engines are given the new weights and from then on
-answer under the next version. So rollouts are learned from by the weights that sampled them.
+answer under the next version. So rollouts are learned from by the weights that sampled them, or,
+with ``grpo.max_staleness: 1``, by those of one update later.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from medr_ray.training.export import save_model
 from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.heldout import NOT_MEASURED
 from medr_ray.training.learner import Learner
-from medr_ray.training.rollout_collection import collect_rollouts, measure_heldout
+from medr_ray.training.rollout_collection import RolloutCollection, measure_heldout
 from medr_ray.training.rollout_coordinator import start_coordinator
 from medr_ray.training.shared_devices import find_trainer_devices
 from medr_ray.training.step_checks import require_applied_steps
@@ -76,8 +77,9 @@ def grpo_worker(settings: dict[str, Any]) -> None:
             # The engines were started with the SFT model.
             publish_weights(backend, engines, state.update)
 
+        collection = RolloutCollection(backend, coordinator, grpo)
         for update in range(state.update, grpo.updates):
-            collected = collect_rollouts(backend, coordinator, update, state.update)
+            collected = collection.collect(update)
             learning = learner.learn(collected.rollouts, update)
             publication = publish_weights(backend, engines, update + 1)
             heldout = NOT_MEASURED
@@ -94,8 +96,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                 sync_seconds=publication.seconds,
                 sync_bytes=publication.size,
             )
-            curriculum = coordinator.curriculum_state() if coordinator else None
-            state = state.after(metrics, curriculum)
+            state = state.after(metrics, collected.curriculum)
             if step_metrics is not None:
                 # A part is named by its update, so an update that is repeated after a failure
                 # replaces what it wrote before.

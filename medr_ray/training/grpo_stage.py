@@ -73,6 +73,9 @@ def execute_grpo(context: StageContext) -> Counts:
         "updates": len(history),
         "rollouts": sum(row["rollouts"] for row in history),
         "excluded": sum(row["excluded"] for row in history),
+        "truncated": sum(row["truncated"] for row in history),
+        "rollouts_unused": sum(row["rollouts_unused"] for row in history),
+        "updates_unused": sum(row["groups_used"] == 0 for row in history),
         "exact_match_first": _mean_of_column(first, "exact_match"),
         "exact_match_last": _mean_of_column(last, "exact_match"),
         "reward_first": _mean_of_column(first, "reward_mean"),
@@ -109,6 +112,11 @@ def _grpo_model_identity(config: PipelineConfig) -> Any:
 def _find_grpo_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     yield from find_trainer_problems("grpo", config.grpo, config)
     yield from find_engine_problems(config.engine)
+    if config.grpo.max_staleness and config.engine.placement == "colocated":
+        yield (
+            "grpo.max_staleness: 1 lets engines sample while the trainers learn, and under "
+            "engine.placement: colocated they sleep then: set one of them to 0 or split"
+        )
     # Imported here, because tools are slow to import and planning is not to wait for them.
     from medr_ray.tools.registry import find_tool_problems
 

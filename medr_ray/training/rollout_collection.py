@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, cast
 
+from medr_ray.core.config import GRPOConfig
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.collectives import get_rank_and_world_size
 from medr_ray.training.heldout import HeldoutFigures
@@ -31,33 +32,61 @@ class _News(Generic[T]):
     result: T | None = None
 
 
-def collect_rollouts(
-    backend: TrainerBackend, coordinator: RolloutCoordinator | None, update: int, version: int
-) -> CollectedRollouts:
-    """The rollouts of ``update``, on every worker. Rank 0 has the coordinator. ``version`` is that
-    of the trainer's weights, which the engines serve."""
-    collect = partial(coordinator.collect, update) if coordinator is not None else None
-    return _await_rollouts(backend, coordinator, collect, version, learns_next=True)
+class RolloutCollection:
+    """The rollouts of one update after the other. Rank 0 has the coordinator.
+
+    With ``grpo.max_staleness: 1`` those of the next update are begun as soon as an update's are
+    there, so that they run while it is learnt. They begin under the weights that the engines then
+    serve, and go on under the next ones.
+    """
+
+    def __init__(
+        self, backend: TrainerBackend, coordinator: RolloutCoordinator | None, config: GRPOConfig
+    ) -> None:
+        self._backend = backend
+        self._coordinator = coordinator
+        self._updates = config.updates
+        self._is_ahead = config.max_staleness > 0
+        self._next: Future[CollectedRollouts] | None = None
+
+    def collect(self, update: int) -> CollectedRollouts:
+        """The rollouts of ``update``, on every worker. To be called for the updates in order, when
+        the trainer has the weights of version ``update`` and the engines serve them."""
+        collecting = self._next or self._start_collecting(update)
+        self._next = None
+        collected = _await_rollouts(
+            self._backend, self._coordinator, collecting, update, learns_next=True
+        )
+        # Not before: the curriculum chooses by what this update's rollouts came to.
+        if self._is_ahead and update + 1 < self._updates:
+            self._next = self._start_collecting(update + 1)
+        return collected
+
+    def _start_collecting(self, update: int) -> "Future[CollectedRollouts] | None":
+        if self._coordinator is None:
+            return None
+        return _start_making(partial(self._coordinator.collect, update))
 
 
 def measure_heldout(
     backend: TrainerBackend, coordinator: RolloutCoordinator | None, version: int
 ) -> HeldoutFigures:
     """How the weights of ``version`` do on held-out questions, on every worker."""
-    measure = partial(coordinator.measure_heldout, version) if coordinator is not None else None
-    return _await_rollouts(backend, coordinator, measure, version, learns_next=False)
+    measuring = None
+    if coordinator is not None:
+        measuring = _start_making(partial(coordinator.measure_heldout, version))
+    return _await_rollouts(backend, coordinator, measuring, version, learns_next=False)
 
 
 def _await_rollouts(
     backend: TrainerBackend,
     coordinator: RolloutCoordinator | None,
-    make_rollouts: Callable[[], T] | None,
+    making: "Future[T] | None",
     version: int,
     learns_next: bool,
 ) -> T:
-    """What ``make_rollouts`` of rank 0 returns, on every worker. ``learns_next``: the trainers take
-    the devices behind it."""
-    making = _start_making(make_rollouts) if make_rollouts is not None else None
+    """What rank 0 is ``making``, on every worker. ``learns_next``: the trainers take the devices
+    behind it."""
     while True:
         news: _News[T] | None = None
         if coordinator is not None and making is not None:

@@ -5,6 +5,7 @@ weights. A rollout that failed because of the infrastructure is excluded and cou
 becomes a reward.
 """
 
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from medr_ray.training.rewards import (
     RulesPreference,
     compute_rewards,
 )
+from medr_ray.training.staleness import is_stale, measure_staleness
 from medr_ray.training.truncation import count_truncated_by_length, is_truncated
 from medr_ray.training.turn_rewards import find_turn_rewards
 from medr_ray.training.update_checks import require_usable_rollouts
@@ -41,10 +43,15 @@ from medr_ray.training.weight_sync import WeightReceiver
 
 @dataclass(frozen=True)
 class CollectedRollouts:
-    """The scored rollouts of one update, in the order of their questions, and their figures."""
+    """The scored rollouts of one update, in the order of their questions, and their figures.
+
+    ``curriculum`` is the state of the curriculum once it knew of them. Those of the next update may
+    be collected already when this one is learnt.
+    """
 
     rollouts: list[ScoredRollout]
     figures: RolloutFigures
+    curriculum: dict[str, Any]
 
 
 class RolloutCoordinator:
@@ -66,6 +73,9 @@ class RolloutCoordinator:
         self._questions = {question.task.task_id: question for question in questions}
         self._curriculum = curriculum
         self._pool = pool
+        # A pool runs one set of requests at a time. The rollouts of the next update may still run
+        # when held-out questions are due.
+        self._pool_lock = threading.Lock()
         self.engines = engines
         self._expert = expert
         self._heldout = HeldoutEvaluation(pool, heldout)
@@ -73,7 +83,8 @@ class RolloutCoordinator:
     def collect(self, update: int) -> CollectedRollouts:
         """Roll out the next questions with the weights the engines serve, and score them."""
         started = time.monotonic()
-        outcomes, rollouts = self._run_rollouts(update)
+        with self._pool_lock:
+            outcomes, rollouts = self._run_rollouts(update)
         require_usable_rollouts(update + 1, outcomes, self._config.max_excluded)
         self._curriculum.record_pass_rates(pass_rate_by_question(rollouts))
         trajectories = [rollout.trajectory for rollout in rollouts]
@@ -81,6 +92,8 @@ class RolloutCoordinator:
         cut_by = Counter(
             trajectory.stop_reason for trajectory in trajectories if is_truncated(trajectory)
         )
+        taught = [rollout.trajectory for rollout in rollouts if rollout.advantage is not None]
+        staleness_mean, staleness_largest = measure_staleness(taught, update)
         questions = {outcome.request.task.task_id for outcome in outcomes}
         failures = Counter(outcome.kind for outcome in outcomes if outcome.kind)
         figures = RolloutFigures(
@@ -98,6 +111,9 @@ class RolloutCoordinator:
             groups_refilled=max(0, len(questions) - self._config.questions_per_update),
             groups_used=len({row.group for row in rollouts if row.advantage is not None}),
             rollouts_unused=sum(row.advantage is None for row in rollouts),
+            stale=sum(is_stale(row, update, self._config.max_staleness) for row in trajectories),
+            staleness_mean=staleness_mean,
+            staleness_largest=staleness_largest,
             excluded=len(outcomes) - len(rollouts),
             excluded_by=dict(sorted(failures.items())),
             level=self._curriculum.level,
@@ -106,21 +122,18 @@ class RolloutCoordinator:
             ),
             rollout_seconds=round(time.monotonic() - started, 2),
         )
-        return CollectedRollouts(rollouts, figures)
+        return CollectedRollouts(rollouts, figures, self._curriculum.state())
 
     def measure_heldout(self, update: int) -> HeldoutFigures:
         """How the engines' weights do on held-out questions after ``update`` updates."""
-        return self._heldout.measure(update)
+        with self._pool_lock:
+            return self._heldout.measure(update)
 
     def yield_devices(self) -> None:
         """Let the engines sleep, where the trainers learn on the same devices. New weights wake
         them."""
         if self._shares_devices:
             self.engines.sleep()
-
-    def curriculum_state(self) -> dict[str, Any]:
-        """What ``Curriculum.resume`` needs to continue."""
-        return self._curriculum.state()
 
     def close(self) -> None:
         """End the rollout workers and the engines."""
@@ -196,7 +209,11 @@ class RolloutCoordinator:
         paid = [tuple(weight * share for share in of_turns) for of_turns in shares]
         minimum = minimum_viable(self._config.group_size, self._config.min_group_fraction)
         masks_truncated = self._config.truncated == "masked"
-        left_out = [masks_truncated and is_truncated(trajectory) for trajectory in trajectories]
+        bound = self._config.max_staleness
+        left_out = [
+            (masks_truncated and is_truncated(trajectory)) or is_stale(trajectory, update, bound)
+            for trajectory in trajectories
+        ]
         return score_groups(
             update,
             trajectories,

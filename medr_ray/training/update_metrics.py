@@ -26,7 +26,9 @@ class RolloutFigures:
     counts by stop reason and ``truncated_by_length`` by quarter of all rollouts, from the shortest
     to the longest. ``groups`` counts the questions, of which ``groups_refilled`` took the place of
     others that taught nothing, and ``groups_used`` those whose rollouts have an advantage;
-    ``rollouts_unused`` are the rollouts without one.
+    ``rollouts_unused`` are the rollouts without one. ``stale`` rollouts are among these because
+    their tokens are of older weights than ``grpo.max_staleness`` allows; ``staleness_mean`` and
+    ``staleness_largest``, in updates, are of the tokens that are learnt from.
 
     ``level`` is the curriculum's for the next update, in hops. ``tool_seconds`` is the sum over all
     tool calls.
@@ -46,6 +48,9 @@ class RolloutFigures:
     groups_refilled: int
     groups_used: int
     rollouts_unused: int
+    stale: int
+    staleness_mean: float | None
+    staleness_largest: int | None
     excluded: int
     excluded_by: dict[str, int]
     level: int
@@ -117,8 +122,7 @@ class UpdateMetrics:
 class TrainerState:
     """Where a run stands after ``update`` updates, beside the tensors of the backend.
 
-    ``curriculum`` is the state of the curriculum; null before the first update, and on every worker
-    but rank 0.
+    ``curriculum`` is the state of the curriculum; null before the first update.
     """
 
     update: int = 0

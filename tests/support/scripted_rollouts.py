@@ -64,7 +64,8 @@ class ScriptedPool:
     """Rollouts with an even number answer rightly; those with a number in ``failing`` find a tool
     down, and those with a number in ``cut`` run out of seconds. All rollouts of the questions in
     ``easy`` answer rightly. Groups finish in the order that ``order`` draws, or the last first.
-    ``requests`` are those that ran."""
+    ``requests`` are those that ran. A run is of the weights that the engine serves when it
+    begins."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class ScriptedPool:
         self._easy = easy
         self._order = order
         self.requests: list[RolloutRequest] = []
+        self._updates_run: list[int] = []
         self.is_closed = False
 
     def run_groups(
@@ -89,6 +91,8 @@ class ScriptedPool:
         add_groups: AddGroups | None = None,
     ) -> Iterator[GroupOutcome]:
         waiting = list(groups)
+        self._version = self._engine.versions[-1] if self._engine.versions else 0
+        self._fingerprint = self._engine.fingerprint
         while waiting:
             # The last to begin may be the first to finish.
             place = self._order.randrange(len(waiting)) if self._order else -1
@@ -97,6 +101,11 @@ class ScriptedPool:
             if add_groups is not None:
                 waiting += add_groups(outcome)
             yield outcome
+        self._updates_run.append(groups[0][0].rollout // len(groups[0]))
+
+    def has_run(self, update: int) -> bool:
+        """Whether the rollouts of an update have been made, by their numbers."""
+        return update in self._updates_run
 
     def close(self) -> None:
         self.is_closed = True
@@ -108,7 +117,7 @@ class ScriptedPool:
         return RolloutOutcome(request, self._make_trajectory(request))
 
     def _make_trajectory(self, request: RolloutRequest) -> Trajectory:
-        rng = random.Random(f"{self._engine.fingerprint}/{request.key}")
+        rng = random.Random(f"{self._fingerprint}/{request.key}")
         prompt = tuple(rng.choices(_TOKENS, k=12))
         output = tuple(rng.choices(_TOKENS, k=rng.randint(4, 16)))
         logprobs = tuple(rng.uniform(-6.5, -5.5) for _ in output)
@@ -125,7 +134,7 @@ class ScriptedPool:
                 Message("user", request.task.text),
                 Message("assistant", f"<think>I look.</think>\n<answer>{answer}</answer>"),
             ),
-            turns=(Turn(prompt, output, logprobs, 0),),
+            turns=(Turn(prompt, output, logprobs, self._version),),
             tool_events=(ToolEvent("search", '{"query": "a"}', "ok", 0.1, False),),
             documents=(),
             answer=None if is_cut else answer,

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,9 @@ FIGURES = {
     "groups_refilled",
     "groups_used",
     "rollouts_unused",
+    "stale",
+    "staleness_mean",
+    "staleness_largest",
     "excluded",
     "excluded_by",
     "level",
@@ -238,6 +242,7 @@ def test_two_updates_learn_publish_and_record(
         assert row["tokens"] == sum(len(rollout.trajectory.turns[0].output_ids) for rollout in own)
         assert row["groups_used"] == 2
         assert row["answer_rate"] == 1.0
+        assert row["stale"] == row["staleness_mean"] == row["staleness_largest"] == 0
         assert row["truncated"] == sum(row["truncated_by_length"]) == row["rollouts_unused"] == 0
         assert row["grad_norm"] > 0
         assert 0 < row["entropy"] < math.log(400)
@@ -331,7 +336,7 @@ def test_groups_that_teach_nothing_are_replaced_whichever_ends_first(seed: int) 
     # Two of the first four and the first of their substitutes teach nothing.
     easy = [chosen[0], chosen[2], chosen[4]]
 
-    def collect(order: random.Random | None) -> tuple[CollectedRollouts, RolloutCoordinator]:
+    def collect(order: random.Random | None) -> CollectedRollouts:
         engine = RecordingEngine()
         pool = ScriptedPool(engine, easy=easy, order=order)
         coordinator = RolloutCoordinator(
@@ -345,17 +350,17 @@ def test_groups_that_teach_nothing_are_replaced_whichever_ends_first(seed: int) 
         collected = coordinator.collect(0)
         keys = [request.key for request in pool.requests]
         assert len(keys) == len(set(keys)) == 7 * 4
-        return collected, coordinator
+        return collected
 
-    first, _ = collect(None)
-    collected, coordinator = collect(random.Random(seed))
+    first = collect(None)
+    collected = collect(random.Random(seed))
     assert {row.group for row in collected.rollouts} == set(chosen)
     assert without_clock(collected) == without_clock(first)
     figures = collected.figures
     assert (figures.groups, figures.groups_refilled, figures.groups_used) == (7, 3, 4)
     assert figures.rollouts_unused == 3 * 4
     # The curriculum knows of all of them.
-    assert set(coordinator.curriculum_state()["visits"]) == set(chosen)
+    assert set(collected.curriculum["visits"]) == set(chosen)
 
 
 def test_no_more_questions_are_drawn_than_the_refill_allows() -> None:
@@ -376,6 +381,99 @@ def test_an_update_that_lost_too_much_to_infrastructure_stops_the_run() -> None:
         make_coordinator(make_config(1), pool, engine).collect(0)
     tolerant = make_config(1, "grpo.max_excluded=0.5")
     assert make_coordinator(tolerant, pool, engine).collect(0).figures.excluded == 4
+
+
+def learn_beside_the_next_rollouts(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
+    """Every update is learnt only after the next one's rollouts have run."""
+    learn = Learner.learn
+    start = ScriptedPool.__init__
+    pools: list[ScriptedPool] = []
+
+    def note_and_start(pool: ScriptedPool, *arguments: Any, **options: Any) -> None:
+        start(pool, *arguments, **options)
+        pools.append(pool)
+
+    def wait_and_learn(learner: Learner, rollouts: Any, update: int) -> Any:
+        deadline = time.monotonic() + 30
+        while update + 1 < updates and not pools[-1].has_run(update + 1):
+            assert time.monotonic() < deadline, "the next rollouts do not run meanwhile"
+            time.sleep(0.01)
+        return learn(learner, rollouts, update)
+
+    monkeypatch.setattr(ScriptedPool, "__init__", note_and_start)
+    monkeypatch.setattr(Learner, "learn", wait_and_learn)
+
+
+@pytest.mark.parametrize("loss", ["clipped", "truncated"])
+def test_the_next_rollouts_run_while_an_update_is_learnt_and_are_never_older_than_one(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    learn_beside_the_next_rollouts(monkeypatch, updates=4)
+    options = ("grpo.max_staleness=1", f"grpo.loss={loss}")
+    whole = Training(tmp_path / "whole", model, monkeypatch, 4, *options)
+    rows = whole.metrics
+    assert [row["staleness_mean"] for row in rows] == [0, 1, 1, 1]
+    assert [row["staleness_largest"] for row in rows] == [0, 1, 1, 1]
+    assert [row["stale"] for row in rows] == [0, 0, 0, 0]
+    assert all(row["grad_norm"] > 0 for row in rows)
+    assert whole.engine.versions == [1, 2, 3, 4]
+    rollouts = whole.directory.read(GRPO_ROLLOUTS)
+    for rollout in rollouts:
+        version = rollout.trajectory.turns[0].policy_version
+        assert version == max(0, rollout.update - 1)
+
+    # A run that was killed: what was begun for the next update is made again, and each planned
+    # rollout is learnt from once.
+    (checkpoint,) = (whole.folder / "checkpoints").iterdir()
+    shutil.copytree(checkpoint, tmp_path / "resumed" / "checkpoints" / checkpoint.name)
+    resumed = Training(tmp_path / "resumed", model, monkeypatch, 4, *options)
+    assert [row["staleness_mean"] for row in resumed.metrics] == [0, 1, 0, 1]
+
+    def list_trained(training: Training) -> list[tuple[int, str, int]]:
+        return [
+            (rollout.update, rollout.group, rollout.trajectory.rollout)
+            for rollout in training.directory.read(GRPO_ROLLOUTS)
+            if rollout.update >= 2
+        ]
+
+    assert list_trained(resumed) == list_trained(whole)
+    assert len(set(list_trained(whole))) == len(list_trained(whole)) == 16
+
+
+def test_without_staleness_no_rollout_begins_before_the_update_is_learnt(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Learner.learn
+    counts: list[int] = []
+
+    def count_and_learn(learner: Learner, rollouts: Any, update: int) -> Any:
+        time.sleep(0.2)
+        counts.append(len(training_pools[0].requests))
+        return learn(learner, rollouts, update)
+
+    training_pools: list[ScriptedPool] = []
+    start = ScriptedPool.__init__
+
+    def note_and_start(pool: ScriptedPool, *arguments: Any, **options: Any) -> None:
+        start(pool, *arguments, **options)
+        training_pools.append(pool)
+
+    monkeypatch.setattr(ScriptedPool, "__init__", note_and_start)
+    monkeypatch.setattr(Learner, "learn", count_and_learn)
+    Training(tmp_path / "run", model, monkeypatch, updates=3)
+    assert counts == [8, 16, 24]
+
+
+def test_rollouts_of_older_weights_than_allowed_are_never_learnt_from() -> None:
+    engine = RecordingEngine()
+    engine.versions.append(3)
+    for bound, update, stale in ((0, 3, 0), (0, 4, 8), (1, 4, 0), (1, 5, 8), (1, 2, 8)):
+        config = make_config(1, f"grpo.max_staleness={bound}")
+        collected = make_coordinator(config, ScriptedPool(engine), engine).collect(update)
+        assert collected.figures.stale == stale
+        is_taught = [rollout.advantage is not None for rollout in collected.rollouts]
+        assert is_taught == [stale == 0] * 8
+        assert collected.figures.staleness_largest == (None if stale else update - 3)
 
 
 def test_updates_that_can_teach_nothing_stop_the_run(

@@ -220,6 +220,11 @@ class GRPOConfig(TrainerConfig):
     max_empty_updates: Operational[int] = Field(
         3, ge=1, description="updates in a row without anything to learn after which the run stops"
     )
+    max_staleness: Literal[0, 1] = Field(
+        0,
+        description="updates by which the weights that sample may be older than those that learn; "
+        "1: the rollouts of the next update run while this one is learnt",
+    )
     refill: int = Field(
         0,
         ge=0,
