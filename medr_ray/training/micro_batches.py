@@ -70,6 +70,9 @@ def plan_micro_batches(
     if not tree:
         return rows
     trees = _plan_trees(taught, max_tokens, attends_by_branch(device))
+    # Rows that are left beside trees may need more padding than all rows together.
+    if sum(plan.tokens for plan in trees) > sum(plan.tokens for plan in rows):
+        return rows
     return min(rows, trees, key=_estimate_work)
 
 
