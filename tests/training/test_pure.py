@@ -205,7 +205,9 @@ def test_an_update_warns_of_a_mismatch_and_says_what_to_do() -> None:
 
 
 def test_sft_loss_is_the_summed_negative_log_likelihood() -> None:
-    assert sft_loss(torch.tensor([-1.0, -2.5])).item() == 3.5
+    logprobs = torch.tensor([-1.0, -2.5])
+    assert sft_loss(logprobs, torch.tensor([])).item() == 3.5
+    assert sft_loss(logprobs, torch.tensor([2.0, 0.5])).item() == 3.25
 
 
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 3), st.integers(0, 5))
