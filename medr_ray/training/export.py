@@ -96,7 +96,7 @@ def save_model(
         if lora is not None:
             adapter = backend.stream_weights(adapter_only=True)
             save_adapter(adapter, lora, source, folder / _ADAPTER_FOLDER)
-        _put_in_place(folder, target)
+        replace_model(folder, target)
     finally:
         # Gone where all went well; else a full disk is not to stay full of it.
         shutil.rmtree(folder, ignore_errors=True)
@@ -263,7 +263,7 @@ def _copy_description(source: Path, folder: Path) -> None:
     (folder / _CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
-def _put_in_place(folder: Path, target: Path) -> None:
+def replace_model(folder: Path, target: Path) -> None:
     """Give a complete model its name; an earlier one under it is moved away first, then deleted."""
     for path in [*folder.rglob("*"), folder]:
         if path.is_file():

@@ -3,7 +3,6 @@ the tokens that are learnt, the assistant's. Where dialogues are held out, the s
 those with the smallest loss on them."""
 
 import contextlib
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,9 +20,9 @@ from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank_and_world_size, sum_over_workers
 from medr_ray.training.dealing import deal_examples
-from medr_ray.training.export import save_model
+from medr_ray.training.evaluation_loss import EvaluationLoss, sum_weights
+from medr_ray.training.export import replace_model, save_model
 from medr_ray.training.gradients import accumulate_gradients
-from medr_ray.training.held_out import HeldOutEvaluation, sum_weights
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog, replace_infinite
 from medr_ray.training.schedules import scheduled_learning_rate
@@ -88,7 +87,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
     state = load_checkpoint(backend, directory) or {"step": 0, "history": [], "evaluation": None}
-    evaluation = HeldOutEvaluation(
+    evaluation = EvaluationLoss(
         held_out,
         config.evaluate_every,
         config.early_stop,
@@ -163,8 +162,7 @@ def _put_in_place(best: Path, output: Path) -> None:
     """Make the best weights the trained model. They are that already where an earlier attempt was
     ended behind this line."""
     if best.is_dir() or not output.is_dir():
-        shutil.rmtree(output, ignore_errors=True)
-        best.rename(output)
+        replace_model(best, output)
 
 
 def _accumulate_batch(

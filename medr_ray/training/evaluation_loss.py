@@ -45,7 +45,7 @@ class Progress:
         return Progress(self.first_loss, self.best_loss, self.best_step, self.evaluations_since + 1)
 
 
-class HeldOutEvaluation:
+class EvaluationLoss:
     """Evaluates every so many steps, and after the last one.
 
     ``examples`` are those of all workers; without any nothing is evaluated. ``patience`` is the
