@@ -222,11 +222,16 @@ class Engine(SharedEngine, Protocol):
         """Go on with the requests that wait."""
         ...
 
-    async def begin_weights(self, version: int) -> None:
+    async def begin_weights(self, version: int, adapter_scaling: float | None = None) -> None:
         """Begin to take in weights that will answer as ``version``.
 
+        With ``adapter_scaling`` what comes is a LoRA adapter alone, under the names of PEFT's
+        files: the weights become those that last came whole, or that the engine was started with,
+        plus ``adapter_scaling`` x B @ A. Without it what comes is the whole model.
+
         Returns when no request is in work; new ones wait from here on. An update that was begun
-        before and not finished is dropped. Raises InfrastructureError for an engine that sleeps.
+        before and not finished is dropped. Raises InfrastructureError for an engine that sleeps,
+        and for an adapter where the engine takes none.
         """
         ...
 

@@ -35,6 +35,7 @@ class ManagedEngine(abc.ABC):
     """An ``Engine``. It belongs to the coroutines of one event loop."""
 
     capabilities: frozenset[Capability] = frozenset()
+    takes_adapters = False  # updates by a LoRA adapter alone
 
     def __init__(self) -> None:
         self._gate = RequestGate()
@@ -75,15 +76,17 @@ class ManagedEngine(abc.ABC):
         """As ``Engine.resume``."""
         self._gate.open(_PAUSED)
 
-    async def begin_weights(self, version: int) -> None:
+    async def begin_weights(self, version: int, adapter_scaling: float | None = None) -> None:
         """As ``Engine.begin_weights``."""
+        if adapter_scaling is not None and not self.takes_adapters:
+            raise InfrastructureError("this engine takes whole weights, and no adapter alone")
         async with self._change_lock:
             if self._gate.is_closed_for(_ASLEEP):
                 raise InfrastructureError("the engine sleeps: wake it before it is given weights")
             await self._gate.close(_CHANGING)
             self._next_version = None
             async with self._refuse_after_failure():
-                await self._begin_update()
+                await self._begin_update(adapter_scaling)
             self._next_version = version
 
     async def add_weights(self, bucket: "Mapping[str, torch.Tensor]") -> None:
@@ -158,8 +161,9 @@ class ManagedEngine(abc.ABC):
         """Pieces of a continuation, then the whole Generation."""
 
     @abc.abstractmethod
-    async def _begin_update(self) -> None:
-        """Prepare for new weights; an update that was begun before is dropped."""
+    async def _begin_update(self, adapter_scaling: float | None) -> None:
+        """Prepare for new weights, or for an adapter; an update that was begun before is
+        dropped."""
 
     @abc.abstractmethod
     async def _write_weights(self, bucket: "Mapping[str, torch.Tensor]") -> None:

@@ -125,9 +125,9 @@ class RemoteEngine:
         """As ``Engine.resume``."""
         await self._call("resume")
 
-    async def begin_weights(self, version: int) -> None:
+    async def begin_weights(self, version: int, adapter_scaling: float | None = None) -> None:
         """As ``Engine.begin_weights``."""
-        await self._call("begin_weights", version)
+        await self._call("begin_weights", version, adapter_scaling)
 
     async def add_weights(self, bucket: "Mapping[str, torch.Tensor]") -> None:
         """As ``Engine.add_weights``."""

@@ -153,7 +153,7 @@ class VllmEngine(ManagedEngine):
         except Exception as error:
             raise InfrastructureError(f"vLLM failed: {type(error).__name__}: {error}") from error
 
-    async def _begin_update(self) -> None:
+    async def _begin_update(self, adapter_scaling: float | None) -> None:
         await self._llm.pause_generation(mode="wait", clear_cache=True)
         await self._call_workers("medr_begin_weights")
 

@@ -86,9 +86,9 @@ class EngineServer:
         """Go on with the requests that wait."""
         await self._engine.resume()
 
-    async def begin_weights(self, version: int) -> None:
-        """Begin to take in weights that will answer as ``version``."""
-        await self._engine.begin_weights(version)
+    async def begin_weights(self, version: int, adapter_scaling: float | None = None) -> None:
+        """Begin to take in weights that will answer as ``version``, or an adapter."""
+        await self._engine.begin_weights(version, adapter_scaling)
 
     async def add_weights(self, names: Sequence[str], *arrays: "numpy.ndarray[Any, Any]") -> None:
         """Take in a bucket of ``weight_buckets.share_bucket``."""

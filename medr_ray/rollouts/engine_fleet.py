@@ -13,6 +13,7 @@ Guaranteed:
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -130,12 +131,14 @@ class EngineFleet:
         version: int,
         buckets: "Iterable[dict[str, torch.Tensor]]",
         only_missing: bool = False,
+        adapter_scaling: float | None = None,
     ) -> Publication:
         """Give the engines new weights; returns once all of them answer under ``version``.
 
         ``buckets`` are walked through once, and each is emptied. With ``only_missing`` the engines
         that serve already keep on, and those that wait for weights get them: ``version`` is then
-        the present one. Raises InfrastructureError when no engine is left.
+        the present one. With ``adapter_scaling`` the buckets have a LoRA adapter alone (see
+        ``Engine.begin_weights``). Raises InfrastructureError when no engine is left.
         """
         from medr_ray.engines.weight_checksum import WeightChecksum
 
@@ -145,7 +148,7 @@ class EngineFleet:
         # All of them, before the first has new weights: no rollout sees two versions in turn.
         self._ask(receivers, "pause")
         receivers = self._list_reached(receivers)
-        self._ask(receivers, "begin_weights", version)
+        self._ask(receivers, "begin_weights", version, adapter_scaling)
         checksum = WeightChecksum()
         size = 0
         sent: dict[_Engine, Any] = {}
@@ -168,7 +171,10 @@ class EngineFleet:
         for engine, served in versions.items():
             if served != version:
                 self._lose(engine, f"it serves version {served} after being given {version}")
-        self._require_checksum(self._list_reached(receivers), digest)
+        if adapter_scaling is None:
+            self._require_checksum(self._list_reached(receivers), digest)
+        else:
+            self._require_equal_weights(self._list_reached(receivers))
         receivers = self._list_reached(receivers)
         self._admit(receivers, self._ask(receivers, "describe"))
         self._version = version
@@ -269,6 +275,17 @@ class EngineFleet:
         for engine, checksum in self._ask(engines, "checksum").items():
             if checksum != digest:
                 self._lose(engine, f"its weights have checksum {checksum}; {digest} were sent")
+
+    def _require_equal_weights(self, engines: Sequence[_Engine]) -> None:
+        """Take engines out of use whose weights are others than those of most. What the weights
+        are with an adapter, its sender does not know."""
+        checksums = self._ask(engines, "checksum")
+        if not checksums:
+            return
+        ((common, _),) = Counter(checksums.values()).most_common(1)
+        for engine, checksum in checksums.items():
+            if checksum != common:
+                self._lose(engine, f"its weights have checksum {checksum}, those of most {common}")
 
     def _look_at(self, engine: _Engine, now: float) -> None:
         """Ask an engine how it stands, or take its answer, where there is one."""

@@ -31,7 +31,7 @@ from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
 from medr_ray.training.throughput import Throughput
 from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
-from medr_ray.training.weight_sync import publish_weights
+from medr_ray.training.weight_sync import WeightPublisher, find_adapter_scaling
 from medr_ray.training.workers import load_backend
 
 _LOG = logging.getLogger(__name__)
@@ -73,18 +73,19 @@ def grpo_worker(settings: dict[str, Any]) -> None:
             coordinator = start_coordinator(job, state.curriculum, trainers)
             stack.callback(coordinator.close)
         engines = coordinator.engines if coordinator else None
+        publisher = WeightPublisher(backend, engines, find_adapter_scaling(job.config))
         if state.update:
             # The engines were started with the SFT model.
-            publish_weights(backend, engines, state.update)
+            publisher.publish(state.update)
 
-        collection = RolloutCollection(backend, coordinator, grpo)
+        collection = RolloutCollection(publisher, coordinator, grpo)
         for update in range(state.update, grpo.updates):
             collected = collection.collect(update)
             learning = learner.learn(collected.rollouts, update)
-            publication = publish_weights(backend, engines, update + 1)
+            publication = publisher.publish(update + 1)
             heldout = NOT_MEASURED
             if is_due(update + 1, grpo.evaluate_every):
-                heldout = measure_heldout(backend, coordinator, update + 1)
+                heldout = measure_heldout(publisher, coordinator, update + 1)
             metrics = UpdateMetrics(
                 update + 1,
                 collected.figures,

@@ -13,11 +13,10 @@ from functools import partial
 from typing import Generic, TypeVar, cast
 
 from medr_ray.core.config import GRPOConfig
-from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.collectives import get_rank_and_world_size
 from medr_ray.training.heldout import HeldoutFigures
 from medr_ray.training.rollout_coordinator import CollectedRollouts, RolloutCoordinator
-from medr_ray.training.weight_sync import publish_weights
+from medr_ray.training.weight_sync import WeightPublisher
 
 # Between two looks at the engines while rollouts are made.
 _LOOK_SECONDS = 0.25
@@ -41,9 +40,12 @@ class RolloutCollection:
     """
 
     def __init__(
-        self, backend: TrainerBackend, coordinator: RolloutCoordinator | None, config: GRPOConfig
+        self,
+        publisher: WeightPublisher,
+        coordinator: RolloutCoordinator | None,
+        config: GRPOConfig,
     ) -> None:
-        self._backend = backend
+        self._publisher = publisher
         self._coordinator = coordinator
         self._updates = config.updates
         self._is_ahead = config.max_staleness > 0
@@ -55,7 +57,7 @@ class RolloutCollection:
         collecting = self._next or self._start_collecting(update)
         self._next = None
         collected = _await_rollouts(
-            self._backend, self._coordinator, collecting, update, learns_next=True
+            self._publisher, self._coordinator, collecting, update, learns_next=True
         )
         # Not before: the curriculum chooses by what this update's rollouts came to.
         if self._is_ahead and update + 1 < self._updates:
@@ -69,17 +71,17 @@ class RolloutCollection:
 
 
 def measure_heldout(
-    backend: TrainerBackend, coordinator: RolloutCoordinator | None, version: int
+    publisher: WeightPublisher, coordinator: RolloutCoordinator | None, version: int
 ) -> HeldoutFigures:
     """How the weights of ``version`` do on held-out questions, on every worker."""
     measuring = None
     if coordinator is not None:
         measuring = _start_making(partial(coordinator.measure_heldout, version))
-    return _await_rollouts(backend, coordinator, measuring, version, learns_next=False)
+    return _await_rollouts(publisher, coordinator, measuring, version, learns_next=False)
 
 
 def _await_rollouts(
-    backend: TrainerBackend,
+    publisher: WeightPublisher,
     coordinator: RolloutCoordinator | None,
     making: "Future[T] | None",
     version: int,
@@ -94,8 +96,7 @@ def _await_rollouts(
         news = share_with_workers(news)
         if news.has_ended:
             return cast(T, news.result)
-        engines = coordinator.engines if coordinator is not None else None
-        publish_weights(backend, engines, version, only_missing=True)
+        publisher.publish(version, only_missing=True)
 
 
 def share_with_workers(value: T | None) -> T:

@@ -11,6 +11,7 @@ from typing import Protocol
 import ray
 import torch
 
+from medr_ray.core.config import PipelineConfig
 from medr_ray.rollouts.engine_fleet import Publication
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.export import BUCKET_BYTES, pack_buckets
@@ -27,8 +28,10 @@ class WeightReceiver(Protocol):
         version: int,
         buckets: Iterable[dict[str, torch.Tensor]],
         only_missing: bool = False,
+        adapter_scaling: float | None = None,
     ) -> Publication:
-        """Serve these weights, or give them to those alone that have none. Buckets are emptied."""
+        """Serve these weights, or give them to those alone that have none; with ``adapter_scaling``
+        they are a LoRA adapter. Buckets are emptied."""
         ...
 
     def check(self) -> None:
@@ -50,20 +53,44 @@ class WeightReceiver(Protocol):
     def close(self) -> None: ...
 
 
-def publish_weights(
-    backend: TrainerBackend,
-    engines: WeightReceiver | None,
-    version: int,
-    only_missing: bool = False,
-) -> Publication:
-    """Let the engines answer with the trainer's weights as ``version``. Called by every worker;
-    rank 0 alone has the engines, and what is returned elsewhere is empty."""
-    buckets = pack_buckets(backend.stream_weights(), choose_bucket_bytes() if engines else 1)
-    if engines is not None:
-        return engines.publish(version, buckets, only_missing)
-    for _ in buckets:
-        raise RuntimeError("only rank 0 is given weights")
-    return Publication(version, engines=0, size=0, seconds=0.0)
+class WeightPublisher:
+    """Lets the engines answer with the trainer's weights. Every worker has one and calls it; rank 0
+    alone has ``engines``.
+
+    With ``adapter_scaling`` only the LoRA adapter is sent, which counts so many times.
+    """
+
+    def __init__(
+        self,
+        backend: TrainerBackend,
+        engines: WeightReceiver | None,
+        adapter_scaling: float | None = None,
+    ) -> None:
+        self._backend = backend
+        self._engines = engines
+        self._adapter_scaling = adapter_scaling
+
+    def publish(self, version: int, only_missing: bool = False) -> Publication:
+        """Send the weights as ``version``; what is returned where there are no engines is empty.
+
+        With ``only_missing`` they go to those engines alone that have none.
+        """
+        stream = self._backend.stream_weights(adapter_only=self._adapter_scaling is not None)
+        buckets = pack_buckets(stream, choose_bucket_bytes() if self._engines else 1)
+        if self._engines is not None:
+            return self._engines.publish(version, buckets, only_missing, self._adapter_scaling)
+        for _ in buckets:
+            raise RuntimeError("only rank 0 is given weights")
+        return Publication(version, engines=0, size=0, seconds=0.0)
+
+
+def find_adapter_scaling(config: PipelineConfig) -> float | None:
+    """How many times the adapter counts that GRPO sends alone; None where it sends whole weights:
+    without LoRA, and to vLLM, which takes in no adapter here."""
+    lora = config.grpo.lora
+    if lora is None or config.engine.backend == "vllm":
+        return None
+    return lora.alpha / lora.rank
 
 
 def choose_bucket_bytes() -> int:

@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 import ray
 import torch
+from support.adapters import SCALING, add_adapter, make_adapter, read_weights
 from support.fake_engine import FakeEngineFactory, compute_digest, make_weights
+from support.tiny_model import build_tiny_model
 
+from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Sampling
+from medr_ray.engines.factory import ConfiguredEngineFactory
 from medr_ray.rollouts.engine_actor import start_engine_actor
 from medr_ray.rollouts.engine_client import Dialogue, FleetClient
 from medr_ray.rollouts.engine_fleet import EngineFleet, start_fleet
@@ -33,7 +37,7 @@ def started() -> Iterator[StartFleet]:
     """Starts fleets that end with the test: an engine for each manner."""
     fleets: list[EngineFleet] = []
 
-    def start(*manners: FakeEngineFactory, seconds: float = 60.0) -> EngineFleet:
+    def start(*manners: Callable[[], Any], seconds: float = 60.0) -> EngineFleet:
         def start_actor(number: int) -> Any:
             return start_engine_actor(manners[number], {"CPU": 0.1})
 
@@ -156,6 +160,26 @@ def test_a_dead_engine_s_dialogues_move_and_it_serves_again_with_the_present_wei
             processes = {process_of(answer) for answer in answers}
 
     asyncio.run(talk())
+
+
+def test_an_adapter_alone_reaches_all_engines_and_one_that_died(
+    started: StartFleet, tmp_path: Path
+) -> None:
+    model = build_tiny_model(tmp_path / "model", context=64)
+    factory = ConfiguredEngineFactory(str(model), EngineConfig(dtype="bfloat16", threads=1))
+    fleet = started(factory, factory)
+    adapters = {version: make_adapter(version) for version in (1, 2)}
+    for version, adapter in adapters.items():
+        publication = fleet.publish(version, split(adapter), adapter_scaling=SCALING)
+        assert publication.size == sum(tensor.nbytes for tensor in make_adapter(version).values())
+    kill_engine(fleet, 0)
+    check_until(fleet, lambda: fleet._engines[0].state != "serving")
+    check_until(fleet, fleet.awaits_weights)
+    # It has the weights of the folder again, to which the present adapter is added.
+    fleet.publish(2, split(make_adapter(2)), only_missing=True, adapter_scaling=SCALING)
+    expected = compute_digest(add_adapter(read_weights(model), make_adapter(2)))
+    digests = [ray.get(engine.actor.checksum.remote()) for engine in fleet._engines]
+    assert digests == [expected] * 2
 
 
 def test_rollouts_wait_while_the_only_engine_is_down(started: StartFleet) -> None:

@@ -85,7 +85,7 @@ class BigramEngine(ManagedEngine):
         reason: FinishReason = "stop" if finish_reason == "stop" else "length"
         yield Generation(tuple(ids), tuple(logprobs), text, reason, self._version)
 
-    async def _begin_update(self) -> None:
+    async def _begin_update(self, adapter_scaling: float | None) -> None:
         shapes = {name: tuple(weight.shape) for name, weight in make_bigram_weights(0).items()}
         self._transfer = WeightTransfer(shapes)
         self._incoming = {}

@@ -97,7 +97,7 @@ class FakeEngine:
     async def resume(self) -> None:
         self._open.set()
 
-    async def begin_weights(self, version: int) -> None:
+    async def begin_weights(self, version: int, adapter_scaling: float | None = None) -> None:
         if self._is_asleep:
             raise InfrastructureError("the engine sleeps")
         self._next_version = version

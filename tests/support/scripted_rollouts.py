@@ -24,6 +24,7 @@ class RecordingEngine:
         self.fingerprint = "the model it was started with"
         self.weights: Mapping[str, torch.Tensor] = {}
         self.versions: list[int] = []
+        self.adapter_scaling: float | None = None
         self.is_closed = False
 
     def publish(
@@ -31,6 +32,7 @@ class RecordingEngine:
         version: int,
         buckets: Iterable[dict[str, torch.Tensor]],
         only_missing: bool = False,
+        adapter_scaling: float | None = None,
     ) -> Publication:
         weights: dict[str, torch.Tensor] = {}
         for bucket in buckets:
@@ -41,6 +43,7 @@ class RecordingEngine:
         self.fingerprint = digest.hexdigest()
         self.weights = weights
         self.versions.append(version)
+        self.adapter_scaling = adapter_scaling
         size = sum(tensor.nbytes for tensor in weights.values())
         return Publication(version, 1, size, 0.1)
 

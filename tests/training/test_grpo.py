@@ -282,6 +282,21 @@ def test_held_out_questions_are_measured_and_change_nothing(
         assert torch.equal(weight, plain.weights[name])
 
 
+def test_with_lora_the_engines_are_given_the_adapter_alone(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Training(tmp_path / "whole", model, monkeypatch, 2)
+    training = Training(tmp_path / "run", model, monkeypatch, 2, "grpo.lora={rank: 1}")
+    assert training.engine.versions == [1, 2]
+    assert training.engine.adapter_scaling == 32.0
+    assert {name.rsplit(".", 2)[1] for name in training.engine.weights} == {"lora_A", "lora_B"}
+    sizes = [run.metrics[0]["sync_bytes"] for run in (whole, training)]
+    print(f"sync bytes: whole weights {sizes[0]}, adapter {sizes[1]}")
+    assert 0 < sizes[1] < sizes[0] / 5
+    adapter = load_file(training.folder / "model" / "adapter" / "adapter_model.safetensors")
+    assert adapter.keys() == training.engine.weights.keys()
+
+
 def test_a_resumed_run_equals_the_uninterrupted_one(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

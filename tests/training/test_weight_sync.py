@@ -13,7 +13,7 @@ from support.fake_engine import FakeEngineFactory, compute_digest, make_weights
 from medr_ray.rollouts.engine_actor import start_engine_actor
 from medr_ray.rollouts.engine_fleet import start_fleet
 from medr_ray.training import weight_sync
-from medr_ray.training.weight_sync import publish_weights
+from medr_ray.training.weight_sync import WeightPublisher
 
 SHAPES = {f"w{number}": (256, 1024) for number in range(16)}
 TENSOR_BYTES = 2 * 256 * 1024
@@ -27,7 +27,7 @@ class CountingBackend:
         self._given: list[weakref.ref[torch.Tensor]] = []
         self.peak = 0
 
-    def stream_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
         weights = make_weights(1, SHAPES)
         for name in SHAPES:
             yield name, self._note(weights.pop(name))
@@ -50,7 +50,7 @@ def test_rank_0_never_holds_more_than_two_buckets(monkeypatch: pytest.MonkeyPatc
     fleet = start_fleet(start_actor, 1, 60.0, "0.1 CPU")
     try:
         backend: Any = CountingBackend()
-        publication = publish_weights(backend, fleet, 1)
+        publication = WeightPublisher(backend, fleet).publish(1)
         digest = ray.get(fleet._engines[0].actor.checksum.remote())
     finally:
         fleet.close()
@@ -65,10 +65,10 @@ def test_the_other_workers_take_part_and_are_given_nothing() -> None:
     class OtherWorker:
         """Takes part in the gathering."""
 
-        def stream_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
             asked.append(True)
             yield from ()
 
     backend: Any = OtherWorker()
-    assert publish_weights(backend, None, 1).size == 0
+    assert WeightPublisher(backend, None).publish(1).size == 0
     assert asked == [True]
