@@ -44,7 +44,7 @@ STAGES = [
 ]
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 # Where the run of every stage is killed: as soon as its folder has such a file.
-KILLED_IN = {"trajectories": "parts/*.parquet", "sft": "train/checkpoint_*"}
+KILLED_IN = {"trajectories": "parts/*.parquet", "sft": "checkpoints/step-*/state.json"}
 _SMALL = {
     "corpus.limit_per_file": 6000,
     "entities.rare_documents": 36,
