@@ -44,3 +44,13 @@ def claim_private_folder(folder: Path) -> None:
 def open_private(path: str, flags: int) -> int:
     """An ``opener`` of ``open``: a file that it creates is for the owner alone."""
     return os.open(path, flags, FILE_MODE)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Let a file or folder survive a power cut: a name without its content would count as
+    finished."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from medr_ray.core.errors import InfrastructureError
+from medr_ray.engines.meta_model import build_meta_model, convert_to_file_names
 from medr_ray.engines.weight_transfer import WeightTransfer, read_weight_shapes
 
 # The answer of a worker: what came of it, or what was wrong. An exception would reach the engine
@@ -96,15 +97,8 @@ class WeightReceiver:
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """The weights as the model's files have them, which vLLM reads: some architectures keep in
         one parameter what their files keep in many."""
-        from transformers import AutoConfig, AutoModelForCausalLM
-        from transformers.core_model_loading import revert_weight_conversion
-
         if self._empty_model is None:
-            trust = self.model_config.trust_remote_code
-            config = AutoConfig.from_pretrained(self.model_config.model, trust_remote_code=trust)
-            with torch.device("meta"):
-                self._empty_model = AutoModelForCausalLM.from_config(
-                    config, trust_remote_code=trust
-                )
-        for name, tensor in weights:
-            yield from revert_weight_conversion(self._empty_model, {name: tensor}).items()
+            self._empty_model = build_meta_model(
+                Path(self.model_config.model), self.model_config.trust_remote_code
+            )
+        return convert_to_file_names(self._empty_model, weights)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from medr_ray.core.errors import InfrastructureError
+from medr_ray.engines.meta_model import build_meta_model
 from medr_ray.engines.weight_checksum import WeightChecksum
 
 
@@ -66,9 +67,5 @@ def read_weight_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's weights by name, as ``named_parameters`` of the Hugging Face model lists
     them: a tied weight once. No weights are read."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    model = build_meta_model(model_dir, trust_remote_code)
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

@@ -10,11 +10,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from medr_ray.core.intervals import compute_wilson_bounds
 
 # Draws of a bootstrap: the ends of a 95 % interval then vary by about 1 % of its width.
 _DRAWS = 10_000
@@ -84,17 +85,8 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportio
     """Wilson score interval of a proportion (Wilson 1927), without continuity correction."""
     if n == 0:
         return Proportion(None, None, None, 0)
-    # Not the plain interval p +- z sqrt(p (1 - p) / n): it has no width where all or no answers are
-    # right, which small benchmarks reach.
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    p = correct / n
-    shrinkage = 1 + z * z / n
-    centre = (p + z * z / (2 * n)) / shrinkage
-    half_width = z / shrinkage * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # At p = 0 and p = 1 an end is 0 or 1 exactly, which rounding misses by a hair.
-    low = 0.0 if correct == 0 else max(0.0, centre - half_width)
-    high = 1.0 if correct == n else min(1.0, centre + half_width)
-    return Proportion(p, low, high, n)
+    low, high = compute_wilson_bounds(correct, n, confidence)
+    return Proportion(correct / n, low, high, n)
 
 
 def share_interval(outcomes: Mapping[str, Sequence[bool]], confidence: float) -> Proportion:

@@ -5,11 +5,11 @@ Every worker must call these functions in the same order.
 
 from typing import TypeVar
 
-import ray.train
 import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 
 def world_size() -> int:
@@ -22,12 +22,6 @@ def get_rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def get_rank_and_world_size() -> tuple[int, int]:
-    """Returns (the rank of this worker, the number of workers)."""
-    context = ray.train.get_context()
-    return context.get_world_rank(), context.get_world_size()
-
-
 def sum_over_workers(*values: float) -> list[float]:
     """Each value summed over all workers."""
     # In float64: float32 is exact only up to 16.7 million, and token counts may be larger.
@@ -38,22 +32,14 @@ def sum_over_workers(*values: float) -> list[float]:
     return totals.tolist()
 
 
-def max_over_workers(value: int) -> int:
+def max_over_workers(value: Number) -> Number:
     """The largest value of all workers."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return value
-    maximum = torch.tensor(value, device=_collective_device())
-    dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
-    return int(maximum)
-
-
-def max_figure_over_workers(value: float) -> float:
-    """The largest value of all workers, as a fraction."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return value
+    # Exact for whole numbers up to 2^53.
     maximum = torch.tensor(value, dtype=torch.float64, device=_collective_device())
     dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
-    return float(maximum)
+    return type(value)(maximum)
 
 
 def share_from_rank_zero(value: T) -> T:

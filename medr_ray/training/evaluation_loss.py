@@ -14,9 +14,10 @@ import torch
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example
 from medr_ray.training.collectives import (
-    get_rank_and_world_size,
+    get_rank,
     max_over_workers,
     sum_over_workers,
+    world_size,
 )
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.micro_batches import build_micro_batch, plan_micro_batches
@@ -108,8 +109,7 @@ class EvaluationLoss:
         return self.progress.evaluations_since >= self._patience
 
     def _compute_loss(self, backend: TrainerBackend) -> float:
-        rank, world_size = get_rank_and_world_size()
-        own = self._examples[rank::world_size]
+        own = self._examples[get_rank() :: world_size()]
         # A worker without an example of its own takes part in the passes of the others.
         plans = plan_micro_batches(
             own or self._examples[:1], self._micro_tokens, self._tree, backend.device

@@ -6,7 +6,6 @@ dropped before more is gathered. So no process ever holds the whole model.
 
 import contextlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,8 @@ from safetensors.torch import save_file
 from medr_ray.core.config import LoraConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
-from medr_ray.core.private_files import FILE_MODE, make_private_folder
+from medr_ray.core.private_files import FILE_MODE, flush_to_disk, make_private_folder
+from medr_ray.engines.meta_model import build_meta_model, convert_to_file_names
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.collectives import get_rank
 from medr_ray.training.lora import save_adapter
@@ -102,21 +102,6 @@ def save_model(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def convert_to_file_names(
-    model: Any, stream: Iterable[tuple[str, torch.Tensor]]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors under the names that files of this architecture have.
-
-    For most they are the names of the parameters. Some, such as mixtures of experts, keep in one
-    parameter what the files keep in many.
-    """
-    from transformers.core_model_loading import revert_weight_conversion
-
-    for name, tensor in stream:
-        yield from revert_weight_conversion(model, {name: tensor}).items()
-        del tensor
-
-
 def _write_model(
     stream: Iterable[tuple[str, torch.Tensor]],
     source: Path,
@@ -125,7 +110,7 @@ def _write_model(
     max_bytes: int,
 ) -> None:
     """Write all files of the model to ``folder``."""
-    model = _build_empty_model(source, trust_remote_code)
+    model = build_meta_model(source, trust_remote_code)
     shapes: dict[str, tuple[int, ...]] = {}
     writer = _ShardWriter(folder)
     for bucket in pack_buckets(convert_to_file_names(model, stream), max_bytes):
@@ -141,16 +126,6 @@ def _write_model(
         writer.write(buffers)
     writer.finish()
     _copy_description(source, folder)
-
-
-def _build_empty_model(source: Path, trust_remote_code: bool) -> Any:
-    """The model that ``source`` describes, without memory for its weights."""
-    # Imported here, because transformers is slow to import.
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
 
 
 def _list_buffers(model: Any) -> list[str]:
@@ -268,7 +243,7 @@ def replace_model(folder: Path, target: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
         if path.is_file():
             path.chmod(FILE_MODE)
-        _flush(path)
+        flush_to_disk(path)
     replaced = _name_replaced(target)
     if target.exists():
         target.rename(replaced)
@@ -278,7 +253,7 @@ def replace_model(folder: Path, target: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             replaced.rename(target)
         raise
-    _flush(target.parent)
+    flush_to_disk(target.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
@@ -298,12 +273,3 @@ def _restore_replaced(target: Path) -> None:
 def _name_replaced(target: Path) -> Path:
     """Where an earlier model is while the new one takes its name."""
     return target.with_name(f".{target.name}.replaced")
-
-
-def _flush(path: Path) -> None:
-    """Let a file or folder survive a power cut: a name without content would count as a model."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

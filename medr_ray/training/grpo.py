@@ -18,7 +18,7 @@ from medr_ray.core.run import Directory
 from medr_ray.rollouts.engine_placement import TrainerDevice
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
-from medr_ray.training.collectives import get_rank_and_world_size
+from medr_ray.training.collectives import get_rank, world_size
 from medr_ray.training.export import save_model
 from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.heldout import NOT_MEASURED
@@ -44,14 +44,14 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     trust_remote_code = job.config.models.trust_remote_code
     model_dir = Path(job.model_dir)
     directory = Directory(job.directory_uri)
-    rank, world_size = get_rank_and_world_size()
+    rank = get_rank()
     torch.manual_seed(job.config.run.seed)
 
     # Start, or continue behind the latest checkpoint.
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
     state = TrainerState.from_checkpoint(load_checkpoint(backend, directory))
-    learner = Learner(backend, grpo, job.pad_id, rank, world_size)
-    throughput = Throughput(model_dir, world_size, backend.device)
+    learner = Learner(backend, grpo, job.pad_id, rank, world_size())
+    throughput = Throughput(model_dir, world_size(), backend.device)
     trainers: list[TrainerDevice] = []
     if job.config.engine.placement == "colocated":
         trainers = find_trainer_devices()

@@ -14,7 +14,7 @@ from medr_ray.engines.factory import find_engine_problems
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS
 from medr_ray.training.metrics_log import MetricRow, MetricsLog
-from medr_ray.training.ray_train import load_tokenizer, run_training
+from medr_ray.training.ray_train import run_training
 from medr_ray.training.requirements import (
     estimate_training_size,
     find_trainer_problems,
@@ -29,6 +29,8 @@ _COMPARED_UPDATES = 3  # at the beginning and at the end of a run, for its summa
 def execute_grpo(context: StageContext) -> Counts:
     """Improve the SFT model by its own rollouts; writes ``model/``, ``metrics.jsonl`` and
     ``rollouts/``."""
+    from transformers import AutoTokenizer
+
     from medr_ray.core.placement import require_room
     from medr_ray.rollouts.engine_placement import reserve_places
     from medr_ray.training.grpo import grpo_worker
@@ -38,7 +40,9 @@ def execute_grpo(context: StageContext) -> Counts:
     questions = context.run.read(QUESTIONS)
     train = tuple(question for question in questions if question.split == "train")
     model_dir = str(context.upstream("sft").local / "model")
-    tokenizer = load_tokenizer(model_dir, config.models.trust_remote_code)
+    tokenizer = AutoTokenizer.from_pretrained(
+        model_dir, trust_remote_code=config.models.trust_remote_code
+    )
 
     def make_job(log: MetricsLog, places: Any) -> GRPOJob:
         return GRPOJob(

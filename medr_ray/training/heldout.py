@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medr_ray.core.intervals import compute_wilson_bounds
 from medr_ray.core.records import Question
 from medr_ray.questions.answer_matching import answers_match
 from medr_ray.rollouts.worker import RolloutRequest
@@ -65,17 +66,9 @@ class HeldoutEvaluation:
 
 def summarise_verdicts(verdicts: Sequence[bool]) -> HeldoutFigures:
     """The figures of answered questions; those of none are null."""
-    # Imported here, because it is slow to import and only rank 0 measures.
-    from scipy.stats import binomtest
-
     if not verdicts:
         return HeldoutFigures(0, None, None, None)
     right = sum(verdicts)
     count = len(verdicts)
-    interval = binomtest(right, count).proportion_ci(_CONFIDENCE, method="wilson")
-    return HeldoutFigures(
-        count,
-        round(right / count, 4),
-        round(float(interval.low), 4),
-        round(float(interval.high), 4),
-    )
+    low, high = compute_wilson_bounds(right, count, _CONFIDENCE)
+    return HeldoutFigures(count, round(right / count, 4), round(low, 4), round(high, 4))

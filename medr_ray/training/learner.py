@@ -10,7 +10,7 @@ from medr_ray.core.config import GRPOConfig
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch
-from medr_ray.training.collectives import max_figure_over_workers, sum_over_workers
+from medr_ray.training.collectives import max_over_workers, sum_over_workers
 from medr_ray.training.dealing import deal_examples
 from medr_ray.training.experience import make_examples
 from medr_ray.training.gradients import accumulate_gradients
@@ -59,7 +59,7 @@ class Learner:
         dealt = deal_examples(examples, self._rank, self._world_size, self._config.tree)
         own = self._accumulate(dealt, tokens)
         loss, *sums = sum_over_workers(own.loss, *own.sums)
-        largest_ratio = max_figure_over_workers(own.largest_ratio)
+        largest_ratio = max_over_workers(own.largest_ratio)
         rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)
         outcome = self._backend.step(rate)
         entropy, divergence, ratio, mismatched, clipped_low, clipped_high = (

@@ -138,9 +138,3 @@ def _describe_row(row: MetricRow) -> str:
     if "reward_mean" in row:
         return f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {loss}"
     return f"loss {loss}"
-
-
-def load_tokenizer(model_dir: str, trust_remote_code: bool) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Generic, TypeVar, cast
 
 from medr_ray.core.config import GRPOConfig
-from medr_ray.training.collectives import get_rank_and_world_size
+from medr_ray.training.collectives import world_size
 from medr_ray.training.heldout import HeldoutFigures
 from medr_ray.training.rollout_coordinator import CollectedRollouts, RolloutCoordinator
 from medr_ray.training.weight_sync import WeightPublisher
@@ -104,8 +104,7 @@ def share_with_workers(value: T | None) -> T:
     import ray
     from ray.train.collective import broadcast_from_rank_zero
 
-    _, world_size = get_rank_and_world_size()
-    if world_size == 1 and value is not None:
+    if world_size() == 1 and value is not None:
         return value
     # Ray Train broadcasts less than a kilobyte: a reference goes that way, the value through the
     # object store. In a list, because Ray would resolve a bare reference.

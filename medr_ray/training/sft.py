@@ -18,7 +18,7 @@ from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
-from medr_ray.training.collectives import get_rank_and_world_size, sum_over_workers
+from medr_ray.training.collectives import get_rank, sum_over_workers, world_size
 from medr_ray.training.dealing import deal_examples
 from medr_ray.training.evaluation_loss import EvaluationLoss, sum_weights
 from medr_ray.training.export import replace_model, save_model
@@ -79,7 +79,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     config = job.config
     model_dir = Path(job.model_dir)
     directory = Directory(job.directory_uri)
-    rank, world_size = get_rank_and_world_size()
+    rank = get_rank()
     torch.manual_seed(job.seed)
     examples, held_out = read_examples(directory)
     steps = plan_steps(len(examples), config.batch_size, config.epochs, job.seed, config.max_steps)
@@ -96,7 +96,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         config.tree,
     )
     evaluation.begin(backend, state["evaluation"])
-    throughput = Throughput(model_dir, world_size, backend.device)
+    throughput = Throughput(model_dir, world_size(), backend.device)
     # Kept until the end: the model itself is there when the training is finished.
     best = Path(job.output).with_name(_BEST_FOLDER)
     with contextlib.ExitStack() as stack:
@@ -116,7 +116,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         for step in range(state["step"], len(steps)):
             started = time.monotonic()
             batch = [examples[index] for index in steps[step]]
-            own = deal_examples(batch, rank, world_size, config.tree)
+            own = deal_examples(batch, rank, world_size(), config.tree)
             loss, tokens = _accumulate_batch(backend, own, job)
             rate = scheduled_learning_rate(config.optimiser, step, len(steps))
             outcome = backend.step(rate)

@@ -16,14 +16,7 @@ class TrainSession:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Take the place of ``ray.train``'s functions until the test ends."""
-        monkeypatch.setattr(ray.train, "get_context", lambda: self)
         monkeypatch.setattr(ray.train, "report", self._report)
-
-    def get_world_rank(self) -> int:
-        return 0
-
-    def get_world_size(self) -> int:
-        return 1
 
     def _report(self, metrics: dict[str, Any]) -> None:
         self.reports.append(metrics)

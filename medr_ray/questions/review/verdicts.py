@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.json_text import parse_json
-from medr_ray.core.private_files import make_private_folder, open_private
+from medr_ray.core.private_files import flush_to_disk, make_private_folder, open_private
 from medr_ray.core.records import Question, Split, canonical_json, literal_values
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.questions.review.defects import DEFECTS_BY_NAME, DefectCode
@@ -145,7 +145,8 @@ class VerdictStore:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _flush_folder(str(path.parent))
+            # Its name, too.
+            flush_to_disk(path.parent)
 
 
 def check_reader_name(name: str) -> str:
@@ -184,15 +185,6 @@ def check_decision(decision: str, codes: tuple[DefectCode, ...]) -> Decision:
 def _ends_with_line_break(file: int) -> bool:
     size = os.fstat(file).st_size
     return size == 0 or os.pread(file, 1, size - 1) == b"\n"
-
-
-def _flush_folder(folder: str) -> None:
-    """Let the name of a new file survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _to_row(verdict: ReaderVerdict) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 
 from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.engines.number_format import select_dtype
-from medr_ray.training.backends.base import StepOutcome, TrainerBackend
+from medr_ray.training.backends.base import BackendSetup, StepOutcome, TrainerBackend
 from medr_ray.training.model_loading import ModelSource
 
 __all__ = ["StepOutcome", "TrainerBackend", "make_backend"]
@@ -27,17 +27,23 @@ def make_backend(
 
     Where there are several workers torch.distributed must be set up, and each of them calls this.
     """
-    source = ModelSource(model_dir, trust_remote_code, config.lora)
-    dtype = _DTYPES.get(config.dtype) or select_dtype(device.type)
+    setup = BackendSetup(
+        source=ModelSource(model_dir, trust_remote_code, config.lora),
+        config=config,
+        optimiser_config=optimiser_config,
+        device=device,
+        dtype=_DTYPES.get(config.dtype) or select_dtype(device.type),
+        temperature=temperature,
+    )
     # Imported here, because a worker needs only its own backend.
     if config.backend == "deepspeed":
         from medr_ray.training.backends.deepspeed_zero import DeepSpeedBackend
 
-        return DeepSpeedBackend(source, config, optimiser_config, device, dtype, temperature)
+        return DeepSpeedBackend(setup)
     if config.backend == "fsdp2":
         from medr_ray.training.backends.fsdp2 import FSDP2Backend
 
-        return FSDP2Backend(source, config, optimiser_config, device, dtype, temperature)
+        return FSDP2Backend(setup)
     from medr_ray.training.backends.plain_torch import TorchBackend
 
-    return TorchBackend(source, config, optimiser_config, device, dtype, temperature)
+    return TorchBackend(setup)

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 import torch
 
+from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.collectives import world_size
+from medr_ray.training.model_loading import ModelSource
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,26 @@ class StepOutcome:
 
     norm: float
     applied: bool
+
+
+@dataclass(frozen=True)
+class BackendSetup:
+    """What a backend is made of.
+
+    ``dtype`` is the number format of matrix products; logits are divided by ``temperature``.
+    """
+
+    source: ModelSource
+    config: TrainerConfig
+    optimiser_config: OptimiserConfig
+    device: torch.device
+    dtype: torch.dtype
+    temperature: float
+
+    @property
+    def process_group(self) -> str:
+        """What the workers exchange tensors of the device through."""
+        return "gloo" if self.device.type == "cpu" else "nccl"
 
 
 class TrainerBackend(Protocol):

@@ -18,11 +18,11 @@ from medr_ray.training.backends.adamw import (
     start_moments,
     write_state,
 )
-from medr_ray.training.backends.base import StepOutcome, scale_loss
+from medr_ray.training.backends.base import BackendSetup, StepOutcome, scale_loss
 from medr_ray.training.backends.weight_stream import stream_whole_weights
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.layers import recompute_layers
-from medr_ray.training.model_loading import ModelSource, load_model
+from medr_ray.training.model_loading import load_model
 from medr_ray.training.policy import PolicyModule
 from medr_ray.training.row_shards import gather_rows, shard_rows
 
@@ -37,32 +37,24 @@ class DeepSpeedBackend:
     float32 copies that the workers share. In stage 0 they are float32 and cast where they are used.
     """
 
-    def __init__(
-        self,
-        source: ModelSource,
-        config: TrainerConfig,
-        optimiser_config: OptimiserConfig,
-        device: torch.device,
-        dtype: torch.dtype,
-        temperature: float,
-    ) -> None:
-        stage = config.zero_stage
-        deepspeed = _import_deepspeed(device)
-        self.device = device
+    def __init__(self, setup: BackendSetup) -> None:
+        stage = setup.config.zero_stage
+        deepspeed = _import_deepspeed(setup.device)
+        self.device = setup.device
         if not dist.is_initialized():
-            deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
-        weights_dtype = torch.float32 if stage == 0 else dtype
-        settings = deepspeed_settings(config, optimiser_config, weights_dtype)
-        model = load_model(source, weights_dtype, settings if stage == 3 else None)
-        if config.activation_checkpointing:
+            deepspeed.init_distributed(dist_backend=setup.process_group)
+        weights_dtype = torch.float32 if stage == 0 else setup.dtype
+        settings = deepspeed_settings(setup.config, setup.optimiser_config, weights_dtype)
+        model = load_model(setup.source, weights_dtype, settings if stage == 3 else None)
+        if setup.config.activation_checkpointing:
             recompute_layers(model)
         self.model = model
-        module = PolicyModule(model, temperature, dtype, casts_weights=stage == 0)
+        module = PolicyModule(model, setup.temperature, setup.dtype, casts_weights=stage == 0)
         self._engine, *_ = deepspeed.initialize(
             model=module, model_parameters=list(list_trained(model).values()), config=settings
         )
         self._stage = stage
-        self._clip_norm = optimiser_config.clip_norm
+        self._clip_norm = setup.optimiser_config.clip_norm
         self._trained = list_trained(self._engine.module.model)
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,6 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
 
-from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.backends.adamw import (
     apply_gradients,
     list_trained,
@@ -22,12 +21,12 @@ from medr_ray.training.backends.adamw import (
     read_state,
     write_state,
 )
-from medr_ray.training.backends.base import StepOutcome, scale_loss
+from medr_ray.training.backends.base import BackendSetup, StepOutcome, scale_loss
 from medr_ray.training.backends.weight_stream import stream_whole_weights
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.collectives import sum_over_workers, world_size
 from medr_ray.training.layers import list_layers, recompute_layers
-from medr_ray.training.model_loading import ModelSource, build_empty_model, fill_rows
+from medr_ray.training.model_loading import build_empty_model, fill_rows
 from medr_ray.training.policy import PolicyModule
 from medr_ray.training.row_shards import gather_rows
 
@@ -39,40 +38,32 @@ class FSDP2Backend:
     Embedding and output layer stay gathered from the forward to the end of the backward pass.
     """
 
-    def __init__(
-        self,
-        source: ModelSource,
-        config: TrainerConfig,
-        optimiser_config: OptimiserConfig,
-        device: torch.device,
-        dtype: torch.dtype,
-        temperature: float,
-    ) -> None:
-        self.device = device
+    def __init__(self, setup: BackendSetup) -> None:
+        self.device = setup.device
         if not dist.is_initialized():  # a worker alone
             dist.init_process_group(
-                "gloo" if device.type == "cpu" else "nccl",
+                setup.process_group,
                 store=dist.HashStore(),
                 rank=0,
                 world_size=1,
             )
-        model = build_empty_model(source, dtype if source.lora else torch.float32)
-        if config.activation_checkpointing:
+        model = build_empty_model(setup.source, setup.dtype if setup.source.lora else torch.float32)
+        if setup.config.activation_checkpointing:
             recompute_layers(model)
         self.model = model
-        self._module = PolicyModule(model, temperature, dtype, casts_weights=False)
-        offloads = config.offload and device.type != "cpu"
-        self._shard(dtype, offloads)
-        home = torch.device("cpu") if offloads else device
+        self._module = PolicyModule(model, setup.temperature, setup.dtype, casts_weights=False)
+        offloads = setup.config.offload and setup.device.type != "cpu"
+        self._shard(setup.dtype, offloads)
+        home = torch.device("cpu") if offloads else setup.device
         self._module._apply(
             lambda tensor: (
-                torch.empty_like(tensor, device=home) if tensor.is_meta else tensor.to(device)
+                torch.empty_like(tensor, device=home) if tensor.is_meta else tensor.to(setup.device)
             )
         )
-        fill_rows(model, source)
-        self._clip_norm = optimiser_config.clip_norm
+        fill_rows(model, setup.source)
+        self._clip_norm = setup.optimiser_config.clip_norm
         self._trained = list_trained(model)
-        self._optimiser = make_optimiser(self._trained.values(), optimiser_config)
+        self._optimiser = make_optimiser(self._trained.values(), setup.optimiser_config)
 
     def _shard(self, dtype: torch.dtype, offloads: bool) -> None:
         options: dict[str, Any] = {

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.backends.adamw import (
     apply_gradients,
     list_gradients,
@@ -16,12 +15,12 @@ from medr_ray.training.backends.adamw import (
     read_state,
     write_state,
 )
-from medr_ray.training.backends.base import StepOutcome, scale_loss
+from medr_ray.training.backends.base import BackendSetup, StepOutcome, scale_loss
 from medr_ray.training.backends.weight_stream import stream_whole_weights
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.collectives import world_size
 from medr_ray.training.layers import recompute_layers
-from medr_ray.training.model_loading import ModelSource, load_model
+from medr_ray.training.model_loading import load_model
 from medr_ray.training.policy import PolicyModule
 
 
@@ -31,34 +30,26 @@ class TorchBackend:
     Under LoRA the weights that are not trained are in the format of the matrix products.
     """
 
-    def __init__(
-        self,
-        source: ModelSource,
-        config: TrainerConfig,
-        optimiser_config: OptimiserConfig,
-        device: torch.device,
-        dtype: torch.dtype,
-        temperature: float,
-    ) -> None:
-        self.device = device
-        model = load_model(source, dtype if source.lora else torch.float32)
-        if config.activation_checkpointing:
+    def __init__(self, setup: BackendSetup) -> None:
+        self.device = setup.device
+        model = load_model(setup.source, setup.dtype if setup.source.lora else torch.float32)
+        if setup.config.activation_checkpointing:
             recompute_layers(model)
         self.model = model
-        self._module = PolicyModule(model, temperature, dtype).to(device)
+        self._module = PolicyModule(model, setup.temperature, setup.dtype).to(setup.device)
         self._runner: Any = self._module  # what forward goes through: DDP where there are several
         if world_size() > 1:
             self._runner = DistributedDataParallel(
                 self._module,
-                device_ids=None if device.type == "cpu" else [device],
+                device_ids=None if setup.device.type == "cpu" else [setup.device],
                 # The buffers are tables of positions: equal on all workers.
                 broadcast_buffers=False,
                 # Otherwise DDP keeps every gradient twice.
                 gradient_as_bucket_view=True,
             )
-        self._clip_norm = optimiser_config.clip_norm
+        self._clip_norm = setup.optimiser_config.clip_norm
         self._trained = list_trained(self._module.model)
-        self._optimiser = make_optimiser(self._trained.values(), optimiser_config)
+        self._optimiser = make_optimiser(self._trained.values(), setup.optimiser_config)
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         return self._runner(batch)
