@@ -242,7 +242,7 @@ def test_a_model_is_saved_over_an_earlier_one(source: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("step", ["save_file", "_put_in_place"])
+@pytest.mark.parametrize("step", ["save_file", "replace_model"])
 def test_a_full_disk_leaves_the_earlier_model_and_no_remains(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
