@@ -40,17 +40,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
+def vllm(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
     """One engine for all tests of the module."""
-    import ray
-
     reference = TinyReference(tmp_path_factory.mktemp("models"))
-    with ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False):
-        factory = ConfiguredEngineFactory(str(reference.model_dir), CONFIG)
-        engine = start_remote_engine(factory, {"CPU": 1}, {"PYTHONPATH": CHECKOUT})
-        with asyncio.Runner() as runner:
-            yield EngineUnderTest(engine, runner, reference)
-        engine.close()
+    factory = ConfiguredEngineFactory(str(reference.model_dir), CONFIG)
+    engine = start_remote_engine(factory, {"CPU": 1}, {"PYTHONPATH": CHECKOUT})
+    with asyncio.Runner() as runner:
+        yield EngineUnderTest(engine, runner, reference)
+    engine.close()
 
 
 class TestVllmEngine(EngineContract):
