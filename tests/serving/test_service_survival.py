@@ -59,7 +59,7 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(
+def running_service(
     ray_local: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     root = tmp_path_factory.mktemp("survival")
@@ -90,6 +90,14 @@ def service(
         service.stack.push(stack.pop_all())
         with service.stack:
             yield service
+
+
+@pytest.fixture
+def service(running_service: Service) -> Service:
+    """The service with one replica: what an earlier test added or replaced is gone."""
+    wait_until(lambda: running_service.application.count_replicas() == 1)
+    wait_until(lambda: len(list_replica_actors()) == 1)
+    return running_service
 
 
 def wait_until(is_true: Callable[[], object], seconds: float = _PATIENCE) -> None:
@@ -205,7 +213,8 @@ def test_ten_times_the_capacity_is_refused_at_once_and_slows_nobody(service: Ser
                     )
                 )
             )
-            rate = len(at_capacity) / (seconds + at_capacity[-1].seconds)
+            # By the quickest answer: others may have waited for a machine that was busy elsewhere.
+            rate = _PLACES / min(reply.seconds for reply in at_capacity)
             async with load.probe() as probes:
                 overload = await asyncio.gather(
                     *(
@@ -245,16 +254,20 @@ def test_ten_times_the_capacity_is_refused_at_once_and_slows_nobody(service: Ser
     assert max(probes) < 1 * _SLACK
 
 
+def list_replica_actors() -> list[dict[str, str]]:
+    """Name and namespace of every actor that is a replica of the model."""
+    import ray
+
+    actors = ray.util.list_named_actors(all_namespaces=True)
+    return [entry for entry in actors if "#model#" in entry["name"]]
+
+
 def find_replica_actor() -> Any:
     """The actor of the model's only replica."""
     import ray
 
-    (actor,) = [
-        ray.get_actor(entry["name"], namespace=entry["namespace"])
-        for entry in ray.util.list_named_actors(all_namespaces=True)
-        if "#model#" in entry["name"]
-    ]
-    return actor
+    (entry,) = list_replica_actors()
+    return ray.get_actor(entry["name"], namespace=entry["namespace"])
 
 
 @contextlib.contextmanager
