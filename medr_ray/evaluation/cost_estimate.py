@@ -22,8 +22,11 @@ def estimate_evaluation_costs(config: PipelineConfig, run: RunDirectory) -> Iter
     that there can be."""
     evaluation = config.evaluation
     counts = {name: _count_tasks(name, config, run) for name in evaluation.benchmarks}
-    tasks = sum(min(count, evaluation.max_questions or count) for count in counts.values())
-    attempts = tasks * len(evaluation.weights) * evaluation.rollouts
+    limits = [min(count, evaluation.max_questions or count) for count in counts.values()]
+    tasks = sum(limits)
+    base_tasks = sum(min(count, evaluation.max_base_questions or count) for count in limits)
+    task_count = sum(base_tasks if name == "base" else tasks for name in evaluation.weights)
+    attempts = task_count * evaluation.rollouts
     basis = (
         f"{tasks:,} tasks of {', '.join(counts)}, weights {', '.join(evaluation.weights)}, "
         f"rollouts {evaluation.rollouts}"

@@ -156,6 +156,26 @@ def test_the_tables_are_those_of_the_configured_part(finished: FinishedRun) -> N
     assert len(list((finished.directory / "earlier" / "evaluation").iterdir())) == 1
 
 
+def test_the_base_weights_may_be_asked_less_and_are_compared_on_what_both_were_asked(
+    finished: FinishedRun,
+) -> None:
+    assert finished.run("evaluation.max_base_questions=2") == (2 + 6 + 6, 0)
+    (figures,) = read_figures(open_run(finished.configure()).stage("evaluation"))
+    assert [(model.model, model.exact_match.n) for model in figures.models] == [
+        ("base", 2),
+        ("sft", 6),
+        ("grpo", 6),
+    ]
+    pairs = {(each.first, each.second): each.difference for each in figures.comparisons}
+    assert {pair: difference.n for pair, difference in pairs.items() if difference} == {
+        ("base", "sft"): 2,
+        ("sft", "grpo"): 6,
+        ("base", "grpo"): 2,
+    }
+    # Asked more later, what was answered stays.
+    assert finished.run() == (4, 0)
+
+
 def test_weights_that_were_trained_anew_are_asked_anew(finished: FinishedRun) -> None:
     finished.run()
     build_tiny_model(finished.directory / "grpo" / "model", seed=7)

@@ -32,6 +32,12 @@ class EvaluationConfig(Section):
     max_questions: int | None = Field(
         None, ge=1, description="questions to ask of each benchmark; null: all"
     )
+    max_base_questions: int | None = Field(
+        None,
+        ge=1,
+        description="questions to ask of the base weights, the first ones of each benchmark: they "
+        "rarely answer, and take longest to find that out; null: as many as of the others",
+    )
     rollouts: int = Field(
         1, ge=1, description="attempts per question; all count, and more give pass@k"
     )

@@ -21,11 +21,12 @@ _GOLD_CHARACTERS = 8
 class Respondent:
     """Who answers.
 
-    ``name`` is what tables call it; the other fields decide its answers. ``endpoint`` is the base
-    address, or what stands for it where the run serves its own weights; ``model`` the name there,
-    or a digest of the weights. ``sampling`` holds temperature, token limits and seed. ``agent``
-    holds the agent's settings, tools and index; None where the question is asked plainly, with the
-    prompt of ``prompt_digest``.
+    ``name`` is what tables call it, and ``max_tasks`` how many tasks of a benchmark it is asked,
+    the first ones; the other fields decide its answers. ``endpoint`` is the base address, or what
+    stands for it where the run serves its own weights; ``model`` the name there, or a digest of
+    the weights. ``sampling`` holds temperature, token limits and seed. ``agent`` holds the agent's
+    settings, tools and index; None where the question is asked plainly, with the prompt of
+    ``prompt_digest``.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Respondent:
     sampling: Mapping[str, Any]
     agent: Mapping[str, Any] | None = None
     prompt_digest: str = ""
+    max_tasks: int | None = None
 
     @functools.cached_property
     def identity(self) -> str:
@@ -105,7 +107,7 @@ class RunPlan:
         changes it once for each respondent of a benchmark."""
         for benchmark in self.benchmarks:
             for respondent in self.respondents:
-                for task in benchmark.tasks:
+                for task in benchmark.tasks[: respondent.max_tasks]:
                     for rollout in range(self.rollouts):
                         yield Attempt(benchmark.name, respondent, task, rollout)
 

@@ -68,7 +68,14 @@ def list_weights(config: PipelineConfig, run: RunDirectory) -> list[Respondent]:
     }
     agent = describe_agent(config, run)
     return [
-        Respondent(name, OWN_WEIGHTS, _identify_weights(config, run, name), sampling, agent)
+        Respondent(
+            name,
+            OWN_WEIGHTS,
+            _identify_weights(config, run, name),
+            sampling,
+            agent,
+            max_tasks=config.evaluation.max_base_questions if name == "base" else None,
+        )
         for name in config.evaluation.weights
     ]
 
