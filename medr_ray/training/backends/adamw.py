@@ -19,6 +19,8 @@ def make_optimiser(
         lr=optimiser_config.learning_rate,
         betas=(optimiser_config.beta1, optimiser_config.beta2),
         weight_decay=optimiser_config.weight_decay,
+        # A pass over the weights and their moments, in place of one for each operation on them.
+        fused=True,
     )
 
 
@@ -58,7 +60,8 @@ def start_moments(optimiser: torch.optim.Optimizer, tensors: Iterable[torch.Tens
     for tensor in tensors:
         if not optimiser.state[tensor]:
             optimiser.state[tensor].update(
-                step=torch.tensor(0.0),
+                # Beside the tensor, where the fused step looks for it.
+                step=torch.zeros((), device=tensor.device),
                 exp_avg=torch.zeros_like(tensor),
                 exp_avg_sq=torch.zeros_like(tensor),
             )
