@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 
 from medr_ray.core.errors import InfrastructureError
+from medr_ray.engines.number_format import require_export_dtype
 from medr_ray.engines.weight_checksum import WeightChecksum
 
 # As PEFT names the parameters of an adapter in its files.
@@ -35,10 +36,7 @@ class AdapterTransfer:
             weight = f"{match['module']}.weight" if match else ""
             if match is None or weight not in self._shapes:
                 raise InfrastructureError(f"the model has nothing that {name!r} would adapt")
-            if tensor.dtype != torch.bfloat16:
-                raise InfrastructureError(
-                    f"the weights {name!r} came as {tensor.dtype}; they travel as torch.bfloat16"
-                )
+            require_export_dtype(name, tensor)
             sides = self._sides.setdefault(weight, {})
             if match["side"] in sides:
                 raise InfrastructureError(f"the weights {name!r} came twice")

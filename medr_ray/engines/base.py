@@ -237,10 +237,10 @@ class Engine(SharedEngine, Protocol):
 
     async def add_weights(self, bucket: "Mapping[str, torch.Tensor]") -> None:
         """Take in weights by name, as ``named_parameters`` of the Hugging Face model lists them:
-        whole tensors in bfloat16, each once, in any order.
+        whole tensors in bfloat16 or float32, each once, in any order.
 
         Raises InfrastructureError for names and shapes that the model does not have, for a number
-        format other than bfloat16, and without ``begin_weights``.
+        format other than these two, and without ``begin_weights``.
         """
         ...
 

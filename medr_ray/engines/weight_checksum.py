@@ -15,6 +15,8 @@ _MODULUS = 2**256  # of the sum of SHA-256 digests
 class WeightChecksum:
     """Sums the SHA-256 of every tensor's name, shape and bf16 bytes.
 
+    So weights that came in float32 have the same checksum in an engine that computes in bf16.
+
     A sum and no exclusive or: a tensor that comes twice does not cancel itself.
     """
 

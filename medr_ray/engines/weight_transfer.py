@@ -11,6 +11,7 @@ import torch
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.meta_model import build_meta_model
+from medr_ray.engines.number_format import require_export_dtype
 from medr_ray.engines.weight_checksum import WeightChecksum
 
 
@@ -45,10 +46,7 @@ class WeightTransfer:
                     f"the weights {name!r} are of shape {tuple(tensor.shape)}, the model's are of "
                     f"{tuple(self._shapes[name])}"
                 )
-            if tensor.dtype != torch.bfloat16:
-                raise InfrastructureError(
-                    f"the weights {name!r} came as {tensor.dtype}; they travel as torch.bfloat16"
-                )
+            require_export_dtype(name, tensor)
             self._checksum.add(name, tensor)
             self._missing.discard(name)
 

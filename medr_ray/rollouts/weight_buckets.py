@@ -2,7 +2,7 @@
 every engine of a node.
 
 Ray pickles torch's tensors, which takes the sender as many bytes again as they have. The bytes of a
-numpy array are copied into the store once. Numpy has no bfloat16, so the arrays are of 16-bit
+numpy array are copied into the store once. Numpy has no bfloat16, so its arrays are of 16-bit
 integers.
 """
 
@@ -21,21 +21,27 @@ def share_bucket(bucket: "dict[str, torch.Tensor]") -> tuple[list[str], list[Any
     """The names of the bucket's tensors, and references to their arrays in the object store.
 
     The bucket is emptied meanwhile, so that a process never has it twice. Raises ValueError for a
-    tensor that is not a bfloat16 of the host.
+    tensor that is not a bfloat16 or float32 of the host.
     """
     import torch
+
+    from medr_ray.engines.number_format import EXPORT_DTYPES
 
     names = []
     references = []
     while bucket:
         name, tensor = bucket.popitem()
-        if tensor.dtype != torch.bfloat16 or tensor.device.type != "cpu":
+        if tensor.dtype not in EXPORT_DTYPES or tensor.device.type != "cpu":
             raise ValueError(
-                f"weights travel as bfloat16 from the host's memory; {name} is {tensor.dtype} on "
-                f"{tensor.device}"
+                f"weights travel as bfloat16 or float32 from the host's memory; {name} is "
+                f"{tensor.dtype} on {tensor.device}"
             )
+        values = tensor.detach().contiguous()
+        if values.dtype == torch.bfloat16:
+            values = values.view(torch.int16)
         names.append(name)
-        references.append(ray.put(tensor.detach().contiguous().view(torch.int16).numpy()))
+        references.append(ray.put(values.numpy()))
+        del values
     return names, references
 
 
@@ -48,7 +54,8 @@ def read_shared_bucket(
     with warnings.catch_warnings():
         # Torch cannot mark a tensor as read-only, and warns of it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return {
-            name: torch.from_numpy(array).view(torch.bfloat16)
-            for name, array in zip(names, arrays, strict=True)
-        }
+        tensors = {name: torch.from_numpy(array) for name, array in zip(names, arrays, strict=True)}
+    return {
+        name: tensor.view(torch.bfloat16) if tensor.dtype == torch.int16 else tensor
+        for name, tensor in tensors.items()
+    }

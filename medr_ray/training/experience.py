@@ -7,7 +7,7 @@ was sampled. Tokens of the environment (questions, tool responses) carry no loss
 from collections.abc import Mapping, Sequence
 
 from medr_ray.core.records import Reward, Trajectory
-from medr_ray.training.advantages import group_advantages, has_spread
+from medr_ray.training.advantages import group_advantages, has_spread, select_most_varied
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.batches import Example
 from medr_ray.training.turn_rewards import turn_advantages
@@ -21,13 +21,16 @@ def score_groups(
     left_out: Sequence[bool] = (),
     min_spread: float = 0.0,
     turn_rewards: Sequence[Sequence[float]] = (),
+    learnt: int | None = None,
 ) -> list[ScoredRollout]:
     """Group rollouts by question and give each its advantage.
 
     ``rewards`` are in the order of ``trajectories``, and so is ``left_out``, which says what moves
     neither baseline nor gradient whatever its reward; empty: nothing. ``turn_rewards`` are what
     each turn is paid besides; empty: nothing. A group has no advantages where fewer than
-    ``minimum`` of its rollouts count, or their advantages differ by less than ``min_spread``.
+    ``minimum`` of its rollouts count, or their advantages differ by less than ``min_spread``. With
+    ``learnt``, so many of a group that is large enough count, those paid most and least (see
+    ``select_most_varied``), and the baseline is theirs.
     """
     totals = [reward.total for reward in rewards]
     if left_out:
@@ -40,7 +43,16 @@ def score_groups(
         groups.setdefault(trajectory.question_id, []).append(index)
     rollouts: list[ScoredRollout] = []
     for question, members in sorted(groups.items()):
-        advantages = group_advantages([totals[member] for member in members], minimum)
+        counted = [totals[member] for member in members]
+        if learnt is not None and sum(total is not None for total in counted) >= minimum:
+            paid = [
+                None if total is None else total + sum(turn_rewards[member] if turn_rewards else ())
+                for member, total in zip(members, counted, strict=True)
+            ]
+            selected = select_most_varied(paid, learnt)
+            counted = [total if place in selected else None for place, total in enumerate(counted)]
+        smallest = minimum if learnt is None else min(minimum, learnt)
+        advantages = group_advantages(counted, smallest)
         by_turn: dict[int, tuple[float, ...]] = {}
         if turn_rewards:
             by_turn = _add_turn_advantages(

@@ -71,8 +71,8 @@ def save_model(
     max_bytes: int = BUCKET_BYTES,
     lora: LoraConfig | None = None,
 ) -> None:
-    """Write the trained model to ``target`` in Hugging Face format, in bf16. Every worker must call
-    this.
+    """Write the trained model to ``target`` in Hugging Face format, in the number format of
+    ``stream_weights``. Every worker must call this.
 
     With ``lora`` the adapter is merged into the model, and is also written by itself to
     ``adapter/`` in ``target``, as PEFT and vLLM read it.
@@ -112,9 +112,11 @@ def _write_model(
     """Write all files of the model to ``folder``."""
     model = build_meta_model(source, trust_remote_code)
     shapes: dict[str, tuple[int, ...]] = {}
+    dtypes: set[torch.dtype] = set()
     writer = _ShardWriter(folder)
     for bucket in pack_buckets(convert_to_file_names(model, stream), max_bytes):
         shapes.update({name: tuple(tensor.shape) for name, tensor in bucket.items()})
+        dtypes.update(tensor.dtype for tensor in bucket.values())
         writer.write(bucket)
     originals = _SourceTensors(source)
     _check_weights(shapes, model, originals)
@@ -125,7 +127,8 @@ def _write_model(
     if buffers:
         writer.write(buffers)
     writer.finish()
-    _copy_description(source, folder)
+    (dtype,) = dtypes
+    _copy_description(source, folder, dtype)
 
 
 def _list_buffers(model: Any) -> list[str]:
@@ -221,8 +224,8 @@ class _ShardWriter:
         return self._folder / f"shard-{number:05d}.safetensors"
 
 
-def _copy_description(source: Path, folder: Path) -> None:
-    """Copy everything but the weights, and say in the configuration that these are in bf16."""
+def _copy_description(source: Path, folder: Path, dtype: torch.dtype) -> None:
+    """Copy everything but the weights, and say in the configuration which format these have."""
     for file in source.iterdir():
         is_kept = file.suffix in _KEPT_SUFFIXES or file.name.startswith(_KEPT_NAMES)
         if file.is_file() and is_kept and not file.name.endswith(".index.json"):
@@ -233,7 +236,7 @@ def _copy_description(source: Path, folder: Path) -> None:
     config = parse_json(path.read_bytes(), str(path))
     # Transformers before version 5 knows the first name only.
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
-    config[key] = "bfloat16"
+    config[key] = str(dtype).removeprefix("torch.")
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     (folder / _CONFIG_FILE).write_text(text, encoding="utf-8")
 

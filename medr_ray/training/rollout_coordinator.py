@@ -222,6 +222,7 @@ class RolloutCoordinator:
             left_out,
             self._config.min_spread,
             paid if weight else (),
+            self._config.learnt_rollouts,
         )
 
 

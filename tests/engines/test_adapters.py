@@ -87,8 +87,8 @@ def test_an_adapter_is_added_to_the_weights_it_belongs_to_and_to_no_earlier_adap
             "the weight is of",
         ),
         (
-            lambda adapter: adapter.update({n: t.float() for n, t in adapter.items()}),
-            "they travel as torch.bfloat16",
+            lambda adapter: adapter.update({n: t.double() for n, t in adapter.items()}),
+            "they travel as torch.bfloat16 or torch.float32",
         ),
     ],
 )

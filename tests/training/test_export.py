@@ -136,7 +136,7 @@ def test_a_saved_model_is_the_trained_one_with_all_its_source_came_with(
     largest = max(weight.nbytes for weight in backend.weights.values())
     assert max(shards.values()) < max(20_000, largest) + 2_000  # its header
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert config.pop("dtype") == "bfloat16"
+    assert config.pop("dtype") == "bfloat16"  # as the stream has them
     original = json.loads((source / "config.json").read_text())
     del original["dtype"]
     assert config == original

@@ -1,6 +1,8 @@
 """Advantages, losses, batch plans, rewards, curriculum: closed forms and invariants."""
 
+import itertools
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from support.questions import worded_task
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.records import Reward, StopReason, ToolEvent, Turn, Usage
 from medr_ray.core.records import Trajectory as TrajectoryRecord
-from medr_ray.training.advantages import group_advantages, has_spread
+from medr_ray.training.advantages import group_advantages, has_spread, select_most_varied
 from medr_ray.training.batches import Example, collate, group_into_micro_batches, plan_steps
 from medr_ray.training.curriculum import Curriculum
 from medr_ray.training.experience import make_examples, score_groups
@@ -35,6 +37,39 @@ def test_an_unscored_rollout_moves_nobody_elses_advantage(scored: list[float], w
 def test_advantages_sum_to_zero_over_the_scored(rewards_: list[float | None]) -> None:
     advantages = [advantage for advantage in group_advantages(rewards_, 1) if advantage is not None]
     assert math.isclose(sum(advantages), 0.0, abs_tol=1e-9)
+
+
+@given(st.lists(_REWARD, min_size=1, max_size=7), st.integers(2, 5))
+def test_the_rewards_of_the_largest_variance_are_selected(
+    rewards_: list[float | None], count: int
+) -> None:
+    selected = select_most_varied(rewards_, count)
+    scored = [place for place, reward in enumerate(rewards_) if reward is not None]
+    assert len(selected) == min(count, len(scored))
+    assert selected <= set(scored)
+    if not selected:
+        return
+    largest = max(
+        statistics.pvariance([rewards_[place] or 0.0 for place in places])
+        for places in itertools.combinations(scored, len(selected))
+    )
+    own = statistics.pvariance([rewards_[place] or 0.0 for place in selected])
+    assert math.isclose(own, largest, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def test_of_a_large_group_the_rollouts_that_differ_most_are_learnt() -> None:
+    rewards = [Reward(1, 1, 0, total) for total in (1.0, 0.0, 1.0, 1.0, 0.1, 1.0)]
+    rows = score_groups(0, [_trajectory()] * 6, rewards, 4, learnt=4)
+    # Their baseline is that of the four.
+    assert [row.advantage for row in rows] == pytest.approx(
+        [None, -0.525, None, 0.475, -0.425, 0.475]
+    )
+    # Too few that count: none is learnt, as without a selection.
+    cut = [replace(reward, total=None) for reward in rewards[:3]] + rewards[3:]
+    assert all(row.advantage is None for row in score_groups(0, [_trajectory()] * 6, cut, 4))
+    assert all(
+        row.advantage is None for row in score_groups(0, [_trajectory()] * 6, cut, 4, learnt=2)
+    )
 
 
 def test_groups_that_are_too_small_or_all_alike_teach_nothing() -> None:

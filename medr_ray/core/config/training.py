@@ -167,6 +167,12 @@ class GRPOConfig(TrainerConfig):
     updates: int = Field(14, ge=1, description="updates of the policy")
     questions_per_update: int = Field(6, ge=1, description="questions, and so groups, per update")
     group_size: int = Field(6, ge=2, description="rollouts of each question")
+    learnt_rollouts: int | None = Field(
+        None,
+        ge=2,
+        description="rollouts of a group that are learnt from, those whose rewards differ most; "
+        "null: all",
+    )
     temperature: float = Field(1.0, gt=0, description="sampling temperature of the rollouts")
     loss: PolicyLossName = Field("clipped", description="the policy loss")
     # Wider above than below ("clip-higher"), with the values of DAPO (Yu et al. 2025, arXiv

@@ -91,13 +91,13 @@ class TrainerBackend(Protocol):
         ...
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        """(parameter name, whole bf16 CPU tensor) of all weights, gathered one at a time.
+        """(parameter name, whole CPU tensor) of all weights, gathered one at a time.
 
         Every worker must iterate to the end, because gathering needs all of them; on rank 0 it
-        yields, on the others nothing. The names are those of ``named_parameters`` of the plain
-        Hugging Face model. LoRA is merged into the weights, or with ``adapter_only`` the adapter's
-        weights alone are streamed, under PEFT's names. Raises ValueError for ``adapter_only``
-        without LoRA.
+        yields, on the others nothing. The number format is that of ``select_export_dtype``. The
+        names are those of ``named_parameters`` of the plain Hugging Face model. LoRA is merged into
+        the weights, or with ``adapter_only`` the adapter's weights alone are streamed, under PEFT's
+        names. Raises ValueError for ``adapter_only`` without LoRA.
         """
         ...
 

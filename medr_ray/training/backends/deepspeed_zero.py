@@ -117,7 +117,9 @@ class DeepSpeedBackend:
             self._engine.basic_optimizer.state[partition]["step"].copy_(state["steps"])
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        return stream_whole_weights(self._engine.module.model, self._gather, adapter_only)
+        return stream_whole_weights(
+            self._engine.module.model, self._gather, adapter_only, self.device
+        )
 
     def _gather(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         with self._gathered(parameter):

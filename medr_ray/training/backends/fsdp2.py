@@ -107,7 +107,7 @@ class FSDP2Backend:
         write_state(self._trained, self._optimiser, state)
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        return stream_whole_weights(self._module.model, self._gather, adapter_only)
+        return stream_whole_weights(self._module.model, self._gather, adapter_only, self.device)
 
     def _gather(self, parameter: nn.Parameter) -> torch.Tensor:
         return gather_rows(parameter.detach(), self.device)  # type: ignore[arg-type]

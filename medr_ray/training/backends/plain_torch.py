@@ -74,4 +74,6 @@ class TorchBackend:
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
         # Each worker has all of them.
-        return stream_whole_weights(self._module.model, lambda weight: weight, adapter_only)
+        return stream_whole_weights(
+            self._module.model, lambda weight: weight, adapter_only, self.device
+        )

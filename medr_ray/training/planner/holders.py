@@ -203,8 +203,9 @@ def _describe_host(
 
 def _describe_transfer(trainer: TrainerConfig, shape: ModelShape, per_host: int) -> Part:
     """Whole weights on a host: when training starts, or when they leave the trainers."""
-    bucket = max(_BUCKET_BYTES, _BFLOAT16 * shape.largest_tensor)
-    buckets = _BUCKETS * min(bucket, _BFLOAT16 * shape.parameters)
+    exported = _BFLOAT16 if trainer.use_gpu else _FLOAT32  # as ``select_export_dtype`` says
+    bucket = max(_BUCKET_BYTES, exported * shape.largest_tensor)
+    buckets = _BUCKETS * min(bucket, exported * shape.parameters)
     number = _FLOAT32
     if trainer.lora is not None or (trainer.backend == "deepspeed" and trainer.zero_stage > 0):
         number = _BFLOAT16

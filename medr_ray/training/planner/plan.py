@@ -135,12 +135,14 @@ def count_disk_bytes(
     stage: StageName, config: PipelineConfig, shape: ModelShape, steps: int
 ) -> tuple[float, str]:
     """(bytes of the checkpoints that exist together and of the trained model, what they are)."""
-    trained = count_trained_parameters(shape, get_trainer(config, stage))
+    trainer = get_trainer(config, stage)
+    trained = count_trained_parameters(shape, trainer)
     every = config.sft.checkpoint_every if stage == "sft" else config.grpo.checkpoint_every
     # None follows the last step.
     checkpoints = min(_CHECKPOINTS, max(0, steps - 1) // every)
     checkpoint = _FLOAT32 * (1 + _MOMENTS) * trained
-    model = _BFLOAT16 * shape.parameters
+    # As ``select_export_dtype`` says.
+    model = (_BFLOAT16 if trainer.use_gpu else _FLOAT32) * shape.parameters
     note = f"{checkpoints} checkpoints of {checkpoint / GB:,.1f} GB, and the trained model"
     return checkpoints * checkpoint + model, note
 
