@@ -44,6 +44,7 @@ def score_groups(
     rollouts: list[ScoredRollout] = []
     for question, members in sorted(groups.items()):
         counted = [totals[member] for member in members]
+        smallest = minimum
         if learnt is not None and sum(total is not None for total in counted) >= minimum:
             paid = [
                 None if total is None else total + sum(turn_rewards[member] if turn_rewards else ())
@@ -51,7 +52,7 @@ def score_groups(
             ]
             selected = select_most_varied(paid, learnt)
             counted = [total if place in selected else None for place, total in enumerate(counted)]
-        smallest = minimum if learnt is None else min(minimum, learnt)
+            smallest = min(minimum, learnt)
         advantages = group_advantages(counted, smallest)
         by_turn: dict[int, tuple[float, ...]] = {}
         if turn_rewards:
