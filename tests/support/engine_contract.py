@@ -281,7 +281,7 @@ class EngineContract:
             elif fault == "shape":
                 weights[name] = weights[name][:-1].clone()
             elif fault == "format":
-                weights[name] = weights[name].float()
+                weights[name] = weights[name].double()
             elif fault == "twice":
                 await engine.add_weights({name: weights[name]})
             await engine.add_weights(weights)

@@ -1,6 +1,7 @@
 """Streams of weights: buckets within their bounds, and models written from them, exactly those that
 were trained."""
 
+import asyncio
 import errno
 import gc
 import json
@@ -16,10 +17,16 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from support.tiny_model import build_tiny_model
 
+from medr_ray.core.config import EngineConfig, OptimiserConfig, TrainerConfig
 from medr_ray.core.errors import DataError
+from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.weight_checksum import WeightChecksum
+from medr_ray.engines.weight_transfer import compute_checksum
 from medr_ray.training import export
+from medr_ray.training.backends import make_backend
+from medr_ray.training.batches import Example
 from medr_ray.training.export import pack_buckets, save_model
+from medr_ray.training.gradients import accumulate_gradients
 
 Stream = Iterator[tuple[str, torch.Tensor]]
 
@@ -117,6 +124,43 @@ def test_a_checksum_knows_no_order_and_sees_every_change() -> None:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("source"), context=128)
+
+
+def test_a_small_step_on_a_cpu_reaches_the_engine_and_the_saved_model_whole(
+    source: Path, tmp_path: Path
+) -> None:
+    config = TrainerConfig(dtype="float32", threads=1)
+    optimiser = OptimiserConfig(learning_rate=1e-5)
+    backend = make_backend(source, config, optimiser, torch.device("cpu"))
+    example = Example((1, 2, 3, 4), (1, 2, 3), (0.0,) * 3, (1.0,) * 3)
+    accumulate_gradients(backend, [example], 256, 0, lambda batch, logprobs, _: -logprobs.sum() / 3)
+    # Of such a step bfloat16 would keep next to nothing.
+    assert backend.step(1e-5).applied
+    trained = {name: value.detach().clone() for name, value in backend.model.named_parameters()}
+    before = dict(load(source).named_parameters())
+    changed = sum(bool((trained[name] != before[name]).any()) for name in trained)
+    assert changed == len(trained)
+
+    engine = LocalEngine(source, EngineConfig(dtype="float32", device="cpu", threads=1))
+
+    async def send() -> None:
+        await engine.begin_weights(1)
+        for bucket in pack_buckets(backend.stream_weights()):
+            await engine.add_weights(bucket)
+        await engine.finish_weights(compute_checksum(trained))
+
+    try:
+        asyncio.run(send())
+        served = dict(engine._engine.model.named_parameters())
+    finally:
+        engine.close()
+    save_model(backend, source, tmp_path / "model")
+    saved = dict(load(tmp_path / "model").named_parameters())
+    for name, weight in trained.items():
+        assert torch.equal(served[name], weight), name
+        assert torch.equal(saved[name], weight), name
+    description = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert description["dtype"] == "float32"
 
 
 def test_a_saved_model_is_the_trained_one_with_all_its_source_came_with(
