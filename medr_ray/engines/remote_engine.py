@@ -1,14 +1,18 @@
 """An engine in another process, which may have another environment: a Ray actor that serves the
 engine contract, and a client with the same contract.
 
+Ray keeps no order between the calls of such an actor. The client does (``CallOrder``): an engine is
+told of a change when it has the requests that were made before. It says so by ``RECEIVED``, the
+first piece of every answer.
+
 ``EngineActor`` is imported in the environment of the engine, which has no more of this package's
 dependencies than the room of engines needs.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -22,6 +26,7 @@ from medr_ray.engines.base import (
     Sampling,
     require_offered,
 )
+from medr_ray.engines.call_order import CallOrder
 from medr_ray.engines.factory import ConfiguredEngineFactory, build_runtime_env
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ _MAX_CONCURRENT_CALLS = 1024
 # machine, and reading 65 GB from a disk takes several.
 START_SECONDS = 900.0
 _CLOSE_SECONDS = 30.0  # for the engine's processes to end
+RECEIVED: Final = None  # the engine has a request: it is in work, or waits for it to be let in
 
 
 class EngineActor:
@@ -51,15 +57,31 @@ class EngineActor:
 
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, dialogue: str = ""
-    ) -> Generation:
-        """As ``Engine.generate``."""
-        return await self._get_engine().generate(prompt, sampling, dialogue)
+    ) -> AsyncIterator[Generation | None]:
+        """RECEIVED, then what ``Engine.generate`` returns."""
+        answer = asyncio.create_task(self._get_engine().generate(prompt, sampling, dialogue))
+        try:
+            # The task goes first, as far as the engine's gate.
+            await asyncio.sleep(0)
+            yield RECEIVED
+            yield await answer
+        finally:
+            answer.cancel()
 
     async def stream(
         self, prompt: Sequence[int], sampling: Sampling
-    ) -> AsyncIterator[Progress | Generation]:
-        """As ``Engine.stream``."""
+    ) -> AsyncIterator[Progress | Generation | None]:
+        """RECEIVED, then as ``Engine.stream``."""
         async with contextlib.aclosing(self._get_engine().stream(prompt, sampling)) as pieces:
+            first = asyncio.create_task(anext(pieces))
+            try:
+                await asyncio.sleep(0)
+                yield RECEIVED
+                yield await first
+            finally:
+                # Or the generator, which the task is in, could not be closed.
+                first.cancel()
+                await asyncio.wait([first])
             async for piece in pieces:
                 yield piece
 
@@ -82,6 +104,7 @@ class RemoteEngine:
 
     def __init__(self, actor: Any, capabilities: frozenset[Capability]) -> None:
         self._actor = actor
+        self._order = CallOrder()
         self.capabilities = capabilities
 
     async def generate(
@@ -90,27 +113,22 @@ class RemoteEngine:
         """As ``Engine.generate``."""
         # Here, because the engine's process may not know what it would be sent.
         require_offered(self.capabilities, sampling)
-        generation: Generation = await _await_answer(
-            self._actor.generate.remote(list(prompt), sampling, dialogue)
-        )
-        return generation
+        arguments = (list(prompt), sampling, dialogue)
+        async with contextlib.aclosing(self._request("generate", *arguments)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Generation):
+                    return piece
+        raise InfrastructureError("the engine ended a request without an answer")
 
     async def stream(
         self, prompt: Sequence[int], sampling: Sampling
     ) -> AsyncGenerator[Progress | Generation, None]:
         """As ``SharedEngine.stream``."""
         require_offered(self.capabilities, sampling)
-        pieces = self._actor.stream.options(num_returns="streaming").remote(list(prompt), sampling)
-        is_whole = False
-        try:
-            async for reference in pieces:
-                piece: Progress | Generation = await _await_answer(reference)
-                is_whole = isinstance(piece, Generation)
+        arguments = (list(prompt), sampling)
+        async with contextlib.aclosing(self._request("stream", *arguments)) as pieces:
+            async for piece in pieces:
                 yield piece
-        finally:
-            if not is_whole:
-                # Nobody waits for the rest of it.
-                ray.cancel(pieces)
 
     async def get_version(self) -> int:
         """As ``Engine.get_version``."""
@@ -119,7 +137,8 @@ class RemoteEngine:
 
     async def pause(self) -> None:
         """As ``Engine.pause``."""
-        await self._call("pause")
+        async with self._order.send_change():
+            await self._call("pause")
 
     async def resume(self) -> None:
         """As ``Engine.resume``."""
@@ -127,7 +146,8 @@ class RemoteEngine:
 
     async def begin_weights(self, version: int, adapter_scaling: float | None = None) -> None:
         """As ``Engine.begin_weights``."""
-        await self._call("begin_weights", version, adapter_scaling)
+        async with self._order.send_change():
+            await self._call("begin_weights", version, adapter_scaling)
 
     async def add_weights(self, bucket: "Mapping[str, torch.Tensor]") -> None:
         """As ``Engine.add_weights``."""
@@ -149,7 +169,8 @@ class RemoteEngine:
 
     async def sleep(self, keep_weights: bool = True) -> None:
         """As ``Engine.sleep``."""
-        await self._call("sleep", keep_weights)
+        async with self._order.send_change():
+            await self._call("sleep", keep_weights)
 
     async def wake(self) -> None:
         """As ``Engine.wake``."""
@@ -162,8 +183,35 @@ class RemoteEngine:
             ray.get(self._actor.close.remote(), timeout=_CLOSE_SECONDS)
         ray.kill(self._actor)
 
+    async def _request(
+        self, method: str, *arguments: Any
+    ) -> AsyncGenerator[Progress | Generation, None]:
+        """Pieces of an answer. Closing the generator ends the request."""
+        async with self._order.send_request() as received:
+            with _name_lost_engine():
+                call = getattr(self._actor, method).options(num_returns="streaming")
+                pieces = call.remote(*arguments)
+                is_whole = False
+                try:
+                    async for reference in pieces:
+                        piece = await reference
+                        received.set()
+                        if piece is not RECEIVED:
+                            is_whole = isinstance(piece, Generation)
+                            yield piece
+                finally:
+                    if not is_whole:
+                        # Nobody waits for the rest of it.
+                        ray.cancel(pieces)
+
     async def _call(self, method: str, *arguments: Any) -> Any:
-        return await _await_answer(self._actor.call.remote(method, *arguments))
+        with _name_lost_engine():
+            reference = self._actor.call.remote(method, *arguments)
+            try:
+                return await reference
+            except asyncio.CancelledError:
+                ray.cancel(reference)
+                raise
 
 
 def start_remote_engine(
@@ -201,15 +249,11 @@ def start_remote_engine(
     return RemoteEngine(actor, capabilities)
 
 
-async def _await_answer(reference: Any) -> Any:
-    """What a call returns. What the engine raised is raised; a lost actor is an
-    InfrastructureError."""
+@contextlib.contextmanager
+def _name_lost_engine() -> Iterator[None]:
+    """What the engine raised is raised; a lost actor is an InfrastructureError."""
     try:
-        return await reference
-    except asyncio.CancelledError:
-        # Nobody waits for its tokens any more.
-        ray.cancel(reference)
-        raise
+        yield
     except RayTaskError:
         raise
     except RayError as error:

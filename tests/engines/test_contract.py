@@ -1,4 +1,5 @@
-"""The engine contract over the engine of this process and over a model without a library."""
+"""The engine contract over the engine of this process, over the same engine in an actor, and over a
+model without a library."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,11 @@ from support.engine_contract import EngineContract, EngineUnderTest
 from support.tiny_reference import TinyReference
 
 from medr_ray.core.config import EngineConfig
+from medr_ray.engines.factory import ConfiguredEngineFactory
 from medr_ray.engines.local_engine import LocalEngine
+from medr_ray.engines.remote_engine import start_remote_engine
+
+CONFIG = EngineConfig(dtype="float32", device="cpu", threads=1, max_batch=4)
 
 
 class BigramReference:
@@ -51,8 +56,22 @@ class TestLocalEngine(EngineContract):
     @classmethod
     def under_test(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
         reference = TinyReference(tmp_path_factory.mktemp("models"))
-        config = EngineConfig(dtype="float32", device="cpu", threads=1, max_batch=4)
-        engine = LocalEngine(Path(reference.model_dir), config)
+        engine = LocalEngine(Path(reference.model_dir), CONFIG)
+        with asyncio.Runner() as runner:
+            yield EngineUnderTest(engine, runner, reference)
+        engine.close()
+
+
+@pytest.mark.slow
+class TestRemoteEngine(EngineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def under_test(
+        cls, ray_local: None, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[EngineUnderTest]:
+        reference = TinyReference(tmp_path_factory.mktemp("models"))
+        factory = ConfiguredEngineFactory(str(reference.model_dir), CONFIG)
+        engine = start_remote_engine(factory, {"CPU": 1})
         with asyncio.Runner() as runner:
             yield EngineUnderTest(engine, runner, reference)
         engine.close()
