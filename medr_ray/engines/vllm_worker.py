@@ -4,8 +4,14 @@ processes of its own that have no more of this package than the room of engines.
 Weights come in files of shared memory, one for each bucket, which every worker of an engine reads
 and takes its part of. vLLM reloads layer by layer: what a layer needs is held until it is whole, so
 no worker ever holds the whole model twice.
+
+vLLM imports this module as soon as a worker starts. From then on the worker ends with the process
+of its engine (``ENGINE_PROCESS_VARIABLE``).
 """
 
+import os
+import select
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +20,7 @@ import torch
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.meta_model import build_meta_model, convert_to_file_names
+from medr_ray.engines.vllm import ENGINE_PROCESS_VARIABLE
 from medr_ray.engines.weight_transfer import WeightTransfer, read_weight_shapes
 
 # The answer of a worker: what came of it, or what was wrong. An exception would reach the engine
@@ -102,3 +109,28 @@ class WeightReceiver:
                 Path(self.model_config.model), self.model_config.trust_remote_code
             )
         return convert_to_file_names(self._empty_model, weights)
+
+
+def _end_with_engine() -> None:
+    """End this process when that of the engine has ended.
+
+    vLLM's processes do not notice when it is killed. They would keep the device's memory from the
+    engine that Ray starts in its place. vLLM ends the others of an engine when one worker is gone.
+    """
+    number = os.environ.get(ENGINE_PROCESS_VARIABLE)
+    if number is None:
+        return
+
+    def wait_and_end() -> None:
+        try:
+            # Readable when the process has ended.
+            handle = os.pidfd_open(int(number))
+        except ProcessLookupError:
+            os._exit(1)
+        select.select([handle], [], [])
+        os._exit(1)
+
+    threading.Thread(target=wait_and_end, name="ends with the engine", daemon=True).start()
+
+
+_end_with_engine()

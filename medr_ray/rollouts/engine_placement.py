@@ -89,15 +89,16 @@ def open_fleet(
     places: Any = None,
     trainers: Sequence[TrainerDevice] = (),
     seed: int = 0,
+    adapter_rank: int = 0,
 ) -> EngineFleet:
     """Start the engines and wait until all serve the model of ``model_dir`` as version 0.
 
     ``places`` is the group of ``reserve_places``; without it Ray finds a place for each engine.
     ``trainers`` have the GPUs that engines under ``colocated`` share. ``seed`` decides what
-    requests without a seed of their own draw. Raises ConfigError for an engine that this machine
-    cannot run.
+    requests without a seed of their own draw. ``adapter_rank``: see ``ConfiguredEngineFactory``.
+    Raises ConfigError for an engine that this machine cannot run.
     """
-    make_engine = choose_engine_factory(model_dir, config, trust_remote_code, seed)
+    make_engine = choose_engine_factory(model_dir, config, trust_remote_code, seed, adapter_rank)
     resources = list_engine_resources(config, _has_gpus())
 
     def start_actor(number: int) -> Any:
@@ -111,12 +112,16 @@ def open_fleet(
 
 
 def choose_engine_factory(
-    model_dir: str, config: EngineConfig, trust_remote_code: bool, seed: int = 0
+    model_dir: str,
+    config: EngineConfig,
+    trust_remote_code: bool,
+    seed: int = 0,
+    adapter_rank: int = 0,
 ) -> EngineFactory:
     """What makes the engine that ``config`` names, inside its actor. Raises ConfigError for one
     that this machine cannot run."""
-    require_engine(config)
-    return ConfiguredEngineFactory(model_dir, config, trust_remote_code, seed)
+    require_engine(config, adapter_rank)
+    return ConfiguredEngineFactory(model_dir, config, trust_remote_code, seed, adapter_rank)
 
 
 def _place_engine(

@@ -115,7 +115,7 @@ def _grpo_model_identity(config: PipelineConfig) -> Any:
 
 def _find_grpo_problems(config: PipelineConfig, run: RunDirectory) -> Iterator[str]:
     yield from find_trainer_problems("grpo", config.grpo, config)
-    yield from find_engine_problems(config.engine)
+    yield from find_engine_problems(config.engine, config.grpo.adapter_rank)
     if config.grpo.max_staleness and config.engine.placement == "colocated":
         yield (
             "grpo.max_staleness: 1 lets engines sample while the trainers learn, and under "

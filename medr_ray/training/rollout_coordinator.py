@@ -254,6 +254,7 @@ def start_coordinator(
         job.engine_places,
         trainers,
         config.run.seed,
+        config.grpo.adapter_rank,
     )
     factory = EnginePolicyFactory(
         fleet.open_client(),

@@ -85,12 +85,10 @@ class WeightPublisher:
 
 
 def find_adapter_scaling(config: PipelineConfig) -> float | None:
-    """How many times the adapter counts that GRPO sends alone; None where it sends whole weights:
-    without LoRA, and to vLLM, which takes in no adapter here."""
+    """How many times the adapter counts that GRPO sends alone; None without LoRA, where it sends
+    whole weights."""
     lora = config.grpo.lora
-    if lora is None or config.engine.backend == "vllm":
-        return None
-    return lora.alpha / lora.rank
+    return None if lora is None else lora.alpha / lora.rank
 
 
 def choose_bucket_bytes() -> int:

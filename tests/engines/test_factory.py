@@ -78,6 +78,16 @@ def test_the_interpreter_is_that_of_the_configuration_then_of_the_variable(
     )
 
 
+def test_a_rank_that_vllm_has_no_room_for_is_a_problem_before_the_start(tmp_path: Path) -> None:
+    config = make_interpreter(
+        tmp_path / "python", f"{platform.python_version()} {version('ray')} 0.32.0"
+    )
+    assert find_engine_problems(config, adapter_rank=512) == []
+    [problem] = find_engine_problems(config, adapter_rank=513)
+    assert problem.startswith("grpo.lora.rank: 513 is more")
+    assert find_engine_problems(EngineConfig(), adapter_rank=513) == []
+
+
 def test_vllm_on_a_cpu_has_the_configured_threads_whatever_ray_sets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -104,6 +104,11 @@ class TrainerConfig(Section):
         1, ge=0, description="restarts of the training after a failure"
     )
 
+    @property
+    def adapter_rank(self) -> int:
+        """The rank of the adapter that is trained; 0 where all weights are."""
+        return self.lora.rank if self.lora else 0
+
     @model_validator(mode="after")
     def _check_offload(self) -> Self:
         if self.offload and self.backend == "torch":
