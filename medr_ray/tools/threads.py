@@ -1,20 +1,28 @@
 """Runs blocking work outside of the event loop, in threads for which nobody has to wait.
 
 Work that hangs costs its own thread and nothing else. Work that was cancelled or is late frees its
-slot at once, so it neither keeps other tools waiting nor keeps the process from ending.
+slot at once, so it neither keeps other tools waiting nor keeps the process from ending. At exit
+what still runs is given a moment, because torch aborts a process that ends in the middle of an
+operation of a daemon thread.
 
 ``asyncio.to_thread`` cannot give this: its threads are few and shared by the whole process, so that
 a handful of hanging calls would stop every tool of a worker, and Python joins them at exit.
 """
 
 import asyncio
+import atexit
 import contextvars
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# For all threads together at exit. A search takes a fraction of it; what is not done then hangs.
+_EXIT_SECONDS = 3.0
+_THREAD_NAME = "blocking work"
 
 
 class LoopSemaphore:
@@ -47,8 +55,10 @@ class DaemonThreads:
             future: asyncio.Future[T] = loop.create_future()
             context = contextvars.copy_context()
             arguments = (_run_and_deliver, loop, future, work)
-            # A daemon: Python does not wait for it at exit.
-            threading.Thread(target=context.run, args=arguments, daemon=True).start()
+            # A daemon: Python does not wait for it without a limit.
+            threading.Thread(
+                target=context.run, args=arguments, name=_THREAD_NAME, daemon=True
+            ).start()
             return await future
 
 
@@ -77,3 +87,19 @@ def _set_outcome(future: "asyncio.Future[Any]", result: Any, error: BaseExceptio
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def _await_threads() -> None:
+    """Give the threads that still run a moment to end.
+
+    Once Python ends, a daemon thread that comes back from native code is ended where it is. In the
+    middle of C++ that must not throw, such as any operation of torch, this is
+    ``terminate called without an active exception`` and the process is aborted.
+    """
+    deadline = time.monotonic() + _EXIT_SECONDS
+    for thread in threading.enumerate():
+        if thread.name == _THREAD_NAME:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+atexit.register(_await_threads)

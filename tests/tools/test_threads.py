@@ -79,6 +79,21 @@ def test_the_process_ends_while_work_hangs() -> None:
     assert done.stdout == "left\n"
 
 
+def test_the_process_ends_well_while_torch_computes_what_nobody_waits_for() -> None:
+    """Else torch aborts it (return code -6): ``terminate called without an active exception``."""
+    script = (
+        "import asyncio, time\nimport torch\nfrom medr_ray.tools.threads import DaemonThreads\n"
+        "matrix = torch.ones(8, 8)\n"
+        "def work():\n    end = time.monotonic() + 1\n"
+        "    while time.monotonic() < end:\n        matrix @ matrix\n"
+        "async def main():\n    async with asyncio.timeout(0.05):\n"
+        "        await DaemonThreads().run(work)\n"
+        "try:\n    asyncio.run(main())\nexcept TimeoutError:\n    print('left')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
+
+
 def test_the_end_of_an_iterator_comes_back_as_a_failure() -> None:
     """A future refuses StopIteration, and its waiter would wait for ever."""
 
