@@ -29,6 +29,9 @@ WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
     # The default of 2 s is most of the overhead of a short training run.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # A process that asks which nodes will be taken away; the only node of a private instance never
+    # is.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 
 

@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def grpo_worker(settings: dict[str, Any]) -> None:
-    """``train_loop_per_worker``; ``settings["job"]`` is a GRPOJob."""
+    """The loop of one worker; ``settings["job"]`` is a GRPOJob."""
     job: GRPOJob = settings["job"]
     grpo = job.config.grpo
     trust_remote_code = job.config.models.trust_remote_code

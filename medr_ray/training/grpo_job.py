@@ -1,4 +1,7 @@
-"""The job that the GRPO stage gives to its Ray Train workers."""
+"""The job that the GRPO stage gives to its Ray Train workers, and how one of them does it.
+
+The driver imports this module, so it imports no torch.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,3 +33,12 @@ class GRPOJob:
     pad_id: int
     log: MetricsLog
     engine_places: Any = None
+
+
+def run_grpo_job(settings: dict[str, Any]) -> None:
+    """``train_loop_per_worker``; ``settings["job"]`` is a GRPOJob."""
+    # Imported here, because the driver needs none of it, and would wait for seconds before Ray
+    # Train may start.
+    from medr_ray.training.grpo import grpo_worker
+
+    grpo_worker(settings)

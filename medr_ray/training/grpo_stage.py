@@ -33,8 +33,7 @@ def execute_grpo(context: StageContext) -> Counts:
 
     from medr_ray.core.placement import require_room
     from medr_ray.rollouts.engine_placement import reserve_places
-    from medr_ray.training.grpo import grpo_worker
-    from medr_ray.training.grpo_job import GRPOJob
+    from medr_ray.training.grpo_job import GRPOJob, run_grpo_job
 
     config = context.config
     questions = context.run.read(QUESTIONS)
@@ -65,7 +64,7 @@ def execute_grpo(context: StageContext) -> Counts:
             context,
             "grpo",
             config.grpo,
-            grpo_worker,
+            run_grpo_job,
             lambda log: make_job(log, places),
             config.grpo.updates,
             "updates",

@@ -55,9 +55,15 @@ def run_training(
     resources: dict[str, float] = {"CPU": config.cpus_per_worker}
     if config.use_gpu:
         resources["GPU"] = config.gpus_per_worker
+    settings = {"worker": worker, "log": log, "job": make_job(log)}
+
+    def train() -> None:
+        run_until_hopeless(settings)
+
     trainer = TorchTrainer(
-        run_until_hopeless,
-        train_loop_config={"worker": worker, "log": log, "job": make_job(log)},
+        # Not as ``train_loop_config``, which Ray Train's controller unpickles: it would import all
+        # that the job needs before it starts the workers.
+        train,
         scaling_config=ScalingConfig(
             num_workers=config.workers,
             use_gpu=config.use_gpu,

@@ -27,15 +27,13 @@ class ProcessTrainer:
 
     def __init__(
         self,
-        worker: Callable[[dict[str, Any]], None],
-        train_loop_config: dict[str, Any],
+        train: Callable[[], None],
         scaling_config: ray.train.ScalingConfig,
         run_config: ray.train.RunConfig,
     ) -> None:
         assert scaling_config.num_workers == 1
         assert run_config.name == "train"
-        self._worker = worker
-        self._settings = train_loop_config
+        self._train = train
 
     def fit(self) -> None:
-        self._worker(self._settings)
+        self._train()
