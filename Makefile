@@ -64,8 +64,9 @@ test-fast-rest: .venv/.installed
 	$(BIN)/python -m pytest $(FAST_FIRST:%=--ignore=%) -m 'not slow' \
 		--durations=60 -o cache_dir=.pytest_cache/fast-rest
 
+# -rA: with what the campaigns print, such as their seeds.
 soak: .venv/.installed
-	$(BIN)/python -m pytest $(call find_marked,soak) -m soak --durations=0
+	$(BIN)/python -m pytest $(call find_marked,soak) -m soak --durations=0 -rA
 
 check: .venv/.installed
 	$(BIN)/ruff check medr_ray jobs tests

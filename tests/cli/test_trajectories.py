@@ -12,8 +12,8 @@ import pytest
 import yaml
 from rich.console import Console
 from support.agent_run import Echo, call, run
-from support.handmade_run import write_manifest
 from support.questions import worded_question
+from support.run_manifest import write_manifest
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.agent.tool_features import extract_features

@@ -9,7 +9,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from rich.console import Console
 from support.evaluation_run import QUESTIONS, fill_run, make_context
-from support.handmade_run import write_manifest
+from support.run_manifest import write_manifest
 from werkzeug import Request, Response
 
 from medr_ray.core.errors import ConfigError, DataError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
-from support.handmade_run import write_manifest
 from support.questions import make_question
+from support.run_manifest import write_manifest
 from support.tiny_model import build_tiny_model
 
 from medr_ray.core.run import StageContext, open_run

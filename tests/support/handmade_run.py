@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 from support.questions import make_question
+from support.run_manifest import write_manifest
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Message, Reward, Trajectory, Usage, content_id
@@ -46,6 +47,7 @@ _UPDATE_LINES = [
         "entropy": 0.5,
         "mismatch_kl": 0.001,
         "rollouts": 36,
+        "sync_bytes": 85_696,
     }
     for update in range(2)
 ]
@@ -133,18 +135,3 @@ def write_run(
     counts = write_tables(context.directory, fill_evaluation(evaluation, right, unscored))
     write_manifest(run, "evaluation", counts, 20.0)
     return config, run
-
-
-def write_manifest(run: RunDirectory, stage: str, counts: Counts, seconds: float) -> None:
-    run.stage(stage).write_json(
-        "manifest.json",
-        {
-            "stage": stage,
-            "fingerprint": "f",
-            "inputs": {},
-            "resumed": False,
-            "counts": counts,
-            "seconds": seconds,
-            "versions": {"medr-ray": "0.2.0", "ray": "2.60.0"},
-        },
-    )
