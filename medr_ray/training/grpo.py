@@ -21,13 +21,13 @@ from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank, world_size
 from medr_ray.training.export import save_model
 from medr_ray.training.grpo_job import GRPOJob
-from medr_ray.training.heldout import NOT_MEASURED
+from medr_ray.training.heldout import NOT_MEASURED, HeldoutFigures
 from medr_ray.training.learner import Learner
 from medr_ray.training.rollout_collection import RolloutCollection, measure_heldout
 from medr_ray.training.rollout_coordinator import start_coordinator
 from medr_ray.training.shared_devices import find_trainer_devices
-from medr_ray.training.step_checks import require_applied_steps
-from medr_ray.training.step_metrics import StepMetrics, open_step_metrics
+from medr_ray.training.step_checks import count_skipped_steps, require_applied_steps
+from medr_ray.training.step_metrics import open_step_metrics
 from medr_ray.training.throughput import Throughput
 from medr_ray.training.update_checks import describe_mismatch, require_progress
 from medr_ray.training.update_metrics import TrainerState, UpdateMetrics
@@ -56,20 +56,19 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     if job.config.engine.placement == "colocated":
         trainers = find_trainer_devices()
     with contextlib.ExitStack() as stack:
-        coordinator = None
-        step_metrics: StepMetrics | None = None
-        if rank == 0:
-            step_metrics = stack.enter_context(
-                open_step_metrics(
-                    directory,
-                    GRPO_METRICS,
-                    state.history,
-                    job.log,
-                    "update",
-                    job.config.tracking,
-                    job.config.run.name,
-                )
+        step_metrics = stack.enter_context(
+            open_step_metrics(
+                directory,
+                GRPO_METRICS,
+                state.history,
+                job.log,
+                "update",
+                job.config.tracking,
+                job.config.run.name,
             )
+        )
+        coordinator = None
+        if rank == 0:
             coordinator = start_coordinator(job, state.curriculum, trainers)
             stack.callback(coordinator.close)
         engines = coordinator.engines if coordinator else None
@@ -77,6 +76,9 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         if state.update:
             # The engines were started with the SFT model.
             publisher.publish(state.update)
+        heldout_before: HeldoutFigures | None = None
+        if not state.update and grpo.evaluate_every is not None:
+            heldout_before = measure_heldout(publisher, coordinator, 0)
 
         collection = RolloutCollection(publisher, coordinator, grpo)
         for update in range(state.update, grpo.updates):
@@ -94,22 +96,25 @@ def grpo_worker(settings: dict[str, Any]) -> None:
                     learning.sequence_tokens, learning.sequences, learning.learn_seconds
                 ),
                 heldout,
+                heldout_before if update == 0 else None,
                 sync_seconds=publication.seconds,
                 sync_bytes=publication.size,
             )
-            state = state.after(metrics, collected.curriculum)
-            if step_metrics is not None:
+            row = metrics.to_row()
+            row["skipped_steps"] = count_skipped_steps([*step_metrics.rows, row])
+            if rank == 0:
                 # A part is named by its update, so an update that is repeated after a failure
                 # replaces what it wrote before.
                 directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", collected.rollouts)
-                step_metrics.add_row(state.history[-1])
-                mismatch = describe_mismatch(metrics.to_row(), grpo.max_mismatch_kl)
+                mismatch = describe_mismatch(row, grpo.max_mismatch_kl)
                 if mismatch:
                     _LOG.warning("%s", mismatch)
-            require_applied_steps(state.history, "grpo", grpo.updates)
-            require_progress(state.history, grpo.max_empty_updates)
-            is_last = state.update == grpo.updates
-            if state.update % grpo.checkpoint_every == 0 and not is_last:
+            step_metrics.add_row(row)
+            require_applied_steps(step_metrics.rows, "grpo", grpo.updates)
+            require_progress(step_metrics.rows, grpo.max_empty_updates)
+            is_last = update + 1 == grpo.updates
+            if (update + 1) % grpo.checkpoint_every == 0 and not is_last:
+                state = TrainerState(update + 1, tuple(step_metrics.rows), collected.curriculum)
                 save_checkpoint(backend, directory, state.update, state.to_checkpoint())
                 ray.train.report({"update": state.update})
 

@@ -13,7 +13,8 @@ from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.engines.factory import find_engine_problems
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS
-from medr_ray.training.metrics_log import MetricRow, MetricsLog
+from medr_ray.training.metric_rows import MetricRow
+from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.ray_train import run_training
 from medr_ray.training.requirements import (
     estimate_training_size,

@@ -1,22 +1,12 @@
 """Metric rows on their way from rank 0 to the driver's progress bar.
 
-Ray Train gives the driver nothing before ``fit`` returns, so the rows pass through an actor. What
-is kept of a run is not read from here: rank 0 writes the metric files itself.
+Ray Train gives the driver nothing before ``fit`` returns, so the rows pass through an actor, which
+has each of them until the driver takes it. Rank 0 writes the metric files itself.
 """
 
-import math
-from collections.abc import Mapping
 from typing import Any, Protocol
 
-MetricRow = dict[str, Any]
-
-
-def replace_infinite(value: Any) -> Any:
-    """A row, or a value of one, with null for numbers that are not finite: JSON has none of
-    these."""
-    if isinstance(value, Mapping):
-        return {field: replace_infinite(item) for field, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+from medr_ray.training.metric_rows import MetricRow
 
 
 class MetricsLog(Protocol):
@@ -28,7 +18,7 @@ class MetricsLog(Protocol):
 
 
 class _RowStore:
-    """The actor's side: all rows of one training run."""
+    """The actor's side: rows that the driver has not taken yet."""
 
     def __init__(self) -> None:
         self._rows: list[MetricRow] = []
@@ -37,8 +27,9 @@ class _RowStore:
     def add_row(self, row: MetricRow) -> None:
         self._rows.append(row)
 
-    def rows_from(self, start: int) -> list[MetricRow]:
-        return self._rows[start:]
+    def take_rows(self) -> list[MetricRow]:
+        rows, self._rows = self._rows, []
+        return rows
 
     def stop(self, reason: str) -> None:
         # The first is the cause of those that other workers give.
@@ -62,11 +53,11 @@ class ActorMetricsLog:
         """Report a row without waiting until the actor has it."""
         self._store.add_row.remote(row)
 
-    def rows_from(self, start: int) -> list[MetricRow]:
-        """The rows behind the first ``start``, in the order they came."""
+    def take_rows(self) -> list[MetricRow]:
+        """The rows that came since the last call, in their order."""
         import ray
 
-        return ray.get(self._store.rows_from.remote(start))
+        return ray.get(self._store.take_rows.remote())
 
     def stop(self, reason: str) -> None:
         """Say why the training is not to be started again; on the record when this returns."""

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import GRPOConfig, SFTConfig
 from medr_ray.core.errors import DataError, InfrastructureError, MedrError
-from medr_ray.core.json_text import parse_json
 from medr_ray.core.placement import require_room
 from medr_ray.core.progress import Bar
 from medr_ray.core.run import StageContext
-from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow, MetricsLog
+from medr_ray.training.metric_rows import MetricRow, read_rows
+from medr_ray.training.metrics_log import ActorMetricsLog, MetricsLog
 from medr_ray.training.requirements import list_needs
 
 # To place the workers, each of a minute (Ray Train's own limit). What others hold may come free in
@@ -32,7 +32,7 @@ def run_training(
     unit: str,
     metrics: StageFile,
 ) -> list[MetricRow]:
-    """Run Ray Train to its end and return the metric history that rank 0 wrote.
+    """Run Ray Train to its end and return the rows that rank 0 wrote.
 
     Workers that Ray Train starts again after a failure, and those of the next run after a kill, go
     on from the newest checkpoint in the stage's directory. A failure that would only come again (a
@@ -89,8 +89,7 @@ def run_training(
     remove_checkpoints(context.directory)
     # What Ray Train keeps of its own.
     shutil.rmtree(local / "train", ignore_errors=True)
-    lines = context.directory.read_bytes(metrics.name).splitlines()
-    return [parse_json(line, metrics.path) for line in lines]
+    return read_rows(context.directory.read_bytes(metrics.name), metrics.path)
 
 
 def run_until_hopeless(settings: dict[str, Any]) -> None:
@@ -127,13 +126,13 @@ def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar
     # A thread, because fit blocks. A daemon, so that Ctrl-C ends the process at once.
     thread = threading.Thread(target=run_fit, daemon=True)
     thread.start()
-    rows_seen = 0
+    is_first = True
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
-        for row in log.rows_from(rows_seen):
-            if not rows_seen:
+        for row in log.take_rows():
+            if is_first:
                 bar.resume(row["number"] - 1)  # a resumed run starts behind its checkpoint
-            rows_seen += 1
+            is_first = False
             bar.advance(note=_describe_row(row))
     if failures:
         raise failures[0]

@@ -24,7 +24,7 @@ from medr_ray.training.evaluation_loss import EvaluationLoss, sum_weights
 from medr_ray.training.export import replace_model, save_model
 from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import sft_loss
-from medr_ray.training.metrics_log import MetricsLog, replace_infinite
+from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.schedules import scheduled_learning_rate
 from medr_ray.training.step_checks import count_skipped_steps, require_applied_steps
 from medr_ray.training.step_metrics import open_step_metrics
@@ -100,19 +100,17 @@ def sft_worker(settings: dict[str, Any]) -> None:
     # Kept until the end: the model itself is there when the training is finished.
     best = Path(job.output).with_name(_BEST_FOLDER)
     with contextlib.ExitStack() as stack:
-        metrics = None
-        if rank == 0:
-            metrics = stack.enter_context(
-                open_step_metrics(
-                    directory,
-                    SFT_METRICS,
-                    state["history"],
-                    job.log,
-                    "step",
-                    job.tracking,
-                    job.run_name,
-                )
+        metrics = stack.enter_context(
+            open_step_metrics(
+                directory,
+                SFT_METRICS,
+                state["history"],
+                job.log,
+                "step",
+                job.tracking,
+                job.run_name,
             )
+        )
         for step in range(state["step"], len(steps)):
             started = time.monotonic()
             batch = [examples[index] for index in steps[step]]
@@ -129,26 +127,25 @@ def sft_worker(settings: dict[str, Any]) -> None:
                 "learning_rate": rate,
                 "grad_norm": round(outcome.norm, 4) if outcome.applied else None,
                 "applied": outcome.applied,
-                "skipped_steps": count_skipped_steps(state["history"]) + (not outcome.applied),
                 "seconds": round(seconds, 3),
                 **asdict(throughput.measure(sequence_tokens, len(batch), seconds)),
             }
+            row["skipped_steps"] = count_skipped_steps([*metrics.rows, row])
             is_last = step + 1 == len(steps)
             if evaluation.is_due(step + 1, is_last):
                 row["evaluation_loss"] = evaluation.evaluate(backend, step + 1)
                 if evaluation.is_best(step + 1):
                     save_model(backend, model_dir, best, job.trust_remote_code, lora=config.lora)
-            state = {
-                "step": step + 1,
-                "history": [*state["history"], replace_infinite(row)],
-                "evaluation": evaluation.dump(),
-            }
-            if metrics is not None:
-                metrics.add_row(row)
-            require_applied_steps(state["history"], "sft", len(steps))
+            metrics.add_row(row)
+            require_applied_steps(metrics.rows, "sft", len(steps))
             if evaluation.is_over():
                 break
             if (step + 1) % config.checkpoint_every == 0 and not is_last:
+                state = {
+                    "step": step + 1,
+                    "history": metrics.rows,
+                    "evaluation": evaluation.dump(),
+                }
                 save_checkpoint(backend, directory, step + 1, state)
                 ray.train.report(row)
     if evaluation.has_best():

@@ -11,7 +11,8 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.costs import StageCost
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.training.artifacts import SFT_METRICS
-from medr_ray.training.metrics_log import MetricRow, MetricsLog
+from medr_ray.training.metric_rows import MetricRow
+from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.ray_train import run_training
 from medr_ray.training.requirements import (
     estimate_training_size,

@@ -4,7 +4,7 @@ a run that skips too many in a row."""
 from collections.abc import Sequence
 
 from medr_ray.core.errors import DataError
-from medr_ray.training.metrics_log import MetricRow
+from medr_ray.training.metric_rows import MetricRow
 
 # Single batches overflow now and then. After three in a row the weights themselves have diverged,
 # and no later batch would mend them.

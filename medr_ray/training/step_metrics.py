@@ -4,12 +4,12 @@ files that TensorBoard reads, and at a tracking server.
 Guaranteed: a row is on disk before the next step begins, as JSON (what is no finite number is
 null). A resumed run goes on behind its checkpoint, and rows of steps that are made again replace
 those of the first time. A tracking server that cannot be reached loses rows and never the training;
-they are counted in the last row, ``tracking_failures``. Only rank 0 opens it.
+they are counted in the last row, ``tracking_failures``. Every worker has the rows; rank 0 alone
+writes them.
 """
 
 import json
 import logging
-import math
 import os
 import time
 import uuid
@@ -21,7 +21,9 @@ from typing import Any, Protocol
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import TrackingConfig
 from medr_ray.core.run import Directory
-from medr_ray.training.metrics_log import MetricRow, MetricsLog, replace_infinite
+from medr_ray.training.collectives import get_rank
+from medr_ray.training.metric_rows import MetricRow, replace_infinite
+from medr_ray.training.metrics_log import MetricsLog
 
 _LOG = logging.getLogger(__name__)
 _TENSORBOARD_FOLDER = "tensorboard"
@@ -42,12 +44,12 @@ class RowSink(Protocol):
 
 
 class StepMetrics:
-    """Where a training loop reports its steps. ``rows`` has those so far, of earlier attempts
-    too."""
+    """Where a training loop reports its steps, and the only place that has them: ``rows`` are
+    those so far, of earlier attempts too. Checks read them, checkpoints and files are written of
+    them."""
 
-    def __init__(self, rows: Sequence[MetricRow], progress: MetricsLog, step_name: str) -> None:
+    def __init__(self, rows: Sequence[MetricRow], step_name: str) -> None:
         self.rows = list(rows)
-        self._progress = progress
         self._step_name = step_name
         self._sinks: list[RowSink] = []
         self._trackers: list[RowSink] = []
@@ -62,7 +64,8 @@ class StepMetrics:
         self._trackers.append(tracker)
 
     def add_row(self, row: MetricRow) -> None:
-        """Report a finished step; its number, from 1, is under the name of the steps."""
+        """Report a finished step; its number, from 1, is under the name of the steps. What is no
+        finite number becomes null here."""
         step = int(row[self._step_name])
         finite = replace_infinite(row)
         for tracker in self._trackers:
@@ -77,24 +80,35 @@ class StepMetrics:
         self.rows.append(finite)
         for sink in self._sinks:
             sink.add_row(step, finite)
-        self._progress.add_row({**finite, "number": step})
+
+
+class ProgressRows:
+    """The driver's progress bar."""
+
+    def __init__(self, log: MetricsLog) -> None:
+        self._log = log
+
+    def add_row(self, step: int, row: MetricRow) -> None:
+        """Send the row with the number of its step."""
+        self._log.add_row({**row, "number": step})
+
+    def close(self) -> None: ...
 
 
 class MetricsFile:
-    """``metrics.jsonl``: one line a step."""
+    """``metrics.jsonl``: one line a step. ``rows`` are those of the ``StepMetrics`` that reports
+    here, which has a row before its sinks are given it."""
 
     def __init__(self, directory: Directory, name: str, rows: Sequence[MetricRow]) -> None:
         self._directory = directory
         self._name = name
-        self._rows = list(rows)
+        self._rows = rows
         self._is_local = directory.free_space() is not None
         # Atomic: what is there now is whole until the rows up to the checkpoint have replaced it.
-        directory.write_jsonl(name, self._rows)
-        self._written = time.monotonic()
+        self.close()
 
     def add_row(self, step: int, row: MetricRow) -> None:
         """Write a line, on a local disk at its end."""
-        self._rows.append(row)
         if self._is_local:
             with (self._directory.local / self._name).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -199,19 +213,14 @@ def write_tracked_run(directory: Directory, run_id: str) -> None:
 
 
 def flatten_numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The finite numbers of a row; those of an inner mapping under ``outer/inner``."""
+    """The numbers of a row; those of an inner mapping under ``outer/inner``."""
     numbers: dict[str, float] = {}
     for field, value in row.items():
         if isinstance(value, Mapping):
             numbers |= flatten_numbers(value, f"{prefix}{field}/")
-        elif _is_finite(value):
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
             numbers[f"{prefix}{field}"] = float(value)
     return numbers
-
-
-def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
 
 
 @contextmanager
@@ -224,14 +233,18 @@ def open_step_metrics(
     tracking: TrackingConfig,
     run_name: str,
 ) -> Iterator[StepMetrics]:
-    """The metrics of a stage, behind the ``history`` of its checkpoint. Rank 0 opens it.
+    """The metrics of a stage, behind the ``history`` of its checkpoint. Every worker opens them;
+    those of rank 0 are written.
 
     A tracking server that does not answer now ends the training before its first step; later it is
     only counted. ``step_name`` is the field of a row that has its number.
     """
-    metrics = StepMetrics(history, progress, step_name)
+    metrics = StepMetrics(history, step_name)
+    if get_rank() != 0:
+        yield metrics
+        return
     with ExitStack() as stack:
-        lines = MetricsFile(directory, file.name, history)
+        lines = MetricsFile(directory, file.name, metrics.rows)
         stack.callback(lines.close)
         metrics.add_sink(lines)
         folder = directory.local
@@ -242,6 +255,7 @@ def open_step_metrics(
         if tracker is not None:
             stack.callback(tracker.close)
             metrics.add_tracker(tracker)
+        metrics.add_sink(ProgressRows(progress))
         yield metrics
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from medr_ray.core.errors import DataError, InfrastructureError
 from medr_ray.rollouts.failure_kinds import STRAGGLER
 from medr_ray.rollouts.outcomes import RolloutOutcome
-from medr_ray.training.metrics_log import MetricRow
+from medr_ray.training.metric_rows import MetricRow
 
 
 def require_usable_rollouts(update: int, outcomes: Sequence[RolloutOutcome], limit: float) -> None:

@@ -1,15 +1,14 @@
-"""The metrics of a GRPO update, and the state of a run that a checkpoint keeps.
+"""The metrics of a GRPO update, and what a checkpoint has of a run beside the tensors.
 
 Field names are the keys of ``grpo/metrics.jsonl`` and of a checkpoint's state: renaming one changes
 those files. A figure that was not measured is null.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from medr_ray.training.heldout import HeldoutFigures
-from medr_ray.training.metrics_log import MetricRow, replace_infinite
-from medr_ray.training.step_checks import count_skipped_steps
+from medr_ray.training.metric_rows import MetricRow
 from medr_ray.training.throughput import ThroughputFigures
 
 
@@ -93,8 +92,10 @@ class LearningFigures:
 class UpdateMetrics:
     """One finished update, numbered from 1.
 
-    ``heldout`` has nulls where it was not measured after this update. ``sync_seconds``: until the
-    engines served the new weights, of which ``sync_bytes`` were sent to each node with engines.
+    ``heldout`` has nulls where it was not measured after this update. ``heldout_before`` is of the
+    weights that the run began with, in the row of the first update; null in the others, and where
+    nothing is measured. ``sync_seconds``: until the engines served the new weights, of which
+    ``sync_bytes`` were sent to each node with engines.
     """
 
     update: int
@@ -102,6 +103,7 @@ class UpdateMetrics:
     learning: LearningFigures
     throughput: ThroughputFigures
     heldout: HeldoutFigures
+    heldout_before: HeldoutFigures | None
     sync_seconds: float
     sync_bytes: int
 
@@ -113,6 +115,7 @@ class UpdateMetrics:
             **asdict(self.learning),
             **asdict(self.throughput),
             **asdict(self.heldout),
+            "heldout_before": asdict(self.heldout_before) if self.heldout_before else None,
             "sync_seconds": self.sync_seconds,
             "sync_bytes": self.sync_bytes,
         }
@@ -120,7 +123,8 @@ class UpdateMetrics:
 
 @dataclass(frozen=True)
 class TrainerState:
-    """Where a run stands after ``update`` updates, beside the tensors of the backend.
+    """Where a run stands after ``update`` updates, as a checkpoint has it: ``history`` are the rows
+    of these updates.
 
     ``curriculum`` is the state of the curriculum; null before the first update.
     """
@@ -138,14 +142,3 @@ class TrainerState:
 
     def to_checkpoint(self) -> dict[str, Any]:
         return asdict(self)
-
-    def after(self, metrics: UpdateMetrics, curriculum: dict[str, Any] | None) -> "TrainerState":
-        """The state after one more update."""
-        skipped = count_skipped_steps(self.history) + (metrics.learning.applied is False)
-        row = replace_infinite({**metrics.to_row(), "skipped_steps": skipped})
-        return replace(
-            self,
-            update=metrics.update,
-            history=(*self.history, row),
-            curriculum=curriculum,
-        )

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -13,8 +14,10 @@ from support.handmade_run import write_run
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
 from medr_ray.evaluation.report import print_report, write_report
+from medr_ray.evaluation.report.curves import build_heldout_curves
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number
 from medr_ray.evaluation.report.json_layout import build_report_json
+from medr_ray.evaluation.report.records import TrainingLog
 
 GOOD = {"base": 0, "sft": 15, "grpo": 30}
 
@@ -133,6 +136,34 @@ def test_the_curves_of_training_are_a_picture_beside_the_report(tmp_path: Path) 
     assert "![Curves of training](learning.svg)" in (run.local / "report.md").read_text()
     write_report(config, run)
     assert (run.local / "learning.svg").read_bytes() == picture
+
+
+def test_held_out_curves_begin_before_the_first_update_and_tell_hops_apart() -> None:
+    def measure(exact_match: float, hops: dict[str, float]) -> dict[str, Any]:
+        return {
+            "heldout_questions": 20,
+            "heldout_exact_match": exact_match,
+            "heldout_low": exact_match - 0.1,
+            "heldout_high": exact_match + 0.1,
+            "heldout_by_hops": {
+                number: {"questions": 10, "exact_match": share, "low": 0.0, "high": 1.0}
+                for number, share in hops.items()
+            },
+        }
+
+    nothing = {"heldout_questions": None}
+    before = {"heldout_before": measure(0.3, {"2": 0.4, "10": 0.2})}
+    after = measure(0.5, {"2": 0.6, "10": 0.4})
+    curves = build_heldout_curves(TrainingLog(({**nothing, **before}, after)))
+    assert [(curve.title, curve.points) for curve in curves] == [
+        ("GRPO exact match on held-out questions", ((0, 0.3), (2, 0.5))),
+        ("GRPO exact match on held-out questions of 2 hops", ((0, 0.4), (2, 0.6))),
+        ("GRPO exact match on held-out questions of 10 hops", ((0, 0.2), (2, 0.4))),
+    ]
+    assert curves[0].band == ((0, 0.3 - 0.1, 0.3 + 0.1), (2, 0.4, 0.6))
+    assert build_heldout_curves(TrainingLog((nothing, nothing))) == []
+    one_number = measure(0.5, {"3": 0.5})
+    assert len(build_heldout_curves(TrainingLog((one_number,)))) == 1
 
 
 def test_a_run_without_a_finished_stage_has_no_report(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from medr_ray.core.settings import load_config
 from medr_ray.pipeline import run_pipeline
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
-from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow
+from medr_ray.training.metric_rows import MetricRow
+from medr_ray.training.metrics_log import ActorMetricsLog
 from medr_ray.training.ray_train import _fit_with_progress
 
 
@@ -44,7 +45,7 @@ class FullDirectory(Directory):
 class FullLog(ActorMetricsLog):
     """A log whose rows cannot be shown."""
 
-    def rows_from(self, start: int) -> list[MetricRow]:
+    def take_rows(self) -> list[MetricRow]:
         fail()
         return []
 

@@ -30,7 +30,7 @@ from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.learner import Learner
-from medr_ray.training.metrics_log import MetricRow
+from medr_ray.training.metric_rows import MetricRow
 from medr_ray.training.rewards import RulesPreference
 from medr_ray.training.rollout_coordinator import (
     CollectedRollouts,
@@ -40,7 +40,7 @@ from medr_ray.training.rollout_coordinator import (
 
 # Three, of which an update takes two: what is chosen depends on what was visited before.
 QUESTIONS = tuple(make_question(number, split="train") for number in range(3))
-HELDOUT = tuple(make_question(number) for number in range(100, 104))
+HELDOUT = tuple(make_question(number, hops=1 + number % 2) for number in range(100, 104))
 FIGURES = {
     "update",
     "rollouts",
@@ -88,6 +88,8 @@ FIGURES = {
     "heldout_exact_match",
     "heldout_low",
     "heldout_high",
+    "heldout_by_hops",
+    "heldout_before",
     "sync_seconds",
     "sync_bytes",
 }
@@ -270,6 +272,11 @@ def test_held_out_questions_are_measured_and_change_nothing(
     measured = Training(tmp_path / "measured", model, monkeypatch, 3, "grpo.evaluate_every=2")
     shares = [(row["heldout_questions"], row["heldout_exact_match"]) for row in measured.metrics]
     assert shares == [(None, None), (4, 1.0), (None, None)]
+    before = measured.metrics[0]["heldout_before"]
+    assert (before["heldout_questions"], before["heldout_exact_match"]) == (4, 1.0)
+    assert [row["heldout_before"] for row in (*measured.metrics[1:], *plain.metrics)] == [None] * 5
+    by_hops = measured.metrics[1]["heldout_by_hops"]
+    assert {hops: part["questions"] for hops, part in by_hops.items()} == {"1": 2, "2": 2}
     # The Wilson interval of four of four.
     assert measured.metrics[1]["heldout_low"] == pytest.approx(0.5101, abs=1e-4)
     assert measured.metrics[1]["heldout_high"] == 1.0

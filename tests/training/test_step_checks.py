@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.core.errors import DataError, InfrastructureError
-from medr_ray.training.metrics_log import MetricRow, replace_infinite
+from medr_ray.training.metric_rows import MetricRow, replace_infinite
 from medr_ray.training.ray_train import run_until_hopeless
 from medr_ray.training.step_checks import count_skipped_steps, require_applied_steps
 

@@ -14,7 +14,8 @@ from support.tiny_model import build_tiny_model
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import TrackingConfig
 from medr_ray.core.run import Directory
-from medr_ray.training.metrics_log import MetricRow
+from medr_ray.training import step_metrics
+from medr_ray.training.metric_rows import MetricRow
 from medr_ray.training.step_metrics import StepMetrics, flatten_numbers, open_step_metrics
 
 METRICS = StageFile("sft", "metrics.jsonl")
@@ -34,12 +35,13 @@ def open_metrics(
     folder: Path,
     history: list[MetricRow] | None = None,
     tracking: TrackingConfig | None = None,
+    progress: Progress | None = None,
 ) -> Any:
     return open_step_metrics(
         Directory(str(folder)),
         METRICS,
         history or [],
-        Progress(),
+        progress or Progress(),
         "step",
         tracking or TrackingConfig(),
         "night",
@@ -97,12 +99,36 @@ def test_a_resumed_run_replaces_the_rows_behind_its_checkpoint(tmp_path: Path) -
 
 def test_what_is_no_finite_number_is_null_and_no_point_of_a_curve(tmp_path: Path) -> None:
     row = {"step": 1, "loss": math.nan, "grad_norm": math.inf, "excluded_by": {"tool": 2}}
-    with open_metrics(tmp_path) as metrics:
+    progress = Progress()
+    with open_metrics(tmp_path, progress=progress) as metrics:
         metrics.add_row(row)
-    assert read_lines(tmp_path) == [
-        {"step": 1, "loss": None, "grad_norm": None, "excluded_by": {"tool": 2}}
-    ]
+    assert (
+        metrics.rows
+        == read_lines(tmp_path)
+        == [{"step": 1, "loss": None, "grad_norm": None, "excluded_by": {"tool": 2}}]
+    )
     assert set(read_scalars(tmp_path)) == {("step", 1), ("excluded_by/tool", 1)}
+    assert progress.rows == [{**metrics.rows[0], "number": 1}]
+
+
+def test_a_worker_that_is_not_the_first_has_the_rows_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_metrics, "get_rank", lambda: 1)
+    with open_metrics(tmp_path, [{"step": 1, "loss": 2.0}]) as metrics:
+        metrics.add_row({"step": 2, "loss": math.nan})
+    assert metrics.rows == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_files_cannot_grow_the_file_has_all_rows_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Directory, "free_space", lambda self: None)  # as on object storage
+    with open_metrics(tmp_path, [{"step": 1, "loss": 2.0}]) as metrics:
+        metrics.add_row({"step": 2, "loss": 1.0})
+        metrics.add_row({"step": 3, "loss": 0.5})
+    assert [row["step"] for row in read_lines(tmp_path)] == [1, 2, 3]
 
 
 def test_a_tracker_that_fails_is_counted_and_stops_nothing() -> None:
@@ -112,13 +138,12 @@ def test_a_tracker_that_fails_is_counted_and_stops_nothing() -> None:
 
         def close(self) -> None: ...
 
-    progress = Progress()
-    metrics = StepMetrics([], progress, "step")
+    metrics = StepMetrics([], "step")
     metrics.add_tracker(Unreachable())
     metrics.add_row({"step": 1, "loss": 2.0})
     metrics.add_row({"step": 2, "loss": 1.0})
     assert [row["tracking_failures"] for row in metrics.rows] == [1, 2]
-    assert [row["loss"] for row in progress.rows] == [2.0, 1.0]
+    assert [row["loss"] for row in metrics.rows] == [2.0, 1.0]
 
 
 def test_flags_and_texts_are_no_points() -> None:

@@ -205,7 +205,10 @@ class GRPOConfig(TrainerConfig):
         description="KL of engine and trainer, in nats per token, above which an update warns",
     )
     evaluate_every: Operational[int | None] = Field(
-        None, ge=1, description="updates between two measurements on held-out questions; null: none"
+        None,
+        ge=1,
+        description="updates between two measurements on held-out questions, of which the first is "
+        "before all updates; null: none",
     )
     evaluation_questions: Operational[int] = Field(
         50, ge=1, description="held-out questions of a measurement, with one rollout each"

@@ -1,16 +1,13 @@
 """Collects a report from a run directory: manifests, training logs, figures, sample answers."""
 
-import math
 import os
 import platform
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import EvaluationResult
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.stages import STAGES
@@ -30,6 +27,7 @@ from medr_ray.evaluation.report.records import (
 )
 from medr_ray.questions.review.summary import read_review
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, SFT_METRICS
+from medr_ray.training.metric_rows import read_rows
 
 # Tasks of each benchmark that are shown with every model's answer.
 _SAMPLES = 4
@@ -89,21 +87,10 @@ def _read_reward_spreads(run: RunDirectory) -> tuple[RewardSpread, ...]:
 
 
 def read_training_log(run: RunDirectory, metrics: StageFile) -> TrainingLog:
-    """A training stage's log; empty when the stage is not finished or wrote none.
-
-    What training that diverged logs, infinity and what is no number, is null: no JSON has them.
-    """
+    """A training stage's log; empty when the stage is not finished or wrote none."""
     if run.stage(metrics.stage).manifest() is None or not run.has(metrics):
         return TrainingLog(())
-    lines = run.read_bytes(metrics.path).decode().splitlines()
-    rows = (parse_json(line, metrics.path, finite=False) for line in lines if line)
-    return TrainingLog(
-        tuple({field: _drop_infinite(value) for field, value in row.items()} for row in rows)
-    )
-
-
-def _drop_infinite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return TrainingLog(tuple(read_rows(run.read_bytes(metrics.path), metrics.path)))
 
 
 def _collect_benchmarks(run: RunDirectory) -> tuple[BenchmarkReport, ...]:

@@ -1,7 +1,8 @@
 """The curves of training: what the page draws, and ``learning.svg`` beside the report."""
 
 import io
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ _SFT_CURVES = (
     ("SFT loss on dialogues kept apart", "evaluation_loss", "step"),
 )
 _REWARD_CURVE = ("GRPO reward", "reward_mean", "update")
-_HELDOUT_CURVE = ("GRPO exact match on held-out questions", "heldout_exact_match", "update")
+_HELDOUT_TITLE = "GRPO exact match on held-out questions"
 _GRPO_CURVES = (
     ("GRPO exact match of the rollouts", "exact_match", "update"),
     ("GRPO entropy (nats a token)", "entropy", "update"),
@@ -25,6 +26,7 @@ _GRPO_CURVES = (
 _COLUMNS = 2  # panels beside each other
 _PANEL_INCHES = (4.8, 2.4)  # width and height
 _COLOUR = "#3465a4"  # readable on white and on a dark page
+_Share = tuple[int, float, float, float]  # after an update: a share, and its interval
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def build_curves(report: Report) -> list[Curve]:
     updates = report.grpo_updates
     curves = [_build_curve(report.sft_steps, *curve) for curve in _SFT_CURVES]
     curves.append(_add_spread(_build_curve(updates, *_REWARD_CURVE), report.reward_spreads))
-    curves.append(_add_interval(_build_curve(updates, *_HELDOUT_CURVE), updates))
+    curves += build_heldout_curves(updates)
     curves += [_build_curve(updates, *curve) for curve in _GRPO_CURVES]
     return [curve for curve in curves if curve.points]
 
@@ -63,13 +65,39 @@ def _add_spread(curve: Curve, spreads: Sequence[RewardSpread]) -> Curve:
     return Curve(curve.title, curve.step, curve.points, band, "the middle half of the rewards")
 
 
-def _add_interval(curve: Curve, log: TrainingLog) -> Curve:
-    band = tuple(
-        (number, line["heldout_low"], line["heldout_high"])
-        for number, line in enumerate(log.lines, 1)
-        if line.get("heldout_low") is not None
-    )
-    return Curve(curve.title, curve.step, curve.points, band, "the 95 % interval")
+def build_heldout_curves(updates: TrainingLog) -> list[Curve]:
+    """Exact match on held-out questions over the updates of GRPO, from 0, which is before the
+    first: on all of them, and where their hops differ on those of each number. Empty where it was
+    not measured."""
+    whole: list[_Share] = []
+    by_hops: defaultdict[str, list[_Share]] = defaultdict(list)
+    for update, figures in _list_heldout(updates):
+        exact_match = figures["heldout_exact_match"]
+        whole.append((update, exact_match, figures["heldout_low"], figures["heldout_high"]))
+        for hops, part in (figures.get("heldout_by_hops") or {}).items():
+            by_hops[hops].append((update, part["exact_match"], part["low"], part["high"]))
+    shares = {_HELDOUT_TITLE: whole} if whole else {}
+    if len(by_hops) > 1:
+        for hops in sorted(by_hops, key=int):
+            noun = "hop" if hops == "1" else "hops"
+            shares[f"{_HELDOUT_TITLE} of {hops} {noun}"] = by_hops[hops]
+    return [_build_share_curve(title, points) for title, points in shares.items()]
+
+
+def _list_heldout(updates: TrainingLog) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(update, figures) of the measurements; 0 is before the first update."""
+    for number, line in enumerate(updates.lines, 1):
+        before = line.get("heldout_before")
+        if before is not None and before["heldout_questions"]:
+            yield number - 1, before
+        if line.get("heldout_questions"):
+            yield number, line
+
+
+def _build_share_curve(title: str, shares: Sequence[_Share]) -> Curve:
+    points = tuple((update, share) for update, share, _, _ in shares)
+    band = tuple((update, low, high) for update, _, low, high in shares)
+    return Curve(title, "update", points, band, "the 95 % interval")
 
 
 def draw_curves(curves: Sequence[Curve]) -> bytes:
