@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -22,7 +23,7 @@ def build_fake_batch(size: MicroBatchSize) -> MicroBatch:
     rows = torch.arange(size.rows).repeat_interleave(per_row)
     columns = torch.arange(size.length - 1 - per_row, size.length - 1).repeat(size.rows)
     subtree_ends = position_ids = None
-    if size.mask == "tree":
+    if size.mask in ("tree", "branches"):
         subtree_ends = torch.full((1, size.length), size.length)
         position_ids = torch.zeros(1, size.length, dtype=torch.long)
     return MicroBatch(
@@ -38,23 +39,43 @@ def build_fake_batch(size: MicroBatchSize) -> MicroBatch:
     )
 
 
+def list_branches(size: MicroBatchSize) -> list[tuple[int, int, np.ndarray]]:
+    """As ``tree_attention._find_branches``: the trunk, and the branches behind it."""
+    trunk = np.arange(size.trunk)
+    length = (size.length - size.trunk) // size.branches
+    starts = range(size.trunk, size.length - length + 1, length)
+    stops = [*starts[1:], size.length]
+    branches = [(start, stop, trunk) for start, stop in zip(starts, stops, strict=True)]
+    return [(0, size.trunk, trunk[:0]), *branches]
+
+
 @contextmanager
 def make_fake_policy(
-    config: Mapping[str, Any], compute: Compute, has_checkpoints: bool, has_mask: bool = False
+    config: Mapping[str, Any],
+    compute: Compute,
+    has_checkpoints: bool,
+    size: MicroBatchSize | None = None,
 ) -> Iterator[PolicyModule]:
-    """The policy of a ``config.json`` on fake tensors, in the number format of ``compute``."""
+    """The policy of a ``config.json`` on fake tensors, in the number format of ``compute``, for
+    micro-batches of ``size``; by default for sequences alone."""
     from transformers import AutoConfig, AutoModelForCausalLM, masking_utils
 
     settings = AutoConfig.for_model(**config)
     dtype = torch.float32 if compute == "float32" else torch.bfloat16
     weights_dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
     is_skipped = masking_utils._ignore_causal_mask_sdpa
+    has_mask = size is not None and size.mask == "rows"
     branching_device = tree_attention._BRANCHING_DEVICE
+    find_branches = tree_attention._find_branches
     # transformers looks at the mask's values, which fake tensors have none of, to see whether
     # attention needs it.
     masking_utils._ignore_causal_mask_sdpa = lambda *_, **__: not has_mask
-    # As on a GPU, where attention to a tree has a mask.
-    tree_attention._BRANCHING_DEVICE = "none"
+    if size is not None and size.mask == "branches":
+        # It would read them from numbers, which fake tensors have none of.
+        tree_attention._find_branches = lambda _: list_branches(size)
+    else:
+        # As on a GPU, where attention to a tree has a mask.
+        tree_attention._BRANCHING_DEVICE = "none"
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             model = AutoModelForCausalLM.from_config(settings, dtype=weights_dtype).eval()
@@ -65,6 +86,7 @@ def make_fake_policy(
     finally:
         masking_utils._ignore_causal_mask_sdpa = is_skipped
         tree_attention._BRANCHING_DEVICE = branching_device
+        tree_attention._find_branches = find_branches
 
 
 def count_saved_bytes(module: PolicyModule, batch: MicroBatch) -> int:

@@ -12,8 +12,9 @@ from medr_ray.training.planner.shapes import ModelShape
 
 # How attention is told which tokens see which. A sequence alone needs nothing. For padded rows
 # transformers makes a mask of truth values, which SDPA turns into numbers anew in every layer. A
-# prefix tree has numbers on a GPU, which all layers share; on a CPU it needs no mask.
-MaskKind = Literal["none", "rows", "tree"]
+# prefix tree has numbers on a GPU, which all layers share. On a CPU each of its branches attends on
+# its own, with copies of the keys and values that it sees and a mask of numbers.
+MaskKind = Literal["none", "rows", "tree", "branches"]
 
 # What the matrices are multiplied in: float32, bfloat16 weights, or bfloat16 copies that autocast
 # makes of float32 weights.
@@ -29,12 +30,15 @@ _CHUNK_COPIES = 3
 @dataclass(frozen=True)
 class MicroBatchSize:
     """``rows`` of ``length`` tokens, padding included, with ``targets`` targets in all. A ``mask``
-    has rows x length x length entries."""
+    has rows x length x length entries, but for ``branches``: there the tokens behind the first
+    ``trunk`` are as many ``branches`` of equal length, each of which sees the trunk and itself."""
 
     rows: int
     length: int
     targets: int
     mask: MaskKind = "none"
+    trunk: int = 0
+    branches: int = 0
 
     @property
     def tokens(self) -> int:
@@ -96,13 +100,28 @@ def count_layer_bytes(shape: ModelShape, batch: MicroBatchSize, compute: Compute
         token += _count_norm(shape.query_width, shape.heads, head_compute)
         token += _count_norm(shape.key_width, shape.key_heads, head_compute)
     # With a mask, keys and values are copied for every query head.
-    key_width = shape.key_width if batch.mask == "none" else shape.query_width
+    has_mask = batch.mask in ("rows", "tree")
+    key_width = shape.query_width if has_mask else shape.key_width
     # Queries, keys, values, the output, and a logarithm of each head's sum.
     token += 2 * width * (shape.query_width + key_width) + _FLOAT32 * shape.heads
     # The gate before and after its activation, what it multiplies, and the product.
     token += 4 * width * shape.intermediate
-    mask = _count_mask_entries(batch) * width if batch.mask == "rows" else 0
+    mask = 0
+    if batch.mask == "rows":
+        mask = _count_mask_entries(batch) * width
+    if batch.mask == "branches":
+        mask = _count_branch_numbers(shape, batch) * width
     return batch.tokens * token + mask
+
+
+def _count_branch_numbers(shape: ModelShape, batch: MicroBatchSize) -> int:
+    """Numbers that attention by branch keeps beside those of a sequence alone: keys and values of
+    the branches for every query head, their masks, and the outputs, which are put together in a
+    copy."""
+    behind_trunk = batch.length - batch.trunk
+    seen = batch.trunk + behind_trunk // batch.branches  # by a branch
+    copies = 2 * shape.query_width * batch.branches * seen
+    return copies + behind_trunk * seen + shape.query_width * batch.length
 
 
 def count_weight_copies(shape: ModelShape, compute: Compute) -> int:

@@ -32,6 +32,7 @@ from medr_ray.training.planner.holders import (
     list_holders,
 )
 from medr_ray.training.planner.hosts import Hardware, find_hardware
+from medr_ray.training.planner.micro_batch_sizes import SHARED_SHARE, has_trees
 from medr_ray.training.planner.remedies import LENGTH_SETTINGS, apply_changes, find_remedy
 from medr_ray.training.planner.shapes import ModelShape, find_shape
 from medr_ray.training.planner.trainer_memory import count_trained_parameters, is_split
@@ -255,6 +256,8 @@ def _list_assumptions(
     elif trainer.dtype != "bfloat16":
         yield "products in float32; a processor that multiplies in bfloat16 takes less"
     yield "half of a dialogue's tokens are targets; attention is SDPA's, without a mask for one row"
+    if not trainer.use_gpu and has_trees(trainer):
+        yield f"sequences of a prefix tree have {SHARED_SHARE:.0%} of their tokens in common"
     if trainer.lora is not None:
         yield "an adapter's activations are counted as the whole model's, which are somewhat more"
     if is_split(trainer):

@@ -49,6 +49,8 @@ def one_thread() -> None:
 
 def make_size(tokens: int, mask: MaskKind) -> MicroBatchSize:
     rows = 2 if mask == "rows" else 1
+    if mask == "branches":
+        return MicroBatchSize(1, tokens, tokens // 4, mask, trunk=tokens // 4, branches=3)
     return MicroBatchSize(rows, tokens // rows, tokens // 4, mask)
 
 
@@ -57,7 +59,7 @@ def check_saved(
 ) -> None:
     """Raises where the plan differs from autograd's count by more than 10 %."""
     shape = read_shape(config, "a test")
-    with make_fake_policy(config, compute, has_checkpoints, size.mask == "rows") as module:
+    with make_fake_policy(config, compute, has_checkpoints, size) as module:
         saved = count_saved_bytes(module, build_fake_batch(size))
     planned = count_activations(shape, size, compute, has_checkpoints, CHUNK)
     assert planned.kept == pytest.approx(saved, rel=0.1)
@@ -91,10 +93,16 @@ def test_the_plan_is_what_autograd_saves(
     check_saved(FAMILIES[family], make_size(1022, "none"), compute, has_checkpoints)
 
 
-@pytest.mark.parametrize("mask", ["rows", "tree"])
+@pytest.mark.parametrize("mask", ["rows", "tree", "branches"])
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 def test_masks_are_counted(mask: MaskKind, compute: Compute) -> None:
-    check_saved(FAMILIES["qwen3"], make_size(1022, mask), compute, has_checkpoints=False)
+    check_saved(FAMILIES["qwen3"], make_size(1024, mask), compute, has_checkpoints=False)
+
+
+@pytest.mark.parametrize("branches", [2, 6, 30])
+def test_branches_that_share_much_are_counted(branches: int) -> None:
+    size = MicroBatchSize(1, 1800, 450, "branches", trunk=600, branches=branches)
+    check_saved(FAMILIES["llama"], size, "autocast", has_checkpoints=False)
 
 
 @pytest.mark.parametrize("has_checkpoints", [False, True])
