@@ -3,7 +3,7 @@ adapter beside each matrix is trained."""
 
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,18 @@ def peft_name(name: str) -> str:
     return _PEFT_PREFIX + name.replace(f".{_ADAPTER}.", ".")
 
 
-def merge_adapter(
-    weight: torch.Tensor, adapter: Adapter, gather: Callable[[nn.Parameter], torch.Tensor]
+def merge_elements(
+    elements: torch.Tensor,
+    start: int,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    scaling: float,
 ) -> torch.Tensor:
-    """The whole ``weight`` with its adapter added, in float32."""
-    first = gather(adapter.first).float()
-    second = gather(adapter.second).float()
-    return weight.float() + adapter.scaling * (second @ first)
+    """Elements of a matrix with its adapter added, in float32. They are in one dimension, the rows
+    of the matrix one after the other, from element ``start`` on; the adapter's two matrices are
+    whole and in float32."""
+    columns = first.shape[1]
+    top = start // columns
+    bottom = -(-(start + len(elements)) // columns)
+    products = (second[top:bottom] @ first).mul_(scaling).view(-1)
+    return products[start - top * columns :][: len(elements)].add_(elements.float())

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from support.backend_work import backpropagate, open_backend, read_state
+from support.live_tensors import LiveTensors
 from support.peak_memory import PeakMemory
 
 from medr_ray.core.run import Directory
@@ -52,12 +53,15 @@ def fail_to_save(model_dir: Path, folder: Path, settings: dict[str, Any], rank: 
     return ""
 
 
-def measure_export(model_dir: Path, target: Path, settings: dict[str, Any], limit: int) -> int:
-    """The bytes by which this worker's memory grew while the model was saved in buckets of
-    ``limit`` bytes."""
+def measure_export(
+    model_dir: Path, target: Path, settings: dict[str, Any], limit: int
+) -> dict[str, int]:
+    """What this worker holds of its own while the model is saved in buckets of ``limit`` bytes: the
+    most bytes of ``tensors``, and the ``growth`` of its memory."""
     backend = open_backend(model_dir, **settings)
-    # Once before, for what the libraries keep.
-    save_model(backend, model_dir, target, max_bytes=limit)
+    # Counted in the first of two saves; libraries fetch their memory meanwhile.
+    with LiveTensors() as tensors:
+        save_model(backend, model_dir, target, max_bytes=limit)
     gc.collect()
     libc = ctypes.CDLL("libc.so.6")
     # Larger pieces are given back to the system as soon as they are freed (mallopt(3)).
@@ -65,7 +69,7 @@ def measure_export(model_dir: Path, target: Path, settings: dict[str, Any], limi
     libc.malloc_trim(0)
     with PeakMemory() as memory:
         save_model(backend, model_dir, target, max_bytes=limit)
-    return memory.growth
+    return {"tensors": tensors.peak, "left": tensors.now, "growth": memory.growth}
 
 
 def _refuse(directory: Directory, path: str) -> None:

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-_TIMEOUT_SECONDS = 120  # workers that wait for each other in vain would wait for ever
+# Workers that wait for each other in vain would wait for ever. On a busy machine a gang that needs
+# two seconds of the processor took longer than two minutes.
+_TIMEOUT_SECONDS = 600
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 

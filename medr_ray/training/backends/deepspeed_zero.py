@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,8 +20,9 @@ from medr_ray.training.backends.adamw import (
     write_state,
 )
 from medr_ray.training.backends.base import BackendSetup, StepOutcome, scale_loss
-from medr_ray.training.backends.weight_stream import stream_whole_weights
+from medr_ray.training.backends.weight_stream import WeightPart, stream_whole_weights, take_whole
 from medr_ray.training.batches import MicroBatch
+from medr_ray.training.collectives import get_rank, world_size
 from medr_ray.training.layers import recompute_layers
 from medr_ray.training.model_loading import load_model
 from medr_ray.training.policy import PolicyModule
@@ -108,7 +110,7 @@ class DeepSpeedBackend:
         for name, parameter in self._trained.items():
             whole = gather_rows(state[f"weight/{name}"], self.device)
             safe_set_full_fp32_param(parameter, whole)
-            with self._gathered(parameter, changes=True):
+            with self._opened(parameter):
                 parameter.data.copy_(whole)
             for moment in _MOMENTS:
                 whole = gather_rows(state[f"{moment}/{name}"], self.device)
@@ -117,24 +119,29 @@ class DeepSpeedBackend:
             self._engine.basic_optimizer.state[partition]["step"].copy_(state["steps"])
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        return stream_whole_weights(
-            self._engine.module.model, self._gather, adapter_only, self.device
-        )
+        model = self._engine.module.model
+        return stream_whole_weights(model, self._split, self.device, adapter_only)
 
-    def _gather(self, parameter: torch.nn.Parameter) -> torch.Tensor:
-        with self._gathered(parameter):
-            # Cloned: what was gathered is freed at the end of this block.
-            return parameter.detach().clone() if self._stage == 3 else parameter.detach()
+    def _split(self, parameter: torch.nn.Parameter) -> WeightPart:
+        if self._stage != 3:
+            return take_whole(parameter, world_size())
+        # In stage 3 each worker has a run of the elements, the last ones filled up to the same
+        # length. They are read where they are: DeepSpeed would gather the whole on every worker.
+        zero_parameter: Any = parameter  # with DeepSpeed's attributes
+        size = zero_parameter.ds_numel
+        length = zero_parameter.ds_tensor.ds_numel
+        starts = [min(size, rank * length) for rank in range(world_size() + 1)]
+        runs = tuple(range(start, stop) for start, stop in pairwise(starts))
+        own = zero_parameter.ds_tensor.detach()[: len(runs[get_rank()])]
+        return WeightPart(own, zero_parameter.ds_shape, runs)
 
-    def _gathered(
-        self, parameter: torch.nn.Parameter, changes: bool = False
-    ) -> contextlib.AbstractContextManager[Any]:
-        """The whole of ``parameter`` inside the context; what rank 0 ``changes`` is kept."""
+    def _opened(self, parameter: torch.nn.Parameter) -> contextlib.AbstractContextManager[Any]:
+        """The whole of ``parameter`` inside the context; what rank 0 changes of it is kept."""
         if self._stage != 3:
             return contextlib.nullcontext()
         import deepspeed
 
-        return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0 if changes else None)
+        return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
 
     def _partitions(self) -> list[torch.Tensor]:
         """This worker's float32 tensors, which the optimiser steps on."""

@@ -6,13 +6,14 @@ logits), and because adapters that are added behind it are not sharded.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 
 from medr_ray.training.backends.adamw import (
     apply_gradients,
@@ -22,13 +23,13 @@ from medr_ray.training.backends.adamw import (
     write_state,
 )
 from medr_ray.training.backends.base import BackendSetup, StepOutcome, scale_loss
-from medr_ray.training.backends.weight_stream import stream_whole_weights
+from medr_ray.training.backends.weight_stream import WeightPart, stream_whole_weights
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.collectives import sum_over_workers, world_size
 from medr_ray.training.layers import list_layers, recompute_layers
 from medr_ray.training.model_loading import build_empty_model, fill_rows
 from medr_ray.training.policy import PolicyModule
-from medr_ray.training.row_shards import gather_rows
+from medr_ray.training.row_shards import rows_of_rank
 
 
 class FSDP2Backend:
@@ -107,7 +108,14 @@ class FSDP2Backend:
         write_state(self._trained, self._optimiser, state)
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        return stream_whole_weights(self._module.model, self._gather, adapter_only, self.device)
+        return stream_whole_weights(self._module.model, _split, self.device, adapter_only)
 
-    def _gather(self, parameter: nn.Parameter) -> torch.Tensor:
-        return gather_rows(parameter.detach(), self.device)  # type: ignore[arg-type]
+
+def _split(parameter: nn.Parameter) -> WeightPart:
+    """This worker's rows, as a run of elements."""
+    rows = cast(DTensor, parameter.detach())
+    columns = rows.numel() // len(rows)
+    workers = world_size()
+    of_ranks = [rows_of_rank(len(rows), rank, workers) for rank in range(workers)]
+    runs = tuple(range(own.start * columns, own.stop * columns) for own in of_ranks)
+    return WeightPart(rows.to_local().reshape(-1), rows.shape, runs)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from medr_ray.training.backends.adamw import (
@@ -16,7 +17,7 @@ from medr_ray.training.backends.adamw import (
     write_state,
 )
 from medr_ray.training.backends.base import BackendSetup, StepOutcome, scale_loss
-from medr_ray.training.backends.weight_stream import stream_whole_weights
+from medr_ray.training.backends.weight_stream import WeightPart, stream_whole_weights, take_whole
 from medr_ray.training.batches import MicroBatch
 from medr_ray.training.collectives import world_size
 from medr_ray.training.layers import recompute_layers
@@ -73,7 +74,7 @@ class TorchBackend:
         write_state(self._trained, self._optimiser, state)
 
     def stream_weights(self, adapter_only: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
-        # Each worker has all of them.
-        return stream_whole_weights(
-            self._module.model, lambda weight: weight, adapter_only, self.device
-        )
+        return stream_whole_weights(self._module.model, self._split, self.device, adapter_only)
+
+    def _split(self, parameter: nn.Parameter) -> WeightPart:
+        return take_whole(parameter, world_size())
