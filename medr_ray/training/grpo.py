@@ -1,9 +1,9 @@
 """Group-relative policy optimisation: the loop every Ray Train worker runs.
 
-One update: rank 0 has the current policy roll out groups with real tools, scores them and shares
-them; every worker learns from its part; the engines are given the new weights and from then on
-answer under the next version. So rollouts are learned from by the weights that sampled them, or,
-with ``grpo.max_staleness: 1``, by those of one update later.
+One update: rank 0 has the current policy roll out groups with real tools, scores them and gives
+each worker its part; every worker learns from its own; the engines are given the new weights and
+from then on answer under the next version. So rollouts are learned from by the weights that sampled
+them, or, with ``grpo.max_staleness: 1``, by those of one update later.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     # Start, or continue behind the latest checkpoint.
     backend = load_backend(model_dir, grpo, grpo.optimiser, grpo.temperature, trust_remote_code)
     state = TrainerState.from_checkpoint(load_checkpoint(backend, directory))
-    learner = Learner(backend, grpo, job.pad_id, rank, world_size())
+    learner = Learner(backend, grpo, job.pad_id)
     throughput = Throughput(model_dir, world_size(), backend.device)
     trainers: list[TrainerDevice] = []
     if job.config.engine.placement == "colocated":
@@ -83,7 +83,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         collection = RolloutCollection(publisher, coordinator, grpo)
         for update in range(state.update, grpo.updates):
             collected = collection.collect(update)
-            learning = learner.learn(collected.rollouts, update)
+            learning = learner.learn(collected.dealt, update)
             publication = publisher.publish(update + 1)
             heldout = NOT_MEASURED
             if is_due(update + 1, grpo.evaluate_every):

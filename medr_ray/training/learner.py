@@ -1,4 +1,4 @@
-"""The part of a GRPO update that every worker runs: scored rollouts become an optimiser step."""
+"""The part of a GRPO update that every worker runs: the examples become an optimiser step."""
 
 import time
 from collections.abc import Sequence
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from medr_ray.core.config import GRPOConfig
-from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.collectives import max_over_workers, sum_over_workers
-from medr_ray.training.dealing import deal_examples
-from medr_ray.training.experience import make_examples
+from medr_ray.training.dealing import DealtExamples
 from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import POLICY_LOSSES
 from medr_ray.training.schedules import scheduled_learning_rate
@@ -31,33 +29,25 @@ class _OwnFigures:
 
 
 class Learner:
-    """Learns from the examples of one worker, which has rank ``rank`` of ``world_size``."""
+    """Learns from the examples of one worker."""
 
-    def __init__(
-        self, backend: TrainerBackend, config: GRPOConfig, pad_id: int, rank: int, world_size: int
-    ) -> None:
+    def __init__(self, backend: TrainerBackend, config: GRPOConfig, pad_id: int) -> None:
         self._backend = backend
         self._config = config
         self._pad_id = pad_id
-        self._rank = rank
-        self._world_size = world_size
         self._policy_loss = POLICY_LOSSES[config.loss]
 
-    def learn(self, rollouts: Sequence[ScoredRollout], update: int) -> LearningFigures:
-        """One optimiser step over all workers; ``rollouts`` are the whole update's, on each.
+    def learn(self, dealt: DealtExamples, update: int) -> LearningFigures:
+        """One optimiser step over all workers, each with its own examples.
 
         The weights stay as they are when there is nothing to learn.
         """
         started = time.monotonic()
-        examples: list[Example] = []
-        for rollout in rollouts:
-            examples += make_examples(rollout)
-        tokens = sum(len(example.targets) for example in examples)
-        # All workers see the same examples, so all of them return here.
+        tokens = dealt.tokens
+        # It is the count of all workers, so all of them return here.
         if not tokens:
             return _nothing_learned(tokens)
-        dealt = deal_examples(examples, self._rank, self._world_size, self._config.tree)
-        own = self._accumulate(dealt, tokens)
+        own = self._accumulate(dealt.own, tokens)
         loss, *sums = sum_over_workers(own.loss, *own.sums)
         largest_ratio = max_over_workers(own.largest_ratio)
         rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)
@@ -78,8 +68,8 @@ class Learner:
             grad_norm=round(outcome.norm, 4) if outcome.applied else None,
             applied=outcome.applied,
             tokens=tokens,
-            sequences=len(examples),
-            sequence_tokens=sum(len(example.ids) for example in examples),
+            sequences=dealt.sequences,
+            sequence_tokens=dealt.sequence_tokens,
             learn_seconds=round(time.monotonic() - started, 2),
         )
 

@@ -114,7 +114,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         for step in range(state["step"], len(steps)):
             started = time.monotonic()
             batch = [examples[index] for index in steps[step]]
-            own = deal_examples(batch, rank, world_size(), config.tree)
+            own = deal_examples(batch, world_size(), config.tree)[rank]
             loss, tokens = _accumulate_batch(backend, own, job)
             rate = scheduled_learning_rate(config.optimiser, step, len(steps))
             outcome = backend.step(rate)

@@ -30,6 +30,7 @@ from medr_ray.rollouts.pool import RolloutPool
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, ScoredRollout
 from medr_ray.training.backends import make_backend
+from medr_ray.training.dealing import deal_rollouts
 from medr_ray.training.experience import make_examples
 from medr_ray.training.learner import Learner
 from medr_ray.training.micro_batches import plan_micro_batches
@@ -137,14 +138,14 @@ def _learn_both_ways(batches: Sequence[Sequence[ScoredRollout]]) -> dict[bool, l
         model_path(_MODEL), configs[True], configs[True].optimiser, torch.device("cpu")
     )
     enable_tree_attention(backend.model)
-    learners = {tree: Learner(backend, config, 0, 0, 1) for tree, config in configs.items()}
+    learners = {tree: Learner(backend, config, 0) for tree, config in configs.items()}
     # The first passes of a process fetch memory for all later ones.
-    learners[True].learn(batches[0][:1], 0)
+    learners[True].learn(deal_rollouts(batches[0][:1], 1, True)[0], 0)
     steps: dict[bool, list[_Step]] = {True: [], False: []}
     for batch in batches:
         for tree, learner in learners.items():
             started = time.process_time()
-            figures = learner.learn(batch, 0)
+            figures = learner.learn(deal_rollouts(batch, 1, tree)[0], 0)
             steps[tree].append(_Step(figures, time.process_time() - started))
     return steps
 

@@ -2,19 +2,23 @@
 
 Below the root of the run, each trainer leaves the number of its process in
 ``processes/trainer-RANK``, and in ``learnt-RANK.jsonl`` a line for each update that it begins to
-learn: what the optimiser is given, and its steps before it. Rank 0 leaves in ``phase.json`` what it
+learn: hashes of its examples, and the optimiser's steps before it. Rank 0 leaves in ``phase.json`` what it
 is at.
 """
 
+import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from support.differing_rewards import let_rewards_differ
+
+if TYPE_CHECKING:
+    from medr_ray.training.batches import Example
 
 # Added to each turn and to each phase of an update but the rollouts, so that a kill finds the run
 # in any of them.
@@ -67,10 +71,15 @@ class TrainerNotes:
         if self._rank == 0:
             write_phase(self._root, Phase(self._update, name))
 
-    def note_taught(self, update: int, steps: int, taught: list[tuple[str, int]]) -> None:
+    def note_taught(self, update: int, steps: int, taught: list[str]) -> None:
         note = {"update": update, "steps": steps, "taught": taught, "process": os.getpid()}
         with (self._root / f"learnt-{self._rank}.jsonl").open("a") as file:
             file.write(json.dumps(note) + "\n")
+
+
+def hash_example(example: "Example") -> str:
+    """Of its tokens, and which of them are learnt."""
+    return hashlib.sha256(repr((example.ids, example.targets)).encode()).hexdigest()
 
 
 def write_phase(root: Path, phase: Phase) -> None:
@@ -101,7 +110,7 @@ def slow_engines_down() -> None:
 def note_phases(notes: TrainerNotes) -> None:
     """Let this process note every phase of an update, and pause in it."""
     from medr_ray.training import grpo
-    from medr_ray.training.artifacts import ScoredRollout
+    from medr_ray.training.dealing import DealtExamples
     from medr_ray.training.learner import Learner
     from medr_ray.training.rollout_collection import RolloutCollection
     from medr_ray.training.weight_sync import WeightPublisher
@@ -114,15 +123,13 @@ def note_phases(notes: TrainerNotes) -> None:
         notes.note_phase("rollouts", update)
         return collect(collection, update)
 
-    def note_and_learn(learner: Learner, rollouts: Sequence[ScoredRollout], update: int) -> Any:
+    def note_and_learn(learner: Learner, dealt: DealtExamples, update: int) -> Any:
         steps = int(learner._backend.state()["steps"])
-        taught = [
-            (row.group, row.trajectory.rollout) for row in rollouts if row.advantage is not None
-        ]
+        taught = [hash_example(example) for example in dealt.own]
         notes.note_phase("learning", update)
         notes.note_taught(update, steps, taught)
         time.sleep(PAUSE_SECONDS)
-        return learn(learner, rollouts, update)
+        return learn(learner, dealt, update)
 
     def note_and_publish(
         publisher: WeightPublisher, version: int, only_missing: bool = False

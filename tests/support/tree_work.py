@@ -46,7 +46,7 @@ def learn_rollouts(model_dir: Path, settings: dict[str, Any], tree: bool) -> dic
         ratio = (logprobs - batch.logprobs).clamp(max=2).exp()
         return (-(batch.advantages * ratio).sum() - logprobs.sum()) / tokens
 
-    own = deal_examples(examples, dist.get_rank(), dist.get_world_size(), tree)
+    own = deal_examples(examples, dist.get_world_size(), tree)[dist.get_rank()]
     accumulate_gradients(backend, own, _MICRO_TOKENS, 0, compute_loss, tree)
     assert backend.step(0.0).applied
     plans = plan_micro_batches(own, _MICRO_TOKENS, tree)

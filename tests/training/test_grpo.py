@@ -28,6 +28,7 @@ from medr_ray.core.settings import load_config
 from medr_ray.training import grpo
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
 from medr_ray.training.backends import TrainerBackend
+from medr_ray.training.dealing import DealtExamples, deal_rollouts
 from medr_ray.training.grpo_job import GRPOJob
 from medr_ray.training.learner import Learner
 from medr_ray.training.metric_rows import MetricRow
@@ -414,12 +415,12 @@ def learn_beside_the_next_rollouts(monkeypatch: pytest.MonkeyPatch, updates: int
         start(pool, *arguments, **options)
         pools.append(pool)
 
-    def wait_and_learn(learner: Learner, rollouts: Any, update: int) -> Any:
+    def wait_and_learn(learner: Learner, dealt: DealtExamples, update: int) -> Any:
         deadline = time.monotonic() + 30
         while update + 1 < updates and not pools[-1].has_run(update + 1):
             assert time.monotonic() < deadline, "the next rollouts do not run meanwhile"
             time.sleep(0.01)
-        return learn(learner, rollouts, update)
+        return learn(learner, dealt, update)
 
     monkeypatch.setattr(ScriptedPool, "__init__", note_and_start)
     monkeypatch.setattr(Learner, "learn", wait_and_learn)
@@ -467,10 +468,10 @@ def test_without_staleness_no_rollout_begins_before_the_update_is_learnt(
     learn = Learner.learn
     counts: list[int] = []
 
-    def count_and_learn(learner: Learner, rollouts: Any, update: int) -> Any:
+    def count_and_learn(learner: Learner, dealt: DealtExamples, update: int) -> Any:
         time.sleep(0.2)
         counts.append(len(training_pools[0].requests))
-        return learn(learner, rollouts, update)
+        return learn(learner, dealt, update)
 
     training_pools: list[ScriptedPool] = []
     start = ScriptedPool.__init__
@@ -551,7 +552,8 @@ def test_an_update_with_fewer_examples_than_workers_leaves_the_weights_alone() -
         """Fails whatever is called."""
 
     backend: TrainerBackend = Untouched()  # type: ignore[assignment]
-    figures = Learner(backend, make_config(1).grpo, 1, rank=0, world_size=2).learn([], update=0)
+    nothing = deal_rollouts([], world_size=2)[0]
+    figures = Learner(backend, make_config(1).grpo, 1).learn(nothing, update=0)
     assert (figures.loss, figures.grad_norm, figures.tokens) == (0.0, 0.0, 0)
     assert figures.entropy is None
     assert figures.mismatch_kl is None

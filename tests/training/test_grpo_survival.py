@@ -19,9 +19,10 @@ from typing import Any
 import psutil
 import pytest
 from support.grpo_driver import list_questions, open_context
-from support.noting_trainer import Phase, write_phase
+from support.noting_trainer import Phase, hash_example, write_phase
 
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, ScoredRollout
+from medr_ray.training.experience import make_examples
 from medr_ray.training.rollout_coordinator import pass_rate_by_question, start_curriculum
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
@@ -225,19 +226,20 @@ def require_planned_rollouts(root: Path, updates: int) -> None:
     assert Counter((row.update, row.group, row.trajectory.rollout) for row in rollouts) == plan
     for row in rollouts:
         assert {turn.policy_version for turn in row.trajectory.turns} == {row.update}
-    # What the optimiser was given: in each update once, on weights that had as many steps behind
-    # them as there were updates before.
+    # What the optimiser was given: each rollout on one of the two workers, in each update once, on
+    # weights that had as many steps behind them as there were updates before.
+    learnt: Counter[tuple[int, str]] = Counter()
     for rank in (0, 1):
         notes = read_notes(root, rank)
         assert {update: note["steps"] for update, note in notes.items()} == {
             update: update for update in range(updates)
         }
-        taught = Counter(
-            (update, question, number)
-            for update, note in notes.items()
-            for question, number in note["taught"]
-        )
-        assert taught == plan
+        for update, note in notes.items():
+            learnt.update((update, digest) for digest in note["taught"])
+    assert all(row.advantage is not None for row in rollouts)
+    assert learnt == Counter(
+        (row.update, hash_example(example)) for row in rollouts for example in make_examples(row)
+    )
     lines = context.directory.read_bytes(GRPO_METRICS.name).splitlines()
     assert [json.loads(line)["update"] for line in lines] == list(range(1, updates + 1))
     assert (context.directory.local / "model" / "model.safetensors").is_file()

@@ -15,6 +15,7 @@ from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.weight_checksum import WeightChecksum
 from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.backends import TrainerBackend, make_backend
+from medr_ray.training.dealing import deal_rollouts
 from medr_ray.training.experience import score_groups
 from medr_ray.training.export import pack_buckets
 from medr_ray.training.learner import Learner
@@ -93,14 +94,14 @@ async def _run_updates(
     )
     device = torch.device(setup.device)
     backend = make_backend(setup.model_dir, grpo, grpo.optimiser, device, grpo.temperature)
-    learner = Learner(backend, grpo, 0, 0, 1)
+    learner = Learner(backend, grpo, 0)
     syncs: list[_Sync] = []
     divergences: list[float] = []
     learnt = 0
     seconds = 0.0
     for update in range(updates):
         rollouts = await _sample_rollouts(engine, setup, update, tokens)
-        figures = learner.learn(rollouts, update)
+        figures = learner.learn(deal_rollouts(rollouts, 1)[0], update)
         learnt += figures.tokens
         seconds += figures.learn_seconds
         if figures.mismatch_kl is not None:
