@@ -278,17 +278,23 @@ def _find_lack_of_space(
     if free is None:
         return
     sizes = {
-        step.stage.name: step.stage.estimate_size(config)
+        step.stage.name: step.stage.estimate_size(config, run)
         for step in planned
         if step.will_run and run.stage(step.stage.name).is_empty()
     }
-    needed = sum(sizes.values())
+    kept = 0
+    needed = 0
+    for size in sizes.values():
+        # What a stage has for itself is gone when the next one runs.
+        kept += size.kept
+        needed = max(needed, kept + size.temporary)
     if needed > free:
-        largest = max(sizes, key=lambda name: sizes[name])
+        totals = {name: size.kept + size.temporary for name, size in sizes.items()}
+        largest = max(totals, key=lambda name: totals[name])
         yield (
-            f"{run.uri} has {free / 1e9:,.1f} GB free and the stages write {needed / 1e9:,.1f} GB "
-            f"at least ({largest} {sizes[largest] / 1e9:,.1f} GB): free some space, or set "
-            "run.root to another disk"
+            f"{run.uri} has {free / 1e9:,.1f} GB free and the stages need {needed / 1e9:,.1f} GB "
+            f"at the same time ({largest} {totals[largest] / 1e9:,.1f} GB): free some space, or "
+            "set run.root to another disk"
         )
 
 

@@ -20,7 +20,7 @@ from medr_ray import pipeline
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.costs import StageCost
 from medr_ray.core.errors import ConfigError, InfrastructureError, LaterVersionError, MedrError
-from medr_ray.core.run import compute_fingerprint, open_run
+from medr_ray.core.run import StageSize, compute_fingerprint, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.core.stages import STAGES
 
@@ -329,16 +329,33 @@ def test_a_damaged_ownership_file_is_written_anew(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_small_is_named_before_anything_starts(tmp_path: Path) -> None:
     stages = toy_pipeline.toy_stages()
-    large = [replace(stages[0], estimate_size=lambda config: 10**18), stages[1]]
+    large = [replace(stages[0], estimate_size=lambda config, run: StageSize(10**18)), stages[1]]
     planned = pipeline.plan_stages(large, config_for(tmp_path), open_run(config_for(tmp_path)))
     config = config_for(tmp_path)
     (problem,) = pipeline.find_problems(planned, config, open_run(config))
-    assert "GB free and the stages write 1,000,000,000.0 GB at least (numbers" in problem
+    assert "GB free and the stages need 1,000,000,000.0 GB at the same time (numbers" in problem
     assert "set run.root to another disk" in problem
     # Results that are there already need no more space.
     run_here(config)
     again = pipeline.plan_stages(large, config, open_run(config), from_stage="total")
     assert pipeline.find_problems(again, config, open_run(config)) == []
+
+
+def test_what_a_stage_has_while_it_runs_is_not_added_to_what_the_next_one_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = [
+        replace(stage, estimate_size=lambda config, run: StageSize(kept=10, temporary=100))
+        for stage in toy_pipeline.toy_stages()[:2]
+    ]
+    config = config_for(tmp_path)
+    run = open_run(config)
+    planned = pipeline.plan_stages(stages, config, run)
+    free = {"bytes": 120}
+    monkeypatch.setattr(type(run), "free_space", lambda self: free["bytes"])
+    assert pipeline.find_problems(planned, config, run) == []
+    free["bytes"] = 119
+    assert "at the same time" in pipeline.find_problems(planned, config, run)[0]
 
 
 def test_until_stops_after_its_stage_and_prints_no_report(tmp_path: Path) -> None:

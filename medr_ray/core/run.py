@@ -677,6 +677,15 @@ class StageContext:
 
 
 @dataclass(frozen=True)
+class StageSize:
+    """Bytes that a stage writes at least: those that stay, and the ``temporary`` ones beside them
+    while it runs. 0 where that is little or nobody can say."""
+
+    kept: int = 0
+    temporary: int = 0
+
+
+@dataclass(frozen=True)
 class Stage:
     """A step of the pipeline.
 
@@ -687,8 +696,7 @@ class Stage:
     ``core.parts``). ``check`` names what would make the stage fail, each problem with its remedy;
     it runs before the first stage does, and must be quick; so must ``warn``, which names what would
     run, but hardly as it is meant. ``estimate_cost`` says what the stage would cost to make again.
-    ``estimate_size`` gives the bytes that the stage writes at least, 0 where that is little or
-    nobody can say.
+    ``estimate_size`` says how much it writes.
     """
 
     name: str
@@ -704,7 +712,9 @@ class Stage:
     estimate_cost: Callable[[PipelineConfig, RunDirectory], StageCost] = lambda config, run: (
         StageCost()
     )
-    estimate_size: Callable[[PipelineConfig], int] = lambda config: 0
+    estimate_size: Callable[[PipelineConfig, RunDirectory], StageSize] = lambda config, run: (
+        StageSize()
+    )
 
     def list_needs(self, config: PipelineConfig) -> tuple[str, ...]:
         """The stages that it reads under this configuration."""

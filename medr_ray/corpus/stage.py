@@ -9,7 +9,7 @@ from medr_ray.core.data import map_in_tasks
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
-from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext, StageSize
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.corpus.ingest import (
@@ -143,11 +143,11 @@ def _print_summary(context: StageContext, counts: Counts, new_files: int, change
     context.console.print(line, highlight=False)
 
 
-def _estimate_size(config: PipelineConfig) -> int:
+def _estimate_size(config: PipelineConfig, run: RunDirectory) -> StageSize:
     """Half of the bytes of the files: the tables of the embedded ones take more."""
     if config.corpus.limit_per_file:
-        return 0
-    return sum(file.size for file in list_corpus_files(config.corpus.sources)) // 2
+        return StageSize()
+    return StageSize(sum(file.size for file in list_corpus_files(config.corpus.sources)) // 2)
 
 
 CORPUS_STAGE = Stage(

@@ -5,6 +5,7 @@ stages.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
@@ -155,5 +156,5 @@ GRPO_STAGE = Stage(
     check=_find_grpo_problems,
     warn=_warn_of_grpo,
     estimate_cost=_estimate_grpo_cost,
-    estimate_size=estimate_training_size,
+    estimate_size=partial(estimate_training_size, "grpo"),
 )

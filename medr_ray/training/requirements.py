@@ -8,6 +8,7 @@ from typing import Literal
 from medr_ray.core.config import PipelineConfig, TrainerConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.placement import Need, find_cluster_address, find_local_shortage
+from medr_ray.core.run import RunDirectory, StageSize
 
 
 def find_trainer_problems(
@@ -103,15 +104,17 @@ def list_needs(section: Literal["sft", "grpo"], config: PipelineConfig) -> list[
     return needs
 
 
-def estimate_training_size(config: PipelineConfig) -> int:
-    """The trained model and one checkpoint: the weights and AdamW's two moments, each at least as
-    large as the model's files (they are float32)."""
-    from medr_ray.engines.weights import model_path
+def estimate_training_size(
+    section: Literal["sft", "grpo"], config: PipelineConfig, run: RunDirectory
+) -> StageSize:
+    """The trained model, and beside it the checkpoints until the stage is done, as planned."""
+    from medr_ray.training.planner.plan import count_disk_bytes, estimate_work
+    from medr_ray.training.planner.shapes import find_shape
 
     try:
-        folder = model_path(config.models.policy)
+        shape = find_shape(config.models.policy)
     except MedrError:
-        # ``check`` says so.
-        return 0
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return 4 * size
+        # ``check`` and ``warn`` say so.
+        return StageSize()
+    disk = count_disk_bytes(section, config, shape, estimate_work(section, config, run).steps)
+    return StageSize(kept=disk.model, temporary=disk.checkpoints)

@@ -5,6 +5,7 @@ stages.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
@@ -146,5 +147,5 @@ SFT_STAGE = Stage(
     check=_find_sft_problems,
     warn=_warn_of_sft,
     estimate_cost=_estimate_sft_cost,
-    estimate_size=estimate_training_size,
+    estimate_size=partial(estimate_training_size, "sft"),
 )

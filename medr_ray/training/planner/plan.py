@@ -45,6 +45,16 @@ _CHECKPOINTS = 3
 
 
 @dataclass(frozen=True)
+class DiskBytes:
+    """What a stage writes: the ``checkpoints`` that exist together, which go when it is done, and
+    the trained ``model``. ``note`` says what they are."""
+
+    checkpoints: int
+    model: int
+    note: str
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """The plan of one stage.
 
@@ -87,11 +97,10 @@ def plan_training(
     """
     shape = find_shape(config.models.policy, model_config)
     hardware = find_hardware(config, gpu)
-    estimate_work = estimate_sft_work if stage == "sft" else estimate_grpo_work
-    work = estimate_work(config, run)
+    work = estimate_work(stage, config, run)
     hours, hours_note = _estimate_hours(stage, config, shape, hardware, work)
     gpus, gpus_note = count_gpus(config, stage)
-    disk, disk_note = count_disk_bytes(stage, config, shape, work.steps)
+    disk = count_disk_bytes(stage, config, shape, work.steps)
     holders = tuple(list_holders(stage, config, shape, hardware))
     return TrainingPlan(
         stage=stage,
@@ -100,8 +109,8 @@ def plan_training(
         holders=holders,
         gpus=gpus,
         gpus_note=gpus_note,
-        disk=disk,
-        disk_note=disk_note,
+        disk=disk.checkpoints + disk.model,
+        disk_note=disk.note,
         work=work,
         hours=hours,
         hours_note=hours_note,
@@ -132,10 +141,13 @@ def find_plan_warnings(stage: StageName, config: PipelineConfig) -> list[str]:
         return [f"its memory is not planned: {error}"]
 
 
+def estimate_work(stage: StageName, config: PipelineConfig, run: RunDirectory) -> Work:
+    return (estimate_sft_work if stage == "sft" else estimate_grpo_work)(config, run)
+
+
 def count_disk_bytes(
     stage: StageName, config: PipelineConfig, shape: ModelShape, steps: int
-) -> tuple[float, str]:
-    """(bytes of the checkpoints that exist together and of the trained model, what they are)."""
+) -> DiskBytes:
     trainer = get_trainer(config, stage)
     trained = count_trained_parameters(shape, trainer)
     every = config.sft.checkpoint_every if stage == "sft" else config.grpo.checkpoint_every
@@ -145,7 +157,7 @@ def count_disk_bytes(
     # As ``select_export_dtype`` says.
     model = (_BFLOAT16 if trainer.use_gpu else _FLOAT32) * shape.parameters
     note = f"{checkpoints} checkpoints of {checkpoint / GB:,.1f} GB, and the trained model"
-    return checkpoints * checkpoint + model, note
+    return DiskBytes(checkpoints * checkpoint, model, note)
 
 
 def _set_longest(stage: StageName, config: PipelineConfig, tokens: int) -> PipelineConfig:

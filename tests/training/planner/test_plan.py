@@ -161,6 +161,18 @@ def test_a_model_that_is_not_here_is_planned_from_a_file(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_what_a_run_wants_of_the_disk_is_what_its_plan_says(stage: str) -> None:
+    config = configure(["sft.checkpoint_every=10", "grpo.checkpoint_every=2", *GPU_RUN])
+    [declared] = [entry for entry in load_stages() if entry.name == stage]
+    size = declared.estimate_size(config, open_run(config))
+    made = plan_training(stage, config, open_run(config))  # type: ignore[arg-type]
+    assert size.kept + size.temporary == made.disk
+    # Two checkpoints are kept while a third is written: weights and two moments in float32.
+    assert size.temporary == 3 * 12 * made.trained_parameters
+    assert size.kept == 4 * made.shape.parameters  # in float32, on a CPU
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
 def test_a_run_that_cannot_fit_does_not_start(stage: str, tmp_path: Path) -> None:
     overrides = [f"run.root={tmp_path}", "sft.max_tokens=8192", "sft.micro_tokens=32768"]
     config = configure([*overrides, "agent.max_tokens=8192", "grpo.micro_tokens=32768"])
