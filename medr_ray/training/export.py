@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from medr_ray.core.config import LoraConfig
-from medr_ray.core.errors import DataError
+from medr_ray.core.errors import DataError, InfrastructureError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.private_files import FILE_MODE, flush_to_disk, make_private_folder
 from medr_ray.engines.meta_model import build_meta_model, convert_to_file_names
@@ -78,7 +78,8 @@ def save_model(
     ``adapter/`` in ``target``, as PEFT and vLLM read it.
     Everything but the weights is that of ``source``, from which the model was loaded. ``target`` is
     complete as soon as it exists, and takes the place of an earlier model only when it is whole.
-    Raises DataError when the weights are not exactly those of ``source``'s model.
+    Raises DataError when the weights are not exactly those of ``source``'s model, and OSError or
+    InfrastructureError where they cannot be written.
     """
     stream = backend.stream_weights()
     if get_rank() != 0:
@@ -88,7 +89,7 @@ def save_model(
         if lora is not None:
             list(backend.stream_weights(adapter_only=True))
         return
-    _restore_replaced(target)
+    restore_replaced(target)
     folder = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     make_private_folder(folder)
     try:
@@ -97,6 +98,12 @@ def save_model(
             adapter = backend.stream_weights(adapter_only=True)
             save_adapter(adapter, lora, source, folder / _ADAPTER_FOLDER)
         replace_model(folder, target)
+    except SafetensorError as error:
+        # The library gives the system's errors as its own, without the place.
+        raise InfrastructureError(
+            f"{target}: the model could not be written ({error}). Mend that, or set run.root to "
+            "another place; an earlier model is as it was"
+        ) from error
     finally:
         # Gone where all went well; else a full disk is not to stay full of it.
         shutil.rmtree(folder, ignore_errors=True)
@@ -260,7 +267,7 @@ def replace_model(folder: Path, target: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _restore_replaced(target: Path) -> None:
+def restore_replaced(target: Path) -> None:
     """Clear up after a save that was killed: its unfinished folder goes, and an earlier model that
     it had moved away comes back."""
     for folder in target.parent.glob(f".{target.name}.*.partial"):

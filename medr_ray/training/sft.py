@@ -21,7 +21,7 @@ from medr_ray.training.checkpoints import load_checkpoint, save_checkpoint
 from medr_ray.training.collectives import get_rank, sum_over_workers, world_size
 from medr_ray.training.dealing import deal_examples
 from medr_ray.training.evaluation_loss import EvaluationLoss, sum_weights
-from medr_ray.training.export import replace_model, save_model
+from medr_ray.training.export import replace_model, restore_replaced, save_model
 from medr_ray.training.gradients import accumulate_gradients
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.metrics_log import MetricsLog
@@ -99,6 +99,8 @@ def sft_worker(settings: dict[str, Any]) -> None:
     throughput = Throughput(model_dir, world_size(), backend.device)
     # Kept until the end: the model itself is there when the training is finished.
     best = Path(job.output).with_name(_BEST_FOLDER)
+    if rank == 0:
+        restore_replaced(best)
     with contextlib.ExitStack() as stack:
         metrics = stack.enter_context(
             open_step_metrics(

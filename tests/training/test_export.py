@@ -15,10 +15,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
+from support.small_disk import empty_disk, fill_disk, mount_small_disk
 from support.tiny_model import build_tiny_model
 
 from medr_ray.core.config import EngineConfig, OptimiserConfig, TrainerConfig
-from medr_ray.core.errors import DataError
+from medr_ray.core.errors import DataError, InfrastructureError
 from medr_ray.engines.local_engine import LocalEngine
 from medr_ray.engines.weight_checksum import WeightChecksum
 from medr_ray.engines.weight_transfer import compute_checksum
@@ -28,6 +29,7 @@ from medr_ray.training.batches import Example
 from medr_ray.training.export import pack_buckets, save_model
 from medr_ray.training.gradients import accumulate_gradients
 
+MEBIBYTE = 2**20
 Stream = Iterator[tuple[str, torch.Tensor]]
 
 
@@ -302,6 +304,25 @@ def test_a_full_disk_leaves_the_earlier_model_and_no_remains(
             save_model(StreamingBackend(load(target)), source, target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_disk_that_is_really_full_leaves_the_earlier_model(source: Path, tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "disk", 2 * MEBIBYTE) as disk:
+        target = disk / "model"
+        save_model(StreamingBackend(load(source)), source, target)
+        before = {path.name: path.read_bytes() for path in target.iterdir()}
+        # First the weights do not fit, then what is written behind them.
+        weights = (target / "model.safetensors").stat().st_size
+        for left in (weights // 2, weights + 8192):
+            fill_disk(disk, left)
+            with pytest.raises((InfrastructureError, OSError), match="No space left on device"):
+                save_model(StreamingBackend(load(target)), source, target)
+            empty_disk(disk)
+            assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+            assert [path.name for path in disk.iterdir()] == ["model"]
+        backend = StreamingBackend(load(target))
+        save_model(backend, source, target)
+        assert torch.equal(load(target).lm_head.weight, backend.weights["lm_head.weight"].float())
 
 
 def test_a_kill_while_models_change_places_loses_neither(source: Path, tmp_path: Path) -> None:

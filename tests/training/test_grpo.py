@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 from support.questions import make_question
 from support.scripted_rollouts import RecordingEngine, ScriptedPool
+from support.small_disk import empty_disk, fill_disk, mount_small_disk
 from support.tiny_model import build_tiny_model
 from support.train_session import TrainSession
 
@@ -39,6 +40,7 @@ from medr_ray.training.rollout_coordinator import (
     start_curriculum,
 )
 
+FULL_DISK = r"(?s)No space left .*step-00000002 before"
 # Three, of which an update takes two: what is chosen depends on what was visited before.
 QUESTIONS = tuple(make_question(number, split="train") for number in range(3))
 HELDOUT = tuple(make_question(number, hops=1 + number % 2) for number in range(100, 104))
@@ -264,6 +266,35 @@ def test_two_updates_learn_publish_and_record(
     )
     for name, weight in training.weights.items():
         assert torch.equal(weight, training.engine.weights[name])
+
+
+def test_a_disk_that_is_really_full_leaves_the_last_checkpoint_and_the_run_goes_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Training(tmp_path / "whole", model, monkeypatch, 4, "grpo.checkpoint_every=1")
+    save = grpo.save_checkpoint
+    with mount_small_disk(tmp_path / "disk", 16 * 2**20) as disk:
+
+        def fill_and_save(
+            backend: TrainerBackend, directory: Directory, step: int, state: dict[str, Any]
+        ) -> None:
+            if step == 3:
+                checkpoint = disk / "run" / "checkpoints" / "step-00000002"
+                size = sum(file.stat().st_size for file in checkpoint.iterdir())
+                fill_disk(disk, size // 2)
+            save(backend, directory, step, state)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(grpo, "save_checkpoint", fill_and_save)
+            with pytest.raises(InfrastructureError, match=FULL_DISK):
+                Training(disk / "run", model, monkeypatch, 4, "grpo.checkpoint_every=1")
+        checkpoints = Directory(str(disk / "run")).child("checkpoints")
+        assert checkpoints.list_folders() == ["step-00000001", "step-00000002"]
+        empty_disk(disk)
+        resumed = Training(disk / "run", model, monkeypatch, 4, "grpo.checkpoint_every=1")
+        assert without_seconds(resumed.metrics) == without_seconds(whole.metrics)
+        for name, weight in resumed.weights.items():
+            assert torch.equal(weight, whole.weights[name])
 
 
 def test_held_out_questions_are_measured_and_change_nothing(

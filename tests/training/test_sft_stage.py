@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from support.small_disk import empty_disk, fill_disk, mount_small_disk
 from support.tiny_model import build_tiny_model
 from support.train_session import ProcessTrainer, TrainSession
 
-from medr_ray.core.errors import ConfigError, DataError
+from medr_ray.core.errors import ConfigError, DataError, InfrastructureError
 from medr_ray.core.json_text import parse_json
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage, hash_fraction
 from medr_ray.core.run import StageContext, open_run
@@ -22,6 +23,8 @@ from medr_ray.training.checkpoints import save_checkpoint
 from medr_ray.training.sft_stage import execute_sft
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE_FILE, DialogueEncoder, DialogueExample
+
+FULL_DISK = r"(?s)No space left .*step-00000002 before"
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -368,6 +371,67 @@ def test_a_training_that_diverges_stops_with_its_last_two_checkpoints_whole(
         len(rows) - 2,
         len(rows) - 1,
     ]
+
+
+def test_a_disk_that_is_really_full_leaves_the_last_checkpoint_and_training_goes_on(
+    plain: list[float], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TrainSession().install(monkeypatch)
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", ProcessTrainer)
+    with mount_small_disk(tmp_path / "disk", 16 * 2**20) as disk:
+        checkpoints = disk / "sft" / "sft" / "checkpoints"
+
+        def fill_and_save(backend: Any, directory: Any, step: int, state: Any) -> None:
+            if step == 4:
+                files = (checkpoints / "step-00000002").iterdir()
+                fill_disk(disk, sum(file.stat().st_size for file in files) // 2)
+            save_checkpoint(backend, directory, step, state)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("medr_ray.training.sft.save_checkpoint", fill_and_save)
+            with pytest.raises(InfrastructureError, match=FULL_DISK):
+                losses(disk, model)
+        assert [path.name for path in checkpoints.iterdir()] == ["step-00000002"]
+        empty_disk(disk)
+        assert losses(disk, model) == plain
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_best_weights_outlive_a_kill_and_are_the_model_in_the_end(
+    model: Path, tmp_path: Path
+) -> None:
+    settings = {
+        "data": write_lines(tmp_path / "chat.jsonl", chat_rows(24)),
+        "evaluation_fraction": 0.3,
+        "evaluate_every": 1,
+        "checkpoint_every": 1,
+        "early_stop": 2,
+        "epochs": 40,
+        "optimiser": "{learning_rate: 0.01}",
+    }
+    whole, counts = run_sft(tmp_path / "whole", model, **settings)
+    best = counts["best_step"]
+
+    def save_and_end(backend: Any, directory: Any, step: int, state: Any) -> None:
+        save_checkpoint(backend, directory, step, state)
+        if step == best + 1:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medr_ray.training.sft.save_checkpoint", save_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            run_sft(tmp_path / "killed", model, **settings)
+    # As a kill leaves it while better weights would take the place of the best ones.
+    folder = tmp_path / "killed" / "sft" / "sft"
+    (folder / "best").rename(folder / ".best.replaced")
+    (folder / ".best.0123abcd.partial").mkdir()
+    resumed, counts = run_sft(tmp_path / "killed", model, **settings)
+    assert (counts["best_step"], counts["steps"]) == (best, best + 2)
+    models = [context.directory.local / "model" for context in (whole, resumed)]
+    assert models[0].joinpath("model.safetensors").read_bytes() == (
+        models[1].joinpath("model.safetensors").read_bytes()
+    )
+    assert not [path for path in folder.iterdir() if "best" in path.name]
 
 
 def test_resuming_with_another_number_of_workers_trains_every_dialogue_once(

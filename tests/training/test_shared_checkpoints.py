@@ -21,8 +21,9 @@ BACKENDS: dict[str, dict[str, Any]] = {
 }
 MEBIBYTE = 2**20
 MERGING = 4 * MEBIBYTE  # sums of a matrix and its adapter are taken a MiB at a time, in float32
-# Of a process's memory besides: what interpreter and allocator take meanwhile.
-SLACK = 8 * MEBIBYTE
+# Of a process's memory besides: what interpreter, allocator and gloo take meanwhile. The most seen
+# of the worker that saves was 36 MiB, of which tensors were 20; gathering everywhere took 186.
+SLACK = 16 * MEBIBYTE
 
 pytestmark = pytest.mark.slow
 every_backend = pytest.mark.parametrize("backend", list(BACKENDS))
