@@ -62,7 +62,12 @@ class _Folder(FileSystem):
         name = str(path)
         if mode == "wb":
             with self._folder.open_output(name) as stream:
-                yield stream
+                try:
+                    yield stream
+                except RuntimeError as error:
+                    # Torch's archive cannot be finished behind a write that failed, and says only
+                    # that.
+                    raise _find_system_error(error) or error from None
         else:
             with self._folder.fs.open_input_file(f"{self._folder.path}/{name}") as stream:
                 yield stream
@@ -88,3 +93,11 @@ class _Folder(FileSystem):
 
     def rm_file(self, path: str | os.PathLike[str]) -> None:
         self._folder.remove(str(path))
+
+
+def _find_system_error(error: BaseException) -> OSError | None:
+    """The error of the operating system that ``error`` was raised behind."""
+    current: BaseException | None = error
+    while current is not None and not isinstance(current, OSError):
+        current = current.__context__
+    return current
