@@ -2,8 +2,8 @@
 
 Below the root of the run, each trainer leaves the number of its process in
 ``processes/trainer-RANK``, and in ``learnt-RANK.jsonl`` a line for each update that it begins to
-learn: hashes of its examples, and the optimiser's steps before it. Rank 0 leaves in ``phase.json`` what it
-is at.
+learn: hashes of its examples, and the optimiser's steps before it. Rank 0 leaves in ``phase.json``
+what it is at.
 """
 
 import hashlib
