@@ -36,6 +36,7 @@ def execute_grpo(context: StageContext) -> Counts:
     from medr_ray.core.placement import require_room
     from medr_ray.rollouts.engine_placement import reserve_places
     from medr_ray.training.grpo_job import GRPOJob, run_grpo_job
+    from medr_ray.training.weight_sync import find_adapter_scaling
 
     config = context.config
     questions = context.run.read(QUESTIONS)
@@ -85,11 +86,16 @@ def execute_grpo(context: StageContext) -> Counts:
         "exact_match_last": _mean_of_column(last, "exact_match"),
         "reward_first": _mean_of_column(first, "reward_mean"),
         "reward_last": _mean_of_column(last, "reward_mean"),
+        "sync_bytes": history[-1]["sync_bytes"],
     }
     context.console.print(
         f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact match of the "
         f"rollouts {counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} "
         f"(first and last {_COMPARED_UPDATES} updates)"
+    )
+    sent = "weights" if find_adapter_scaling(config) is None else "adapter"
+    context.console.print(
+        f"grpo: each update sent the engines {counts['sync_bytes']:,} bytes, the {sent}"
     )
     limit = config.grpo.max_mismatch_kl
     for row in history:

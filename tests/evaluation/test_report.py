@@ -112,6 +112,7 @@ def test_the_terminal_shows_figures_curves_and_samples(tmp_path: Path) -> None:
     assert "75.0 %" in printed
     assert "█▅▁" in printed or "█▄▁" in printed
     assert "grpo beats sft" in printed
+    assert "Each update sent the engines 85,696 bytes of weights." in printed
     assert "What is the name of thing 0?" in printed
     assert "report.json" in printed
 

@@ -380,7 +380,11 @@ def _build_updates_block(report: Report) -> Block:
         f"Every rollout with its messages, tokens and rewards: {report.directory}/grpo/rollouts "
         f"({_count_noun(files, 'file')})."
     )
-    return Block("GRPO update by update", tuple(_UPDATE_COLUMNS.values()), rows, (legend, note))
+    notes = [legend, note]
+    sent = report.grpo_updates.lines[-1].get("sync_bytes")
+    if sent is not None:
+        notes.insert(1, f"Each update sent the engines {format_number(sent)} bytes of weights.")
+    return Block("GRPO update by update", tuple(_UPDATE_COLUMNS.values()), rows, tuple(notes))
 
 
 def _build_sample_block(sample: SampleTask) -> Block:
