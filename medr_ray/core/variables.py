@@ -21,6 +21,8 @@ DOT = "__"
 _OTHER_NAMES = (
     "MEDR_CACHE",  # see ``user_cache``
     "MEDR_TRACEBACK",  # see ``cli.main``
+    "MEDR_VLLM_PYTHON",  # see ``engines.factory``
+    "MEDR_ENGINE_PROCESS",  # of the processes of an engine, see ``engines.vllm``
     "MEDR_BENCH_RUN",  # of the measurements
     "MEDR_SHARED_DATA",  # of the tests
 )

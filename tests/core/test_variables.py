@@ -27,6 +27,8 @@ def test_variables_that_something_reads_are_allowed() -> None:
     variables = {
         "MEDR_CACHE": "/var/cache",
         "MEDR_TRACEBACK": "1",
+        "MEDR_VLLM_PYTHON": "/venv/bin/python",
+        "MEDR_ENGINE_PROCESS": "1",
         "MEDR_BENCH_RUN": "runs/x",
         "MEDR_SHARED_DATA": "/data",
         "MEDR_LLM_API_KEY": "k",

@@ -96,6 +96,7 @@ def test_vllm_on_a_cpu_has_the_configured_threads_whatever_ray_sets(
     for name in vllm._ENVIRONMENT:
         monkeypatch.setenv(name, "set by the user")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv(vllm.ENGINE_PROCESS_VARIABLE, "")  # taken back behind the test
     vllm._prepare_environment(EngineConfig(device="cpu", threads=3))
     assert os.environ["OMP_NUM_THREADS"] == "3"
     assert all(os.environ[name] == "set by the user" for name in vllm._ENVIRONMENT)
