@@ -1,10 +1,15 @@
 """Rewards that differ within every group, so that a model which answers nothing right is taught."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ray import cloudpickle
+
 from medr_ray.core.records import Task, Trajectory
 
+# Ray's workers cannot import the tests, so this module travels with what is sent to them.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 # Without a weight, GRPO makes nothing of the expert's scores.
 SETTING = "grpo.expert_weight=1.0"
 
