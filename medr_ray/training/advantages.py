@@ -11,6 +11,7 @@ is left out.
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 
 _EQUAL_REWARDS = 1e-6  # rewards closer than this are the same reward
@@ -38,20 +39,16 @@ def select_most_varied(rewards: Sequence[float | None], count: int) -> frozenset
     They are the lowest and the highest, so many of each as gives the largest variance (max-variance
     down-sampling, PODS, arXiv 2504.13818).
     """
-    places = [place for place, reward in enumerate(rewards) if reward is not None]
-    if len(places) <= count:
-        return frozenset(places)
-    places.sort(key=lambda place: rewards[place] or 0.0)
+    scored = {place: reward for place, reward in enumerate(rewards) if reward is not None}
+    if len(scored) <= count:
+        return frozenset(scored)
+    places = sorted(scored, key=scored.__getitem__)
     selections = [
         places[:lowest] + places[len(places) - count + lowest :] for lowest in range(count + 1)
     ]
-    return frozenset(max(selections, key=lambda chosen: _variance([rewards[i] for i in chosen])))
-
-
-def _variance(rewards: Sequence[float | None]) -> float:
-    values = [reward for reward in rewards if reward is not None]
-    mean = math.fsum(values) / len(values)
-    return math.fsum((value - mean) ** 2 for value in values)
+    return frozenset(
+        max(selections, key=lambda chosen: statistics.pvariance(map(scored.__getitem__, chosen)))
+    )
 
 
 def has_spread(advantages: Sequence[float | None], least: float = 0.0) -> bool:

@@ -46,12 +46,8 @@ def score_groups(
         counted = [totals[member] for member in members]
         smallest = minimum
         if learnt is not None and sum(total is not None for total in counted) >= minimum:
-            paid = [
-                None if total is None else total + sum(turn_rewards[member] if turn_rewards else ())
-                for member, total in zip(members, counted, strict=True)
-            ]
-            selected = select_most_varied(paid, learnt)
-            counted = [total if place in selected else None for place, total in enumerate(counted)]
+            of_turns = [sum(turn_rewards[member]) if turn_rewards else 0.0 for member in members]
+            counted = _leave_out_similar(counted, of_turns, learnt)
             smallest = min(minimum, learnt)
         advantages = group_advantages(counted, smallest)
         by_turn: dict[int, tuple[float, ...]] = {}
@@ -64,10 +60,10 @@ def score_groups(
                 },
                 turn_rewards,
             )
-        of_turns = [value for values in by_turn.values() for value in values]
+        turn_values = [value for values in by_turn.values() for value in values]
         # Equal rewards have advantages of zero. As null they stay out of the token count too,
         # which would otherwise dilute the gradient of the groups that do teach.
-        if not has_spread([*advantages, *of_turns], min_spread):
+        if not has_spread([*advantages, *turn_values], min_spread):
             advantages = [None] * len(members)
             by_turn = {}
         for member, advantage in zip(members, advantages, strict=True):
@@ -82,6 +78,19 @@ def score_groups(
                 )
             )
     return rollouts
+
+
+def _leave_out_similar(
+    totals: Sequence[float | None], turn_rewards: Sequence[float], count: int
+) -> list[float | None]:
+    """The totals of a group's rollouts, with None but for the ``count`` whose whole pay differs
+    most."""
+    paid = [
+        None if total is None else total + of_turns
+        for total, of_turns in zip(totals, turn_rewards, strict=True)
+    ]
+    selected = select_most_varied(paid, count)
+    return [total if place in selected else None for place, total in enumerate(totals)]
 
 
 def _add_turn_advantages(

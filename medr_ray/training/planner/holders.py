@@ -201,9 +201,16 @@ def _describe_host(
     return Holder("host", "host", count, tuple(parts), hardware.host_memory, hardware.host_source)
 
 
+def count_exported_number(trainer: TrainerConfig) -> int:
+    """Bytes of a number of the weights that are saved and sent to engines, as
+    ``engines.number_format.select_export_dtype`` says, which is not imported because it loads
+    torch."""
+    return _BFLOAT16 if trainer.use_gpu else _FLOAT32
+
+
 def _describe_transfer(trainer: TrainerConfig, shape: ModelShape, per_host: int) -> Part:
     """Whole weights on a host: when training starts, or when they leave the trainers."""
-    exported = _BFLOAT16 if trainer.use_gpu else _FLOAT32  # as ``select_export_dtype`` says
+    exported = count_exported_number(trainer)
     bucket = max(_BUCKET_BYTES, exported * shape.largest_tensor)
     buckets = _BUCKETS * min(bucket, exported * shape.parameters)
     number = _FLOAT32

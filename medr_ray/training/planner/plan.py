@@ -25,6 +25,7 @@ from medr_ray.training.planner.engine_memory import count_dialogues
 from medr_ray.training.planner.holders import (
     Holder,
     StageName,
+    count_exported_number,
     count_gpus,
     engines_use_gpus,
     get_longest_dialogue,
@@ -38,7 +39,6 @@ from medr_ray.training.planner.shapes import ModelShape, find_shape
 from medr_ray.training.planner.trainer_memory import count_trained_parameters, is_split
 
 _FLOAT32 = 4
-_BFLOAT16 = 2
 _MOMENTS = 2
 # Checkpoints on the disk at the same time: two are kept, and a third is being written.
 _CHECKPOINTS = 3
@@ -154,8 +154,7 @@ def count_disk_bytes(
     # None follows the last step.
     checkpoints = min(_CHECKPOINTS, max(0, steps - 1) // every)
     checkpoint = _FLOAT32 * (1 + _MOMENTS) * trained
-    # As ``select_export_dtype`` says.
-    model = (_BFLOAT16 if trainer.use_gpu else _FLOAT32) * shape.parameters
+    model = count_exported_number(trainer) * shape.parameters
     note = f"{checkpoints} checkpoints of {checkpoint / GB:,.1f} GB, and the trained model"
     return DiskBytes(checkpoints * checkpoint, model, note)
 
