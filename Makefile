@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on real PubMed records, then its report
-# make test   every test, in five parts of which two run beside each other, on two cores
+# make test   every test, in six parts: five of them two at a time, on two cores, and one alone
 # make soak   campaigns of kills, faults and random examples, larger than those of the tests
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
@@ -8,8 +8,8 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test test-processes test-end-to-end test-ray test-fast-first test-fast-rest \
-	fetch-models compile-corpus compile-entities soak check clean
+.PHONY: demo test test-alone test-beside test-processes test-end-to-end test-ray \
+	test-fast-first test-fast-rest fetch-models compile-corpus compile-entities soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -27,6 +27,9 @@ demo: .venv/.installed
 # --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	@$(MAKE) --no-print-directory --jobs=3 fetch-models compile-corpus compile-entities
+	@$(MAKE) --no-print-directory --jobs=1 --keep-going test-alone test-beside
+
+test-beside: .venv/.installed
 	@echo 'Five parts, two at a time; each prints its tests when it is done.'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
 		test-processes test-ray test-end-to-end test-fast-first test-fast-rest
@@ -42,6 +45,10 @@ compile-corpus compile-entities: .venv/.installed
 END_TO_END := tests/test_end_to_end.py
 find_marked = $(shell grep -rl --include='test_*.py' 'mark\.$(1)' tests | sort)
 
+test-alone: .venv/.installed
+	$(BIN)/python -m pytest $(call find_marked,alone) -m alone \
+		--durations=60 -o cache_dir=.pytest_cache/alone
+
 test-processes: .venv/.installed
 	$(BIN)/python -m pytest $(filter-out $(END_TO_END),$(call find_marked,processes)) -m processes \
 		--durations=60 -o cache_dir=.pytest_cache/processes
@@ -50,7 +57,7 @@ test-end-to-end: .venv/.installed
 	$(BIN)/python -m pytest $(END_TO_END) --durations=60 -o cache_dir=.pytest_cache/end-to-end
 
 test-ray: .venv/.installed
-	$(BIN)/python -m pytest $(call find_marked,slow) -m 'slow and not processes' \
+	$(BIN)/python -m pytest $(call find_marked,slow) -m 'slow and not (processes or alone)' \
 		--durations=60 -o cache_dir=.pytest_cache/ray
 
 # The rooms from agent to graph, which take half of the time, and all the others.
