@@ -108,7 +108,7 @@ def test_the_worker_that_saves_holds_two_buckets_and_the_others_their_part_of_a_
     # Half of the largest tensor; with an adapter, also its sums for a moment.
     assert second["tensors"] <= largest / 2 + MERGING
     assert first["left"] == second["left"] == 0
-    # Interpreter, allocator and gloo take memory besides, how much differs between machines: 36 to 43
-    # MiB were seen with tensors of 20. Gathering everywhere took 186 MiB.
+    # Interpreter, allocator and gloo take memory besides, how much differs between machines: 36 to
+    # 43 MiB were seen with tensors of 20. Gathering everywhere took 186 MiB.
     assert limit / 2 < first["growth"] < size / 2
     assert second["growth"] < size / 2
