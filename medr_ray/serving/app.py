@@ -229,20 +229,19 @@ def serve_application(
         )
     require_room(list_serving_needs(config, run), config.ray)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    # Call this before ``serve.run``, which accepts no HTTP options and would start Serve with its
-    # defaults. It is outside of the ``try`` because there is nothing to shut down until Serve has
-    # started.
-    serve.start(
-        proxy_location="HeadOnly",
-        http_options=build_http_options(config),
-        controller_options=build_controller_options(),
-        logging_config=dict(_LOGGING),
-    )
     # An IPv6 address stands in brackets in a URL.
     url_host = f"[{host}]" if ":" in host else host
     base_url = f"http://{url_host}:{port}/v1"
     token = secrets.token_urlsafe()
     try:
+        # Call this before ``serve.run``, which accepts no HTTP options and would start Serve with
+        # its defaults. Where it fails, it leaves Serve's controller running.
+        serve.start(
+            proxy_location="HeadOnly",
+            http_options=build_http_options(config),
+            controller_options=build_controller_options(),
+            logging_config=dict(_LOGGING),
+        )
         run_application(
             bind_application(config, run, directories, keys, drain_digest=_hash_token(token))
         )

@@ -13,4 +13,7 @@ SERVE_ENVIRONMENT = {
     # only add to serving.upscale_seconds.
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    # Seconds that a proxy may take to start: as many as ``serve.start`` waits for it. Serve's 5 are
+    # too few for the imports of a process on a busy machine; it would kill the proxy.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
 }

@@ -1,6 +1,7 @@
 """The messages a user sees when the application cannot start."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,39 @@ def test_a_replica_that_cannot_start_says_why_and_leaves_nothing_running(
     with (
         pytest.raises(MedrError, match=r"(?s)search: .*no index here"),
         serve_application(config, run),
+    ):
+        pass
+    assert not serve.status().proxies
+
+
+@pytest.mark.slow
+def test_where_serve_cannot_start_nothing_of_it_is_left_running(
+    ray_local: None,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ray import serve
+
+    start = serve.start
+
+    def start_and_fail(**options: Any) -> None:
+        start(**options)
+        raise RuntimeError("the proxy died")
+
+    monkeypatch.setattr(serve, "start", start_and_fail)
+    config = load_config(
+        None,
+        [
+            f"run.root={tmp_path}",
+            f"models.policy={tiny_model}",
+            "serving.weights=base",
+            f"serving.port={find_free_port()}",
+        ],
+    )
+    with (
+        pytest.raises(RuntimeError, match="the proxy died"),
+        serve_application(config, open_run(config)),
     ):
         pass
     assert not serve.status().proxies

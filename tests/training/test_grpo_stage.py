@@ -11,6 +11,7 @@ from support import differing_rewards
 from support.evaluation_run import fill_run, make_context
 
 from medr_ray.core.run import Counts, StageContext
+from medr_ray.engines.number_format import select_dtype
 from medr_ray.training import grpo_job
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
 from medr_ray.training.grpo_stage import execute_grpo
@@ -111,7 +112,8 @@ def test_peft_loads_the_adapter_and_the_merged_model_is_base_and_adapter(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    base = AutoModelForCausalLM.from_pretrained(adapted.start, dtype=torch.float32)
+    # What is frozen is in the format that the machine computes in.
+    base = AutoModelForCausalLM.from_pretrained(adapted.start, dtype=select_dtype("cpu")).float()
     start = {name: value.clone() for name, value in base.state_dict().items()}
     by_peft = PeftModel.from_pretrained(base, adapted.model / "adapter").merge_and_unload()
     merged = load_file(adapted.model / "model.safetensors")
