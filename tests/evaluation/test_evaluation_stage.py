@@ -15,7 +15,7 @@ from medr_ray.evaluation.artifacts import EVALUATION_RESULTS, EVALUATION_TRAJECT
 from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
 from medr_ray.evaluation.runs.asking import answer_pending
 from medr_ray.evaluation.runs.planning import load_benchmark_tasks
-from medr_ray.evaluation.runs.weights import describe_endpoints, open_pool
+from medr_ray.evaluation.runs.weights import choose_dtype, describe_endpoints, open_pool
 from medr_ray.evaluation.stage import EVALUATION_STAGE, plan_weights, score_weights
 from medr_ray.questions import artifacts
 
@@ -106,3 +106,16 @@ def test_the_address_of_the_endpoint_does_not_decide_the_results() -> None:
     assert compute_fingerprint(EVALUATION_STAGE, other_port, upstream) == default
     other_temperature = load_config(None, ["evaluation.temperature=1"])
     assert compute_fingerprint(EVALUATION_STAGE, other_temperature, upstream) != default
+
+
+@pytest.mark.parametrize(
+    ("settings", "dtype"),
+    [
+        ([], "float32"),  # on a CPU
+        (["serving.num_gpus=1"], "bfloat16"),
+        (["evaluation.dtype=engine"], "bfloat16"),
+        (["evaluation.dtype=float32", "serving.num_gpus=1"], "float32"),
+    ],
+)
+def test_weights_answer_in_the_configured_format(settings: list[str], dtype: str) -> None:
+    assert choose_dtype(load_config(None, ["engine.dtype=bfloat16", *settings])) == dtype

@@ -46,10 +46,11 @@ class EvaluationConfig(Section):
         None, description="another model to evaluate by `medr evaluate run --benchmark`; null: none"
     )
     temperature: float = Field(0.0, ge=0, description="sampling temperature; 0: greedy")
-    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+    dtype: Literal["auto", "engine", "bfloat16", "float32"] = Field(
         "auto",
-        description="number format that the weights answer in; auto is float32 on a CPU, where "
-        "answers in bfloat16 change with the requests in the same batch, and engine.dtype on a GPU",
+        description="number format that the weights answer in; engine is engine.dtype, as in "
+        "rollouts; auto is float32 on a CPU, where answers in bfloat16 change with the requests in "
+        "the same batch, and engine.dtype on a GPU",
     )
     judge: Backend = Field("rules", description="who judges the answers")
     confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the intervals")

@@ -42,8 +42,11 @@ def choose_dtype(config: PipelineConfig) -> Literal["auto", "bfloat16", "float32
     share its batch, and that on chance: of the demo's first replies one in eight was another alone
     than in a batch of 16, in float32 none (see ``evaluation.dtype``).
     """
-    if config.evaluation.dtype != "auto":
-        return config.evaluation.dtype
+    dtype = config.evaluation.dtype
+    if dtype == "engine":
+        return config.engine.dtype
+    if dtype != "auto":
+        return dtype
     is_on_cpu = config.engine.device == "cpu" or not config.serving.num_gpus
     return "float32" if is_on_cpu else config.engine.dtype
 
