@@ -48,7 +48,7 @@ class Bar:
         return self
 
     def resume(self, count: int) -> None:
-        """Count work of an earlier run as done."""
+        """Count work of an earlier run as done; a negative count takes back what is done again."""
         # Left out of the rate, which would otherwise promise an end that is far too early.
         self._done_earlier += count
         self._done += count
@@ -67,6 +67,10 @@ class Bar:
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._last_line = time.monotonic()
             self._console.print(self._format_line().rstrip(), highlight=False)
+
+    def print(self, text: str) -> None:
+        """Print a line that stays, above the bar."""
+        self._console.print(f"{self._label}: {text}", markup=False, highlight=False)
 
     def _format_line(self) -> str:
         total = f"/{self._total}" if self._total is not None else ""

@@ -22,6 +22,7 @@ class _RowStore:
 
     def __init__(self) -> None:
         self._rows: list[MetricRow] = []
+        self._failures: list[str] = []
         self._stop_reason: str | None = None
 
     def add_row(self, row: MetricRow) -> None:
@@ -30,6 +31,13 @@ class _RowStore:
     def take_rows(self) -> list[MetricRow]:
         rows, self._rows = self._rows, []
         return rows
+
+    def add_failure(self, failure: str) -> None:
+        self._failures.append(failure)
+
+    def take_failures(self) -> list[str]:
+        failures, self._failures = self._failures, []
+        return failures
 
     def stop(self, reason: str) -> None:
         # The first is the cause of those that other workers give.
@@ -58,6 +66,19 @@ class ActorMetricsLog:
         import ray
 
         return ray.get(self._store.take_rows.remote())
+
+    def add_failure(self, failure: str) -> None:
+        """Report what ended a worker that is started again; on the record when this returns."""
+        import ray
+
+        ray.get(self._store.add_failure.remote(failure))
+
+    def take_failures(self) -> list[str]:
+        """The failures that came since the last call, in their order."""
+        import ray
+
+        failures: list[str] = ray.get(self._store.take_failures.remote())
+        return failures
 
     def stop(self, reason: str) -> None:
         """Say why the training is not to be started again; on the record when this returns."""

@@ -104,16 +104,17 @@ def run_until_hopeless(settings: dict[str, Any]) -> None:
         return
     try:
         settings["worker"](settings)
-    except InfrastructureError:
-        raise
-    except MedrError as error:
-        log.stop(str(error))
+    except Exception as error:
+        if isinstance(error, MedrError) and not isinstance(error, InfrastructureError):
+            log.stop(str(error))
+        else:
+            log.add_failure(f"{type(error).__name__}: {error}")
         raise
 
 
 def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar) -> None:
-    """Run ``fit`` to its end with a progress bar fed from the workers' log; raises what it
-    raises."""
+    """Run ``fit`` to its end with a progress bar fed from the workers' log, and print what ended
+    workers that are started again; raises what ``fit`` raises."""
     failures: list[BaseException] = []
 
     def run_fit() -> None:
@@ -126,14 +127,18 @@ def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar
     # A thread, because fit blocks. A daemon, so that Ctrl-C ends the process at once.
     thread = threading.Thread(target=run_fit, daemon=True)
     thread.start()
-    is_first = True
+    last = 0  # the number of the row before
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
+        for failure in log.take_failures():
+            bar.print(f"a worker failed: {failure}")
         for row in log.take_rows():
-            if is_first:
-                bar.resume(row["number"] - 1)  # a resumed run starts behind its checkpoint
-            is_first = False
+            # Behind a checkpoint, in the beginning or when the workers were started again.
+            bar.resume(row["number"] - 1 - last)
+            if row["number"] <= last:
+                bar.print(f"started again from the checkpoint at {row['number'] - 1}")
             bar.advance(note=_describe_row(row))
+            last = row["number"]
     if failures:
         raise failures[0]
 

@@ -123,10 +123,10 @@ def _find_branches(ends: torch.Tensor) -> list[tuple[int, int, np.ndarray]]:
 
 
 def _mask_later_tokens(tokens: int, above: int, dtype: torch.dtype) -> torch.Tensor:
-    """(tokens, above + tokens), to be added to scores: a token sees what is above its branch, and
-    of its branch what is not behind it."""
+    """(1, 1, tokens, above + tokens), to be added to scores: a token sees what is above its branch,
+    and of its branch what is not behind it."""
     mask = torch.full((tokens, above + tokens), torch.finfo(dtype).min, dtype=dtype)
-    return mask.triu(above + 1)
+    return mask.triu(above + 1)[None, None]
 
 
 def _get_mask(ends: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -258,6 +258,7 @@ def test_models_of_full_attention_compute_in_a_tree_what_they_compute_in_rows(
     model = _build_model(kind)
     assert find_tree_problem(model) is None
     examples = [_taught((1, 2, 3, 4, 5)), _taught((1, 2, 6, 7)), _taught((1, 2, 6, 8, 9, 3))]
+    examples.append(_taught((1, 2, 9)))  # a branch of one token, as when a rollout stops at once
     module = PolicyModule(model)
     rows = _learn(module, [collate(examples, 0, "cpu")], _grpo_loss)
     enable_tree_attention(model)

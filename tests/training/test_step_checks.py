@@ -1,15 +1,21 @@
 """Skipped steps: counted, and too many in a row end the run for good."""
 
+import io
 import json
+import re
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from medr_ray.core import progress
 from medr_ray.core.errors import DataError, InfrastructureError
+from medr_ray.core.progress import Bar
 from medr_ray.training.metric_rows import MetricRow, replace_infinite
-from medr_ray.training.ray_train import run_until_hopeless
+from medr_ray.training.ray_train import _fit_with_progress, run_until_hopeless
 from medr_ray.training.step_checks import count_skipped_steps, require_applied_steps
 
 
@@ -51,6 +57,10 @@ def test_a_row_is_json_whatever_its_numbers_are(value: Any) -> None:
 class RecordingLog:
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.failures: list[str] = []
+
+    def add_failure(self, failure: str) -> None:
+        self.failures.append(failure)
 
     def stop(self, reason: str) -> None:
         self.reason = reason
@@ -83,3 +93,33 @@ def test_workers_that_failed_for_another_reason_are_started_again(error: Excepti
     with pytest.raises(type(error)):
         run_until_hopeless({"worker": fail, "log": log})
     assert log.reason is None
+    assert log.failures == [f"{type(error).__name__}: {error}"]
+
+
+class RestartedLog:
+    """The log of workers that failed behind their third step and began again at the first."""
+
+    def __init__(self) -> None:
+        self.is_read = threading.Event()
+
+    def take_failures(self) -> list[str]:
+        return [] if self.is_read.is_set() else ["ValueError: [too] few values"]
+
+    def take_rows(self) -> list[dict[str, Any]]:
+        numbers = () if self.is_read.is_set() else (1, 2, 3, 2, 3, 4)
+        self.is_read.set()
+        return [{"number": number, "loss": 0.5} for number in numbers]
+
+
+def test_a_failure_is_printed_and_steps_that_are_done_again_are_counted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
+    log = RestartedLog()
+    console = Console(file=io.StringIO(), width=100)
+    with Bar(console, "sft", 4, "steps") as bar:
+        _fit_with_progress(log.is_read.wait, log, bar)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "sft: a worker failed: ValueError: [too] few values" in printed
+    assert "sft: started again from the checkpoint at 1" in printed
+    assert re.findall(r"sft: (\d)/4", printed) == ["1", "2", "3", "2", "3", "4"]
