@@ -97,7 +97,7 @@ def run_until_hopeless(settings: dict[str, Any]) -> None:
 
     Ray Train starts workers again after any failure. Where the failure would only come again, the
     workers that it starts end at once, without loading anything; ``settings["log"]`` has the
-    reason.
+    reason. It has any other failure, too.
     """
     log: ActorMetricsLog = settings["log"]
     if log.stop_reason() is not None:

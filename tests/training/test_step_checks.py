@@ -97,7 +97,7 @@ def test_workers_that_failed_for_another_reason_are_started_again(error: Excepti
 
 
 class RestartedLog:
-    """The log of workers that failed behind their third step and began again at the first."""
+    """The log of workers that failed behind their third step and went on from the first."""
 
     def __init__(self) -> None:
         self.is_read = threading.Event()

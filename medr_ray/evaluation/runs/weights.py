@@ -43,12 +43,10 @@ def choose_dtype(config: PipelineConfig) -> Literal["auto", "bfloat16", "float32
     than in a batch of 16, in float32 none (see ``evaluation.dtype``).
     """
     dtype = config.evaluation.dtype
-    if dtype == "engine":
-        return config.engine.dtype
-    if dtype != "auto":
-        return dtype
-    is_on_cpu = config.engine.device == "cpu" or not config.serving.num_gpus
-    return "float32" if is_on_cpu else config.engine.dtype
+    if dtype == "auto":
+        is_on_cpu = config.engine.device == "cpu" or not config.serving.num_gpus
+        dtype = "float32" if is_on_cpu else "engine"
+    return config.engine.dtype if dtype == "engine" else dtype
 
 
 def check_weights(config: PipelineConfig, run: RunDirectory) -> None:
