@@ -210,10 +210,12 @@ def test_the_command_prints_parts_json_and_a_table() -> None:
     assert "did you mean 'h200'?" in str(unknown.exception)
 
 
-def test_readme_has_the_table_that_the_command_prints() -> None:
+def test_readme_has_the_table_that_the_command_prints(tmp_path: Path) -> None:
     files = [f"configs/{name}.yaml" for name in ("quickstart", "questions", "single-gpu")]
     files += ["configs/cluster.yaml", "configs/paper.yaml"]
     options = [option for file in files for option in ("-c", str(CONFIGS.parent / file))]
+    # Where the demo has run, its dialogues would be counted.
+    options += ["--set", f"run.root={tmp_path}"]
     printed = CliRunner().invoke(app, ["train", "plan", *options, "--table"]).output
     printed = printed.replace(f"{CONFIGS.parent}/", "")
     readme = (CONFIGS.parent / "README.md").read_text(encoding="utf-8")
